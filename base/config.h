@@ -1,0 +1,22 @@
+// config.h: YAML settings through libcyaml, checked against a schema, errors with line numbers.
+//
+// A room that has settings declares a struct and a cyaml schema for it (this header brings cyaml's
+// macros) and gets it filled. Unknown keys, wrong types and missing keys are refused.
+
+#pragma once
+
+#include <cyaml/cyaml.h>
+
+#include "base/fault.h"
+#include "base/span.h"
+
+enum { CONFIG_SIZE_MAX = 4 * 1024 * 1024 };  // bytes of one file: a roster of 10,000 accounts fits
+
+// Loads text (at most CONFIG_SIZE_MAX) by the schema into new memory: the caller frees it with
+// config_free and the same schema. `name` is how messages call the text (its path). FAULT_INPUT:
+// "NAME: line 12: unknown key \"lisen\"" (and what is expected).
+MUST_CHECK bool config_load(struct span text, const char *name, const cyaml_schema_value_t *schema,
+                            void **settings, struct fault *fault);
+
+// Frees what config_load made. NULL is allowed.
+void config_free(const cyaml_schema_value_t *schema, void *settings);

@@ -1,0 +1,22 @@
+// hash.h: fast hashes that are no proof of anything: keyed 64-bit (XXH3) and CRC-32.
+//
+// A keyed hash uses a secret that nobody outside the machine knows, so that a sender cannot choose
+// values that collide; every hit is verified on the bytes all the same. For proofs see crypto.h.
+
+#pragma once
+
+#include <stdint.h>
+
+#include "base/span.h"
+
+enum { HASH_SECRET_SIZE = 192 };  // bytes, random; XXH3's default secret length
+
+// 64 bits of XXH3 over the span under a secret of HASH_SECRET_SIZE bytes and a seed that separates
+// uses.
+uint64_t hash_keyed(const uint8_t secret[HASH_SECRET_SIZE], uint64_t seed, struct span bytes);
+
+// Unkeyed XXH3-64, for checksums of what we wrote ourselves.
+uint64_t hash_plain(struct span bytes);
+
+// CRC-32 (IEEE 802.3, as gzip) over the span.
+uint32_t hash_crc32(struct span bytes);

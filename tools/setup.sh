@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# setup.sh: install the Debian packages that the build and the tests need, and nothing else.
+# Quiet and quick when nothing is missing. yyjson is not in Debian 12: that one library comes from
+# trixie, pinned so that no other package can.
+set -euo pipefail
+
+packages=(
+    bazel-bootstrap bazel-platforms bazel-skylib bazel-rules-java build-essential python3 git
+    libgrpc-dev libprotobuf-c-dev protobuf-c-compiler libssl-dev liblmdb-dev libcmocka-dev
+    zlib1g-dev libzstd-dev libdeflate-dev libcyaml-dev libmicrohttpd-dev libxxhash-dev
+    clang clang-format lld libclang-rt-14-dev
+    ca-certificates curl openssl procps
+)
+
+missing=()
+for package in "${packages[@]}"; do
+    status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
+    [ "$status" = "install ok installed" ] || missing+=("$package")
+done
+yyjson=$(dpkg-query -W -f '${Status}' libyyjson-dev 2>/dev/null || true)
+if [ ${#missing[@]} -eq 0 ] && [ "$yyjson" = "install ok installed" ]; then exit 0; fi
+
+if [ "$(id -u)" -ne 0 ]; then
+    echo "setup: packages are missing and installing needs root: ${missing[*]} libyyjson-dev" >&2
+    exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+
+# The mirror this machine already uses, from either form of apt's source list.
+mirror=$(
+    {
+        sed -n 's/^URIs:[[:space:]]*\([^[:space:]]*\).*/\1/p' /etc/apt/sources.list.d/*.sources
+        sed -n 's/^deb[[:space:]]\+\(\[[^]]*\][[:space:]]*\)\?\([^[:space:]]*\).*/\2/p' \
+            /etc/apt/sources.list /etc/apt/sources.list.d/*.list
+    } 2>/dev/null | grep '/debian/*$' | head -n 1
+) || true
+if [ -z "$mirror" ]; then
+    echo "setup: no Debian mirror found in /etc/apt/sources.list or sources.list.d" >&2
+    exit 1
+fi
+
+if [ "$yyjson" != "install ok installed" ] && ! grep -qs '^VERSION_CODENAME=trixie' /etc/os-release; then
+    cat >/etc/apt/preferences.d/orgtrail-yyjson <<'PIN'
+Package: *
+Pin: release n=trixie
+Pin-Priority: -10
+
+Package: libyyjson0 libyyjson-dev
+Pin: release n=trixie
+Pin-Priority: 500
+PIN
+    cat >/etc/apt/sources.list.d/orgtrail-yyjson.sources <<SOURCE
+Types: deb
+URIs: $mirror
+Suites: trixie
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+SOURCE
+fi
+
+echo "setup: installing ${missing[*]} libyyjson-dev" >&2
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" libyyjson-dev >/dev/null
