@@ -1,0 +1,42 @@
+// dictionary.h: strings and record shapes that the blocks of one epoch refer to by number.
+//
+// A record's text is cut into a shape (everything that is not a value) and values; what occurs
+// again stands in the dictionary once. A dictionary begins empty with its epoch, only grows, and is
+// given up for a new epoch when it is full, so that a reader's memory is bounded. Pure: the trail
+// stores what dictionary_take_pending gives and loads it again in the same order. One thread.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/fault.h"
+#include "base/span.h"
+
+struct dictionary;
+
+// An empty dictionary that can be written to (and read). NULL if memory runs out.
+struct dictionary *dictionary_create(uint32_t epoch);
+void dictionary_destroy(struct dictionary *dictionary);
+
+uint32_t dictionary_epoch(const struct dictionary *dictionary);
+
+// Adds what one earlier commit stored. FAULT_CORRUPT if it is damaged or does not follow what was
+// loaded before; FAULT_FULL if memory runs out.
+MUST_CHECK bool dictionary_load(struct dictionary *dictionary, struct span chunk,
+                                struct fault *fault);
+
+// Appends (compressed, with checksum) what blocks encoded since the last dictionary_keep refer to
+// and no chunk holds yet; nothing if there is none. Store it in the same commit as those blocks.
+MUST_CHECK bool dictionary_take_pending(struct dictionary *dictionary, struct buffer *chunk,
+                                        struct fault *fault);
+
+// The commit with the pending chunk succeeded.
+void dictionary_keep(struct dictionary *dictionary);
+
+// It failed: the blocks encoded since dictionary_keep are void; what they added is forgotten.
+void dictionary_rollback(struct dictionary *dictionary);
+
+// Whether the next block should begin a new epoch (entries or bytes at their limit).
+bool dictionary_is_full(const struct dictionary *dictionary);
