@@ -3,6 +3,10 @@
 // Reading checks all of RFC 8259 including UTF-8, refuses depth over JSON_DEPTH_MAX and names the
 // byte offset of what is wrong. Values are borrowed from the reader and live until its next read.
 // A NULL value is allowed wherever one is taken and behaves as absent. One thread per reader.
+//
+// A number that fits neither 64 bits nor a double (18446744073709551616, 1e400) is of yyjson's type
+// raw: its spelling. Everything below takes values that json_read made, so none is deeper than
+// JSON_DEPTH_MAX.
 
 #pragma once
 
@@ -18,8 +22,11 @@ enum { JSON_DEPTH_MAX = 64 };  // containers inside one another; real records re
 
 struct json_reader;
 
-// A reader with a pool that grows with the largest document. NULL if memory runs out.
+// A reader whose pool grows to 13 times the largest document it has read, and stays so until it is
+// destroyed. NULL if memory runs out.
 struct json_reader *json_reader_create(void);
+
+// Frees the reader and the values of its last read. NULL is allowed.
 void json_reader_destroy(struct json_reader *reader);
 
 // Reads one document. FAULT_INPUT: "invalid JSON at byte 17: unexpected character"; FAULT_FULL if
@@ -46,11 +53,14 @@ static inline struct span json_member_string(const struct yyjson_val *object, st
     return json_string(json_member(object, name));
 }
 
-// The first name that occurs twice in one object, at any depth; false if there is none.
+// A name that occurs twice in one object, at any depth; false if there is none. The name is
+// borrowed from the reader.
 bool json_find_duplicate(const struct yyjson_val *root, struct span *name);
 
-// Whether two documents hold the same values: members in any order, numbers by value (1 = 1.0),
-// strings after unescaping. The values may come from different readers.
+// Whether two documents hold the same values: members in any order (those of one name in the same),
+// numbers by value (1 = 1.0; what has a point or an exponent counts as the double it stands for),
+// strings after unescaping. The values may come from different readers. False also if there is no
+// memory to sort an object of more than 64 members in.
 bool json_equal(const struct yyjson_val *left, const struct yyjson_val *right);
 
 // Appends a JSON string literal with quotes. Bytes that are not UTF-8 become U+FFFD.

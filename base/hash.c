@@ -1,0 +1,35 @@
+#include "base/hash.h"
+
+#include <libdeflate.h>
+#include <string.h>
+
+// Inlined, so that hashing a short value is not a call into a library.
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+_Static_assert(HASH_SECRET_SIZE >= XXH3_SECRET_SIZE_MIN, "XXH3 takes no shorter secret");
+_Static_assert(HASH_SECRET_SIZE % 8 == 0, "the secret is changed in words of 64 bits");
+
+uint64_t hash_keyed(const uint8_t secret[HASH_SECRET_SIZE], uint64_t seed, struct span bytes) {
+    // XXH3's own "secret and seed" forgets the secret for short inputs. So the seed is worked into
+    // the secret, into each word by another amount: XXH3 combines words by exclusive or, which
+    // would cancel equal or small changes of both.
+    uint64_t words[HASH_SECRET_SIZE / 8];
+    memcpy(words, secret, HASH_SECRET_SIZE);
+    uint64_t step = seed * 0x9E3779B97F4A7C15u, change = 0;
+    for (size_t index = 0; index < HASH_SECRET_SIZE / 8; index++) {
+        change += step;
+        words[index] += change;
+    }
+    return XXH3_64bits_withSecret(bytes.bytes, bytes.size, words, HASH_SECRET_SIZE);
+}
+
+uint64_t hash_plain(struct span bytes) {
+    return XXH3_64bits(bytes.bytes, bytes.size);
+}
+
+uint32_t hash_crc32(struct span bytes) {
+    // libdeflate takes a null pointer as the wish for the initial value, which is right for no
+    // bytes.
+    return libdeflate_crc32(0, bytes.bytes, bytes.size);
+}

@@ -1,0 +1,73 @@
+#include "base/hash.h"
+
+#include <stdlib.h>
+
+#include "base/random.h"
+#include "tests/kit/cases.h"
+
+static uint8_t *make_secret(uint64_t state) {
+    static uint8_t secret[HASH_SECRET_SIZE];
+    struct random random = random_seeded(&state);
+    random_fill(&random, secret, sizeof secret);
+    return secret;
+}
+
+static void test_plain_is_xxh3(void **state) {
+    (void)state;
+    // The published value of XXH3-64 for no bytes.
+    assert_true(hash_plain((struct span){0}) == 0x2D06800538D394C2u);
+    assert_true(hash_plain(SPAN_LITERAL("a")) != hash_plain(SPAN_LITERAL("b")));
+}
+
+// Secret, seed and bytes each change the result, at every way XXH3 has for a size.
+static void test_keyed_depends_on_all(void **state) {
+    (void)state;
+    static const size_t sizes[] = {0, 1, 3, 4, 8, 9, 16, 17, 128, 129, 240, 241, 1024, 5000};
+    uint8_t bytes[5000];
+    memset(bytes, 'x', sizeof bytes);
+    for (size_t index = 0; index < sizeof sizes / sizeof sizes[0]; index++) {
+        struct span span = span_of(bytes, sizes[index]);
+        uint64_t first = hash_keyed(make_secret(1), 0, span);
+        assert_true(first == hash_keyed(make_secret(1), 0, span));
+        assert_true(first != hash_keyed(make_secret(2), 0, span));
+        for (uint64_t seed = 1; seed < 20; seed++) {
+            assert_true(first != hash_keyed(make_secret(1), seed, span));
+        }
+        if (sizes[index] == 0) continue;
+        bytes[sizes[index] - 1] ^= 1;
+        assert_true(first != hash_keyed(make_secret(1), 0, span));
+        bytes[sizes[index] - 1] ^= 1;
+    }
+}
+
+// Two seeds give independent hashes: values that agree in the low bits of one differ in the other.
+static void test_seeds_are_independent(void **state) {
+    (void)state;
+    const uint8_t *secret = make_secret(3);
+    int both = 0, one = 0;
+    for (uint32_t number = 0; number < 200000; number++) {
+        struct span span = span_of(&number, sizeof number);
+        if (hash_keyed(secret, 1, span) % 256 != 0) continue;
+        one++;
+        both += hash_keyed(secret, 2, span) % 256 == 0;
+    }
+    assert_true(one > 600 && one < 1000);
+    assert_true(both < 20);
+}
+
+static void test_crc32(void **state) {
+    (void)state;
+    assert_int_equal(hash_crc32(SPAN_LITERAL("123456789")), 0xCBF43926);
+    assert_int_equal(hash_crc32((struct span){0}), 0);
+    assert_int_equal(hash_crc32(SPAN_LITERAL("")), 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_plain_is_xxh3),
+        cmocka_unit_test(test_keyed_depends_on_all),
+        cmocka_unit_test(test_seeds_are_independent),
+        cmocka_unit_test(test_crc32),
+    };
+    return cases_run("hash_test", tests, sizeof tests / sizeof tests[0]);
+}
