@@ -1,0 +1,81 @@
+// append.h: the one writer of the trail: takes batches of all agents, commits them, answers.
+//
+// Everything that waits (up to TRAIL_COMMIT_ROWS_MAX rows) goes into one transaction of the trail:
+// events, quarantine, gaps, own events and the agents' numbers, made durable by one sync. Only then
+// is any batch answered. A commit is due at once if the last one is APPEND_COMMIT_MS old or
+// APPEND_COMMIT_EVENTS wait; otherwise when that becomes true.
+//
+// Law of conservation, asserted for every batch: received = stored + duplicate + variant +
+// quarantined + expired. Notices, gaps and own events are not in `received`.
+//
+// A full disk aborts the commit and nothing is answered; the same batches are tried again every
+// APPEND_FULL_RETRY_MS. Streams that are about to begin meanwhile are refused with FAULT_FULL.
+//
+// Threads: one calls everything here; batches come in through the queue from any thread, and the
+// callbacks are called on append's thread. append_step is what a thread or a simulator repeats.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/queue.h"
+#include "base/random.h"
+#include "base/span.h"
+#include "collector/batch.h"
+#include "storage/trail.h"
+
+enum {
+    APPEND_COMMIT_MS = 50,        // a commit of one event writes 55 KB: not more often than this
+    APPEND_COMMIT_EVENTS = 512,   // unless so many wait
+    APPEND_FULL_RETRY_MS = 1000,  // between attempts while the disk is full
+    APPEND_SEEN_MS = 5000,        // last-seen times wait this long for another commit to ride on
+    APPEND_IDENTITY_MS = 60000,   // identity violations of one agent: one own event in this time
+    APPEND_CONFLICTS_MAX = 16,    // own events for conflicts of one batch; the next one counts
+};
+
+struct append_callbacks {
+    // The batch is decided: it belongs to its owner again.
+    void (*report)(void *context, struct batch *batch);
+    // A newer session took the owner's stream_id.
+    void (*superseded)(void *context, void *owner);
+    // The owner's agent was told is_throttled and its quarantine has room again.
+    void (*unthrottled)(void *context, void *owner);
+};
+
+struct append_options {
+    struct trail *trail;
+    struct queue *queue;  // of struct batch
+    const struct clock *clock;
+    const struct random *random;
+    const char *management_account;  // own events are its
+    const char *home_region;
+    uint64_t quarantine_max;  // bytes per agent
+    uint32_t streams_max;     // sessions at a time
+    const struct append_callbacks *callbacks;
+    void *context;
+};
+
+struct append;
+
+// Makes the writer; all options are borrowed for its life. FAULT_FULL if memory runs out.
+MUST_CHECK bool append_create(const struct append_options *options, struct append **append,
+                              struct fault *fault);
+
+// Frees it. Batches it still holds are reported with FAULT_RETRY. NULL is allowed.
+void append_destroy(struct append *append);
+
+// Takes what waits, waits up to wait_ms for something to do, and commits if a commit is due. False
+// (FAULT_IO or FAULT_CORRUPT): the trail cannot go on, and the process ends.
+MUST_CHECK bool append_step(struct append *append, int64_t wait_ms, struct fault *fault);
+
+// The owner has gone and none of its batches is here or in the queue.
+void append_forget(struct append *append, const void *owner);
+
+// Whether it holds no batch (the queue may).
+bool append_is_idle(const struct append *append);
+
+// Whether the last attempt to commit found the disk full.
+bool append_is_full(const struct append *append);

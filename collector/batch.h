@@ -1,0 +1,90 @@
+// batch.h: what one message of an agent becomes on its way from intake to append and back.
+//
+// A batch owns all its memory: one arena, one JSON reader. Intake fills it on the stream's worker
+// thread, append decides and answers in it on its own thread, and it goes back to intake, which
+// gives it to the pool. Exactly one of them has it at a time.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/fault.h"
+#include "base/json.h"
+#include "base/span.h"
+#include "collector/admit.h"
+#include "event/record.h"
+#include "storage/trail_types.h"
+
+enum {
+    BATCH_EVENTS_MAX = 500,           // events of one message
+    BATCH_BYTES_MAX = 512 * 1024,     // of their records, unless there is only one
+    BATCH_ARENA_SIZE_MAX = 24 << 20,  // bytes: a message of 2 MiB and all that is read from it
+    BATCH_POOL_MAX = 64,              // batches kept for reuse
+    BATCH_OWN_EVENTS_MAX = 17,        // own events one batch may cause at most, see append.h
+};
+
+enum batch_kind {
+    BATCH_HELLO,   // a stream wants to begin: append answers with its durable state
+    BATCH_EVENTS,  // events of consecutive numbers
+    BATCH_GAP,     // numbers that will never come
+    BATCH_SEEN,    // the agent is alive and has nothing new
+};
+
+// One event and what admit says of it.
+struct batch_event {
+    struct span text;          // the record as it came, or the serialized Notice
+    enum admit_reason reason;  // ADMIT_GOOD: `record` and `account` are set
+    bool is_notice;
+    struct record record;
+    struct span account;
+    struct span detail;  // if refused, for people: what and where
+};
+
+struct batch {
+    enum batch_kind kind;
+    void *owner;  // the intake that made it
+    struct arena *arena;
+    struct json_reader *reader;
+    uint64_t size;        // bytes of the message: its weight in the queue
+    uint64_t id;          // for logs; unique in the process's life
+    int64_t received_ms;  // by the collector's clock
+
+    // Who. HELLO fills uri and stream_id; the others slot and session, as HELLO's answer gave them.
+    struct span uri;
+    uint8_t stream_id[TRAIL_STREAM_ID_SIZE];
+    uint32_t slot;
+    uint64_t session;
+
+    // EVENTS and GAP: numbers first_seq to last_seq, and the chain after last_seq.
+    uint64_t first_seq;
+    uint64_t last_seq;
+    uint8_t chain[TRAIL_CHAIN_SIZE];
+    struct batch_event *events;
+    uint32_t events_count;
+    struct span gap_reason;
+
+    // Append's answer.
+    struct fault fault;  // FAULT_NONE: all of it is durable
+    uint64_t durable_seq;
+    uint8_t durable_chain[TRAIL_CHAIN_SIZE];
+    uint64_t session_duplicates;   // of this session so far, variants included
+    uint64_t session_quarantined;  // of this session so far
+    bool is_throttled;             // the agent's quarantine is full
+};
+
+struct batch_pool;
+
+// A pool that keeps up to BATCH_POOL_MAX batches. NULL if memory runs out. Any thread may take and
+// give.
+struct batch_pool *batch_pool_create(void);
+
+// All batches are back. NULL is allowed.
+void batch_pool_destroy(struct batch_pool *pool);
+
+// An empty batch, or NULL if memory runs out.
+struct batch *batch_take(struct batch_pool *pool);
+
+// Gives a batch back and forgets all in it.
+void batch_give(struct batch_pool *pool, struct batch *batch);
