@@ -14,6 +14,15 @@
 #include "base/fault.h"
 #include "base/span.h"
 
+enum {
+    DICTIONARY_STRINGS_MAX = 256 * 1024,     // of one epoch
+    DICTIONARY_SHAPES_MAX = 16 * 1024,       // of one epoch
+    DICTIONARY_SIZE_MAX = 48 * 1024 * 1024,  // bytes of all strings and shapes of one epoch
+    DICTIONARY_STRING_SIZE_MAX = 4096,       // bytes of one string; longer ones stay in blocks
+    DICTIONARY_SHAPE_SIZE_MAX = 16 * 1024,   // bytes of one shape
+    DICTIONARY_SLOTS_MAX = 128,              // values of one shape
+};
+
 struct dictionary;
 
 // An empty dictionary that can be written to (and read). NULL if memory runs out.
@@ -38,5 +47,6 @@ void dictionary_keep(struct dictionary *dictionary);
 // It failed: the blocks encoded since dictionary_keep are void; what they added is forgotten.
 void dictionary_rollback(struct dictionary *dictionary);
 
-// Whether the next block should begin a new epoch (entries or bytes at their limit).
+// Whether the next block should begin a new epoch: strings, shapes or bytes have passed 15/16 of
+// their limit. At the limit itself nothing more is admitted and texts merely take more room.
 bool dictionary_is_full(const struct dictionary *dictionary);
