@@ -22,5 +22,8 @@ struct key {
 // Whether both name the same event.
 bool key_equal(const struct key *left, const struct key *right);
 
+// The order people and files see: (eventTime, id, account): <0, 0, >0.
+int key_compare(const struct key *left, const struct key *right);
+
 // Builds a key. The account is at most KEY_ACCOUNT_SIZE_MAX bytes.
 struct key key_of(const struct record *record, struct span account);

@@ -51,8 +51,8 @@ struct record_resource {
     struct span type;  // "AWS::S3::Bucket"; may be empty
 };
 
-// Spans are unescaped values; absent ones have NULL bytes. They borrow from the json_reader and the
-// arena given to record_read and live until the reader's next read or the arena's reset.
+// Spans are unescaped values; absent ones have NULL bytes. They lie in the arena given to
+// record_read (text: where the caller has it), so the json_reader is free for the next record.
 struct record {
     struct span text;
 
@@ -69,7 +69,6 @@ struct record {
     struct span identity_account;   // userIdentity.accountId
     struct span identity_type;
     struct span identity_arn;
-    struct span identity_principal;
     struct span identity_invoked_by;
     struct span access_key;
     struct span user_name;     // userIdentity.userName
@@ -77,11 +76,7 @@ struct record {
     struct span session_name;  // what follows the last '/' of an assumed role's ARN
     struct span shared_event_id;
     struct span error_code;
-    struct span error_message;
     struct span source_ip;
-    struct span user_agent;
-    struct span request_id;
-    struct span vpc_endpoint;
     struct record_resource *resources;
     uint32_t resources_count;
 

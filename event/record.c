@@ -1,0 +1,390 @@
+#include "event/record.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "event/service.h"
+
+static const char *const refusal_names[] = {
+    [RECORD_GOOD] = "good",
+    [RECORD_INVALID_JSON] = "invalid_json",
+    [RECORD_NOT_AN_OBJECT] = "not_an_object",
+    [RECORD_DUPLICATE_MEMBER] = "duplicate_member",
+    [RECORD_TOO_LARGE] = "too_large",
+    [RECORD_NO_EVENT_TIME] = "no_event_time",
+    [RECORD_NO_EVENT_SOURCE] = "no_event_source",
+    [RECORD_NO_EVENT_NAME] = "no_event_name",
+    [RECORD_BAD_EVENT_ID] = "bad_event_id",
+    [RECORD_WRONG_TYPE] = "wrong_type",
+};
+
+static const char *const category_names[] = {
+    [RECORD_MANAGEMENT] = "Management", [RECORD_DATA] = "Data",
+    [RECORD_INSIGHT] = "Insight",       [RECORD_NETWORK_ACTIVITY] = "NetworkActivity",
+    [RECORD_AGGREGATED] = "Aggregated", [RECORD_OTHER] = "Other",
+};
+
+enum { CATEGORIES = sizeof category_names / sizeof category_names[0] };
+
+const char *record_refusal_name(enum record_refusal refusal) {
+    assert((size_t)refusal < sizeof refusal_names / sizeof refusal_names[0]);
+    return refusal_names[refusal];
+}
+
+const char *record_category_name(enum record_category category) {
+    assert((size_t)category < CATEGORIES);
+    return category_names[category];
+}
+
+bool record_category_find(struct span name, enum record_category *category) {
+    for (uint32_t index = 0; index < CATEGORIES; index++) {
+        if (!span_is(name, category_names[index])) continue;
+        *category = (enum record_category)index;
+        return true;
+    }
+    return false;
+}
+
+// Refuses a record: sets the reason beside the fault.
+static bool refuse(enum record_refusal *refusal, enum record_refusal why, struct fault *fault,
+                   const char *text) {
+    *refusal = why;
+    return fault_set(fault, FAULT_INPUT, "%s", text);
+}
+
+// Reads a string member that decides something: absent and null give the zero span, any other type
+// refuses the record.
+static bool read_deciding(const struct yyjson_val *object, struct span name, struct span *value,
+                          enum record_refusal *refusal, struct fault *fault) {
+    const struct yyjson_val *member = json_member(object, name);
+    *value = json_string(member);
+    if (member == NULL || value->bytes != NULL || yyjson_is_null((yyjson_val *)(uintptr_t)member)) {
+        return true;
+    }
+    *refusal = RECORD_WRONG_TYPE;
+    return fault_set(fault, FAULT_INPUT, "%.*s is no string", SPAN_PRINT(name));
+}
+
+static enum record_category classify(const struct yyjson_val *root, const struct record *record) {
+    if (record->event_category.bytes != NULL) {
+        enum record_category category;
+        bool known = record_category_find(record->event_category, &category);
+        return known ? category : RECORD_OTHER;
+    }
+    if (span_is(record->event_type, "AwsCloudTrailInsight")) return RECORD_INSIGHT;
+    if (span_is(record->event_type, "AwsVpceEvent") ||
+        span_is(record->event_type, "AwsVpceEvents")) {
+        return RECORD_NETWORK_ACTIVITY;
+    }
+    // Records older than eventCategory (1.07) may still say what they are not.
+    const struct yyjson_val *management = json_member(root, SPAN_LITERAL("managementEvent"));
+    return yyjson_is_false((yyjson_val *)(uintptr_t)management) ? RECORD_DATA : RECORD_MANAGEMENT;
+}
+
+// readOnly is a boolean, in a few sources a string, and absent before eventVersion 1.06: then the
+// API's name tells, as AWS's own lists of read operations do.
+static bool is_read_only(const struct yyjson_val *root, struct span event_name) {
+    yyjson_val *value = (yyjson_val *)(uintptr_t)json_member(root, SPAN_LITERAL("readOnly"));
+    if (yyjson_is_bool(value)) return yyjson_is_true(value);
+    if (yyjson_is_str(value)) return span_is(json_string(value), "true");
+    static const char *const reading[] = {"Get",    "List",   "Describe", "Head",
+                                          "Lookup", "Search", "BatchGet", "AssumeRole"};
+    static const char *const writing[] = {"GetSessionToken", "GetFederationToken",
+                                          "GetSigninToken"};
+    for (size_t index = 0; index < sizeof writing / sizeof writing[0]; index++) {
+        if (span_is(event_name, writing[index])) return false;
+    }
+    for (size_t index = 0; index < sizeof reading / sizeof reading[0]; index++) {
+        if (span_starts(event_name, span_text(reading[index]))) return true;
+    }
+    return false;
+}
+
+static void read_identity(const struct yyjson_val *root, struct record *record) {
+    const struct yyjson_val *identity = json_member(root, SPAN_LITERAL("userIdentity"));
+    if (identity == NULL) return;
+    record->identity_type = json_member_string(identity, SPAN_LITERAL("type"));
+    record->identity_arn = json_member_string(identity, SPAN_LITERAL("arn"));
+    record->identity_account = json_member_string(identity, SPAN_LITERAL("accountId"));
+    record->identity_invoked_by = json_member_string(identity, SPAN_LITERAL("invokedBy"));
+    record->access_key = json_member_string(identity, SPAN_LITERAL("accessKeyId"));
+    record->user_name = json_member_string(identity, SPAN_LITERAL("userName"));
+    const struct yyjson_val *context = json_member(identity, SPAN_LITERAL("sessionContext"));
+    const struct yyjson_val *issuer = json_member(context, SPAN_LITERAL("sessionIssuer"));
+    record->issuer_name = json_member_string(issuer, SPAN_LITERAL("userName"));
+    if (span_is(record->identity_type, "AssumedRole") && record->identity_arn.size > 0) {
+        const uint8_t *slash = memrchr(record->identity_arn.bytes, '/', record->identity_arn.size);
+        if (slash != NULL) {
+            size_t offset = (size_t)(slash - record->identity_arn.bytes) + 1;
+            record->session_name = span_from(record->identity_arn, offset);
+        }
+    }
+}
+
+// Resources as the record lists them; the array lies in the arena.
+static bool read_resources(const struct yyjson_val *root, struct arena *arena,
+                           struct record *record, struct fault *fault) {
+    yyjson_val *list = (yyjson_val *)(uintptr_t)json_member(root, SPAN_LITERAL("resources"));
+    size_t count = yyjson_arr_size(list);
+    if (count == 0) return true;
+    if (count > RECORD_RESOURCES_MAX) count = RECORD_RESOURCES_MAX;
+    record->resources = arena_allocate_array(arena, count, sizeof *record->resources);
+    if (record->resources == NULL) return fault_set(fault, FAULT_FULL, "no memory for resources");
+    yyjson_arr_iter iterator;
+    yyjson_arr_iter_init(list, &iterator);
+    yyjson_val *entry;
+    while (record->resources_count < count && (entry = yyjson_arr_iter_next(&iterator)) != NULL) {
+        struct record_resource *resource = &record->resources[record->resources_count];
+        resource->name = json_member_string(entry, SPAN_LITERAL("ARN"));
+        if (resource->name.bytes == NULL) {
+            resource->name = json_member_string(entry, SPAN_LITERAL("ARNPrefix"));
+        }
+        if (resource->name.bytes == NULL) {
+            resource->name = json_member_string(entry, SPAN_LITERAL("resourceName"));
+        }
+        resource->type = json_member_string(entry, SPAN_LITERAL("type"));
+        if (resource->name.size > 0 || resource->type.size > 0) record->resources_count++;
+    }
+    return true;
+}
+
+// Aggregated records write the start of their window in ISO form or as "YYYY-MM-DD hh:mm:ss".
+static bool read_window_start(const struct yyjson_val *root, int64_t *seconds,
+                              struct fault *fault) {
+    const struct yyjson_val *window = json_member(root, SPAN_LITERAL("timeWindow"));
+    struct span start = json_member_string(window, SPAN_LITERAL("windowStart"));
+    char iso[TIME_TEXT_SIZE];
+    if (start.size == 19 && start.bytes[10] == ' ') {
+        snprintf(iso, sizeof iso, "%.10sT%.8sZ", (const char *)start.bytes,
+                 (const char *)start.bytes + 11);
+        start = span_text(iso);
+    }
+    return time_parse(start, seconds, fault);
+}
+
+// eventTime, eventSource and eventName: what every event must have, each kind in its own place.
+static bool read_required(const struct yyjson_val *root, struct record *record,
+                          enum record_refusal *refusal, struct fault *fault) {
+    bool is_aggregated = record->category == RECORD_AGGREGATED;
+    const struct yyjson_val *named = root;
+    if (record->category == RECORD_INSIGHT &&
+        json_member(root, SPAN_LITERAL("insightDetails")) != NULL) {
+        named = json_member(root, SPAN_LITERAL("insightDetails"));
+    }
+    record->event_source = json_member_string(named, SPAN_LITERAL("eventSource"));
+    record->event_name = json_member_string(named, SPAN_LITERAL("eventName"));
+
+    const struct yyjson_val *time = json_member(root, SPAN_LITERAL("eventTime"));
+    if (time == NULL && is_aggregated) {
+        if (!read_window_start(root, &record->event_time_s, fault)) {
+            *refusal = RECORD_NO_EVENT_TIME;
+            return fault_add(fault, "timeWindow.windowStart");
+        }
+    } else if (time == NULL) {
+        return refuse(refusal, RECORD_NO_EVENT_TIME, fault, "eventTime is missing");
+    } else if (json_string(time).bytes == NULL) {
+        return refuse(refusal, RECORD_NO_EVENT_TIME, fault, "eventTime is no string");
+    } else if (!time_parse(json_string(time), &record->event_time_s, fault)) {
+        *refusal = RECORD_NO_EVENT_TIME;
+        return fault_add(fault, "eventTime");
+    }
+    if (record->event_source.size == 0) {
+        return refuse(refusal, RECORD_NO_EVENT_SOURCE, fault,
+                      "eventSource is missing, empty or no string");
+    }
+    if (record->event_name.size == 0 && !is_aggregated) {
+        return refuse(refusal, RECORD_NO_EVENT_NAME, fault,
+                      "eventName is missing, empty or no string");
+    }
+    return true;
+}
+
+// The 16 bytes that stand for the event: a UUID's own, else a hash of the id, else of the text.
+static bool read_id(const struct yyjson_val *root, struct record *record,
+                    enum record_refusal *refusal, struct fault *fault) {
+    const struct yyjson_val *value = json_member(root, SPAN_LITERAL("eventID"));
+    if (value == NULL) value = json_member(root, SPAN_LITERAL("eventId"));
+    uint8_t digest[SHA256_SIZE];
+    if (value == NULL) {
+        crypto_sha256(&record->text, 1, digest);
+        memcpy(record->id, digest, RECORD_ID_SIZE);
+        return true;
+    }
+    record->event_id = json_string(value);
+    if (record->event_id.size == 0 || record->event_id.size > RECORD_ID_TEXT_MAX) {
+        return refuse(refusal, RECORD_BAD_EVENT_ID, fault,
+                      "eventID is no string of 1 to 256 bytes");
+    }
+    record->id_is_uuid = record_parse_uuid(record->event_id, record->id);
+    if (!record->id_is_uuid) {
+        crypto_sha256(&record->event_id, 1, digest);
+        memcpy(record->id, digest, RECORD_ID_SIZE);
+    }
+    return true;
+}
+
+static bool read_global(const struct yyjson_val *root, const struct record *record) {
+    const struct yyjson_val *extra = json_member(root, SPAN_LITERAL("additionalEventData"));
+    const struct yyjson_val *details = json_member(extra, SPAN_LITERAL("RequestDetails"));
+    const struct yyjson_val *tls = json_member(root, SPAN_LITERAL("tlsDetails"));
+    struct service_facts facts = {
+        .event_source = record->event_source,
+        .region = record->region,
+        .endpoint_type = json_member_string(details, SPAN_LITERAL("endpointType")),
+        .host_header = json_member_string(tls, SPAN_LITERAL("clientProvidedHostHeader")),
+    };
+    return service_is_global(&facts);
+}
+
+// Every span of a record that points into the reader's memory.
+static struct span *const *list_spans(struct record *record, struct span *spans[32],
+                                      uint32_t *count) {
+    struct span *const all[] = {
+        &record->event_id,
+        &record->event_source,
+        &record->event_name,
+        &record->region,
+        &record->event_type,
+        &record->event_category,
+        &record->recipient_account,
+        &record->identity_account,
+        &record->identity_type,
+        &record->identity_arn,
+        &record->identity_invoked_by,
+        &record->access_key,
+        &record->user_name,
+        &record->issuer_name,
+        &record->session_name,
+        &record->shared_event_id,
+        &record->error_code,
+        &record->source_ip,
+    };
+    static_assert(sizeof all / sizeof all[0] <= 32, "spans of a record");
+    memcpy(spans, all, sizeof all);
+    *count = sizeof all / sizeof all[0];
+    return spans;
+}
+
+static void move_span(struct span *span, uint8_t **to) {
+    if (span->bytes == NULL) return;
+    if (span->size > 0) memcpy(*to, span->bytes, span->size);
+    span->bytes = *to;
+    *to += span->size;
+}
+
+// Moves all strings into one piece of the arena, so that they outlive the reader's document.
+static bool keep_strings(struct record *record, struct arena *arena, struct fault *fault) {
+    struct span *spans[32];
+    uint32_t count;
+    list_spans(record, spans, &count);
+    size_t size = 1;
+    for (uint32_t index = 0; index < count; index++) size += spans[index]->size;
+    for (uint32_t index = 0; index < record->resources_count; index++) {
+        size += record->resources[index].name.size + record->resources[index].type.size;
+    }
+    uint8_t *to = arena_allocate(arena, size);
+    if (to == NULL) return fault_set(fault, FAULT_FULL, "no memory for a record's fields");
+    for (uint32_t index = 0; index < count; index++) move_span(spans[index], &to);
+    for (uint32_t index = 0; index < record->resources_count; index++) {
+        move_span(&record->resources[index].name, &to);
+        move_span(&record->resources[index].type, &to);
+    }
+    return true;
+}
+
+// What decides whose event it is; wrong types are refused, since guessing could cross accounts.
+static bool read_deciding_fields(const struct yyjson_val *root, struct record *record,
+                                 enum record_refusal *refusal, struct fault *fault) {
+    if (!read_deciding(root, SPAN_LITERAL("awsRegion"), &record->region, refusal, fault) ||
+        !read_deciding(root, SPAN_LITERAL("recipientAccountId"), &record->recipient_account,
+                       refusal, fault) ||
+        !read_deciding(root, SPAN_LITERAL("eventCategory"), &record->event_category, refusal,
+                       fault) ||
+        !read_deciding(root, SPAN_LITERAL("eventType"), &record->event_type, refusal, fault)) {
+        return false;
+    }
+    if (record->recipient_account.bytes != NULL) return true;
+    return read_deciding(root, SPAN_LITERAL("accountId"), &record->recipient_account, refusal,
+                         fault);
+}
+
+bool record_read(struct json_reader *reader, struct arena *arena, struct span text,
+                 struct record *record, enum record_refusal *refusal, struct fault *fault) {
+    *refusal = RECORD_GOOD;
+    if (text.size > RECORD_SIZE_MAX) {
+        *refusal = RECORD_TOO_LARGE;
+        return fault_set(fault, FAULT_INPUT, "%zu bytes, at most %d are allowed", text.size,
+                         RECORD_SIZE_MAX);
+    }
+    const struct yyjson_val *root;
+    if (!json_read(reader, text, &root, fault)) {
+        if (fault->kind == FAULT_INPUT) *refusal = RECORD_INVALID_JSON;
+        return false;
+    }
+    if (!yyjson_is_obj((yyjson_val *)(uintptr_t)root)) {
+        return refuse(refusal, RECORD_NOT_AN_OBJECT, fault, "the record is no JSON object");
+    }
+    struct span twice;
+    if (json_find_duplicate(root, &twice)) {
+        *refusal = RECORD_DUPLICATE_MEMBER;
+        return fault_set(fault, FAULT_INPUT, "the name \"%.*s\" occurs twice in one object",
+                         (int)(twice.size < 100 ? twice.size : 100), (const char *)twice.bytes);
+    }
+
+    struct record read = {.text = text};
+    if (!read_deciding_fields(root, &read, refusal, fault)) return false;
+    read.category = classify(root, &read);
+    if (!read_required(root, &read, refusal, fault)) return false;
+    if (!read_id(root, &read, refusal, fault)) return false;
+    read_identity(root, &read);
+    read.shared_event_id = json_member_string(root, SPAN_LITERAL("sharedEventID"));
+    read.error_code = json_member_string(root, SPAN_LITERAL("errorCode"));
+    read.source_ip = json_member_string(root, SPAN_LITERAL("sourceIPAddress"));
+    read.is_error = read.error_code.bytes != NULL ||
+                    json_member_string(root, SPAN_LITERAL("errorMessage")).bytes != NULL;
+    read.is_read_only = is_read_only(root, read.event_name);
+    read.is_global = read_global(root, &read);
+    if (!read_resources(root, arena, &read, fault)) return false;
+    if (!keep_strings(&read, arena, fault)) return false;
+    *record = read;
+    return true;
+}
+
+struct span record_display_user(const struct record *record) {
+    if (record->user_name.size > 0) return record->user_name;
+    if (span_is(record->identity_type, "Root")) return SPAN_LITERAL("root");
+    if (record->session_name.size > 0) return record->session_name;
+    if (record->issuer_name.size > 0) return record->issuer_name;
+    if (record->identity_invoked_by.size > 0) return record->identity_invoked_by;
+    if (record->identity_arn.size == 0) return (struct span){NULL, 0};
+    const uint8_t *slash = memrchr(record->identity_arn.bytes, '/', record->identity_arn.size);
+    if (slash == NULL) return record->identity_arn;
+    return span_from(record->identity_arn, (size_t)(slash - record->identity_arn.bytes) + 1);
+}
+
+bool record_parse_uuid(struct span text, uint8_t id[RECORD_ID_SIZE]) {
+    static const uint8_t places[RECORD_ID_SIZE] = {0,  2,  4,  6,  9,  11, 14, 16,
+                                                   19, 21, 24, 26, 28, 30, 32, 34};
+    if (text.size != 36 || text.bytes[8] != '-' || text.bytes[13] != '-' || text.bytes[18] != '-' ||
+        text.bytes[23] != '-') {
+        return false;
+    }
+    uint8_t parsed[RECORD_ID_SIZE];
+    for (size_t index = 0; index < RECORD_ID_SIZE; index++) {
+        struct span digits = span_of(text.bytes + places[index], 2);
+        if (!crypto_parse_hex(digits, &parsed[index], 1)) return false;
+    }
+    memcpy(id, parsed, RECORD_ID_SIZE);
+    return true;
+}
+
+void record_print_uuid(const uint8_t id[RECORD_ID_SIZE], char text[RECORD_UUID_TEXT_SIZE]) {
+    char hex[2 * RECORD_ID_SIZE + 1];
+    crypto_print_hex(span_of(id, RECORD_ID_SIZE), hex);
+    snprintf(text, RECORD_UUID_TEXT_SIZE, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12,
+             hex + 16, hex + 20);
+}
