@@ -1,0 +1,85 @@
+#include "base/rpc/rpc.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <grpc/support/log.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/rpc/rpc_internal.h"
+
+// gRPC's log function is one for the process, so this is too.
+static atomic_uint deaf_count;
+static _Thread_local bool is_capturing;
+static _Thread_local char captured[FAULT_TEXT_SIZE];
+
+// Called by any thread; must not call gRPC.
+static void on_log(gpr_log_func_args *arguments) {
+    if (arguments->severity != GPR_LOG_SEVERITY_ERROR) return;
+    // Its accept loop ends for ever with any error that is not momentary.
+    if (strstr(arguments->message, "Failed accept4") != NULL) atomic_fetch_add(&deaf_count, 1);
+    if (is_capturing) snprintf(captured, sizeof captured, "%s", arguments->message);
+}
+
+unsigned rpc_deaf_count(void) {
+    return atomic_load(&deaf_count);
+}
+
+void rpc_log_capture(bool is_on) {
+    is_capturing = is_on;
+    captured[0] = 0;
+}
+
+const char *rpc_log_captured(void) {
+    return captured;
+}
+
+// GRPC_* variables change gRPC behind our back: tracing, pollers, root certificates.
+static void clean_environment(void) {
+    extern char **environ;
+    for (char **entry = environ; entry != NULL && *entry != NULL;) {
+        size_t size = strcspn(*entry, "=");
+        char name[64];
+        if (strncmp(*entry, "GRPC_", 5) == 0 && size < sizeof name) {
+            memcpy(name, *entry, size);
+            name[size] = 0;
+            unsetenv(name);
+            entry = environ;
+        } else {
+            entry++;
+        }
+    }
+    // gRPC 1.51 has no setting for the lowest TLS version. With ECDSA certificates no TLS 1.2
+    // handshake can use this cipher, and TLS 1.3 has ciphers of its own.
+    setenv("GRPC_SSL_CIPHER_SUITES", "ECDHE-RSA-AES256-GCM-SHA384", 1);
+    // The system's resolver knows hosts, search domains and containers as every other program does.
+    setenv("GRPC_DNS_RESOLVER", "native", 1);
+}
+
+static bool raise_descriptor_limit(struct fault *fault) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return fault_set_errno(fault, FAULT_IO, errno, "read the limit of open files");
+    }
+    if (limit.rlim_cur == limit.rlim_max) return true;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return fault_set_errno(fault, FAULT_IO, errno, "raise the limit of open files");
+    }
+    return true;
+}
+
+bool rpc_init(struct fault *fault) {
+    if (!raise_descriptor_limit(fault)) return false;
+    clean_environment();
+    gpr_set_log_function(on_log);
+    gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
+    grpc_init();
+    return true;
+}
+
+void rpc_done(void) {
+    grpc_shutdown_blocking();
+}

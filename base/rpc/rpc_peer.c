@@ -1,0 +1,110 @@
+#include <ctype.h>
+#include <grpc/support/alloc.h>
+#include <openssl/asn1.h>
+#include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/rpc/rpc_internal.h"
+
+// "ipv4:192.0.2.1:50123" or "ipv6:%5B2001:db8::1%5D:50123", as people write it.
+static void read_address(grpc_call *call, char *address, size_t address_size) {
+    char *peer = grpc_call_get_peer(call);
+    const char *from = peer == NULL ? "" : peer;
+    if (strncmp(from, "ipv4:", 5) == 0 || strncmp(from, "ipv6:", 5) == 0) from += 5;
+    size_t size = 0;
+    while (*from != 0 && size + 1 < address_size) {
+        unsigned byte = 0;
+        if (*from == '%' && sscanf(from + 1, "%2x", &byte) == 1) {
+            address[size++] = (char)byte;
+            from += 3;
+        } else {
+            address[size++] = *from++;
+        }
+    }
+    address[size] = 0;
+    gpr_free(peer);
+}
+
+static bool read_uri(const grpc_auth_context *context, char uri[RPC_URI_SIZE],
+                     struct fault *fault) {
+    grpc_auth_property_iterator iterator =
+        grpc_auth_context_find_properties_by_name(context, GRPC_PEER_URI_PROPERTY_NAME);
+    const grpc_auth_property *property = grpc_auth_property_iterator_next(&iterator);
+    if (property == NULL) {
+        return fault_set(fault, FAULT_DENIED,
+                         "your certificate holds no URI name (subject alternative name), so this "
+                         "server cannot know who you are: have one issued with it");
+    }
+    if (grpc_auth_property_iterator_next(&iterator) != NULL) {
+        return fault_set(fault, FAULT_DENIED,
+                         "your certificate holds more than one URI name: have one issued with "
+                         "exactly one");
+    }
+    if (property->value_length >= RPC_URI_SIZE ||
+        memchr(property->value, 0, property->value_length) != NULL) {
+        return fault_set(fault, FAULT_DENIED,
+                         "the URI name in your certificate is too long or holds a zero byte");
+    }
+    memcpy(uri, property->value, property->value_length);
+    uri[property->value_length] = 0;
+    return true;
+}
+
+static bool read_serial(const X509 *certificate, struct rpc_peer *peer) {
+    BIGNUM *number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), NULL);
+    char *text = number == NULL ? NULL : BN_bn2hex(number);
+    bool is_good = text != NULL && strlen(text) < sizeof peer->serial;
+    for (size_t index = 0; is_good && index <= strlen(text); index++) {
+        peer->serial[index] = (char)tolower((unsigned char)text[index]);
+    }
+    OPENSSL_free(text);
+    BN_free(number);
+    return is_good;
+}
+
+static bool read_expiry(const X509 *certificate, struct rpc_peer *peer) {
+    ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
+    int days = 0;
+    int seconds = 0;
+    bool is_good = epoch != NULL &&
+                   ASN1_TIME_diff(&days, &seconds, epoch, X509_get0_notAfter(certificate)) == 1;
+    peer->certificate_expires_s = (int64_t)days * 86400 + seconds;
+    ASN1_TIME_free(epoch);
+    return is_good;
+}
+
+static bool read_certificate(const grpc_auth_context *context, struct rpc_peer *peer) {
+    grpc_auth_property_iterator iterator =
+        grpc_auth_context_find_properties_by_name(context, GRPC_X509_PEM_CERT_PROPERTY_NAME);
+    const grpc_auth_property *property = grpc_auth_property_iterator_next(&iterator);
+    if (property == NULL || property->value_length > INT32_MAX) return false;
+    BIO *bio = BIO_new_mem_buf(property->value, (int)property->value_length);
+    X509 *certificate = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    BIO_free(bio);
+    bool is_good =
+        certificate != NULL && read_serial(certificate, peer) && read_expiry(certificate, peer);
+    X509_free(certificate);
+    ERR_clear_error();
+    return is_good;
+}
+
+bool rpc_peer_read(grpc_call *call, struct rpc_peer *peer, struct fault *fault) {
+    struct rpc_peer found = {0};
+    read_address(call, found.address, sizeof found.address);
+    grpc_auth_context *context = grpc_call_auth_context(call);
+    bool is_good = false;
+    if (context == NULL || grpc_auth_context_peer_is_authenticated(context) == 0) {
+        fault_set(fault, FAULT_DENIED, "a client certificate is needed");
+    } else if (read_uri(context, found.uri, fault)) {
+        is_good = read_certificate(context, &found);
+        if (!is_good) fault_set(fault, FAULT_DENIED, "your certificate cannot be read");
+    }
+    if (context != NULL) grpc_auth_context_release(context);
+    if (is_good) *peer = found;
+    return is_good;
+}
