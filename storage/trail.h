@@ -25,13 +25,16 @@
 struct trail;
 
 struct trail_options {
-    const char *directory;   // exists, mode 0750
-    uint64_t map_size;       // of LMDB's map at the start; 0: 1 TiB. Grows by itself when full
-    uint64_t size_max;       // FAULT_FULL before the file passes this many bytes; 0: no limit
-    uint64_t free_min;       // FAULT_FULL when the disk has less free than this; 0: no check
-    uint32_t tail_rows_max;  // rows of the tail that make a block; 0: 4096
-    uint32_t window_ids;     // ids of the dedupe window; 0: 4 Mi (64 MiB of memory)
-    bool no_sync;            // only for the simulator: a commit is in the file, not on the disk
+    const char *directory;    // exists, mode 0750
+    uint64_t map_size;        // of LMDB's map at the start; 0: 1 TiB. Grows by itself when full
+    uint64_t size_max;        // FAULT_FULL before the file passes this many bytes; 0: no limit
+    uint64_t free_min;        // FAULT_FULL when the disk has less free than this; 0: no check
+    uint32_t tail_rows_max;   // rows of the tail that make a block; 0: 4096
+    uint32_t block_rows_min;  // rows of one day in one commit that go past the tail; 0: 1024
+    uint32_t window_ids;      // ids of the dedupe window; 0: 4 Mi (108 MiB of memory)
+    uint32_t window_bits;     // tests: significant bits of the window's hash, to force collisions;
+                              // 0: 64
+    bool no_sync;             // only for the simulator: a commit is in the file, not on the disk
     const struct clock *clock;
     const struct random *random;
 };
@@ -51,7 +54,8 @@ void trail_epoch(const struct trail *trail, uint8_t epoch[TRAIL_EPOCH_SIZE]);
 // Begins one commit. FAULT_FULL if there is no room to begin with; FAULT_IO.
 MUST_CHECK bool trail_begin(struct trail *trail, struct fault *fault);
 
-// An event on its way in; all spans are borrowed until commit or abort.
+// An event on its way in. Borrowed for the call of trail_add, but for the bytes of record->text,
+// which are borrowed until commit or abort: one json_reader may serve all records of a commit.
 struct trail_entry {
     const struct record *record;
     struct span account;  // it was given to, by the account rule
@@ -101,6 +105,5 @@ MUST_CHECK bool trail_commit(struct trail *trail, struct trail_receipt *receipt,
 void trail_abort(struct trail *trail);
 
 // One bounded unit of upkeep outside a commit: moves the tail into blocks when its oldest row has
-// waited 24 h, seals groups, clears readers that died. *more: call again soon. FAULT as
-// trail_commit.
+// waited 24 h, clears readers that died. *more: call again soon. FAULT as trail_commit.
 MUST_CHECK bool trail_upkeep(struct trail *trail, bool *more, struct fault *fault);

@@ -1,10 +1,12 @@
 // trail_reader.h: the organization trail for readers, in any process, beside the writer or without
 // it.
 //
-// A reader sees one snapshot from trail_reader_begin to trail_reader_end; it must end it within a
-// second or so, or the writer cannot reuse space. Cursors survive that: they hold positions, not
-// pages, and begin and end snapshots themselves. A query is bound to what was there when it began
-// by its sequence_max, so that pages neither repeat nor skip while events arrive. One thread.
+// No snapshot of LMDB outlives a call here (a long one would keep the writer from reusing space):
+// cursors hold positions and copies, not pages, and work on while rows move from the tail into
+// blocks. A query is bound to what was there when it began by its sequence_max, so that pages
+// neither repeat nor skip while events arrive. A process that writes the trail (trail.h) reads it
+// through the same open environment. A reader and its cursors belong to one thread; a process may
+// have many readers. Callbacks must not call the reader that called them.
 
 #pragma once
 
@@ -105,7 +107,9 @@ MUST_CHECK bool trail_reader_follow(struct trail_reader *reader, uint64_t after,
                                     bool (*on_row)(void *user, const struct trail_row *row),
                                     void *user, uint64_t *last, struct fault *fault);
 
-// Columns of all events with eventTime in the range, frame by frame, in no order: for scans.
+// Columns of all frames with events in the range, in no order: for scans. A frame at the edge also
+// holds events outside the range: look at time_s. `which` as in block_read_columns. Columns live
+// until on_columns returns; false ends the scan.
 MUST_CHECK bool trail_reader_scan(struct trail_reader *reader, int64_t time_min_s,
                                   int64_t time_max_s, uint32_t which,
                                   bool (*on_columns)(void *user, const struct block_columns *),
