@@ -3,8 +3,9 @@
 // Paths are text with slashes. A handle is a small number that belongs to the files it came from.
 // What was appended survives a power cut only after files_sync; a created, renamed or removed name
 // only after files_sync_directory of its folder. All calls wait for the disk. Fault kinds:
-// FAULT_FULL for no space or quota, FAULT_INPUT when a name is missing where it must exist,
-// FAULT_IO otherwise; texts hold operation and path.
+// FAULT_FULL for no space or quota, FAULT_INPUT when a name is missing where it must exist or taken
+// where it must not, FAULT_DENIED for missing permission, FAULT_RETRY for too many open files or no
+// memory, FAULT_IO otherwise; texts hold operation and path. New files have mode 0640.
 
 #pragma once
 
@@ -16,9 +17,10 @@
 #include "base/span.h"
 
 enum files_mode {
-    FILES_READ,    // must exist
-    FILES_APPEND,  // created if missing; writes go to the end
-    FILES_CREATE,  // must not exist
+    FILES_READ,            // must exist
+    FILES_APPEND,          // created if missing; writes go to the end
+    FILES_CREATE,          // must not exist
+    FILES_CREATE_PRIVATE,  // must not exist; nobody but its owner can read it (mode 0600)
 };
 
 struct files_entry {
@@ -51,6 +53,7 @@ struct files_operations {
     bool (*measure_free)(void *context, const char *path, uint64_t *free_size, uint64_t *total_size,
                          struct fault *fault);
     bool (*lock)(void *context, const char *path, int *handle, struct fault *fault);
+    bool (*set_mode)(void *context, int handle, uint32_t mode, struct fault *fault);
 };
 
 struct files {
@@ -64,6 +67,8 @@ const struct files *files_system(void);
 // Opens a file. FAULT_INPUT if it is missing (read) or exists (create).
 MUST_CHECK bool files_open(const struct files *files, const char *path, enum files_mode mode,
                            int *handle, struct fault *fault);
+
+// Closes what files_open or files_lock gave. Syncs nothing.
 void files_close(const struct files *files, int handle);
 
 // Reads up to size bytes; *got is less only at the end of the file.
@@ -77,6 +82,7 @@ MUST_CHECK bool files_append(const struct files *files, int handle, struct span 
 // Makes what was appended durable. After FAULT_IO nobody knows what the disk holds: never retried.
 MUST_CHECK bool files_sync(const struct files *files, int handle, struct fault *fault);
 
+// Cuts an open file to this size.
 MUST_CHECK bool files_truncate(const struct files *files, int handle, uint64_t size,
                                struct fault *fault);
 
@@ -98,10 +104,13 @@ MUST_CHECK bool files_rename(const struct files *files, const char *from, const 
 // Makes one folder (mode 0750); an existing one is no failure.
 MUST_CHECK bool files_make_directory(const struct files *files, const char *path,
                                      struct fault *fault);
+
+// Makes what was created, renamed and removed in a folder durable. After FAULT_IO never retried.
 MUST_CHECK bool files_sync_directory(const struct files *files, const char *path,
                                      struct fault *fault);
 
-// Calls on_entry for each entry but . and .., in byte order of names, until it returns false.
+// Calls on_entry for each entry but . and .., links followed, in byte order of names, until it
+// returns false.
 MUST_CHECK bool files_list(const struct files *files, const char *path,
                            bool (*on_entry)(void *user, const struct files_entry *entry),
                            void *user, struct fault *fault);
@@ -115,10 +124,16 @@ MUST_CHECK bool files_measure_free(const struct files *files, const char *path, 
 MUST_CHECK bool files_lock(const struct files *files, const char *path, int *handle,
                            struct fault *fault);
 
-// Reads a whole file of at most size_max bytes, appending to the buffer. FAULT_INPUT if larger.
+// Sets the permissions of an open file, as chmod does.
+MUST_CHECK bool files_set_mode(const struct files *files, int handle, uint32_t mode,
+                               struct fault *fault);
+
+// Reads a whole file of at most size_max bytes, appending to the buffer. FAULT_INPUT if larger,
+// FAULT_FULL if the buffer does not hold it and 64 KiB more.
 MUST_CHECK bool files_read_whole(const struct files *files, const char *path, size_t size_max,
                                  struct buffer *buffer, struct fault *fault);
 
-// Replaces a file durably: write PATH.new, sync, rename, sync the folder. mode as in chmod.
+// Replaces a file durably: write PATH.new (readable by its owner only until it has its mode), sync,
+// rename, sync the folder. mode as in chmod. One writer of a path at a time.
 MUST_CHECK bool files_write_whole(const struct files *files, const char *path, struct span bytes,
                                   uint32_t mode, struct fault *fault);

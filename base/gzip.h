@@ -10,7 +10,10 @@
 #include "base/span.h"
 
 enum {
-    GZIP_RATIO_MAX = 1200,  // inflated : compressed; deflate itself cannot pass 1032
+    // Inflated : compressed, judged once 1 MiB has been inflated. Deflate ends at 1032; records
+    // with
+    // ids of their own stay under 100; zeros are above 1000.
+    GZIP_RATIO_MAX = 500,
 };
 
 // Inflates a gzip file (one or more members) as a stream with flat memory. One thread.
@@ -18,14 +21,17 @@ struct gzip_reader;
 
 // A reader that gives at most size_max inflated bytes. NULL if memory runs out.
 struct gzip_reader *gzip_reader_create(uint64_t size_max);
+
+// Frees it. NULL is allowed.
 void gzip_reader_destroy(struct gzip_reader *reader);
 
-// Begins a new file.
+// Begins a new file, also after a fault.
 void gzip_reader_reset(struct gzip_reader *reader);
 
 // Takes compressed bytes from *input (moved past what was used) and writes inflated bytes to
 // output[0..output_size). *written says how many; when it is less than output_size, all input was
-// used. FAULT_INPUT: not gzip, corrupt (with the offset), more than size_max or than the ratio.
+// used. FAULT_INPUT: not gzip, corrupt (with the offset), more than size_max or than the ratio, or
+// bytes other than zeros behind the last member; the file is then given up (gzip_reader_reset).
 MUST_CHECK bool gzip_reader_step(struct gzip_reader *reader, struct span *input, uint8_t *output,
                                  size_t output_size, size_t *written, struct fault *fault);
 
@@ -33,6 +39,6 @@ MUST_CHECK bool gzip_reader_step(struct gzip_reader *reader, struct span *input,
 MUST_CHECK bool gzip_reader_finish(struct gzip_reader *reader, struct fault *fault);
 
 // Appends one gzip member that holds the bytes, level 1 to 12. The output depends on the bytes and
-// the level alone (no time, no name). FAULT_FULL if the buffer overflows.
+// the level alone (no time, no name). FAULT_FULL if the buffer overflows or memory runs out.
 MUST_CHECK bool gzip_write(struct span bytes, int level, struct buffer *output,
                            struct fault *fault);

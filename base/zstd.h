@@ -12,6 +12,8 @@ struct zstd;
 
 // Contexts for both directions. NULL if memory runs out. One thread.
 struct zstd *zstd_create(void);
+
+// Frees them. NULL is allowed.
 void zstd_destroy(struct zstd *zstd);
 
 // Appends one frame that holds the bytes, without content checksum. FAULT_FULL on overflow.

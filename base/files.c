@@ -1,0 +1,456 @@
+#include "base/files.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum {
+    FILE_MODE = 0640,
+    PRIVATE_MODE = 0600,
+    DIRECTORY_MODE = 0750,
+    READ_SIZE = 64 * 1024,  // bytes of one read of files_read_whole
+    LIST_COUNT_MIN = 64,    // entries a listing begins with room for
+    PATH_SIZE = 4096,       // bytes with the final zero, as Linux's PATH_MAX
+};
+
+static enum fault_kind kind_of(int error) {
+    switch (error) {
+        case ENOSPC:
+        case EDQUOT:
+            return FAULT_FULL;
+        case ENOENT:
+        case ENOTDIR:
+        case EEXIST:
+        case EISDIR:
+        case ENOTEMPTY:
+        case ENAMETOOLONG:
+            return FAULT_INPUT;
+        case EACCES:
+        case EPERM:
+            return FAULT_DENIED;
+        case EMFILE:
+        case ENFILE:
+        case ENOMEM:
+            return FAULT_RETRY;
+        default:
+            return FAULT_IO;
+    }
+}
+
+static bool set_path_fault(struct fault *fault, int error, const char *operation,
+                           const char *path) {
+    return fault_set_errno(fault, kind_of(error), error, "%s %s", operation, path);
+}
+
+// Names an open file by asking the kernel: a handle is its descriptor.
+static bool set_handle_fault(struct fault *fault, int error, const char *operation, int handle) {
+    char link[64], path[PATH_SIZE];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", handle);
+    ssize_t size = readlink(link, path, sizeof path - 1);
+    if (size < 0) size = 0;
+    path[size] = 0;
+    return set_path_fault(fault, error, operation, path);
+}
+
+static void fill_entry(struct files_entry *entry, const char *name, const struct stat *status) {
+    *entry = (struct files_entry){
+        .name = name,
+        .is_directory = S_ISDIR(status->st_mode),
+        .size = (uint64_t)status->st_size,
+        .modified_ns =
+            (int64_t)status->st_mtim.tv_sec * 1000000000 + (int64_t)status->st_mtim.tv_nsec,
+        .inode = status->st_ino,
+    };
+}
+
+static bool system_open(void *context, const char *path, enum files_mode mode, int *handle,
+                        struct fault *fault) {
+    (void)context;
+    int flags = O_CLOEXEC;
+    if (mode == FILES_READ) flags |= O_RDONLY;
+    if (mode != FILES_READ) flags |= O_RDWR | O_APPEND | O_CREAT;
+    if (mode == FILES_CREATE || mode == FILES_CREATE_PRIVATE) flags |= O_EXCL;
+    int descriptor = open(path, flags, mode == FILES_CREATE_PRIVATE ? PRIVATE_MODE : FILE_MODE);
+    if (descriptor < 0) return set_path_fault(fault, errno, "open", path);
+    *handle = descriptor;
+    return true;
+}
+
+static void system_close(void *context, int handle) {
+    (void)context;
+    // What had to be kept was synced before; Linux closes the descriptor whatever it returns.
+    close(handle);
+}
+
+static bool system_read_at(void *context, int handle, uint64_t offset, void *bytes, size_t size,
+                           size_t *got, struct fault *fault) {
+    (void)context;
+    uint8_t *to = bytes;
+    size_t total = 0;
+    while (total < size) {
+        ssize_t part = pread(handle, to + total, size - total, (off_t)(offset + total));
+        if (part < 0 && errno == EINTR) continue;
+        if (part < 0) return set_handle_fault(fault, errno, "read", handle);
+        if (part == 0) break;
+        total += (size_t)part;
+    }
+    *got = total;
+    return true;
+}
+
+static bool system_append(void *context, int handle, struct span bytes, struct fault *fault) {
+    (void)context;
+    while (bytes.size > 0) {
+        ssize_t part = write(handle, bytes.bytes, bytes.size);
+        if (part < 0 && errno == EINTR) continue;
+        if (part < 0) return set_handle_fault(fault, errno, "append to", handle);
+        bytes = span_from(bytes, (size_t)part);
+    }
+    return true;
+}
+
+static bool system_sync(void *context, int handle, struct fault *fault) {
+    (void)context;
+    if (fdatasync(handle) != 0) return set_handle_fault(fault, errno, "sync", handle);
+    return true;
+}
+
+static bool system_truncate(void *context, int handle, uint64_t size, struct fault *fault) {
+    (void)context;
+    if (ftruncate(handle, (off_t)size) != 0) {
+        return set_handle_fault(fault, errno, "truncate", handle);
+    }
+    return true;
+}
+
+static bool system_describe(void *context, int handle, struct files_entry *entry,
+                            struct fault *fault) {
+    (void)context;
+    struct stat status;
+    if (fstat(handle, &status) != 0) return set_handle_fault(fault, errno, "describe", handle);
+    fill_entry(entry, NULL, &status);
+    return true;
+}
+
+static bool system_find(void *context, const char *path, bool *exists, struct files_entry *entry,
+                        struct fault *fault) {
+    (void)context;
+    struct stat status;
+    if (stat(path, &status) != 0) {
+        if (errno != ENOENT && errno != ENOTDIR) return set_path_fault(fault, errno, "find", path);
+        *exists = false;
+        return true;
+    }
+    *exists = true;
+    fill_entry(entry, NULL, &status);
+    return true;
+}
+
+static bool system_remove(void *context, const char *path, struct fault *fault) {
+    (void)context;
+    if (remove(path) != 0 && errno != ENOENT) return set_path_fault(fault, errno, "remove", path);
+    return true;
+}
+
+static bool system_rename(void *context, const char *from, const char *to, struct fault *fault) {
+    (void)context;
+    if (rename(from, to) == 0) return true;
+    set_path_fault(fault, errno, "to", to);
+    return fault_add(fault, "rename %s", from);
+}
+
+static bool system_make_directory(void *context, const char *path, struct fault *fault) {
+    (void)context;
+    if (mkdir(path, DIRECTORY_MODE) == 0) return true;
+    int error = errno;
+    struct stat status;
+    if (error == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode)) return true;
+    return set_path_fault(fault, error, "make folder", path);
+}
+
+static bool system_sync_directory(void *context, const char *path, struct fault *fault) {
+    (void)context;
+    int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return set_path_fault(fault, errno, "open folder", path);
+    bool synced = fsync(descriptor) == 0;
+    int error = errno;
+    close(descriptor);
+    if (!synced) return set_path_fault(fault, error, "sync folder", path);
+    return true;
+}
+
+// A folder's names while they are read and sorted.
+struct names {
+    char **texts;
+    size_t count;
+    size_t capacity;
+};
+
+static void names_done(struct names *names) {
+    for (size_t index = 0; index < names->count; index++) free(names->texts[index]);
+    free(names->texts);
+}
+
+static bool names_push(struct names *names, const char *text) {
+    if (names->count == names->capacity) {
+        size_t capacity = names->capacity == 0 ? LIST_COUNT_MIN : names->capacity * 2;
+        char **texts = reallocarray(names->texts, capacity, sizeof *texts);
+        if (texts == NULL) return false;
+        names->texts = texts;
+        names->capacity = capacity;
+    }
+    char *copy = strdup(text);
+    if (copy == NULL) return false;
+    names->texts[names->count++] = copy;
+    return true;
+}
+
+static int compare_names(const void *left, const void *right) {
+    const char *const *one = left, *const *other = right;
+    return strcmp(*one, *other);
+}
+
+static bool read_names(DIR *directory, const char *path, struct names *names, struct fault *fault) {
+    for (;;) {
+        errno = 0;
+        struct dirent *entry = readdir(directory);
+        if (entry == NULL && errno != 0) return set_path_fault(fault, errno, "list", path);
+        if (entry == NULL) break;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        if (!names_push(names, entry->d_name)) {
+            return fault_set(fault, FAULT_FULL, "list %s: no memory", path);
+        }
+    }
+    if (names->count > 0) qsort(names->texts, names->count, sizeof *names->texts, compare_names);
+    return true;
+}
+
+static bool system_list(void *context, const char *path,
+                        bool (*on_entry)(void *user, const struct files_entry *entry), void *user,
+                        struct fault *fault) {
+    (void)context;
+    DIR *directory = opendir(path);
+    if (directory == NULL) return set_path_fault(fault, errno, "list", path);
+    struct names names = {0};
+    bool good = read_names(directory, path, &names, fault);
+    for (size_t index = 0; good && index < names.count; index++) {
+        struct stat status;
+        if (fstatat(dirfd(directory), names.texts[index], &status, 0) != 0) {
+            // Removed since, or a link to nothing: it is as if it had not been there.
+            if (errno == ENOENT || errno == ELOOP) continue;
+            good = set_path_fault(fault, errno, "list", path);
+            break;
+        }
+        struct files_entry entry;
+        fill_entry(&entry, names.texts[index], &status);
+        if (!on_entry(user, &entry)) break;
+    }
+    names_done(&names);
+    closedir(directory);
+    return good;
+}
+
+static bool system_measure_free(void *context, const char *path, uint64_t *free_size,
+                                uint64_t *total_size, struct fault *fault) {
+    (void)context;
+    struct statvfs status;
+    if (statvfs(path, &status) != 0) return set_path_fault(fault, errno, "measure", path);
+    *free_size = (uint64_t)status.f_bavail * status.f_frsize;
+    *total_size = (uint64_t)status.f_blocks * status.f_frsize;
+    return true;
+}
+
+static bool system_lock(void *context, const char *path, int *handle, struct fault *fault) {
+    (void)context;
+    int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
+    if (descriptor < 0) return set_path_fault(fault, errno, "open lock", path);
+    // A lock of the open file, not of the process: closing another descriptor does not drop it.
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(descriptor, F_OFD_SETLK, &lock) == 0) {
+        *handle = descriptor;
+        return true;
+    }
+    int error = errno;
+    close(descriptor);
+    if (error == EAGAIN || error == EACCES) {
+        return fault_set(fault, FAULT_RETRY, "lock %s: another process holds it", path);
+    }
+    return set_path_fault(fault, error, "lock", path);
+}
+
+static bool system_set_mode(void *context, int handle, uint32_t mode, struct fault *fault) {
+    (void)context;
+    if (fchmod(handle, (mode_t)mode) != 0) {
+        return set_handle_fault(fault, errno, "set mode of", handle);
+    }
+    return true;
+}
+
+const struct files *files_system(void) {
+    static const struct files_operations operations = {
+        .open = system_open,
+        .close = system_close,
+        .read_at = system_read_at,
+        .append = system_append,
+        .sync = system_sync,
+        .truncate = system_truncate,
+        .describe = system_describe,
+        .find = system_find,
+        .remove = system_remove,
+        .rename = system_rename,
+        .make_directory = system_make_directory,
+        .sync_directory = system_sync_directory,
+        .list = system_list,
+        .measure_free = system_measure_free,
+        .lock = system_lock,
+        .set_mode = system_set_mode,
+    };
+    static const struct files files = {&operations, NULL};
+    return &files;
+}
+
+bool files_open(const struct files *files, const char *path, enum files_mode mode, int *handle,
+                struct fault *fault) {
+    return files->operations->open(files->context, path, mode, handle, fault);
+}
+
+void files_close(const struct files *files, int handle) {
+    files->operations->close(files->context, handle);
+}
+
+bool files_read_at(const struct files *files, int handle, uint64_t offset, void *bytes, size_t size,
+                   size_t *got, struct fault *fault) {
+    return files->operations->read_at(files->context, handle, offset, bytes, size, got, fault);
+}
+
+bool files_append(const struct files *files, int handle, struct span bytes, struct fault *fault) {
+    return files->operations->append(files->context, handle, bytes, fault);
+}
+
+bool files_sync(const struct files *files, int handle, struct fault *fault) {
+    return files->operations->sync(files->context, handle, fault);
+}
+
+bool files_truncate(const struct files *files, int handle, uint64_t size, struct fault *fault) {
+    return files->operations->truncate(files->context, handle, size, fault);
+}
+
+bool files_describe(const struct files *files, int handle, struct files_entry *entry,
+                    struct fault *fault) {
+    return files->operations->describe(files->context, handle, entry, fault);
+}
+
+bool files_find(const struct files *files, const char *path, bool *exists,
+                struct files_entry *entry, struct fault *fault) {
+    return files->operations->find(files->context, path, exists, entry, fault);
+}
+
+bool files_remove(const struct files *files, const char *path, struct fault *fault) {
+    return files->operations->remove(files->context, path, fault);
+}
+
+bool files_rename(const struct files *files, const char *from, const char *to,
+                  struct fault *fault) {
+    return files->operations->rename(files->context, from, to, fault);
+}
+
+bool files_make_directory(const struct files *files, const char *path, struct fault *fault) {
+    return files->operations->make_directory(files->context, path, fault);
+}
+
+bool files_sync_directory(const struct files *files, const char *path, struct fault *fault) {
+    return files->operations->sync_directory(files->context, path, fault);
+}
+
+bool files_list(const struct files *files, const char *path,
+                bool (*on_entry)(void *user, const struct files_entry *entry), void *user,
+                struct fault *fault) {
+    return files->operations->list(files->context, path, on_entry, user, fault);
+}
+
+bool files_measure_free(const struct files *files, const char *path, uint64_t *free_size,
+                        uint64_t *total_size, struct fault *fault) {
+    return files->operations->measure_free(files->context, path, free_size, total_size, fault);
+}
+
+bool files_lock(const struct files *files, const char *path, int *handle, struct fault *fault) {
+    return files->operations->lock(files->context, path, handle, fault);
+}
+
+bool files_set_mode(const struct files *files, int handle, uint32_t mode, struct fault *fault) {
+    return files->operations->set_mode(files->context, handle, mode, fault);
+}
+
+// Appends all that the open file holds. The caller mends the buffer on failure.
+static bool read_open(const struct files *files, int handle, size_t size_max, struct buffer *buffer,
+                      struct fault *fault) {
+    uint64_t offset = 0;
+    for (;;) {
+        uint8_t *to = buffer_reserve(buffer, READ_SIZE);
+        if (to == NULL) return fault_set(fault, FAULT_FULL, "no memory");
+        size_t got;
+        if (!files_read_at(files, handle, offset, to, READ_SIZE, &got, fault)) return false;
+        offset += got;
+        if (offset > size_max) {
+            return fault_set(fault, FAULT_INPUT, "larger than the %zu bytes allowed", size_max);
+        }
+        buffer->size += got;
+        if (got < READ_SIZE) return true;
+    }
+}
+
+bool files_read_whole(const struct files *files, const char *path, size_t size_max,
+                      struct buffer *buffer, struct fault *fault) {
+    int handle;
+    if (!files_open(files, path, FILES_READ, &handle, fault)) return false;
+    size_t before = buffer->size;
+    bool read = read_open(files, handle, size_max, buffer, fault);
+    files_close(files, handle);
+    if (read) return true;
+    buffer->size = before;
+    return fault_add(fault, "%s", path);
+}
+
+// Writes the file beside the one to be replaced and makes it durable.
+static bool write_new(const struct files *files, const char *path, struct span bytes, uint32_t mode,
+                      struct fault *fault) {
+    int handle;
+    // One may have been left by a crash.
+    if (!files_remove(files, path, fault)) return false;
+    if (!files_open(files, path, FILES_CREATE_PRIVATE, &handle, fault)) return false;
+    bool written = files_append(files, handle, bytes, fault) &&
+                   files_set_mode(files, handle, mode, fault) && files_sync(files, handle, fault);
+    files_close(files, handle);
+    return written;
+}
+
+bool files_write_whole(const struct files *files, const char *path, struct span bytes,
+                       uint32_t mode, struct fault *fault) {
+    char beside[PATH_SIZE], folder[PATH_SIZE];
+    int length = snprintf(beside, sizeof beside, "%s.new", path);
+    if (length < 0 || (size_t)length >= sizeof beside) {
+        return fault_set(fault, FAULT_INPUT, "the path is too long: %s", path);
+    }
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL) {
+        snprintf(folder, sizeof folder, ".");
+    } else {
+        // The slash itself stays if it is the root.
+        int size = slash == path ? 1 : (int)(slash - path);
+        snprintf(folder, sizeof folder, "%.*s", size, path);
+    }
+    if (write_new(files, beside, bytes, mode, fault) && files_rename(files, beside, path, fault)) {
+        return files_sync_directory(files, folder, fault);
+    }
+    // The fault to report is the first one; a file left behind is removed by the next write.
+    struct fault second = {0};
+    if (!files_remove(files, beside, &second)) fault_add(fault, "left behind %s", beside);
+    return false;
+}
