@@ -49,6 +49,108 @@ bool record_category_find(struct span name, enum record_category *category) {
     return false;
 }
 
+// The members of a record that are looked at. One pass over the record finds them all: asking for
+// each by name cost as much as parsing.
+enum field {
+    FIELD_ACCOUNT_ID,
+    FIELD_ADDITIONAL,
+    FIELD_AWS_REGION,
+    FIELD_ERROR_CODE,
+    FIELD_ERROR_MESSAGE,
+    FIELD_EVENT_CATEGORY,
+    FIELD_EVENT_ID,
+    FIELD_EVENT_ID_AGGREGATED,
+    FIELD_EVENT_NAME,
+    FIELD_EVENT_SOURCE,
+    FIELD_EVENT_TIME,
+    FIELD_EVENT_TYPE,
+    FIELD_IDENTITY,
+    FIELD_INSIGHT,
+    FIELD_MANAGEMENT,
+    FIELD_READ_ONLY,
+    FIELD_RECIPIENT,
+    FIELD_RESOURCES,
+    FIELD_SHARED_EVENT,
+    FIELD_SOURCE_IP,
+    FIELD_TIME_WINDOW,
+    FIELD_TLS,
+    FIELDS,
+};
+
+static const struct field_name {
+    const char *name;
+    size_t size;
+} field_names[FIELDS] = {
+#define NAME(text) \
+    { text, sizeof(text) - 1 }
+    [FIELD_ACCOUNT_ID] = NAME("accountId"),
+    [FIELD_ADDITIONAL] = NAME("additionalEventData"),
+    [FIELD_AWS_REGION] = NAME("awsRegion"),
+    [FIELD_ERROR_CODE] = NAME("errorCode"),
+    [FIELD_ERROR_MESSAGE] = NAME("errorMessage"),
+    [FIELD_EVENT_CATEGORY] = NAME("eventCategory"),
+    [FIELD_EVENT_ID] = NAME("eventID"),
+    [FIELD_EVENT_ID_AGGREGATED] = NAME("eventId"),
+    [FIELD_EVENT_NAME] = NAME("eventName"),
+    [FIELD_EVENT_SOURCE] = NAME("eventSource"),
+    [FIELD_EVENT_TIME] = NAME("eventTime"),
+    [FIELD_EVENT_TYPE] = NAME("eventType"),
+    [FIELD_IDENTITY] = NAME("userIdentity"),
+    [FIELD_INSIGHT] = NAME("insightDetails"),
+    [FIELD_MANAGEMENT] = NAME("managementEvent"),
+    [FIELD_READ_ONLY] = NAME("readOnly"),
+    [FIELD_RECIPIENT] = NAME("recipientAccountId"),
+    [FIELD_RESOURCES] = NAME("resources"),
+    [FIELD_SHARED_EVENT] = NAME("sharedEventID"),
+    [FIELD_SOURCE_IP] = NAME("sourceIPAddress"),
+    [FIELD_TIME_WINDOW] = NAME("timeWindow"),
+    [FIELD_TLS] = NAME("tlsDetails"),
+#undef NAME
+};
+
+enum { FIELD_NAME_SIZE_MAX = 19 };
+
+// Bit n is set in [size] if field n's name has that size: most names of a record fit no bit.
+static const uint32_t fields_by_size[FIELD_NAME_SIZE_MAX + 1] = {
+    [7] = 1u << FIELD_EVENT_ID | 1u << FIELD_EVENT_ID_AGGREGATED,
+    [8] = 1u << FIELD_READ_ONLY,
+    [9] = 1u << FIELD_ACCOUNT_ID | 1u << FIELD_AWS_REGION | 1u << FIELD_ERROR_CODE |
+          1u << FIELD_EVENT_NAME | 1u << FIELD_EVENT_TIME | 1u << FIELD_EVENT_TYPE |
+          1u << FIELD_RESOURCES,
+    [10] = 1u << FIELD_TIME_WINDOW | 1u << FIELD_TLS,
+    [11] = 1u << FIELD_EVENT_SOURCE,
+    [12] = 1u << FIELD_ERROR_MESSAGE | 1u << FIELD_IDENTITY,
+    [13] = 1u << FIELD_EVENT_CATEGORY | 1u << FIELD_SHARED_EVENT,
+    [14] = 1u << FIELD_INSIGHT,
+    [15] = 1u << FIELD_MANAGEMENT | 1u << FIELD_SOURCE_IP,
+    [18] = 1u << FIELD_RECIPIENT,
+    [19] = 1u << FIELD_ADDITIONAL,
+};
+
+// Members by enum field; NULL if absent.
+struct fields {
+    const struct yyjson_val *values[FIELDS];
+};
+
+static void find_fields(const struct yyjson_val *root, struct fields *fields) {
+    *fields = (struct fields){{NULL}};
+    yyjson_obj_iter iterator;
+    yyjson_obj_iter_init((yyjson_val *)(uintptr_t)root, &iterator);
+    yyjson_val *name;
+    while ((name = yyjson_obj_iter_next(&iterator)) != NULL) {
+        const char *text = unsafe_yyjson_get_str(name);
+        size_t size = unsafe_yyjson_get_len(name);
+        uint32_t left = size <= FIELD_NAME_SIZE_MAX ? fields_by_size[size] : 0;
+        for (; left != 0; left &= left - 1) {
+            uint32_t field = (uint32_t)__builtin_ctz(left);
+            assert(field_names[field].size == size);
+            if (memcmp(field_names[field].name, text, size) != 0) continue;
+            fields->values[field] = yyjson_obj_iter_get_val(name);
+            break;
+        }
+    }
+}
+
 // Refuses a record: sets the reason beside the fault.
 static bool refuse(enum record_refusal *refusal, enum record_refusal why, struct fault *fault,
                    const char *text) {
@@ -58,18 +160,18 @@ static bool refuse(enum record_refusal *refusal, enum record_refusal why, struct
 
 // Reads a string member that decides something: absent and null give the zero span, any other type
 // refuses the record.
-static bool read_deciding(const struct yyjson_val *object, struct span name, struct span *value,
+static bool read_deciding(const struct fields *fields, enum field field, struct span *value,
                           enum record_refusal *refusal, struct fault *fault) {
-    const struct yyjson_val *member = json_member(object, name);
+    const struct yyjson_val *member = fields->values[field];
     *value = json_string(member);
     if (member == NULL || value->bytes != NULL || yyjson_is_null((yyjson_val *)(uintptr_t)member)) {
         return true;
     }
     *refusal = RECORD_WRONG_TYPE;
-    return fault_set(fault, FAULT_INPUT, "%.*s is no string", SPAN_PRINT(name));
+    return fault_set(fault, FAULT_INPUT, "%s is no string", field_names[field].name);
 }
 
-static enum record_category classify(const struct yyjson_val *root, const struct record *record) {
+static enum record_category classify(const struct fields *fields, const struct record *record) {
     if (record->event_category.bytes != NULL) {
         enum record_category category;
         bool known = record_category_find(record->event_category, &category);
@@ -81,14 +183,14 @@ static enum record_category classify(const struct yyjson_val *root, const struct
         return RECORD_NETWORK_ACTIVITY;
     }
     // Records older than eventCategory (1.07) may still say what they are not.
-    const struct yyjson_val *management = json_member(root, SPAN_LITERAL("managementEvent"));
+    const struct yyjson_val *management = fields->values[FIELD_MANAGEMENT];
     return yyjson_is_false((yyjson_val *)(uintptr_t)management) ? RECORD_DATA : RECORD_MANAGEMENT;
 }
 
 // readOnly is a boolean, in a few sources a string, and absent before eventVersion 1.06: then the
 // API's name tells, as AWS's own lists of read operations do.
-static bool is_read_only(const struct yyjson_val *root, struct span event_name) {
-    yyjson_val *value = (yyjson_val *)(uintptr_t)json_member(root, SPAN_LITERAL("readOnly"));
+static bool is_read_only(const struct fields *fields, struct span event_name) {
+    yyjson_val *value = (yyjson_val *)(uintptr_t)fields->values[FIELD_READ_ONLY];
     if (yyjson_is_bool(value)) return yyjson_is_true(value);
     if (yyjson_is_str(value)) return span_is(json_string(value), "true");
     static const char *const reading[] = {"Get",    "List",   "Describe", "Head",
@@ -104,8 +206,8 @@ static bool is_read_only(const struct yyjson_val *root, struct span event_name) 
     return false;
 }
 
-static void read_identity(const struct yyjson_val *root, struct record *record) {
-    const struct yyjson_val *identity = json_member(root, SPAN_LITERAL("userIdentity"));
+static void read_identity(const struct fields *fields, struct record *record) {
+    const struct yyjson_val *identity = fields->values[FIELD_IDENTITY];
     if (identity == NULL) return;
     record->identity_type = json_member_string(identity, SPAN_LITERAL("type"));
     record->identity_arn = json_member_string(identity, SPAN_LITERAL("arn"));
@@ -126,9 +228,9 @@ static void read_identity(const struct yyjson_val *root, struct record *record) 
 }
 
 // Resources as the record lists them; the array lies in the arena.
-static bool read_resources(const struct yyjson_val *root, struct arena *arena,
-                           struct record *record, struct fault *fault) {
-    yyjson_val *list = (yyjson_val *)(uintptr_t)json_member(root, SPAN_LITERAL("resources"));
+static bool read_resources(const struct fields *fields, struct arena *arena, struct record *record,
+                           struct fault *fault) {
+    yyjson_val *list = (yyjson_val *)(uintptr_t)fields->values[FIELD_RESOURCES];
     size_t count = yyjson_arr_size(list);
     if (count == 0) return true;
     if (count > RECORD_RESOURCES_MAX) count = RECORD_RESOURCES_MAX;
@@ -153,9 +255,8 @@ static bool read_resources(const struct yyjson_val *root, struct arena *arena,
 }
 
 // Aggregated records write the start of their window in ISO form or as "YYYY-MM-DD hh:mm:ss".
-static bool read_window_start(const struct yyjson_val *root, int64_t *seconds,
-                              struct fault *fault) {
-    const struct yyjson_val *window = json_member(root, SPAN_LITERAL("timeWindow"));
+static bool read_window_start(const struct fields *fields, int64_t *seconds, struct fault *fault) {
+    const struct yyjson_val *window = fields->values[FIELD_TIME_WINDOW];
     struct span start = json_member_string(window, SPAN_LITERAL("windowStart"));
     char iso[TIME_TEXT_SIZE];
     if (start.size == 19 && start.bytes[10] == ' ') {
@@ -167,20 +268,21 @@ static bool read_window_start(const struct yyjson_val *root, int64_t *seconds,
 }
 
 // eventTime, eventSource and eventName: what every event must have, each kind in its own place.
-static bool read_required(const struct yyjson_val *root, struct record *record,
+static bool read_required(const struct fields *fields, struct record *record,
                           enum record_refusal *refusal, struct fault *fault) {
     bool is_aggregated = record->category == RECORD_AGGREGATED;
-    const struct yyjson_val *named = root;
-    if (record->category == RECORD_INSIGHT &&
-        json_member(root, SPAN_LITERAL("insightDetails")) != NULL) {
-        named = json_member(root, SPAN_LITERAL("insightDetails"));
+    const struct yyjson_val *insight = fields->values[FIELD_INSIGHT];
+    if (record->category == RECORD_INSIGHT && insight != NULL) {
+        record->event_source = json_member_string(insight, SPAN_LITERAL("eventSource"));
+        record->event_name = json_member_string(insight, SPAN_LITERAL("eventName"));
+    } else {
+        record->event_source = json_string(fields->values[FIELD_EVENT_SOURCE]);
+        record->event_name = json_string(fields->values[FIELD_EVENT_NAME]);
     }
-    record->event_source = json_member_string(named, SPAN_LITERAL("eventSource"));
-    record->event_name = json_member_string(named, SPAN_LITERAL("eventName"));
 
-    const struct yyjson_val *time = json_member(root, SPAN_LITERAL("eventTime"));
+    const struct yyjson_val *time = fields->values[FIELD_EVENT_TIME];
     if (time == NULL && is_aggregated) {
-        if (!read_window_start(root, &record->event_time_s, fault)) {
+        if (!read_window_start(fields, &record->event_time_s, fault)) {
             *refusal = RECORD_NO_EVENT_TIME;
             return fault_add(fault, "timeWindow.windowStart");
         }
@@ -204,10 +306,10 @@ static bool read_required(const struct yyjson_val *root, struct record *record,
 }
 
 // The 16 bytes that stand for the event: a UUID's own, else a hash of the id, else of the text.
-static bool read_id(const struct yyjson_val *root, struct record *record,
+static bool read_id(const struct fields *fields, struct record *record,
                     enum record_refusal *refusal, struct fault *fault) {
-    const struct yyjson_val *value = json_member(root, SPAN_LITERAL("eventID"));
-    if (value == NULL) value = json_member(root, SPAN_LITERAL("eventId"));
+    const struct yyjson_val *value = fields->values[FIELD_EVENT_ID];
+    if (value == NULL) value = fields->values[FIELD_EVENT_ID_AGGREGATED];
     uint8_t digest[SHA256_SIZE];
     if (value == NULL) {
         crypto_sha256(&record->text, 1, digest);
@@ -227,10 +329,10 @@ static bool read_id(const struct yyjson_val *root, struct record *record,
     return true;
 }
 
-static bool read_global(const struct yyjson_val *root, const struct record *record) {
-    const struct yyjson_val *extra = json_member(root, SPAN_LITERAL("additionalEventData"));
+static bool read_global(const struct fields *fields, const struct record *record) {
+    const struct yyjson_val *extra = fields->values[FIELD_ADDITIONAL];
     const struct yyjson_val *details = json_member(extra, SPAN_LITERAL("RequestDetails"));
-    const struct yyjson_val *tls = json_member(root, SPAN_LITERAL("tlsDetails"));
+    const struct yyjson_val *tls = fields->values[FIELD_TLS];
     struct service_facts facts = {
         .event_source = record->event_source,
         .region = record->region,
@@ -297,19 +399,16 @@ static bool keep_strings(struct record *record, struct arena *arena, struct faul
 }
 
 // What decides whose event it is; wrong types are refused, since guessing could cross accounts.
-static bool read_deciding_fields(const struct yyjson_val *root, struct record *record,
+static bool read_deciding_fields(const struct fields *fields, struct record *record,
                                  enum record_refusal *refusal, struct fault *fault) {
-    if (!read_deciding(root, SPAN_LITERAL("awsRegion"), &record->region, refusal, fault) ||
-        !read_deciding(root, SPAN_LITERAL("recipientAccountId"), &record->recipient_account,
-                       refusal, fault) ||
-        !read_deciding(root, SPAN_LITERAL("eventCategory"), &record->event_category, refusal,
-                       fault) ||
-        !read_deciding(root, SPAN_LITERAL("eventType"), &record->event_type, refusal, fault)) {
+    if (!read_deciding(fields, FIELD_AWS_REGION, &record->region, refusal, fault) ||
+        !read_deciding(fields, FIELD_RECIPIENT, &record->recipient_account, refusal, fault) ||
+        !read_deciding(fields, FIELD_EVENT_CATEGORY, &record->event_category, refusal, fault) ||
+        !read_deciding(fields, FIELD_EVENT_TYPE, &record->event_type, refusal, fault)) {
         return false;
     }
     if (record->recipient_account.bytes != NULL) return true;
-    return read_deciding(root, SPAN_LITERAL("accountId"), &record->recipient_account, refusal,
-                         fault);
+    return read_deciding(fields, FIELD_ACCOUNT_ID, &record->recipient_account, refusal, fault);
 }
 
 bool record_read(struct json_reader *reader, struct arena *arena, struct span text,
@@ -335,20 +434,22 @@ bool record_read(struct json_reader *reader, struct arena *arena, struct span te
                          (int)(twice.size < 100 ? twice.size : 100), (const char *)twice.bytes);
     }
 
+    struct fields fields;
+    find_fields(root, &fields);
     struct record read = {.text = text};
-    if (!read_deciding_fields(root, &read, refusal, fault)) return false;
-    read.category = classify(root, &read);
-    if (!read_required(root, &read, refusal, fault)) return false;
-    if (!read_id(root, &read, refusal, fault)) return false;
-    read_identity(root, &read);
-    read.shared_event_id = json_member_string(root, SPAN_LITERAL("sharedEventID"));
-    read.error_code = json_member_string(root, SPAN_LITERAL("errorCode"));
-    read.source_ip = json_member_string(root, SPAN_LITERAL("sourceIPAddress"));
+    if (!read_deciding_fields(&fields, &read, refusal, fault)) return false;
+    read.category = classify(&fields, &read);
+    if (!read_required(&fields, &read, refusal, fault)) return false;
+    if (!read_id(&fields, &read, refusal, fault)) return false;
+    read_identity(&fields, &read);
+    read.shared_event_id = json_string(fields.values[FIELD_SHARED_EVENT]);
+    read.error_code = json_string(fields.values[FIELD_ERROR_CODE]);
+    read.source_ip = json_string(fields.values[FIELD_SOURCE_IP]);
     read.is_error = read.error_code.bytes != NULL ||
-                    json_member_string(root, SPAN_LITERAL("errorMessage")).bytes != NULL;
-    read.is_read_only = is_read_only(root, read.event_name);
-    read.is_global = read_global(root, &read);
-    if (!read_resources(root, arena, &read, fault)) return false;
+                    json_string(fields.values[FIELD_ERROR_MESSAGE]).bytes != NULL;
+    read.is_read_only = is_read_only(&fields, read.event_name);
+    read.is_global = read_global(&fields, &read);
+    if (!read_resources(&fields, arena, &read, fault)) return false;
     if (!keep_strings(&read, arena, fault)) return false;
     *record = read;
     return true;
@@ -366,6 +467,15 @@ struct span record_display_user(const struct record *record) {
     return span_from(record->identity_arn, (size_t)(slash - record->identity_arn.bytes) + 1);
 }
 
+// The value of a hex digit, or 16 and more for any other byte. Arithmetic, since every event has
+// one or two UUIDs.
+static uint32_t hex_value(uint8_t byte) {
+    uint32_t digit = (uint32_t)byte - '0';
+    if (digit < 10) return digit;
+    uint32_t letter = ((uint32_t)byte | 0x20) - 'a';
+    return letter < 6 ? letter + 10 : 16;
+}
+
 bool record_parse_uuid(struct span text, uint8_t id[RECORD_ID_SIZE]) {
     static const uint8_t places[RECORD_ID_SIZE] = {0,  2,  4,  6,  9,  11, 14, 16,
                                                    19, 21, 24, 26, 28, 30, 32, 34};
@@ -374,10 +484,14 @@ bool record_parse_uuid(struct span text, uint8_t id[RECORD_ID_SIZE]) {
         return false;
     }
     uint8_t parsed[RECORD_ID_SIZE];
+    uint32_t seen = 0;
     for (size_t index = 0; index < RECORD_ID_SIZE; index++) {
-        struct span digits = span_of(text.bytes + places[index], 2);
-        if (!crypto_parse_hex(digits, &parsed[index], 1)) return false;
+        uint32_t high = hex_value(text.bytes[places[index]]);
+        uint32_t low = hex_value(text.bytes[places[index] + 1]);
+        seen |= high | low;
+        parsed[index] = (uint8_t)(high << 4 | low);
     }
+    if (seen > 15) return false;
     memcpy(id, parsed, RECORD_ID_SIZE);
     return true;
 }
