@@ -3,7 +3,9 @@
 //   {"time":"2026-01-31T23:59:59.123Z","level":"info","program":"orgtrail-collector",
 //    "message":"stream opened","peer":"spiffe://...","batch":17}
 //
-// Message texts are fixed; what varies goes into fields. Any thread. Lines are written whole.
+// Message texts are fixed; what varies goes into fields. Any thread. Lines are written whole. Of a
+// text field the first 4 KiB are printed, of a line the first 64 KiB ("cut":true says that fields
+// were left out). If standard error cannot be written, the line is lost and nothing else happens.
 
 #pragma once
 
@@ -20,7 +22,8 @@ struct log_field {
     int64_t number;
 };
 
-// Names the program and the lowest level to print. Before the first call: "orgtrail", LOG_INFO.
+// Names the program (a text that lives for ever) and the lowest level to print. Before the first
+// call: "orgtrail", LOG_INFO.
 void log_init(const char *program, enum log_level level);
 
 // Prints one line. Fields may be NULL if the count is 0.
@@ -42,9 +45,18 @@ static inline struct log_field log_fault(const struct fault *fault) {
     return log_text("error", fault->text);
 }
 
+// The second one.
+static inline struct log_field log_kind(const struct fault *fault) {
+    return log_text("kind", fault_kind_name(fault->kind));
+}
+
 // LOG(LOG_INFO, "stream opened", log_text("peer", uri), log_number("streams", 3));
-#define LOG(level, message, ...)                                                  \
-    log_write(level, message, (const struct log_field[]){{0}, ##__VA_ARGS__} + 1, \
-              (uint32_t)(sizeof((const struct log_field[]){{0}, ##__VA_ARGS__}) / \
-                         sizeof(struct log_field)) -                              \
+#define LOG(level, ...) LOG_CALL(level, __VA_ARGS__, )
+
+// The list begins with a field that is not printed, since C has no empty array; a comma at its end
+// is allowed.
+#define LOG_CALL(level, message, ...)                                           \
+    log_write(level, message, (const struct log_field[]){{0}, __VA_ARGS__} + 1, \
+              (uint32_t)(sizeof((const struct log_field[]){{0}, __VA_ARGS__}) / \
+                         sizeof(struct log_field)) -                            \
                   1)

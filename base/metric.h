@@ -3,7 +3,8 @@
 // Each room has one metrics.h table of struct metric and registers it once at start. Names are
 // orgtrail_<room>_<noun>_<unit>[_total]. A metric has at most one label whose values are either an
 // enum's names (fixed at start) or texts added as they appear, up to METRIC_LABELS_MAX.
-// Values are atomic: any thread adds, one thread prints.
+// A histogram has no label. Values are atomic: any thread adds and prints; tables are registered
+// before the threads begin. A label that came up as text must not be "other".
 
 #pragma once
 
@@ -35,7 +36,8 @@ struct metric {
 // process. Ends the process if memory runs out (start only).
 void metric_register(struct metric *table, uint32_t count);
 
-// Adds to a counter or gauge without label (label_index 0) or with a fixed one.
+// Adds to a counter (0 or more) or gauge: label_index 0 without label, otherwise the index of the
+// fixed value or what metric_label gave.
 void metric_add(struct metric *metric, uint32_t label_index, int64_t value);
 
 // Sets a gauge.

@@ -10,10 +10,10 @@
 
 struct queue;
 
-// NULL if memory runs out.
+// An empty queue; items_max is at least 1. NULL if memory runs out.
 struct queue *queue_create(uint32_t items_max, uint64_t weight_max);
 
-// The queue must be empty, and no thread in it.
+// Frees it. The queue must be empty, and no thread in it. NULL is allowed.
 void queue_destroy(struct queue *queue);
 
 // Adds an item if it fits. An item heavier than weight_max fits into an empty queue. False if the
@@ -26,6 +26,8 @@ uint32_t queue_pop(struct queue *queue, void **items, uint32_t items_max, int64_
 
 // No push succeeds any more; waiting pops return at once.
 void queue_close(struct queue *queue);
+
+// Whether queue_close was called. Items may still be in it.
 bool queue_is_closed(struct queue *queue);
 
 // Items and weight in it now.
