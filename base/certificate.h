@@ -1,8 +1,12 @@
 // certificate.h: X.509 for an organization's own CA: make keys, issue, read what a peer showed.
 //
-// Keys are ECDSA P-256 (PKCS#8 PEM), certificates PEM, serial numbers 128 random bits, signatures
+// Keys are ECDSA P-256 (PKCS#8 PEM), certificates PEM, serial numbers 16 bytes, random, signatures
 // ECDSA with SHA-256. Validity begins five minutes in the past, so that small clock differences do
 // not matter. PEM text is appended to buffers of the caller.
+//
+// Limits: 1 to 3650 days, a common name of 64 bytes, a URI of 255 printable ASCII bytes, 64 host
+// names; what is beyond them is FAULT_INPUT. A buffer that overflows is FAULT_FULL. Encrypted keys
+// are refused: nobody is there to type a passphrase.
 
 #pragma once
 
@@ -55,7 +59,7 @@ MUST_CHECK bool certificate_issue(struct span ca_certificate, struct span ca_key
                                   struct buffer *certificate, struct fault *fault);
 
 // The same from a PEM certificate signing request whose signature is checked. Only its public key
-// is used: names come from `request`. FAULT_INPUT.
+// is used: names come from `request`. FAULT_INPUT, also for a key that is not elliptic.
 MUST_CHECK bool certificate_issue_from_csr(struct span ca_certificate, struct span ca_key,
                                            struct span csr,
                                            const struct certificate_request *request, int64_t now_s,
