@@ -67,9 +67,9 @@ struct spool_options {
 // Opens the spool in a folder, makes one if the folder is empty, and takes its lock. Cuts a torn
 // tail off: frames that were never synced, or that a broken disk damaged behind the last known
 // sync (their positions go with them, so that sources read them again).
-// FAULT_RETRY if another process has it, FAULT_INPUT for too many sources or a size that is too
-// small, FAULT_CORRUPT if the folder holds a spool that is newer or not usable at all, FAULT_FULL,
-// FAULT_IO.
+// FAULT_RETRY if another process has it, FAULT_INPUT for too many sources, a size that is too
+// small or a spool of a newer version, FAULT_CORRUPT if what is there is not usable at all,
+// FAULT_DENIED, FAULT_FULL, FAULT_IO.
 MUST_CHECK bool spool_open(const struct spool_options *options, struct spool **spool,
                            struct fault *fault);
 
