@@ -1,7 +1,11 @@
 // config.h: YAML settings through libcyaml, checked against a schema, errors with line numbers.
 //
 // A room that has settings declares a struct and a cyaml schema for it (this header brings cyaml's
-// macros) and gets it filled. Unknown keys, wrong types and missing keys are refused.
+// macros) and gets it filled; optional keys that are absent leave zeros. Refused are unknown keys,
+// keys given twice, wrong types, missing keys, numbers with leading zeros (010 would be eight),
+// other texts than true, false, yes, no, on, off for a boolean, aliases and further documents. A
+// schema has at most 64 keys a mapping and 16 levels, and its top is a mapping with
+// CYAML_FLAG_POINTER.
 
 #pragma once
 

@@ -7,7 +7,7 @@ set -euo pipefail
 packages=(
     bazel-bootstrap bazel-platforms bazel-skylib bazel-rules-java build-essential python3 git
     libgrpc-dev libprotobuf-c-dev protobuf-c-compiler libssl-dev liblmdb-dev libcmocka-dev
-    zlib1g-dev libzstd-dev libdeflate-dev libcyaml-dev libmicrohttpd-dev libxxhash-dev
+    zlib1g-dev libzstd-dev libdeflate-dev libcyaml-dev libyaml-dev libmicrohttpd-dev libxxhash-dev
     clang clang-format lld libclang-rt-14-dev
     ca-certificates curl openssl procps
 )

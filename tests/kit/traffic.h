@@ -49,11 +49,14 @@ struct traffic_event {
 // Reads the model and the templates. FAULT_INPUT names what is missing.
 MUST_CHECK bool traffic_create(const struct traffic_options *options, struct traffic **traffic,
                                struct fault *fault);
+
+// Frees it. NULL is allowed.
 void traffic_destroy(struct traffic *traffic);
 
 // The next event; there is always one.
 void traffic_next(struct traffic *traffic, struct traffic_event *event);
 
+// How many there are; their indexes count from 0.
 uint32_t traffic_accounts(const struct traffic *traffic);
 uint32_t traffic_regions(const struct traffic *traffic);
 

@@ -1,0 +1,272 @@
+// enroll.c: orgtrail enroll, the arguments of bundle_write.
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/files.h"
+#include "cli/bundle.h"
+#include "cli/command.h"
+#include "cli/organization.h"
+
+enum {
+    OPTION_ORGANIZATION = 256,
+    OPTION_ALL,
+    OPTION_SERVER,
+    OPTION_CSR,
+    OPTION_DAYS,
+    OPTION_TAR,
+    OPTION_ADD,
+    OPTION_RENEW,
+    CSR_SIZE_MAX = 64 * 1024,  // a request is about 1 KiB
+};
+
+struct options {
+    const char *directory;
+    const char *csr_path;
+    struct bundle_plan plan;
+    struct bundle_source sources[BUNDLE_SOURCES_MAX];
+    bool is_organization;
+    bool is_all;
+    bool is_server;
+    bool is_add;
+};
+
+static const struct argp_option argument_options[] = {
+    {0, 0, 0, 0, "Whom the certificate speaks for (one of):", 1},
+    {"account", 'a', "ID", 0, "one account", 1},
+    {"organization", OPTION_ORGANIZATION, 0, 0, "every account: reads an organization's bucket", 1},
+    {"all", OPTION_ALL, 0, 0, "a bundle for every account of the roster that has none yet", 1},
+    {"server", OPTION_SERVER, 0, 0, "the collector itself: a new certificate and key", 1},
+    {0, 0, 0, 0, "Closer:", 2},
+    {"region", 'r', "REGION", 0, "only this region of the account", 2},
+    {"agent", 'g', "NAME", 0, "which of several agents", 2},
+    {"add", OPTION_ADD, 0, 0, "add the account to the roster if it is not there", 2},
+    {0, 0, 0, 0, "The bundle:", 3},
+    {"collector", 'c', "HOST[:PORT]", 0, "where this agent reaches the collector", 3},
+    {"source", 's', "[NAME=]KIND:PATH", 0,
+     "what it reads: directory:PATH or tail:PATH; may be repeated", 3},
+    {"csr", OPTION_CSR, "FILE", 0, "sign this request: the key stays where it is", 3},
+    {"days", OPTION_DAYS, "N", 0, "validity of the certificate (397)", 3},
+    {"out", 'O', "DIR", 0, "the folder to write bundles into (DIR/agents)", 3},
+    {"tar", OPTION_TAR, 0, 0, "write NAME.tar instead of a folder", 3},
+    {"renew", OPTION_RENEW, 0, 0, "replace certificate and key of a bundle that is there", 3},
+    {0},
+};
+
+// "[NAME=]KIND:PATH", cut in place.
+static void add_source(struct options *options, char *text, struct argp_state *state) {
+    static char names[BUNDLE_SOURCES_MAX][16];
+    uint32_t index = options->plan.sources_count;
+    if (index == BUNDLE_SOURCES_MAX) argp_error(state, "more than %d sources", BUNDLE_SOURCES_MAX);
+    char *colon = strchr(text, ':');
+    if (colon == NULL || colon[1] == 0) {
+        argp_error(state, "--source \"%s\": must be KIND:PATH", text);
+        return;
+    }
+    *colon = 0;
+    char *equals = strchr(text, '=');
+    const char *kind = equals != NULL ? equals + 1 : text;
+    if (equals != NULL) *equals = 0;
+    if (strcmp(kind, "directory") != 0 && strcmp(kind, "tail") != 0)
+        argp_error(state, "--source: kind \"%s\" must be directory or tail", kind);
+    snprintf(names[index], sizeof names[index], "%.6s%u", kind, index + 1);
+    options->sources[index] = (struct bundle_source){
+        .name = equals != NULL && text[0] != 0 ? text : names[index],
+        .kind = kind,
+        .path = colon + 1,
+    };
+    options->plan.sources_count++;
+}
+
+static uint32_t parse_days(const char *text, struct argp_state *state) {
+    char *end = NULL;
+    unsigned long days = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end != 0 || days < 1 || days > ORGANIZATION_DAYS_MAX)
+        argp_error(state, "--days %s: must be 1 to %d", text, ORGANIZATION_DAYS_MAX);
+    return (uint32_t)days;
+}
+
+static void check_options(const struct options *options, struct argp_state *state) {
+    const struct bundle_plan *plan = &options->plan;
+    int targets = (plan->identity.account != NULL) + options->is_organization + options->is_all +
+                  options->is_server;
+    if (options->directory == NULL) argp_error(state, "which organization? DIR is missing");
+    if (targets != 1) argp_error(state, "one of --account, --organization, --all, --server");
+    if (plan->identity.region != NULL && plan->identity.account == NULL)
+        argp_error(state, "--region needs --account");
+    if (options->is_add && plan->identity.account == NULL)
+        argp_error(state, "--add needs --account");
+    if (options->csr_path != NULL && (options->is_all || options->is_server))
+        argp_error(state, "--csr signs one agent's request: it needs --account or --organization");
+    if (plan->is_tar && plan->is_renewal)
+        argp_error(state, "--renew works on a bundle's folder, not with --tar");
+}
+
+static error_t parse_argument(int key, char *argument, struct argp_state *state) {
+    struct options *options = state->input;
+    struct bundle_plan *plan = &options->plan;
+    switch (key) {
+        case 'a':
+            plan->identity.account = argument;
+            return 0;
+        case 'r':
+            plan->identity.region = argument;
+            return 0;
+        case 'g':
+            plan->identity.agent = argument;
+            return 0;
+        case 'c':
+            plan->collector = argument;
+            return 0;
+        case 's':
+            add_source(options, argument, state);
+            return 0;
+        case 'O':
+            plan->out = argument;
+            return 0;
+        case OPTION_ORGANIZATION:
+            options->is_organization = true;
+            return 0;
+        case OPTION_ALL:
+            options->is_all = true;
+            return 0;
+        case OPTION_SERVER:
+            options->is_server = true;
+            return 0;
+        case OPTION_CSR:
+            options->csr_path = argument;
+            return 0;
+        case OPTION_DAYS:
+            plan->days = parse_days(argument, state);
+            return 0;
+        case OPTION_TAR:
+            plan->is_tar = true;
+            return 0;
+        case OPTION_ADD:
+            options->is_add = true;
+            return 0;
+        case OPTION_RENEW:
+            plan->is_renewal = true;
+            return 0;
+        case ARGP_KEY_ARG:
+            if (options->directory != NULL) argp_error(state, "one folder only: \"%s\"", argument);
+            options->directory = argument;
+            return 0;
+        case ARGP_KEY_END:
+            check_options(options, state);
+            return 0;
+        default:
+            return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static bool enroll_one(const struct options *options, const struct organization *organization,
+                       const struct bundle_plan *plan, int64_t now_s, struct fault *fault) {
+    char path[ORGANIZATION_PATH_SIZE];
+    char uri[BUNDLE_URI_SIZE];
+    if (!bundle_write(options->directory, organization, plan, now_s, path, fault)) return false;
+    if (!bundle_print_uri(organization->settings->organization.id, &plan->identity, uri, fault))
+        return false;
+    printf("%s  %s, %u days\n", path, uri, plan->days);
+    if (plan->csr.size > 0) printf("  put the key that made the request there as agent.key\n");
+    return true;
+}
+
+static bool enroll_account(const struct options *options, struct organization *organization,
+                           int64_t now_s, struct fault *fault) {
+    const char *account = options->plan.identity.account;
+    bool is_listed = settings_find_account(organization->settings, account) != NULL;
+    if (!is_listed && options->is_add) {
+        const struct organization_account added = {.id = account};
+        if (!organization_add_account(options->directory, &added, fault)) return false;
+        printf("added account %s to %s/collector/collector.yaml\n", account, options->directory);
+    } else if (!is_listed) {
+        return fault_set(
+            fault, FAULT_INPUT,
+            "account %.64s is not in the roster: use --add, or add below \"accounts:\" "
+            "in %s/collector/collector.yaml the line\n    - {id: \"%.64s\", name: "
+            "\"%.64s\"}",
+            account, options->directory, account, account);
+    }
+    return enroll_one(options, organization, &options->plan, now_s, fault);
+}
+
+// Bundles that exist are left alone, so that it can be said again after the roster has grown; with
+// --renew only those that exist are renewed.
+static bool enroll_all(const struct options *options, const struct organization *organization,
+                       int64_t now_s, struct fault *fault) {
+    const struct settings_roster *roster = &organization->settings->roster;
+    unsigned made = 0;
+    for (unsigned index = 0; index < roster->accounts_count; index++) {
+        struct bundle_plan plan = options->plan;
+        plan.identity.account = roster->accounts[index].id;
+        bool is_there = false;
+        if (!bundle_find(&plan, &is_there, fault)) return false;
+        if (is_there != plan.is_renewal) continue;
+        if (!enroll_one(options, organization, &plan, now_s, fault)) {
+            return fault_add(fault, "account %u of %u", index + 1, roster->accounts_count);
+        }
+        made++;
+    }
+    printf("%u of %u accounts; the others %s\n", made, roster->accounts_count,
+           options->plan.is_renewal ? "have no bundle here" : "have theirs already");
+    return true;
+}
+
+static bool enroll_any(struct options *options, struct buffer *csr,
+                       struct organization *organization, int64_t now_s, struct fault *fault) {
+    if (options->is_server) {
+        if (!organization_renew_collector(options->directory, organization, options->plan.days,
+                                          now_s, fault)) {
+            return false;
+        }
+        printf("%s/collector/collector.pem renewed, %u days: restart the collector\n",
+               options->directory, options->plan.days);
+        return true;
+    }
+    if (options->csr_path != NULL) {
+        if (!files_read_whole(files_system(), options->csr_path, CSR_SIZE_MAX, csr, fault))
+            return false;
+        if (csr->size == 0) return fault_set(fault, FAULT_INPUT, "%s is empty", options->csr_path);
+        options->plan.csr = buffer_span(csr);
+    }
+    char agents[ORGANIZATION_PATH_SIZE];
+    if (options->plan.out == NULL) {
+        if (!organization_path(options->directory, "agents", agents, fault)) return false;
+        options->plan.out = agents;
+    }
+    if (!files_make_directory(files_system(), options->plan.out, fault)) return false;
+    if (options->is_all) return enroll_all(options, organization, now_s, fault);
+    if (options->is_organization)
+        return enroll_one(options, organization, &options->plan, now_s, fault);
+    return enroll_account(options, organization, now_s, fault);
+}
+
+int enroll_run(int argc, char **argv) {
+    static const struct argp argp = {
+        .options = argument_options,
+        .parser = parse_argument,
+        .args_doc = "DIR",
+        .doc =
+            "Makes what an agent needs: ca.pem, agent.pem, agent.key and agent.yaml, in a "
+            "folder or a tar file, for the organization that \"orgtrail init\" made in DIR.",
+    };
+    static struct options options = {.plan = {.days = ORGANIZATION_CERTIFICATE_DAYS}};
+    options.plan.sources = options.sources;
+    argp_parse(&argp, argc, argv, 0, NULL, &options);
+
+    struct fault fault = {0};
+    struct organization *organization = NULL;
+    if (!organization_load(options.directory, &organization, &fault))
+        return command_fail(argv[0], &fault);
+    struct buffer csr;
+    buffer_init(&csr, CSR_SIZE_MAX);
+    int64_t now_s = clock_system()->now_ms(clock_system()->context) / 1000;
+    bool is_good = enroll_any(&options, &csr, organization, now_s, &fault);
+    buffer_done(&csr);
+    organization_destroy(organization);
+    return is_good ? command_finish(argv[0]) : command_fail(argv[0], &fault);
+}

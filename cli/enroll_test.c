@@ -1,0 +1,289 @@
+// init and enroll, by running them and asking openssl about what they made.
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tests/kit/cases.h"
+#include "tests/kit/program.h"
+
+static const char *orgtrail;
+static struct program_result result;
+
+static const char *make_organization(void) {
+    const char *folder = program_path("%s/org", program_folder());
+    program_run(&result, orgtrail, "init", folder, "--organization", "o-exampleorg1",
+                "--management-account", "111111111111", "--collector", "audit.example.com:7000",
+                "--account", "222222222222=Payments: \"EU\"", "--account", "333333333333", NULL);
+    assert_string_equal(result.errors, "");
+    assert_int_equal(result.code, 0);
+    return folder;
+}
+
+static unsigned mode_of(const char *path) {
+    struct stat status;
+    assert_int_equal(stat(path, &status), 0);
+    return status.st_mode & 0777;
+}
+
+static void assert_verified(const char *folder, const char *purpose, const char *certificate) {
+    program_run(&result, "openssl", "verify", "-x509_strict", "-purpose", purpose, "-CAfile",
+                program_path("%s/ca/ca.pem", folder), certificate, NULL);
+    assert_int_equal(result.code, 0);
+}
+
+static bool certificate_has(const char *certificate, const char *text) {
+    program_run(&result, "openssl", "x509", "-noout", "-text", "-in", certificate, NULL);
+    assert_int_equal(result.code, 0);
+    return program_has(result.output, text);
+}
+
+static void test_init_makes_an_organization(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    assert_true(program_has(result.output, "orgtrail enroll"));
+    assert_int_equal(mode_of(program_path("%s/ca", folder)), 0700);
+    assert_int_equal(mode_of(program_path("%s/ca/ca.key", folder)), 0600);
+    assert_int_equal(mode_of(program_path("%s/collector/collector.key", folder)), 0600);
+    assert_int_equal(mode_of(program_path("%s/store", folder)), 0750);
+    const char *certificate = program_path("%s/collector/collector.pem", folder);
+    assert_verified(folder, "sslserver", certificate);
+    assert_true(certificate_has(certificate, "DNS:audit.example.com"));
+    assert_true(certificate_has(certificate, "DNS:localhost"));
+    const char *config = program_read(program_path("%s/collector/collector.yaml", folder));
+    assert_true(program_has(config, "id: \"o-exampleorg1\""));
+    assert_true(program_has(config, "listen: 0.0.0.0:7000"));
+    assert_true(program_has(config, "    - {id: \"111111111111\", name: \"management\"}\n"));
+    assert_true(program_has(config, "name: \"Payments: \\\"EU\\\"\"}"));
+}
+
+static void test_init_overwrites_nothing(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    char *key = strdup(program_read(program_path("%s/ca/ca.key", folder)));
+    program_run(&result, orgtrail, "init", folder, "--organization", "o-other",
+                "--management-account", "111111111111", NULL);
+    assert_int_equal(result.code, 2);
+    assert_true(program_has(result.errors, "holds an organization already"));
+    assert_string_equal(program_read(program_path("%s/ca/ca.key", folder)), key);
+    free(key);
+}
+
+static void test_enroll_account_region_agent(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    program_run(&result, orgtrail, "enroll", folder, "--account", "222222222222", "--region",
+                "eu-west-1", "--agent", "web", "--days", "30", "--source",
+                "logs=tail:/var/log/audit.log", "--source", "directory:/data", NULL);
+    assert_string_equal(result.errors, "");
+    assert_int_equal(result.code, 0);
+    const char *bundle = program_path("%s/agents/222222222222_eu-west-1_web", folder);
+    assert_verified(folder, "sslclient", program_path("%s/agent.pem", bundle));
+    assert_true(certificate_has(
+        program_path("%s/agent.pem", bundle),
+        "URI:spiffe://o-exampleorg1/account/222222222222/region/eu-west-1/agent/web"));
+    assert_int_equal(mode_of(program_path("%s/agent.key", bundle)), 0600);
+    assert_int_equal(mode_of(bundle), 0700);
+    const char *config = program_read(program_path("%s/agent.yaml", bundle));
+    assert_true(program_has(config, "address: \"audit.example.com:7000\""));
+    assert_true(program_has(config, "name: \"audit.example.com\""));
+    assert_true(program_has(
+        config, "name: \"logs\"\n    kind: \"tail\"\n    path: \"/var/log/audit.log\""));
+    assert_true(
+        program_has(config, "name: \"direct2\"\n    kind: \"directory\"\n    path: \"/data\""));
+    program_run(&result, orgtrail, "enroll", folder, "--account", "222222222222", "--region",
+                "eu-west-1", "--agent", "web", NULL);
+    assert_int_equal(result.code, 2);
+    assert_true(program_has(result.errors, "--renew"));
+}
+
+static void test_enroll_organization_and_all(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    program_run(&result, orgtrail, "enroll", folder, "--organization", "--agent", "bucket", NULL);
+    assert_int_equal(result.code, 0);
+    const char *certificate = program_path("%s/agents/organization_bucket/agent.pem", folder);
+    assert_verified(folder, "sslclient", certificate);
+    assert_true(
+        certificate_has(certificate, "URI:spiffe://o-exampleorg1/organization/agent/bucket"));
+
+    program_run(&result, orgtrail, "enroll", folder, "--all", NULL);
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(result.output, "3 of 3 accounts"));
+    assert_verified(folder, "sslclient", program_path("%s/agents/333333333333/agent.pem", folder));
+    program_run(&result, orgtrail, "enroll", folder, "--all", NULL);
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(result.output, "0 of 3 accounts"));
+}
+
+static void test_enroll_refuses_strangers_and_adds_them(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    program_run(&result, orgtrail, "enroll", folder, "--account", "444444444444", NULL);
+    assert_int_equal(result.code, 2);
+    assert_true(program_has(result.errors, "- {id: \"444444444444\", name: \"444444444444\"}"));
+    program_run(&result, orgtrail, "enroll", folder, "--account", "444444444444", "--add", NULL);
+    assert_string_equal(result.errors, "");
+    assert_int_equal(result.code, 0);
+    const char *config = program_read(program_path("%s/collector/collector.yaml", folder));
+    assert_true(program_has(config, "- {id: \"444444444444\", name: \"444444444444\"}"));
+    assert_true(program_has(config, "# The collector's config."));
+    program_run(&result, orgtrail, "enroll", folder, "--account", "333333333333", NULL);
+    assert_int_equal(result.code, 0);
+}
+
+static void test_enroll_signs_a_request(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    const char *key = program_path("%s/own.key", folder);
+    const char *csr = program_path("%s/own.csr", folder);
+    program_run(&result, "openssl", "req", "-new", "-newkey", "ec", "-pkeyopt",
+                "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", csr, "-subj",
+                "/CN=anything", NULL);
+    assert_int_equal(result.code, 0);
+    program_run(&result, orgtrail, "enroll", folder, "--account", "222222222222", "--csr", csr,
+                NULL);
+    assert_string_equal(result.errors, "");
+    assert_int_equal(result.code, 0);
+    const char *bundle = program_path("%s/agents/222222222222", folder);
+    assert_verified(folder, "sslclient", program_path("%s/agent.pem", bundle));
+    struct stat status;
+    assert_int_equal(stat(program_path("%s/agent.key", bundle), &status), -1);
+    program_run(&result, orgtrail, "enroll", folder, "--account", "333333333333", "--csr",
+                program_path("%s/organization.yaml", folder), NULL);
+    assert_int_equal(result.code, 2);
+}
+
+static void test_enroll_tar_and_renew(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    const char *out = program_path("%s/out", folder);
+    program_run(&result, orgtrail, "enroll", folder, "--account", "222222222222", "--tar", "--out",
+                out, NULL);
+    assert_string_equal(result.errors, "");
+    assert_int_equal(result.code, 0);
+    const char *tar = program_path("%s/222222222222.tar", out);
+    assert_int_equal(mode_of(tar), 0600);
+    program_run(&result, "tar", "-xf", tar, "-C", out, NULL);
+    assert_string_equal(result.errors, "");
+    assert_int_equal(result.code, 0);
+    const char *bundle = program_path("%s/222222222222", out);
+    assert_verified(folder, "sslclient", program_path("%s/agent.pem", bundle));
+    assert_int_equal(mode_of(program_path("%s/agent.key", bundle)), 0600);
+
+    char *before = strdup(program_read(program_path("%s/agent.pem", bundle)));
+    program_run(&result, orgtrail, "enroll", folder, "--account", "222222222222", "--renew",
+                "--out", out, NULL);
+    assert_string_equal(result.errors, "");
+    assert_int_equal(result.code, 0);
+    assert_verified(folder, "sslclient", program_path("%s/agent.pem", bundle));
+    assert_string_not_equal(program_read(program_path("%s/agent.pem", bundle)), before);
+    free(before);
+    program_run(&result, orgtrail, "enroll", folder, "--account", "111111111111", "--renew",
+                "--out", out, NULL);
+    assert_int_equal(result.code, 2);
+    assert_true(program_has(result.errors, "nothing to renew"));
+}
+
+static void test_server_certificate_is_renewed(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    const char *certificate = program_path("%s/collector/collector.pem", folder);
+    char *before = strdup(program_read(certificate));
+    program_run(&result, orgtrail, "enroll", folder, "--server", NULL);
+    assert_int_equal(result.code, 0);
+    assert_string_not_equal(program_read(certificate), before);
+    free(before);
+    assert_verified(folder, "sslserver", certificate);
+    assert_true(certificate_has(certificate, "DNS:audit.example.com"));
+}
+
+// Each line is refused with exit code 2 and says this.
+static void test_wrong_arguments(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    const char *fresh = program_path("%s/fresh", folder);
+    static const char *const cases[][8] = {
+        {"Try \"orgtrail help\"", "frobnicate"},
+        {"did you mean \"enroll\"", "enrol"},
+        {"did you mean \"init\"", "innit"},
+        {"DIR is missing", "init"},
+        {"--organization is missing", "init", "FRESH", "--management-account", "1"},
+        {"--management-account is missing", "init", "FRESH", "--organization", "o-x"},
+        {"must be \"o-\"", "init", "FRESH", "--organization=x", "--management-account=1"},
+        {"management account \"1/2\"", "init", "FRESH", "--organization=o-x",
+         "--management-account=1/2"},
+        {"is given twice", "init", "FRESH", "--organization=o-x", "--management-account=1",
+         "--account=2", "--account=2"},
+        {"must be HOST", "init", "FRESH", "--organization=o-x", "--management-account=1",
+         "--collector=a:b:c"},
+        {"region \"EU\"", "init", "FRESH", "--organization=o-x", "--management-account=1",
+         "--home-region=EU"},
+        {"one folder only", "init", "FRESH", "other", "--organization=o-x"},
+        {"unrecognized option", "init", "--frob"},
+        {"DIR is missing", "enroll", "--all"},
+        {"one of --account", "enroll", "ORG"},
+        {"one of --account", "enroll", "ORG", "--all", "--organization"},
+        {"--region needs --account", "enroll", "ORG", "--organization", "--region", "eu-west-1"},
+        {"--days 0", "enroll", "ORG", "--all", "--days", "0"},
+        {"--days 9999", "enroll", "ORG", "--all", "--days", "9999"},
+        {"KIND:PATH", "enroll", "ORG", "--all", "--source", "nonsense"},
+        {"must be directory or tail", "enroll", "ORG", "--all", "--source", "pipe:/x"},
+        {"holds no organization", "enroll", "FRESH", "--all"},
+        {"agent \"a/b\"", "enroll", "ORG", "--organization", "--agent", "a/b"},
+        {"not with --tar", "enroll", "ORG", "--all", "--tar", "--renew"},
+    };
+    for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
+        const char *arguments[7] = {0};
+        for (size_t column = 0; column < 7; column++) {
+            const char *argument = cases[index][column + 1];
+            if (argument != NULL && strcmp(argument, "ORG") == 0) argument = folder;
+            if (argument != NULL && strcmp(argument, "FRESH") == 0) argument = fresh;
+            arguments[column] = argument;
+        }
+        program_run(&result, orgtrail, arguments[0], arguments[1], arguments[2], arguments[3],
+                    arguments[4], arguments[5], arguments[6], NULL);
+        assert_true(program_has(result.errors, cases[index][0]));
+        assert_string_equal(result.output, "");
+        assert_int_equal(result.code, 2);
+    }
+    struct stat status;
+    assert_int_equal(stat(fresh, &status), -1);
+}
+
+static void test_help_and_version(void **state) {
+    (void)state;
+    program_run(&result, orgtrail, NULL);
+    assert_int_equal(result.code, 2);
+    assert_true(program_has(result.errors, "usage: orgtrail COMMAND"));
+    program_run(&result, orgtrail, "--help", NULL);
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(result.output, "enroll"));
+    program_run(&result, orgtrail, "help", "enroll", NULL);
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(result.output, "Usage: orgtrail enroll"));
+    program_run(&result, orgtrail, "init", "--help", NULL);
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(result.output, "--management-account"));
+    program_run(&result, orgtrail, "version", NULL);
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(result.output, "orgtrail 0."));
+}
+
+int main(int argc, char **argv) {
+    assert_true(argc == 2);
+    orgtrail = argv[1];
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_init_makes_an_organization),
+        cmocka_unit_test(test_init_overwrites_nothing),
+        cmocka_unit_test(test_enroll_account_region_agent),
+        cmocka_unit_test(test_enroll_organization_and_all),
+        cmocka_unit_test(test_enroll_refuses_strangers_and_adds_them),
+        cmocka_unit_test(test_enroll_signs_a_request),
+        cmocka_unit_test(test_enroll_tar_and_renew),
+        cmocka_unit_test(test_server_certificate_is_renewed),
+        cmocka_unit_test(test_wrong_arguments),
+        cmocka_unit_test(test_help_and_version),
+    };
+    return cases_run("enroll_test", tests, sizeof tests / sizeof tests[0]);
+}

@@ -1,0 +1,141 @@
+// main.c: finds the subcommand and runs it.
+
+#include <assert.h>
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/command.h"
+#include "cli/version.h"
+
+static int help_run(int argc, char **argv);
+static int version_run(int argc, char **argv);
+
+static const struct command commands[] = {
+    {"init", init_run, "make an organization: CA, collector certificate, config, roster"},
+    {"enroll", enroll_run, "make an agent's bundle: certificate, key and config"},
+    {"version", version_run, "print the version"},
+    {"help", help_run, "print this, or the help of a command"},
+};
+
+enum { COMMANDS_COUNT = sizeof commands / sizeof commands[0] };
+
+static const struct command *find_command(const char *name) {
+    for (size_t index = 0; index < COMMANDS_COUNT; index++) {
+        if (strcmp(commands[index].name, name) == 0) return &commands[index];
+    }
+    return NULL;
+}
+
+static void print_usage(FILE *file) {
+    fputs("usage: orgtrail COMMAND [ARGUMENT...]\n\n", file);
+    for (size_t index = 0; index < COMMANDS_COUNT; index++) {
+        fprintf(file, "  %-12s %s\n", commands[index].name, commands[index].help);
+    }
+    fputs("\n\"orgtrail COMMAND --help\" lists the options of a command.\n", file);
+}
+
+// Letters to insert, delete or replace to make one word of the other; words are short.
+static unsigned measure_distance(const char *left, const char *right) {
+    enum { WORD_MAX = 32 };
+    size_t left_size = strlen(left);
+    size_t right_size = strlen(right);
+    if (left_size > WORD_MAX || right_size > WORD_MAX) return WORD_MAX;
+    unsigned row[WORD_MAX + 1];
+    for (unsigned column = 0; column <= right_size; column++) row[column] = column;
+    for (unsigned line = 1; line <= left_size; line++) {
+        unsigned diagonal = row[0];
+        row[0] = line;
+        for (unsigned column = 1; column <= right_size; column++) {
+            unsigned replaced = diagonal + (left[line - 1] != right[column - 1]);
+            unsigned best = row[column] < row[column - 1] ? row[column] + 1 : row[column - 1] + 1;
+            diagonal = row[column];
+            row[column] = replaced < best ? replaced : best;
+        }
+    }
+    return row[right_size];
+}
+
+static int fail_unknown(const char *name) {
+    const struct command *nearest = NULL;
+    unsigned nearest_distance = 4;  // farther away is no typing error
+    for (size_t index = 0; index < COMMANDS_COUNT; index++) {
+        unsigned distance = measure_distance(name, commands[index].name);
+        if (distance < nearest_distance) {
+            nearest_distance = distance;
+            nearest = &commands[index];
+        }
+    }
+    fprintf(stderr, "orgtrail: unknown command \"%s\"", name);
+    if (nearest != NULL) fprintf(stderr, ": did you mean \"%s\"?", nearest->name);
+    fputs("\nTry \"orgtrail help\".\n", stderr);
+    return 2;
+}
+
+static int run_command(const struct command *command, int argc, char **argv) {
+    char name[64];
+    int size = snprintf(name, sizeof name, "orgtrail %s", command->name);
+    assert(size > 0 && (size_t)size < sizeof name);
+    argv[0] = name;
+    return command->run(argc, argv);
+}
+
+static int help_run(int argc, char **argv) {
+    if (argc < 2) {
+        print_usage(stdout);
+        return command_finish(argv[0]);
+    }
+    const struct command *command = find_command(argv[1]);
+    if (command == NULL) return fail_unknown(argv[1]);
+    if (command->run == help_run || command->run == version_run) {
+        printf("orgtrail %s: %s\n", command->name, command->help);
+        return command_finish(argv[0]);
+    }
+    char help[] = "--help";
+    char *arguments[] = {argv[0], help, NULL};
+    return run_command(command, 2, arguments);
+}
+
+static int version_run(int argc, char **argv) {
+    (void)argc;
+    puts("orgtrail " VERSION_TEXT);
+    return command_finish(argv[0]);
+}
+
+int command_fail(const char *name, const struct fault *fault) {
+    assert(fault->kind != FAULT_NONE);
+    fflush(stdout);
+    fprintf(stderr, "%s: %s\n", name, fault->text);
+    return fault_exit_code(fault->kind);
+}
+
+int command_finish(const char *name) {
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) return 0;
+    if (errno == EPIPE) return 0;  // whoever read has seen enough: "orgtrail lookup | head"
+    fprintf(stderr, "%s: write the answer: %s\n", name, strerror(errno));
+    return 1;
+}
+
+int main(int argc, char **argv) {
+    // Argument errors are input errors; argp's own code would be 64.
+    argp_err_exit_status = 2;
+    setlocale(LC_CTYPE, "");
+    signal(SIGPIPE, SIG_IGN);
+    umask(027);
+    if (argc < 2) {
+        print_usage(stderr);
+        return 2;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "-?") == 0) {
+        name = "help";
+    } else if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        name = "version";
+    }
+    const struct command *command = find_command(name);
+    if (command == NULL) return fail_unknown(name);
+    return run_command(command, argc - 1, argv + 1);
+}

@@ -1,0 +1,82 @@
+// organization.h: an organization's folder: its CA, its collector's certificate and config, its
+// roster.
+//
+//     DIR/organization.yaml         what people call it, and the collector's address for agents
+//     DIR/ca/ca.pem, ca.key         the CA; the key is 0600 and only `enroll` needs it
+//     DIR/collector/collector.yaml  the collector's config, with the roster (settings.h)
+//     DIR/collector/ca.pem, collector.pem, collector.key
+//     DIR/store/                    where the collector keeps the trail (0750)
+//     DIR/agents/NAME/              bundles (bundle.h)
+//
+// DIR/collector and DIR/store are what the collector's machine needs; DIR/ca stays with the
+// operator. One thread.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/fault.h"
+#include "cli/names.h"
+#include "cli/settings.h"
+
+enum {
+    ORGANIZATION_CA_DAYS = 3650,          // a CA is replaced with two accepted meanwhile
+    ORGANIZATION_CERTIFICATE_DAYS = 397,  // what browsers accept at most: renewing is a habit
+    ORGANIZATION_DAYS_MAX = 3650,         // no certificate outlives its CA
+    ORGANIZATION_PORT = 7443,             // the collector's, unless another is given
+    ORGANIZATION_PATH_SIZE = 4096,        // of any path here, with the final zero
+};
+
+struct organization_account {
+    const char *id;
+    const char *name;  // NULL: the id
+};
+
+// What init is told.
+struct organization_plan {
+    const char *id;                  // "o-exampleorgid"
+    const char *name;                // for people; NULL: the id
+    const char *management_account;  // enters the roster too
+    const char *home_region;         // NULL: "us-east-1"
+    const char *collector;           // "HOST" or "HOST:PORT", as agents reach it; NULL: localhost
+    const struct organization_account *accounts;
+    uint32_t accounts_count;
+};
+
+// Makes the organization in a folder that is missing or has none yet. FAULT_INPUT if a value is not
+// as it must be or the folder holds an organization already; FAULT_IO, FAULT_FULL.
+MUST_CHECK bool organization_create(const char *directory, const struct organization_plan *plan,
+                                    int64_t now_s, struct fault *fault);
+
+struct organization {
+    char *name;
+    char *collector;            // "HOST:PORT"
+    struct settings *settings;  // of collector.yaml
+};
+
+// Loads what organization_create made and people may have edited. The caller destroys it.
+// FAULT_INPUT with file and line.
+MUST_CHECK bool organization_load(const char *directory, struct organization **organization,
+                                  struct fault *fault);
+void organization_destroy(struct organization *organization);
+
+// Adds an account to the roster in collector.yaml, whose other lines stay as they are. FAULT_INPUT
+// if the file has no list of accounts in the form that init writes; it is unchanged then.
+MUST_CHECK bool organization_add_account(const char *directory,
+                                         const struct organization_account *account,
+                                         struct fault *fault);
+
+// Puts a new key and certificate for the collector in place of the present ones.
+MUST_CHECK bool organization_renew_collector(const char *directory,
+                                             const struct organization *organization, uint32_t days,
+                                             int64_t now_s, struct fault *fault);
+
+// Appends the CA's certificate and key of the folder. FAULT_INPUT, FAULT_IO.
+MUST_CHECK bool organization_read_ca(const char *directory, struct buffer *certificate,
+                                     struct buffer *key, struct fault *fault);
+
+// DIRECTORY/NAME into path. FAULT_INPUT if it is too long.
+MUST_CHECK bool organization_path(const char *directory, const char *name,
+                                  char path[ORGANIZATION_PATH_SIZE], struct fault *fault);

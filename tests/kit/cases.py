@@ -1,0 +1,63 @@
+"""Runs the cases of one Python test and counts them for Bazel, as tests/kit/cases.c does for C.
+
+A case is a function without parameters whose name begins with test_. It fails by raising.
+"""
+
+import os
+import sys
+import time
+import traceback
+from xml.sax.saxutils import quoteattr
+
+
+class Skipped(Exception):
+    """Raised by a case that cannot run on this machine; the text says why."""
+
+
+def run(name, namespace, only=None):
+    """Runs every test_ function of a module's globals(), in the order written. Exits."""
+    cases = [
+        (key, value)
+        for key, value in namespace.items()
+        if key.startswith("test_") and callable(value) and (only is None or only in key)
+    ]
+    assert cases, f"{name} has no cases"
+    outcomes = []
+    for key, case in cases:
+        began = time.monotonic()
+        failure = None
+        try:
+            case()
+        except Skipped as reason:
+            print(f"[ SKIPPED  ] {key}: {reason}", flush=True)
+            continue
+        except BaseException as error:
+            failure = f"{type(error).__name__}: {error}"
+            traceback.print_exc()
+            if isinstance(error, KeyboardInterrupt):
+                raise
+        outcomes.append((key, time.monotonic() - began, failure))
+        print(f"[ {'FAILED  ' if failure else '      OK'} ] {key}", flush=True)
+    failed = sum(1 for _, _, failure in outcomes if failure)
+    print(f"{name}: {len(outcomes) - failed} of {len(outcomes)} cases passed")
+    write_xml(name, outcomes, failed)
+    sys.exit(1 if failed else 0)
+
+
+def write_xml(name, outcomes, failed):
+    path = os.environ.get("XML_OUTPUT_FILE")
+    if not path:
+        return
+    lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>"]
+    lines.append(
+        f'  <testsuite name={quoteattr(name)} tests="{len(outcomes)}" failures="{failed}" errors="0">'
+    )
+    for key, seconds, failure in outcomes:
+        inner = f"<failure message={quoteattr(failure)}/>" if failure else ""
+        lines.append(
+            f"    <testcase classname={quoteattr(name)} name={quoteattr(key)}"
+            f' time="{seconds:.3f}">{inner}</testcase>'
+        )
+    lines += ["  </testsuite>", "</testsuites>", ""]
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines))

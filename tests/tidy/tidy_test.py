@@ -1,0 +1,371 @@
+#!/usr/bin/env python3
+"""What a machine can decide of how the code reads. Each rule is a case; a case lists every breach.
+
+Reads the workspace itself, not a copy: Bazel runs it locally and never from a cache.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.path.insert(0, ROOT)
+
+from tests.kit import cases  # noqa: E402
+
+FILE_LINES_MAX = 600
+FUNCTION_LINES_GOOD = 70
+FUNCTION_LINES_MAX = 100
+
+# A call and what to use in its place.
+BANNED = {
+    "strcpy": "span_of and memcpy, or snprintf",
+    "strcat": "buffer_append_text",
+    "sprintf": "snprintf or buffer_print",
+    "vsprintf": "vsnprintf",
+    "strtok": "span_find",
+    "atoi": "strtoul with its end checked",
+    "gets": "fgets",
+    "alloca": "an arena",
+    "rand": "base/random.h",
+    "srand": "base/random.h",
+}
+
+# Which file may include which library: the one door to each.
+LIBRARIES = [
+    (r"cmocka\.h", r"tests/kit/cases\.h"),
+    (r"lmdb\.h", r"storage/trail\w*\.[ch]"),
+    (r"grpc/.*", r"base/rpc/.*"),
+    (r"openssl/.*", r"base/(crypto|certificate)\w*\.[ch]|base/rpc/.*"),
+    (r"yyjson\.h", r"base/json\.[ch]"),
+    (r"zlib\.h", r"base/gzip\w*\.[ch]"),
+    (r"libdeflate\.h", r"base/(gzip|hash)\w*\.[ch]"),
+    (r"zstd\.h|zdict\.h", r"base/zstd\w*\.[ch]"),
+    (r"microhttpd\.h", r"base/http_server\w*\.[ch]"),
+    (r"cyaml/.*|yaml\.h", r"base/config\w*\.[ch]"),
+    (r"xxhash\.h", r"base/hash\w*\.[ch]"),
+    (r"protobuf-c/.*", r"proto/.*"),
+    (r"sqlite3\.h", r"tests/bench/.*"),
+    (r"valgrind/.*|sanitizer/.*", r".*"),
+]
+
+# Which rooms a room's files may include; tests may include all, and unit tests tests/kit.
+ROOMS = {
+    "base": {"base"},
+    "event": {"base", "event"},
+    "proto": {"proto"},
+    "storage": {"base", "event", "storage"},
+    "query": {"base", "event", "storage", "query"},
+    "agent": {"base", "event", "proto", "agent"},
+    "collector": {"base", "event", "proto", "storage", "query", "collector"},
+    "cli": {"base", "event", "proto", "storage", "query", "agent", "cli"},
+    "tests": {"base", "event", "proto", "storage", "query", "agent", "collector", "cli", "tests"},
+}
+
+SYSTEM_HEADER = re.compile(
+    r"(sys|netinet|arpa|net|linux)/\w+\.h"
+    r"|(argp|assert|ctype|dirent|endian|errno|fcntl|float|fnmatch|getopt|glob|grp|inttypes|limits|locale"
+    r"|malloc|math|netdb|poll|pthread|pwd|regex|sched|semaphore|setjmp|signal|spawn|stdalign"
+    r"|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings|termios|threads|time"
+    r"|unistd|wchar|x86intrin|immintrin|emmintrin)\.h"
+)
+
+
+def walk(*endings):
+    """Paths below the root, relative, without what is generated or not ours."""
+    found = []
+    for folder, folders, files in os.walk(ROOT):
+        relative = os.path.relpath(folder, ROOT)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith("bazel-")
+            and name not in (".git", "__pycache__")
+            and os.path.join(relative, name) not in ("tests/data", "./bazel-out")
+        )
+        for name in sorted(files):
+            if name.endswith(endings):
+                found.append(os.path.normpath(os.path.join(relative, name)))
+    return found
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def strip_comments(text):
+    """Code without comments and without what stands in quotes; lines stay where they are."""
+    pattern = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+    return pattern.sub(lambda match: re.sub(r"[^\n]", " ", match.group(0)), text)
+
+
+def expect_none(problems):
+    assert not problems, "\n  " + "\n  ".join(problems)
+
+
+def includes_of(path):
+    """(line number, header, whether in angle brackets) of each include."""
+    for number, line in enumerate(read(path).splitlines(), 1):
+        match = re.match(r'\s*#\s*include\s+(["<])([^">]+)[">]', line)
+        if match:
+            yield number, match.group(2), match.group(1) == "<"
+
+
+def test_formatted():
+    files = walk(".c", ".h")
+    run = subprocess.run(
+        ["clang-format", "--dry-run", *files], cwd=ROOT, capture_output=True, text=True
+    )
+    places = sorted(set(re.findall(r"^(\S+?):\d+:\d+: (?:warning|error)", run.stderr, re.M)))
+    expect_none([f"{place}: not formatted: ./dev fmt" for place in places])
+
+
+def test_prototypes_have_comments():
+    problems = []
+    for path in walk(".h"):
+        paragraph_good = False
+        continued = False
+        depth = 0
+        for number, line in enumerate(read(path).splitlines(), 1):
+            code = strip_comments(line)
+            if not line.strip():
+                paragraph_good = False
+            elif line.startswith("//"):
+                paragraph_good = True
+            elif depth == 0 and not continued and re.match(r"[A-Za-z_][\w\s\*]*\(?.*\w\(", code):
+                is_type = re.match(r"(struct|enum|union)\s+\w+\s*\{", code) or "=" in code
+                if not is_type and not paragraph_good:
+                    problems.append(f"{path}:{number}: no comment above this prototype")
+            continued = bool(code.strip()) and depth == 0 and not re.search(r"[;}{]\s*$", code)
+            continued = continued and not line.startswith(("#", "//"))
+            depth += code.count("{") - code.count("}")
+    expect_none(problems)
+
+
+def test_headers_say_what_they_are():
+    problems = []
+    for path in walk(".h"):
+        first = read(path).split("\n", 1)[0]
+        if not first.startswith(f"// {os.path.basename(path)}: "):
+            problems.append(f'{path}:1: begin with "// {os.path.basename(path)}: what it is"')
+    expect_none(problems)
+
+
+def test_own_header_comes_first():
+    problems = []
+    for path in walk(".c"):
+        header = path[:-2] + ".h"
+        if not os.path.exists(os.path.join(ROOT, header)):
+            continue
+        first = next(includes_of(path), (1, "nothing", False))
+        if first[1] != header:
+            problems.append(f'{path}:{first[0]}: include "{header}" first, not {first[1]}')
+    expect_none(problems)
+
+
+def test_no_source_is_included():
+    expect_none(
+        [
+            f"{path}:{number}: includes {header}: include its header"
+            for path in walk(".c", ".h")
+            for number, header, _ in includes_of(path)
+            if header.endswith(".c")
+        ]
+    )
+
+
+def test_banned_calls():
+    pattern = re.compile(r"\b(" + "|".join(BANNED) + r")\s*\(")
+    problems = []
+    for path in walk(".c", ".h"):
+        for number, line in enumerate(strip_comments(read(path)).splitlines(), 1):
+            for match in pattern.finditer(line):
+                name = match.group(1)
+                problems.append(f"{path}:{number}: {name}: use {BANNED[name]}")
+    expect_none(problems)
+
+
+def test_asserts_stay_on():
+    problems = []
+    for path in walk(".c", ".h", "BUILD", ".bzl", ".bazelrc"):
+        for number, line in enumerate(read(path).splitlines(), 1):
+            if re.search(r"\bNDEBUG\b|-DNDEBUG", line) and not line.lstrip().startswith(("#", "//")):
+                problems.append(f"{path}:{number}: asserts are never compiled out")
+    expect_none(problems)
+
+
+def test_each_library_has_one_door():
+    problems = []
+    for path in walk(".c", ".h"):
+        for number, header, is_system in includes_of(path):
+            if not is_system or SYSTEM_HEADER.fullmatch(header):
+                continue
+            doors = [door for name, door in LIBRARIES if re.fullmatch(name, header)]
+            if not doors:
+                problems.append(f"{path}:{number}: <{header}> is in no table of tests/tidy")
+            elif not any(re.fullmatch(door, path) for door in doors):
+                problems.append(f"{path}:{number}: <{header}> may only be included by {doors[0]}")
+    expect_none(problems)
+
+
+def test_rooms_look_one_way():
+    problems = []
+    for path in walk(".c", ".h"):
+        room = path.split("/")[0]
+        if room not in ROOMS:
+            problems.append(f"{path}: in no room of tests/tidy")
+            continue
+        for number, header, is_system in includes_of(path):
+            if is_system:
+                continue
+            target = header.split("/")[0]
+            kit = header.startswith("tests/kit/") and path.endswith("_test.c")
+            if target not in ROOMS[room] and not kit:
+                problems.append(f"{path}:{number}: {room} may not include {header}")
+            if room == "cli" and target == "agent" and not re.match(
+                r"agent/(source/|spool|uplink)", header
+            ):
+                problems.append(f"{path}:{number}: of the agent, cli may only see its path of events")
+    expect_none(problems)
+
+
+def test_only_append_writes_the_trail():
+    allowed = re.compile(r"storage/.*|collector/append.*|collector/main.*|cli/restore.*|tests/.*")
+    expect_none(
+        [
+            f"{path}:{number}: only collector/append (and cli's restore) may write the trail"
+            for path in walk(".c", ".h")
+            for number, header, _ in includes_of(path)
+            if header == "storage/trail.h" and not allowed.fullmatch(path) and "_test" not in path
+        ]
+    )
+
+
+def functions_of(path):
+    """(first line, name, lines) of each function definition in formatted code."""
+    lines = strip_comments(read(path)).splitlines()
+    start, head = None, ""
+    for number, line in enumerate(lines, 1):
+        if start is not None:
+            if line.startswith("}"):
+                yield start, re.sub(r".*?(\w+)\s*\(.*", r"\1", head), number - start + 1
+                start, head = None, ""
+            continue
+        if line.startswith(("#", "}")) or not line.strip() or line.rstrip().endswith(";"):
+            head = ""
+            continue
+        if not line.startswith((" ", "\t")):
+            head = ""
+        head += " " + line.strip()
+        if line.rstrip().endswith("{") and "(" in head and "=" not in head.split("(")[0]:
+            start = number
+        elif line.rstrip().endswith("{"):
+            head = ""
+
+
+def test_functions_fit_a_screen():
+    problems = []
+    for path in walk(".c", ".h"):
+        for number, name, size in functions_of(path):
+            if size > FUNCTION_LINES_MAX:
+                problems.append(f"{path}:{number}: {name} has {size} lines: make it two")
+            elif size > FUNCTION_LINES_GOOD:
+                print(f"{path}:{number}: {name} has {size} lines")
+    expect_none(problems)
+
+
+def test_files_fit_a_reader():
+    problems = []
+    for path in walk(".c", ".h"):
+        text = read(path)
+        lines = text.count("\n")
+        if lines > FILE_LINES_MAX and "one file because" not in text.lower():
+            problems.append(
+                f"{path}: {lines} lines: make it two, or say why it is 'one file because ...'"
+            )
+    expect_none(problems)
+
+
+def test_nothing_is_left_for_later():
+    words = ["TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK", "not " + "implemented"]
+    pattern = re.compile(r"\b(" + "|".join(words) + r")\b")
+    problems = []
+    for path in walk(".c", ".h", ".py", ".sh", ".md", ".proto", "BUILD", ".bzl", "dev"):
+        for number, line in enumerate(read(path).splitlines(), 1):
+            if pattern.search(line):
+                problems.append(f"{path}:{number}: {line.strip()[:80]}")
+    expect_none(problems)
+
+
+def test_no_machine_paths():
+    pattern = re.compile(r"(^|[^A-Za-z0-9_.])/(root|home|work)/")
+    problems = []
+    for path in walk(".c", ".h", ".py", ".sh", ".md", ".proto", "BUILD", ".bzl", ".bazelrc", "dev"):
+        for number, line in enumerate(read(path).splitlines(), 1):
+            if pattern.search(line) and "(root|home" not in line:
+                problems.append(f"{path}:{number}: {line.strip()[:80]}")
+    expect_none(problems)
+
+
+def test_metrics_are_documented():
+    """Names in code and in docs/telemetry.md are the same set."""
+    pattern = re.compile(r'"(orgtrail_(?:agent|collector|store|query|rpc|base)\w*)"')
+    in_code = {}
+    for path in walk(".c", ".h"):
+        if path.startswith("tests/") or path.endswith("_test.c"):
+            continue
+        for name in pattern.findall(read(path)):
+            in_code.setdefault(name, path)
+    page = "docs/telemetry.md"
+    exists = os.path.exists(os.path.join(ROOT, page))
+    in_docs = set(re.findall(r"`(orgtrail_\w+)", read(page))) if exists else set()
+    problems = [f"{in_code[name]}: {name} is not in {page}" for name in sorted(in_code)
+                if name not in in_docs]
+    problems += [f"{page}: no code has {name}" for name in sorted(in_docs) if name not in in_code]
+    expect_none(problems)
+
+
+def test_links_resolve():
+    problems = []
+    for path in walk(".md"):
+        text = re.sub(r"```.*?```", lambda match: re.sub(r"[^\n]", " ", match.group(0)),
+                      read(path), flags=re.S)
+        for number, line in enumerate(text.splitlines(), 1):
+            for target in re.findall(r"\]\(([^)\s]+)\)", line):
+                if re.match(r"[a-z]+:|#", target):
+                    continue
+                file = os.path.join(ROOT, os.path.dirname(path), target.split("#")[0])
+                if not os.path.exists(file):
+                    problems.append(f"{path}:{number}: {target} does not exist")
+    expect_none(problems)
+
+
+def test_scripts_parse():
+    problems = []
+    for path in walk(".sh") + ["dev", ".ci/run"]:
+        run = subprocess.run(["bash", "-n", path], cwd=ROOT, capture_output=True, text=True)
+        if run.returncode != 0:
+            problems.append(f"{path}: {run.stderr.strip()}")
+    for path in walk(".py"):
+        try:
+            compile(read(path), path, "exec")
+        except SyntaxError as error:
+            problems.append(f"{path}:{error.lineno}: {error.msg}")
+    expect_none(problems)
+
+
+def test_rules_find_breaches():
+    """The rules that read code by themselves, on code that breaks them."""
+    assert "rand" not in strip_comments('// rand()\nx = "rand()";')
+    assert strip_comments("a // b\nc").count("\n") == 1
+    sample = "static bool long_one(int a,\n                     int b) {\n    return a;\n}\n"
+    path = os.path.join(os.environ.get("TEST_TMPDIR", "/tmp"), "tidy_sample.c")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(sample)
+    found = list(functions_of(path))
+    assert found == [(2, "long_one", 3)], found
+
+
+cases.run("tidy", globals())
