@@ -69,5 +69,6 @@ static inline size_t span_find(struct span span, uint8_t byte) {
 
 // What is left from this offset on; the offset is at most the size.
 static inline struct span span_from(struct span span, size_t offset) {
-    return span_of(span.bytes + offset, span.size - offset);
+    // The zero span has no pointer to add to.
+    return offset == 0 ? span : span_of(span.bytes + offset, span.size - offset);
 }
