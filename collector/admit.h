@@ -68,7 +68,3 @@ MUST_CHECK bool admit_record(const struct admit_rules *rules, const struct recor
 // The account folder of a CloudTrail object key, that is ACCOUNT in
 // [prefix/]AWSLogs/[o-ORG/]ACCOUNT/...; the zero span if it has none.
 struct span admit_object_account(struct span object);
-
-// Copies all that a record borrows from a json_reader into the arena, so that the reader may read
-// the next one. The text is not copied. False if the arena is full.
-bool admit_keep_record(struct record *record, struct arena *arena);

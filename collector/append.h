@@ -32,8 +32,6 @@ enum {
     APPEND_COMMIT_EVENTS = 512,   // unless so many wait
     APPEND_FULL_RETRY_MS = 1000,  // between attempts while the disk is full
     APPEND_SEEN_MS = 5000,        // last-seen times wait this long for another commit to ride on
-    APPEND_IDENTITY_MS = 60000,   // identity violations of one agent: one own event in this time
-    APPEND_CONFLICTS_MAX = 16,    // own events for conflicts of one batch; the next one counts
 };
 
 struct append_callbacks {

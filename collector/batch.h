@@ -20,9 +20,9 @@
 enum {
     BATCH_EVENTS_MAX = 500,           // events of one message
     BATCH_BYTES_MAX = 512 * 1024,     // of their records, unless there is only one
+    BATCH_NOTICE_HEAD_MAX = 65536,    // bytes of a Notice's head
     BATCH_ARENA_SIZE_MAX = 24 << 20,  // bytes: a message of 2 MiB and all that is read from it
     BATCH_POOL_MAX = 64,              // batches kept for reuse
-    BATCH_OWN_EVENTS_MAX = 17,        // own events one batch may cause at most, see append.h
 };
 
 enum batch_kind {
@@ -32,13 +32,28 @@ enum batch_kind {
     BATCH_SEEN,    // the agent is alive and has nothing new
 };
 
+// What an agent says of something it lost or refused.
+struct batch_notice {
+    struct span reason;
+    struct span source;
+    struct span place;
+    struct span detail;
+    struct span head;    // the first bytes of what was refused
+    struct span sha256;  // of all of it, or empty
+    uint64_t size;       // of all of it, or 0
+    int64_t time_ms;
+};
+
 // One event and what admit says of it.
 struct batch_event {
     struct span text;          // the record as it came, or the serialized Notice
     enum admit_reason reason;  // ADMIT_GOOD: `record` and `account` are set
-    bool is_notice;
+    bool is_notice;            // ADMIT_NOTICE: `notice` is set; ADMIT_BAD_NOTICE: it is not
+    struct batch_notice notice;
+    struct span notice_record;  // the own event it becomes, once append has made it
     struct record record;
     struct span account;
+    bool is_unlisted;    // good, of an account that is not in the roster
     struct span detail;  // if refused, for people: what and where
 };
 
@@ -48,7 +63,7 @@ struct batch {
     struct arena *arena;
     struct json_reader *reader;
     uint64_t size;        // bytes of the message: its weight in the queue
-    uint64_t id;          // for logs; unique in the process's life
+    uint64_t id;          // for people: counts from 1 in each session
     int64_t received_ms;  // by the collector's clock
 
     // Who. HELLO fills uri and stream_id; the others slot and session, as HELLO's answer gave them.
@@ -72,6 +87,7 @@ struct batch {
     uint64_t session_duplicates;   // of this session so far, variants included
     uint64_t session_quarantined;  // of this session so far
     bool is_throttled;             // the agent's quarantine is full
+    void *superseded;              // HELLO: the owner that had the stream until now, or NULL
 };
 
 struct batch_pool;

@@ -1,0 +1,554 @@
+#include "collector/intake.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/buffer.h"
+#include "collector/receive.h"
+#include "collector/wire.h"
+#include "event/chain.h"
+
+enum {
+    MESSAGE_OUT_SIZE_MAX = 16 * 1024,  // bytes of a message of ours; real ones have under 300
+    HEARTBEATS_OF_SILENCE = 3,
+    GAP_REASON_SIZE_MAX = TRAIL_REASON_SIZE - 1,
+};
+
+enum state {
+    AWAITS_HELLO,
+    AWAITS_WELCOME,  // Hello is in append's hands
+    OPEN,
+};
+
+// What is to be sent as soon as the wire is free.
+struct due {
+    bool welcome;
+    bool throttle;
+    bool ack;
+    bool drain;
+};
+
+struct intake {
+    const struct intake_settings *settings;
+    struct intake_link link;
+    char uri[TRAIL_URI_SIZE];
+    struct grant grant;
+
+    enum state state;
+    bool is_closing;    // link.close was called
+    bool is_closed;     // intake_closed was called
+    bool is_paused;     // the last answer to a message was false
+    bool is_throttled;  // the agent's quarantine is full
+    bool is_draining;   // the collector stops
+    bool is_leaving;    // the agent said Goodbye
+    bool is_sending;    // a message is on its way
+    struct due due;
+    struct buffer output;
+
+    // The stream as it is received, ahead of what is durable.
+    uint8_t stream_id[TRAIL_STREAM_ID_SIZE];
+    uint32_t slot;
+    uint64_t session;
+    uint64_t expected;
+    bool chain_is_known;
+    uint8_t chain[TRAIL_CHAIN_SIZE];
+
+    // The stream as it is durable.
+    uint64_t durable_seq;
+    uint8_t durable_chain[TRAIL_CHAIN_SIZE];
+    uint64_t duplicates;
+    uint64_t quarantined;
+
+    uint64_t batches;        // made in this session
+    uint32_t outstanding;    // batches in append's hands, the refused one included
+    uint64_t queued_size;    // bytes of these
+    struct batch *rejected;  // append's queue was full
+
+    // All by the monotonic clock.
+    int64_t begun_ms;
+    int64_t heard_ms;
+    int64_t sent_ms;
+    int64_t submitted_ms;
+};
+
+static int64_t monotonic_ms(const struct intake *intake) {
+    const struct clock *clock = intake->settings->clock;
+    return clock->monotonic_ms(clock->context);
+}
+
+static int64_t now_ms(const struct intake *intake) {
+    const struct clock *clock = intake->settings->clock;
+    return clock->now_ms(clock->context);
+}
+
+bool intake_create(const struct intake_settings *settings, const struct intake_link *link,
+                   struct span uri, struct intake **intake, struct fault *fault) {
+    struct grant grant;
+    if (!grant_parse(uri, settings->organization_id, &grant, fault)) return false;
+    if (uri.size >= TRAIL_URI_SIZE) {
+        return fault_set(fault, FAULT_DENIED, "the certificate's URI is longer than %d bytes",
+                         TRAIL_URI_SIZE - 1);
+    }
+    struct intake *made = calloc(1, sizeof *made);
+    if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for another stream");
+    made->settings = settings;
+    made->link = *link;
+    made->grant = grant;
+    memcpy(made->uri, uri.bytes, uri.size);
+    buffer_init(&made->output, MESSAGE_OUT_SIZE_MAX);
+    made->begun_ms = monotonic_ms(made);
+    made->heard_ms = made->begun_ms;
+    made->sent_ms = made->begun_ms;
+    made->submitted_ms = made->begun_ms;
+    *intake = made;
+    return true;
+}
+
+void intake_destroy(struct intake *intake) {
+    assert(intake->is_closed);
+    assert(intake_is_idle(intake));
+    buffer_done(&intake->output);
+    free(intake);
+}
+
+struct span intake_uri(const struct intake *intake) {
+    return span_text(intake->uri);
+}
+
+bool intake_is_idle(const struct intake *intake) {
+    return intake->outstanding == 0;
+}
+
+// Says to the link, once, that the stream ends.
+static void end(struct intake *intake, enum fault_kind kind, const char *text) {
+    if (intake->is_closing || intake->is_closed) return;
+    intake->is_closing = true;
+    intake->link.close(intake->link.context, kind, text);
+}
+
+static void end_with(struct intake *intake, const struct fault *fault) {
+    end(intake, fault->kind, fault->text);
+}
+
+static void pack_welcome(struct intake *intake) {
+    const struct intake_settings *settings = intake->settings;
+    Orgtrail__V1__Welcome welcome = ORGTRAIL__V1__WELCOME__INIT;
+    welcome.protocol = INTAKE_PROTOCOL;
+    welcome.resume_seq = intake->durable_seq + 1;
+    welcome.collector_epoch.data = (uint8_t *)(uintptr_t)settings->epoch;
+    welcome.collector_epoch.len = TRAIL_EPOCH_SIZE;
+    welcome.session = intake->session;
+    welcome.max_batch_events = BATCH_EVENTS_MAX;
+    welcome.max_batch_bytes = BATCH_BYTES_MAX;
+    welcome.max_unacked_bytes = INTAKE_UNACKED_SIZE_MAX;
+    welcome.heartbeat_ms = settings->heartbeat_ms;
+    welcome.sent_at_ms = now_ms(intake);
+    welcome.organization_id = (char *)(uintptr_t)settings->organization_id;
+    if (intake->durable_seq > 0) {
+        welcome.chain.data = intake->durable_chain;
+        welcome.chain.len = TRAIL_CHAIN_SIZE;
+    }
+    Orgtrail__V1__CollectorMessage message = ORGTRAIL__V1__COLLECTOR_MESSAGE__INIT;
+    message.body_case = ORGTRAIL__V1__COLLECTOR_MESSAGE__BODY_WELCOME;
+    message.welcome = &welcome;
+    wire_pack(&message, &intake->output);
+}
+
+static void pack_ack(struct intake *intake) {
+    Orgtrail__V1__Ack ack = ORGTRAIL__V1__ACK__INIT;
+    ack.durable_seq = intake->durable_seq;
+    ack.duplicates = intake->duplicates;
+    ack.quarantined = intake->quarantined;
+    ack.chain.data = intake->durable_chain;
+    ack.chain.len = TRAIL_CHAIN_SIZE;
+    Orgtrail__V1__CollectorMessage message = ORGTRAIL__V1__COLLECTOR_MESSAGE__INIT;
+    message.body_case = ORGTRAIL__V1__COLLECTOR_MESSAGE__BODY_ACK;
+    message.ack = &ack;
+    wire_pack(&message, &intake->output);
+}
+
+static void pack_throttle(struct intake *intake) {
+    static char full[] =
+        "the agent's quarantine at the collector is full: an operator has to look "
+        "at it there";
+    static char free_again[] = "the agent's quarantine at the collector has room again";
+    Orgtrail__V1__Throttle throttle = ORGTRAIL__V1__THROTTLE__INIT;
+    throttle.pause_ms = intake->is_throttled ? INTAKE_THROTTLE_MS : 0;
+    throttle.reason = intake->is_throttled ? full : free_again;
+    Orgtrail__V1__CollectorMessage message = ORGTRAIL__V1__COLLECTOR_MESSAGE__INIT;
+    message.body_case = ORGTRAIL__V1__COLLECTOR_MESSAGE__BODY_THROTTLE;
+    message.throttle = &throttle;
+    wire_pack(&message, &intake->output);
+}
+
+static void pack_drain(struct intake *intake) {
+    static char reason[] = "the collector is stopping";
+    Orgtrail__V1__Drain drain = ORGTRAIL__V1__DRAIN__INIT;
+    drain.reconnect_after_ms = 1000;
+    drain.jitter_ms = 2000;
+    drain.reason = reason;
+    Orgtrail__V1__CollectorMessage message = ORGTRAIL__V1__COLLECTOR_MESSAGE__INIT;
+    message.body_case = ORGTRAIL__V1__COLLECTOR_MESSAGE__BODY_DRAIN;
+    message.drain = &drain;
+    wire_pack(&message, &intake->output);
+}
+
+// Sends the most urgent of what is due, if the wire is free; ends the stream when all is said.
+static void send_due(struct intake *intake) {
+    if (intake->is_sending || intake->is_closing || intake->is_closed) return;
+    struct due *due = &intake->due;
+    buffer_reset(&intake->output);
+    if (due->welcome) {
+        due->welcome = false;
+        pack_welcome(intake);
+    } else if (intake->state != OPEN) {
+        return;
+    } else if (due->drain) {
+        due->drain = false;
+        pack_drain(intake);
+    } else if (due->throttle) {
+        due->throttle = false;
+        pack_throttle(intake);
+    } else if (due->ack) {
+        due->ack = false;
+        pack_ack(intake);
+    } else {
+        bool is_last = intake->is_draining || intake->is_leaving;
+        if (is_last && intake_is_idle(intake)) end(intake, FAULT_NONE, "");
+        return;
+    }
+    assert(!buffer_overflowed(&intake->output));
+    intake->sent_ms = monotonic_ms(intake);
+    intake->is_sending = true;
+    if (!intake->link.send(intake->link.context, buffer_span(&intake->output))) {
+        intake->is_sending = false;
+    }
+}
+
+static bool may_read(const struct intake *intake) {
+    return !intake->is_closing && !intake->is_closed && !intake->is_throttled &&
+           !intake->is_draining && intake->rejected == NULL &&
+           intake->queued_size < intake->settings->share_size;
+}
+
+static void resume_if_possible(struct intake *intake) {
+    if (!intake->is_paused || !may_read(intake)) return;
+    intake->is_paused = false;
+    // Its silence was ours.
+    intake->heard_ms = monotonic_ms(intake);
+    intake->link.resume(intake->link.context);
+}
+
+static void submit(struct intake *intake, struct batch *batch) {
+    assert(intake->rejected == NULL);
+    batch->owner = intake;
+    batch->slot = intake->slot;
+    intake->outstanding++;
+    intake->queued_size += batch->size;
+    intake->submitted_ms = monotonic_ms(intake);
+    if (!intake->link.submit(intake->link.context, batch)) intake->rejected = batch;
+}
+
+// The handlers of single messages return true if the batch went to append.
+
+static bool on_hello(struct intake *intake, struct batch *batch, const Orgtrail__V1__Hello *hello) {
+    struct fault fault = {0};
+    if (intake->state != AWAITS_HELLO) {
+        fault_set(&fault, FAULT_INPUT, "a second Hello");
+    } else if (hello->protocol != INTAKE_PROTOCOL) {
+        fault_set(&fault, FAULT_INPUT,
+                  "the agent speaks protocol %" PRIu32 ", this collector %d: upgrade the older one",
+                  hello->protocol, INTAKE_PROTOCOL);
+    } else if (hello->stream_id.len != TRAIL_STREAM_ID_SIZE) {
+        fault_set(&fault, FAULT_INPUT, "a stream_id of %zu bytes, %d are expected",
+                  hello->stream_id.len, TRAIL_STREAM_ID_SIZE);
+    }
+    if (fault.kind != FAULT_NONE) {
+        end_with(intake, &fault);
+        return false;
+    }
+    intake->state = AWAITS_WELCOME;
+    memcpy(intake->stream_id, hello->stream_id.data, TRAIL_STREAM_ID_SIZE);
+    memcpy(batch->stream_id, intake->stream_id, TRAIL_STREAM_ID_SIZE);
+    batch->kind = BATCH_HELLO;
+    batch->uri = span_text(intake->uri);
+    submit(intake, batch);
+    return true;
+}
+
+// Walks the chain over all events of the message and compares it where the new ones begin. What
+// was received before is only walked over, so a wrong chain is found there too.
+static bool walk_chain(const struct intake *intake, const Orgtrail__V1__EventBatch *message,
+                       uint8_t chain[TRAIL_CHAIN_SIZE], struct fault *fault) {
+    memcpy(chain, message->chain.data, TRAIL_CHAIN_SIZE);
+    for (size_t index = 0; index <= message->n_events; index++) {
+        uint64_t number = message->first_seq + index;
+        if (number == intake->expected && intake->chain_is_known &&
+            memcmp(chain, intake->chain, TRAIL_CHAIN_SIZE) != 0) {
+            return fault_set(fault, FAULT_CORRUPT,
+                             "the chain before number %" PRIu64
+                             " differs: this spool is not the one whose events came before",
+                             number);
+        }
+        if (index == message->n_events) break;
+        const Orgtrail__V1__Event *event = message->events[index];
+        chain_advance(chain, event->kind == ORGTRAIL__V1__EVENT__KIND__NOTICE,
+                      wire_span(event->record));
+    }
+    return true;
+}
+
+static bool on_events(struct intake *intake, struct batch *batch,
+                      const Orgtrail__V1__EventBatch *message) {
+    struct fault fault = {0};
+    uint8_t chain[TRAIL_CHAIN_SIZE];
+    bool is_good = receive_check(message, &fault);
+    if (is_good && message->first_seq > intake->expected) {
+        is_good =
+            fault_set(&fault, FAULT_INPUT,
+                      "a hole in the numbers: the batch begins with %" PRIu64 ", expected %" PRIu64,
+                      message->first_seq, intake->expected);
+    }
+    is_good = is_good && walk_chain(intake, message, chain, &fault);
+    uint64_t end_seq = message->first_seq + message->n_events;
+    if (is_good && end_seq <= intake->expected) {
+        // All of it was received before; the agent wants to hear how far we are.
+        intake->due.ack = true;
+        return false;
+    }
+    if (is_good) {
+        struct admit_rules rules = {&intake->grant, intake->settings->roster,
+                                    intake->settings->future_max_s};
+        batch->kind = BATCH_EVENTS;
+        batch->first_seq = intake->expected;
+        batch->last_seq = end_seq - 1;
+        memcpy(batch->chain, chain, TRAIL_CHAIN_SIZE);
+        uint32_t skip = (uint32_t)(intake->expected - message->first_seq);
+        is_good = receive_events(&rules, message, skip, batch, &fault);
+    }
+    if (!is_good) {
+        end_with(intake, &fault);
+        return false;
+    }
+    intake->expected = end_seq;
+    intake->chain_is_known = true;
+    memcpy(intake->chain, chain, TRAIL_CHAIN_SIZE);
+    submit(intake, batch);
+    return true;
+}
+
+// Reasons are names, never free text: they become metrics and log fields.
+static struct span clean_reason(struct span reason) {
+    bool is_name = reason.size > 0 && reason.size <= GAP_REASON_SIZE_MAX;
+    for (size_t index = 0; is_name && index < reason.size; index++) {
+        uint8_t byte = reason.bytes[index];
+        is_name = (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') || byte == '_';
+    }
+    return is_name ? reason : SPAN_LITERAL("other");
+}
+
+static bool on_gap(struct intake *intake, struct batch *batch, const Orgtrail__V1__Gap *gap) {
+    struct fault fault = {0};
+    if (gap->first_seq == 0 || gap->last_seq < gap->first_seq || gap->last_seq > INT64_MAX) {
+        fault_set(&fault, FAULT_INPUT, "a gap from number %" PRIu64 " to %" PRIu64, gap->first_seq,
+                  gap->last_seq);
+    } else if (gap->chain.len != TRAIL_CHAIN_SIZE) {
+        fault_set(&fault, FAULT_INPUT, "a gap with a chain of %zu bytes, %d are expected",
+                  gap->chain.len, TRAIL_CHAIN_SIZE);
+    } else if (gap->first_seq > intake->expected) {
+        fault_set(&fault, FAULT_INPUT,
+                  "a hole in the numbers: the gap begins with %" PRIu64 ", expected %" PRIu64,
+                  gap->first_seq, intake->expected);
+    }
+    if (fault.kind != FAULT_NONE) {
+        end_with(intake, &fault);
+        return false;
+    }
+    if (gap->last_seq < intake->expected) {
+        intake->due.ack = true;
+        return false;
+    }
+    batch->kind = BATCH_GAP;
+    batch->first_seq = intake->expected;
+    batch->last_seq = gap->last_seq;
+    batch->gap_reason = clean_reason(span_text(gap->reason));
+    memcpy(batch->chain, gap->chain.data, TRAIL_CHAIN_SIZE);
+    intake->expected = gap->last_seq + 1;
+    intake->chain_is_known = true;
+    memcpy(intake->chain, batch->chain, TRAIL_CHAIN_SIZE);
+    submit(intake, batch);
+    return true;
+}
+
+static bool on_heartbeat(struct intake *intake, struct batch *batch) {
+    if (monotonic_ms(intake) - intake->submitted_ms < INTAKE_SEEN_MS) return false;
+    batch->kind = BATCH_SEEN;
+    submit(intake, batch);
+    return true;
+}
+
+static bool dispatch(struct intake *intake, struct batch *batch,
+                     const Orgtrail__V1__AgentMessage *message) {
+    bool is_hello = message->body_case == ORGTRAIL__V1__AGENT_MESSAGE__BODY_HELLO;
+    if (intake->state != OPEN && !is_hello) {
+        end(intake, FAULT_INPUT,
+            intake->state == AWAITS_HELLO ? "the first message is no Hello"
+                                          : "a message before Welcome");
+        return false;
+    }
+    switch (message->body_case) {
+        case ORGTRAIL__V1__AGENT_MESSAGE__BODY_HELLO:
+            return on_hello(intake, batch, message->hello);
+        case ORGTRAIL__V1__AGENT_MESSAGE__BODY_BATCH:
+            return on_events(intake, batch, message->batch);
+        case ORGTRAIL__V1__AGENT_MESSAGE__BODY_GAP:
+            return on_gap(intake, batch, message->gap);
+        case ORGTRAIL__V1__AGENT_MESSAGE__BODY_HEARTBEAT:
+            return on_heartbeat(intake, batch);
+        case ORGTRAIL__V1__AGENT_MESSAGE__BODY_GOODBYE:
+            intake->is_leaving = true;
+            return false;
+        case ORGTRAIL__V1__AGENT_MESSAGE__BODY__NOT_SET:
+        case _ORGTRAIL__V1__AGENT_MESSAGE__BODY__CASE_IS_INT_SIZE:
+            break;
+    }
+    // A message of a later version.
+    return false;
+}
+
+bool intake_message(struct intake *intake, struct span bytes) {
+    if (intake->is_closing || intake->is_closed) return false;
+    intake->heard_ms = monotonic_ms(intake);
+    struct batch *batch = intake->rejected == NULL ? batch_take(intake->settings->pool) : NULL;
+    if (batch == NULL) {
+        end(intake, FAULT_RETRY, "no memory for another message");
+        return false;
+    }
+    batch->size = bytes.size;
+    batch->id = ++intake->batches;
+    batch->session = intake->session;
+    batch->received_ms = now_ms(intake);
+
+    bool is_taken = false;
+    const Orgtrail__V1__AgentMessage *message = wire_unpack(batch->arena, bytes);
+    if (message == NULL) {
+        struct fault fault;
+        fault_set(&fault, FAULT_INPUT, "a message of %zu bytes that cannot be decoded", bytes.size);
+        end_with(intake, &fault);
+    } else {
+        is_taken = dispatch(intake, batch, message);
+    }
+    if (!is_taken) batch_give(intake->settings->pool, batch);
+    send_due(intake);
+    intake->is_paused = !may_read(intake);
+    return !intake->is_paused;
+}
+
+void intake_sent(struct intake *intake) {
+    intake->is_sending = false;
+    send_due(intake);
+}
+
+// Append told where the stream stands.
+static void open(struct intake *intake, const struct batch *batch) {
+    assert(intake->state == AWAITS_WELCOME);
+    intake->state = OPEN;
+    intake->slot = batch->slot;
+    intake->session = batch->session;
+    intake->durable_seq = batch->durable_seq;
+    memcpy(intake->durable_chain, batch->durable_chain, TRAIL_CHAIN_SIZE);
+    intake->expected = batch->durable_seq + 1;
+    intake->chain_is_known = batch->durable_seq > 0;
+    memcpy(intake->chain, batch->durable_chain, TRAIL_CHAIN_SIZE);
+    intake->heard_ms = monotonic_ms(intake);
+    intake->due.welcome = true;
+}
+
+static void take_answer(struct intake *intake, const struct batch *batch) {
+    if (batch->fault.kind != FAULT_NONE) {
+        end_with(intake, &batch->fault);
+        return;
+    }
+    if (batch->kind == BATCH_HELLO) {
+        open(intake, batch);
+    } else {
+        assert(batch->durable_seq >= intake->durable_seq);
+        assert(batch->durable_seq < intake->expected);
+        intake->durable_seq = batch->durable_seq;
+        memcpy(intake->durable_chain, batch->durable_chain, TRAIL_CHAIN_SIZE);
+        intake->duplicates = batch->session_duplicates;
+        intake->quarantined = batch->session_quarantined;
+        intake->due.ack = true;
+    }
+    if (batch->is_throttled && !intake->is_throttled) {
+        intake->is_throttled = true;
+        intake->due.throttle = true;
+    }
+}
+
+void intake_report(struct intake *intake, struct batch *batch) {
+    assert(batch->owner == intake);
+    assert(intake->outstanding > 0);
+    intake->outstanding--;
+    intake->queued_size -= batch->size;
+    take_answer(intake, batch);
+    batch_give(intake->settings->pool, batch);
+    send_due(intake);
+    resume_if_possible(intake);
+}
+
+void intake_retry(struct intake *intake) {
+    struct batch *batch = intake->rejected;
+    if (batch == NULL) return;
+    if (!intake->link.submit(intake->link.context, batch)) return;
+    intake->rejected = NULL;
+    resume_if_possible(intake);
+}
+
+void intake_superseded(struct intake *intake) {
+    end(intake, FAULT_RETRY, "a newer stream of the same agent and spool has begun");
+}
+
+void intake_unthrottled(struct intake *intake) {
+    if (!intake->is_throttled) return;
+    intake->is_throttled = false;
+    intake->due.throttle = true;
+    send_due(intake);
+    resume_if_possible(intake);
+}
+
+void intake_tick(struct intake *intake) {
+    int64_t now = monotonic_ms(intake);
+    int64_t heartbeat = intake->settings->heartbeat_ms;
+    if (intake->state == AWAITS_HELLO && now - intake->begun_ms >= INTAKE_HELLO_MS) {
+        end(intake, FAULT_INPUT, "no Hello within 10 s");
+    }
+    if (intake->state != OPEN) return;
+    bool is_silent = now - intake->heard_ms >= HEARTBEATS_OF_SILENCE * heartbeat;
+    if (is_silent && !intake->is_paused) {
+        end(intake, FAULT_RETRY, "no message for three heartbeats");
+    }
+    // A third early, since ticks come a few times a heartbeat and the agent counts by its clock.
+    if (now - intake->sent_ms >= heartbeat * 2 / 3) intake->due.ack = true;
+    send_due(intake);
+}
+
+void intake_drain(struct intake *intake) {
+    if (intake->is_draining) return;
+    intake->is_draining = true;
+    intake->due.drain = true;
+    if (intake->state == AWAITS_HELLO) end(intake, FAULT_RETRY, "the collector is stopping");
+    send_due(intake);
+}
+
+void intake_closed(struct intake *intake) {
+    intake->is_closed = true;
+    if (intake->rejected == NULL) return;
+    // Append has not seen it, so nobody was told anything about it.
+    struct batch *batch = intake->rejected;
+    intake->rejected = NULL;
+    intake->outstanding--;
+    intake->queued_size -= batch->size;
+    batch_give(intake->settings->pool, batch);
+}
