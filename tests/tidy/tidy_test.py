@@ -16,6 +16,7 @@ sys.path.insert(0, ROOT)
 from tests.kit import cases  # noqa: E402
 
 FILE_LINES_MAX = 600
+TEST_LINES_MAX = 900  # a test is a list: it is read in parts
 FUNCTION_LINES_GOOD = 70
 FUNCTION_LINES_MAX = 100
 
@@ -282,7 +283,8 @@ def test_files_fit_a_reader():
     for path in walk(".c", ".h"):
         text = read(path)
         lines = text.count("\n")
-        if lines > FILE_LINES_MAX and "one file because" not in text.lower():
+        maximum = TEST_LINES_MAX if path.endswith("_test.c") else FILE_LINES_MAX
+        if lines > maximum and "one file because" not in text.lower():
             problems.append(
                 f"{path}: {lines} lines: make it two, or say why it is 'one file because ...'"
             )
