@@ -25,15 +25,16 @@ void buffer_reset(struct buffer *buffer) {
 uint8_t *buffer_reserve(struct buffer *buffer, size_t size) {
     assert(buffer->size <= buffer->capacity);
     if (buffer->overflowed) return NULL;
-    if (buffer->capacity - buffer->size >= size && buffer->bytes != NULL) {
-        return buffer->bytes + buffer->size;
-    }
     if (size > buffer->size_max || buffer->size > buffer->size_max - size) {
         buffer->overflowed = true;
         return NULL;
     }
+    if (buffer->capacity - buffer->size >= size && buffer->bytes != NULL) {
+        return buffer->bytes + buffer->size;
+    }
     size_t capacity = buffer->capacity < CAPACITY_MIN ? CAPACITY_MIN : buffer->capacity;
     while (capacity < buffer->size + size) capacity += capacity / 2;
+    if (capacity > buffer->size_max) capacity = buffer->size_max;
     uint8_t *bytes = realloc(buffer->bytes, capacity);
     if (bytes == NULL) {
         buffer->overflowed = true;

@@ -393,16 +393,22 @@ static bool read_open(const struct files *files, int handle, size_t size_max, st
                       struct fault *fault) {
     uint64_t offset = 0;
     for (;;) {
-        uint8_t *to = buffer_reserve(buffer, READ_SIZE);
+        // Where the buffer ends, one more byte is tried to see whether the file ends there too.
+        size_t room = buffer->size_max - buffer->size;
+        size_t part = room < READ_SIZE ? room : READ_SIZE;
+        uint8_t last;
+        uint8_t *to = room == 0 ? &last : buffer_reserve(buffer, part);
         if (to == NULL) return fault_set(fault, FAULT_FULL, "no memory");
+        if (room == 0) part = 1;
         size_t got;
-        if (!files_read_at(files, handle, offset, to, READ_SIZE, &got, fault)) return false;
+        if (!files_read_at(files, handle, offset, to, part, &got, fault)) return false;
         offset += got;
         if (offset > size_max) {
             return fault_set(fault, FAULT_INPUT, "larger than the %zu bytes allowed", size_max);
         }
+        if (room == 0 && got > 0) return fault_set(fault, FAULT_FULL, "no room in the buffer");
         buffer->size += got;
-        if (got < READ_SIZE) return true;
+        if (got < part) return true;
     }
 }
 

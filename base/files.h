@@ -129,7 +129,7 @@ MUST_CHECK bool files_set_mode(const struct files *files, int handle, uint32_t m
                                struct fault *fault);
 
 // Reads a whole file of at most size_max bytes, appending to the buffer. FAULT_INPUT if larger,
-// FAULT_FULL if the buffer does not hold it and 64 KiB more.
+// FAULT_FULL if the buffer does not hold it.
 MUST_CHECK bool files_read_whole(const struct files *files, const char *path, size_t size_max,
                                  struct buffer *buffer, struct fault *fault);
 

@@ -243,6 +243,16 @@ static void test_large_files_in_whole(void **state) {
         assert_true(span_equal(buffer_span(&buffer), span_of(bytes, part)));
     }
     buffer_done(&buffer);
+    // A buffer that ends where the file ends, and one that ends before.
+    buffer_init(&buffer, size);
+    assert_true(files_read_whole(files_system(), in_folder("large"), size, &buffer, &fault));
+    assert_int_equal(buffer.size, size);
+    buffer_done(&buffer);
+    buffer_init(&buffer, size - 1);
+    assert_false(files_read_whole(files_system(), in_folder("large"), size, &buffer, &fault));
+    assert_int_equal(fault.kind, FAULT_FULL);
+    assert_int_equal(buffer.size, 0);
+    buffer_done(&buffer);
     free(bytes);
 }
 
