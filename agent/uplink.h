@@ -67,11 +67,13 @@ struct uplink_options {
     const char *agent_version;  // for Hello
     const char *host_name;
     int64_t started_at_ms;
-    void *context;  // for the two below
+    bool with_objects;  // send the objects' names: an organization grant needs them
+    void *context;      // for the two below
     // Fills in a report. NULL: heartbeats go without.
     void (*report)(void *context, struct uplink_report *report);
     // The collector was restored and the spool no longer has all it needs: sources that can read
-    // again rewind, durably. False: the session ends and is tried again. NULL: nothing rewinds.
+    // again rewind, durably. A fault goes to the caller of uplink_step, which comes back to it when
+    // it is called again. NULL: nothing rewinds.
     bool (*rewind)(void *context, int64_t backup_time_ms, struct fault *fault);
 };
 
