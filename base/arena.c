@@ -10,19 +10,19 @@ enum {
     CHUNK_SIZE_MIN = 64 * 1024,
 };
 
-// Chunks are kept in the order they were made; `current` moves along them and back on reset.
+// Bytes are given out of the newest chunk, which comes first in the list.
 struct chunk {
-    struct chunk *next;
+    struct chunk *older;
     size_t size;
     _Alignas(ALIGNMENT) uint8_t bytes[];
 };
 
 struct arena {
-    struct chunk *first;
-    struct chunk *current;
-    size_t used;   // bytes of the current chunk given out
-    size_t given;  // bytes given out in all chunks
-    size_t size;   // bytes of all chunks
+    struct chunk *newest;
+    size_t used;    // bytes of the newest chunk given out
+    size_t given;   // bytes given out in all chunks
+    size_t size;    // bytes of all chunks
+    size_t wanted;  // bytes the first chunk should have: what all had before the last reset
     size_t size_max;
 };
 
@@ -34,44 +34,49 @@ struct arena *arena_create(size_t size_max) {
     return arena;
 }
 
+static void free_chunks(struct arena *arena) {
+    for (struct chunk *chunk = arena->newest; chunk != NULL;) {
+        struct chunk *older = chunk->older;
+        free(chunk);
+        chunk = older;
+    }
+    arena->newest = NULL;
+    arena->size = 0;
+}
+
 void arena_destroy(struct arena *arena) {
     if (arena == NULL) return;
-    for (struct chunk *chunk = arena->first; chunk != NULL;) {
-        struct chunk *next = chunk->next;
-        free(chunk);
-        chunk = next;
-    }
+    free_chunks(arena);
     free(arena);
 }
 
 void arena_reset(struct arena *arena) {
-    arena->current = arena->first;
+    // One chunk is kept. Several become one as large as all of them, with the next allocation:
+    // otherwise sizes that come in another order each time would leave ever more gaps.
+    if (arena->newest != NULL && arena->newest->older != NULL) {
+        arena->wanted = arena->size;
+        free_chunks(arena);
+    }
     arena->used = 0;
     arena->given = 0;
 }
 
-// Makes the next chunk current, or a new one put after the current one. False at the limit.
-static bool advance(struct arena *arena, size_t size) {
-    struct chunk *next = arena->current == NULL ? arena->first : arena->current->next;
-    if (next == NULL || next->size < size) {
-        size_t wanted = arena->size / 2 > CHUNK_SIZE_MIN ? arena->size / 2 : CHUNK_SIZE_MIN;
-        size_t left = arena->size_max - arena->size;
-        if (wanted > left) wanted = left;
-        if (wanted < size) wanted = size;
-        if (wanted > left) return false;
-        struct chunk *chunk = malloc(sizeof *chunk + wanted);
-        if (chunk == NULL) return false;
-        chunk->size = wanted;
-        chunk->next = next;
-        if (arena->current == NULL) {
-            arena->first = chunk;
-        } else {
-            arena->current->next = chunk;
-        }
-        arena->size += wanted;
-        next = chunk;
-    }
-    arena->current = next;
+// Makes a new newest chunk that holds size bytes. False at the limit or without memory.
+static bool add_chunk(struct arena *arena, size_t size) {
+    // A kept chunk that is too small for the very first item would only take from the limit.
+    if (arena->given == 0) free_chunks(arena);
+    size_t left = arena->size_max - arena->size;
+    if (size > left) return false;
+    size_t wanted = arena->newest == NULL ? arena->wanted : arena->size / 2;
+    if (wanted < CHUNK_SIZE_MIN) wanted = CHUNK_SIZE_MIN;
+    if (wanted > left) wanted = left;
+    if (wanted < size) wanted = size;
+    struct chunk *chunk = malloc(sizeof *chunk + wanted);
+    if (chunk == NULL) return false;
+    chunk->size = wanted;
+    chunk->older = arena->newest;
+    arena->newest = chunk;
+    arena->size += wanted;
     arena->used = 0;
     return true;
 }
@@ -79,10 +84,10 @@ static bool advance(struct arena *arena, size_t size) {
 void *arena_allocate(struct arena *arena, size_t size) {
     if (size > arena->size_max) return NULL;
     size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-    if (arena->current == NULL || arena->current->size - arena->used < size) {
-        if (!advance(arena, size)) return NULL;
+    if (arena->newest == NULL || arena->newest->size - arena->used < size) {
+        if (!add_chunk(arena, size)) return NULL;
     }
-    void *bytes = arena->current->bytes + arena->used;
+    void *bytes = arena->newest->bytes + arena->used;
     arena->used += size;
     arena->given += size;
     return bytes;

@@ -1,9 +1,9 @@
 // arena.h: memory that is given back all at once.
 //
 // One arena per batch or request: everything made for it lies in the arena and goes with it.
-// arena_reset keeps the memory for the next batch, so a steady state allocates nothing. An arena
-// has a limit; reaching it is an ordinary refusal (NULL), not the end of the process.
-// One thread at a time.
+// arena_reset keeps as much memory for the next batch, so a steady state allocates nothing. An
+// arena has a limit; reaching it is an ordinary refusal (NULL), not the end of the process. One
+// thread at a time.
 
 #pragma once
 

@@ -1,0 +1,91 @@
+#include "base/arena.h"
+
+#include "tests/kit/cases.h"
+
+static void test_allocations_do_not_overlap(void **state) {
+    (void)state;
+    struct arena *arena = arena_create(4 * 1024 * 1024);
+    uint8_t *items[300];
+    // Twice: the second time in memory that is kept. Sizes around and above a chunk's.
+    for (int round = 0; round < 2; round++) {
+        for (size_t index = 0; index < 300; index++) {
+            size_t size = index % 100 == 99 ? 100000 : index * 7;
+            items[index] = arena_allocate(arena, size);
+            assert_non_null(items[index]);
+            assert_int_equal((uintptr_t)items[index] % 16, 0);
+            memset(items[index], (int)index, size);
+        }
+        for (size_t index = 0; index < 300; index++) {
+            size_t size = index % 100 == 99 ? 100000 : index * 7;
+            for (size_t at = 0; at < size; at++) assert_true(items[index][at] == (uint8_t)index);
+        }
+        arena_reset(arena);
+        assert_int_equal(arena_size(arena), 0);
+    }
+    arena_destroy(arena);
+    arena_destroy(NULL);
+}
+
+static void test_limit_is_a_refusal(void **state) {
+    (void)state;
+    struct arena *arena = arena_create(100000);
+    assert_null(arena_allocate(arena, 100001));
+    assert_null(arena_allocate(arena, SIZE_MAX));
+    assert_non_null(arena_allocate(arena, 60000));
+    assert_null(arena_allocate(arena, 60000));
+    assert_non_null(arena_allocate(arena, 100));
+    assert_null(arena_allocate_array(arena, SIZE_MAX / 2, 3));
+    struct span copy = {NULL, 7};
+    assert_false(arena_copy(arena, span_of("x", SIZE_MAX), &copy));
+    assert_int_equal(copy.size, 7);
+    size_t total = 0;
+    while (arena_allocate(arena, 1000) != NULL) total += 1000;
+    assert_true(total <= 40000);
+    // Empty again, it gives all it may, in one piece too.
+    arena_reset(arena);
+    assert_non_null(arena_allocate(arena, 60000));
+    arena_reset(arena);
+    assert_non_null(arena_allocate(arena, 100000));
+    arena_destroy(arena);
+}
+
+// A batch that is repeated asks for no more memory, whatever the order of its sizes.
+static void test_reuse_is_bounded(void **state) {
+    (void)state;
+    struct arena *arena = arena_create(1000000);
+    for (int round = 0; round < 1000; round++) {
+        for (int index = 0; index < 9; index++) {
+            assert_non_null(arena_allocate(arena, (size_t)(index * 37 + round) % 9 * 10000 + 1));
+        }
+        arena_reset(arena);
+    }
+    arena_destroy(arena);
+}
+
+static void test_copies_and_text(void **state) {
+    (void)state;
+    struct arena *arena = arena_create(100000);
+    struct span copy;
+    assert_true(arena_copy(arena, SPAN_LITERAL("a\0b"), &copy));
+    assert_true(span_equal(copy, SPAN_LITERAL("a\0b")));
+    assert_int_equal(copy.bytes[3], 0);
+    assert_true(arena_copy(arena, (struct span){NULL, 0}, &copy));
+    assert_int_equal(copy.size, 0);
+    assert_non_null(copy.bytes);
+    assert_string_equal(arena_copy_text(arena, SPAN_LITERAL("text")), "text");
+    assert_string_equal(arena_print(arena, "%d-%s", 7, "x"), "7-x");
+    const int *zeros = arena_allocate_array(arena, 100, sizeof *zeros);
+    for (int index = 0; index < 100; index++) assert_int_equal(zeros[index], 0);
+    assert_non_null(arena_allocate(arena, 0));
+    arena_destroy(arena);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_allocations_do_not_overlap),
+        cmocka_unit_test(test_limit_is_a_refusal),
+        cmocka_unit_test(test_reuse_is_bounded),
+        cmocka_unit_test(test_copies_and_text),
+    };
+    return cases_run("arena_test", tests, sizeof tests / sizeof tests[0]);
+}
