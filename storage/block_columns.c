@@ -1,0 +1,202 @@
+#include "storage/block_internal.h"
+#include "storage/block_sort.h"
+
+// A frame's columns: the sizes of times, places, flags and accounts, the number of kinds, and for
+// each kind its number (8 bits) and size, all variable; then those parts one after another. See
+// docs/store.md for each.
+
+// The values of one kind in a frame while it is encoded: places in the posting table.
+struct kind_rows {
+    uint32_t begin[BLOCK_FRAME_ROWS];  // into values
+    uint32_t end[BLOCK_FRAME_ROWS];
+    uint32_t *values;
+};
+
+static void append_flags(struct buffer *output, const struct block_frame_rows *frame) {
+    uint32_t list[BLOCK_FRAME_ROWS];
+    uint8_t codes[BLOCK_FRAME_ROWS];
+    uint32_t count = 0;
+    for (uint32_t row = 0; row < frame->count; row++) {
+        uint32_t code = 0;
+        while (code < count && list[code] != frame->rows[row]->flags) code++;
+        if (code == count) list[count++] = frame->rows[row]->flags;
+        codes[row] = (uint8_t)code;
+    }
+    bytes_append_varint(output, count);
+    for (uint32_t code = 0; code < count; code++) bytes_append_varint(output, list[code]);
+    codes_append(output, codes, frame->count, count);
+}
+
+static struct span account_of(const struct block_row *row) {
+    return span_of(row->key.account, row->key.account_size);
+}
+
+static void append_accounts(struct buffer *output, const struct block_frame_rows *frame) {
+    struct span list[BLOCK_FRAME_ROWS];
+    uint8_t codes[BLOCK_FRAME_ROWS];
+    uint32_t count = 0;
+    // Rows are sorted by account.
+    for (uint32_t row = 0; row < frame->count; row++) {
+        struct span account = account_of(frame->rows[row]);
+        if (count == 0 || !span_equal(list[count - 1], account)) list[count++] = account;
+        codes[row] = (uint8_t)(count - 1);
+    }
+    bytes_append_varint(output, count);
+    for (uint32_t code = 0; code < count; code++) {
+        buffer_append_byte(output, (uint8_t)list[code].size);
+        buffer_append(output, list[code]);
+    }
+    codes_append(output, codes, frame->count, count);
+}
+
+static bool lists_equal(const struct kind_rows *kind, uint32_t left, uint32_t right) {
+    uint32_t size = kind->end[left] - kind->begin[left];
+    return kind->end[right] - kind->begin[right] == size &&
+           memcmp(kind->values + kind->begin[left], kind->values + kind->begin[right],
+                  size * sizeof *kind->values) == 0;
+}
+
+// Numbers the different lists of a kind; heads[n] is a row that has list n. Returns how many.
+static uint32_t number_lists(const struct kind_rows *kind, uint32_t rows, uint8_t *codes,
+                             uint8_t *heads) {
+    uint32_t marks[BLOCK_FRAME_ROWS];  // a list's first value and size, to compare most at once
+    uint32_t count = 0;
+    for (uint32_t row = 0; row < rows; row++) {
+        uint32_t size = kind->end[row] - kind->begin[row];
+        uint32_t mark = size == 0 ? UINT32_MAX : kind->values[kind->begin[row]] * 31 + size;
+        uint32_t code = 0;
+        while (code < count && (marks[code] != mark || !lists_equal(kind, heads[code], row))) {
+            code++;
+        }
+        if (code == count) {
+            marks[count] = mark;
+            heads[count++] = (uint8_t)row;
+        }
+        codes[row] = (uint8_t)code;
+    }
+    return count;
+}
+
+// Puts the empty list first and, if all others have one value, those in order of the values.
+static void order_lists(const struct kind_rows *kind, uint32_t rows, uint8_t *codes, uint8_t *heads,
+                        uint32_t count, bool sorted) {
+    uint64_t keys[2 * BLOCK_FRAME_ROWS];
+    uint8_t heads_before[BLOCK_FRAME_ROWS];
+    uint8_t new_codes[BLOCK_FRAME_ROWS];
+    for (uint32_t code = 0; code < count; code++) {
+        uint32_t begin = kind->begin[heads[code]];
+        bool is_empty = kind->end[heads[code]] == begin;
+        uint64_t key = sorted && !is_empty ? kind->values[begin] : 0;
+        keys[code] = is_empty ? code : (key + 1) << 8 | code;
+        heads_before[code] = heads[code];
+    }
+    block_sort(keys, keys + count, count);
+    for (uint32_t code = 0; code < count; code++) {
+        uint32_t before = keys[code] & 0xff;
+        heads[code] = heads_before[before];
+        new_codes[before] = (uint8_t)code;
+    }
+    for (uint32_t row = 0; row < rows; row++) codes[row] = new_codes[codes[row]];
+}
+
+static void append_symbols(struct buffer *output, const struct kind_rows *kind,
+                           const uint8_t *heads, uint32_t count, uint32_t flags) {
+    uint32_t first = (flags & BLOCK_SYMBOLS_EMPTY) != 0 ? 1 : 0;
+    buffer_append_byte(output, (uint8_t)flags);
+    bytes_append_varint(output, count - first);
+    uint32_t before = 0;
+    for (uint32_t code = first; code < count; code++) {
+        uint32_t begin = kind->begin[heads[code]];
+        uint32_t end = kind->end[heads[code]];
+        if ((flags & BLOCK_SYMBOLS_LISTS) == 0) {
+            bytes_append_varint(output, kind->values[begin] - before);
+            before = kind->values[begin];
+            continue;
+        }
+        bytes_append_varint(output, end - begin);
+        for (; begin < end; begin++) bytes_append_varint(output, kind->values[begin]);
+    }
+}
+
+static void append_kind(struct buffer *output, const struct kind_rows *kind, uint32_t rows) {
+    uint8_t codes[BLOCK_FRAME_ROWS];
+    uint8_t heads[BLOCK_FRAME_ROWS];
+    uint32_t count = number_lists(kind, rows, codes, heads);
+    uint32_t flags = 0;
+    for (uint32_t code = 0; code < count; code++) {
+        uint32_t size = kind->end[heads[code]] - kind->begin[heads[code]];
+        if (size == 0) flags |= BLOCK_SYMBOLS_EMPTY;
+        if (size > 1) flags |= BLOCK_SYMBOLS_LISTS;
+    }
+    order_lists(kind, rows, codes, heads, count, (flags & BLOCK_SYMBOLS_LISTS) == 0);
+    append_symbols(output, kind, heads, count, flags);
+    codes_append(output, codes, rows, count);
+}
+
+// Collects a frame's values of one kind. Returns whether there are any.
+static bool collect_kind(const struct block_scratch *scratch, const struct block_frame_rows *frame,
+                         uint32_t kind_number, struct kind_rows *kind) {
+    uint32_t index = frame->attribute_begin;
+    uint32_t count = 0;
+    for (uint32_t row = 0; row < frame->count; row++) {
+        kind->begin[row] = count;
+        for (; index < frame->attribute_ends[row]; index++) {
+            const struct block_attribute *attribute = &scratch->attributes[index];
+            if (attribute->kind != kind_number) continue;
+            kind->values[count++] = scratch->postings.places[attribute->entry];
+        }
+        kind->end[row] = count;
+    }
+    return count > 0;
+}
+
+bool columns_append(struct block_scratch *scratch, const struct block_frame_rows *frame,
+                    int64_t time_min_s, struct buffer *output) {
+    uint64_t numbers[BLOCK_FRAME_ROWS];
+    struct buffer *parts = &scratch->parts;
+    size_t ends[BLOCK_PARTS];
+    buffer_reset(parts);
+    for (uint32_t row = 0; row < frame->count; row++) {
+        numbers[row] = (uint64_t)frame->rows[row]->key.event_time_s - (uint64_t)time_min_s;
+    }
+    codes_append_numbers(parts, numbers, frame->count);
+    ends[BLOCK_PART_TIMES] = parts->size;
+    for (uint32_t row = 0; row < frame->count; row++) numbers[row] = frame->places[row];
+    codes_append_numbers(parts, numbers, frame->count);
+    ends[BLOCK_PART_PLACES] = parts->size;
+    append_flags(parts, frame);
+    ends[BLOCK_PART_FLAGS] = parts->size;
+    append_accounts(parts, frame);
+    ends[BLOCK_PART_ACCOUNTS] = parts->size;
+
+    // One kind has at most all attributes of the frame.
+    uint32_t attributes = frame->attribute_ends[frame->count - 1] - frame->attribute_begin;
+    buffer_reset(&scratch->kind_values);
+    size_t room = (attributes + 1) * sizeof(uint32_t);
+    uint8_t *values = buffer_reserve(&scratch->kind_values, room);
+    if (values == NULL) return false;
+    struct kind_rows kind = {.values = (uint32_t *)(void *)values};
+    uint32_t kinds = 0;
+    uint8_t kind_numbers[ATTRIBUTE_KINDS];
+    size_t kind_ends[ATTRIBUTE_KINDS];
+    for (uint32_t number = 0; number < ATTRIBUTE_KINDS; number++) {
+        if (!collect_kind(scratch, frame, number, &kind)) continue;
+        append_kind(parts, &kind, frame->count);
+        kind_numbers[kinds] = (uint8_t)number;
+        kind_ends[kinds++] = parts->size;
+    }
+
+    size_t begin = 0;
+    for (uint32_t part = 0; part < BLOCK_PARTS; part++) {
+        bytes_append_varint(output, ends[part] - begin);
+        begin = ends[part];
+    }
+    bytes_append_varint(output, kinds);
+    for (uint32_t index = 0; index < kinds; index++) {
+        buffer_append_byte(output, kind_numbers[index]);
+        bytes_append_varint(output, kind_ends[index] - begin);
+        begin = kind_ends[index];
+    }
+    buffer_append(output, buffer_span(parts));
+    return !buffer_overflowed(parts) && !buffer_overflowed(output);
+}

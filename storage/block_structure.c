@@ -1,0 +1,151 @@
+#include "storage/block_structure.h"
+
+#include <stdlib.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum { STEP = 64 };  // bytes looked at together: one bit each
+
+struct masks {
+    uint64_t quotes;
+    uint64_t backslashes;
+    uint64_t opens;
+    uint64_t closes;
+};
+
+#ifdef __SSE2__
+static uint64_t equal_mask(const __m128i bytes[4], char byte) {
+    const __m128i wanted = _mm_set1_epi8(byte);
+    uint64_t mask = 0;
+    for (unsigned part = 0; part < 4; part++) {
+        int bits = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes[part], wanted));
+        mask |= (uint64_t)(unsigned)bits << (16 * part);
+    }
+    return mask;
+}
+
+static struct masks find_masks(const uint8_t *text) {
+    __m128i bytes[4];
+    __m128i folded[4];
+    for (unsigned part = 0; part < 4; part++) {
+        bytes[part] = _mm_loadu_si128((const __m128i *)(const void *)(text + 16 * part));
+        // Bit 5 is all that tells '[' from '{' and ']' from '}'.
+        folded[part] = _mm_or_si128(bytes[part], _mm_set1_epi8(0x20));
+    }
+    return (struct masks){
+        .quotes = equal_mask(bytes, '"'),
+        .backslashes = equal_mask(bytes, '\\'),
+        .opens = equal_mask(folded, '{'),
+        .closes = equal_mask(folded, '}'),
+    };
+}
+#else
+static struct masks find_masks(const uint8_t *text) {
+    struct masks masks = {0};
+    for (unsigned index = 0; index < STEP; index++) {
+        uint64_t bit = (uint64_t)1 << index;
+        uint8_t folded = text[index] | 0x20;
+        if (text[index] == '"') masks.quotes |= bit;
+        if (text[index] == '\\') masks.backslashes |= bit;
+        if (folded == '{') masks.opens |= bit;
+        if (folded == '}') masks.closes |= bit;
+    }
+    return masks;
+}
+#endif
+
+// The bytes that a backslash before them escapes. *carry: whether the first byte of this step is,
+// then of the next one. Runs of backslashes escape one another in pairs.
+static uint64_t find_escaped(uint64_t backslashes, uint64_t *carry) {
+    const uint64_t even = 0x5555555555555555;
+    backslashes &= ~*carry;
+    uint64_t follows = backslashes << 1 | *carry;
+    uint64_t odd_starts = backslashes & ~even & ~follows;
+    uint64_t ends;
+    *carry = __builtin_add_overflow(odd_starts, backslashes, &ends) ? 1 : 0;
+    return (even ^ ends << 1) & follows;
+}
+
+// Bit n becomes the parity of bits 0 to n.
+static uint64_t prefix_parity(uint64_t bits) {
+    for (unsigned shift = 1; shift < STEP; shift *= 2) bits ^= bits << shift;
+    return bits;
+}
+
+static bool make_room(struct structure *structure, size_t text_size) {
+    size_t room = text_size + STEP;
+    if (room <= structure->room) return true;
+    room += room / 2;
+    if (room > UINT32_MAX) return false;
+    structure_done(structure);
+    structure->at = malloc(room * sizeof *structure->at);
+    structure->match = malloc(room * sizeof *structure->match);
+    if (structure->at == NULL || structure->match == NULL) {
+        structure_done(structure);
+        return false;
+    }
+    structure->room = (uint32_t)room;
+    return true;
+}
+
+void structure_done(struct structure *structure) {
+    free(structure->at);
+    free(structure->match);
+    *structure = (struct structure){0};
+}
+
+// Pairs the brackets of one step; `bits` are all its quotes and brackets, `first` the index in `at`
+// of the lowest. False if they do not pair.
+static bool pair_brackets(struct structure *structure, uint64_t bits, uint64_t opens,
+                          uint64_t closes, uint32_t first, uint32_t *stack, uint32_t *depth) {
+    uint64_t brackets = opens | closes;
+    while (brackets != 0) {
+        uint64_t bit = brackets & (0 - brackets);
+        brackets ^= bit;
+        uint32_t index = first + (uint32_t)__builtin_popcountll(bits & (bit - 1));
+        if ((opens & bit) != 0) {
+            if (*depth == STRUCTURE_DEPTH_MAX) return false;
+            stack[(*depth)++] = index;
+        } else {
+            if (*depth == 0) return false;
+            structure->match[stack[--*depth]] = index;
+        }
+    }
+    return true;
+}
+
+bool structure_scan(struct structure *structure, struct span text) {
+    if (!make_room(structure, text.size)) return false;
+    uint32_t stack[STRUCTURE_DEPTH_MAX];
+    uint32_t depth = 0;
+    uint32_t count = 0;
+    uint64_t escape_carry = 0;
+    uint64_t inside = 0;  // all ones if the step begins inside a string
+    for (size_t offset = 0; offset < text.size; offset += STEP) {
+        const uint8_t *bytes = text.bytes + offset;
+        uint8_t last[STEP] = {0};
+        if (text.size - offset < STEP) {
+            memcpy(last, bytes, text.size - offset);
+            bytes = last;
+        }
+        struct masks masks = find_masks(bytes);
+        if ((masks.backslashes | escape_carry) != 0) {
+            masks.quotes &= ~find_escaped(masks.backslashes, &escape_carry);
+        }
+        uint64_t in_string = prefix_parity(masks.quotes) ^ inside;
+        inside = 0 - (in_string >> 63);
+        uint64_t opens = masks.opens & ~in_string;
+        uint64_t closes = masks.closes & ~in_string;
+        uint64_t bits = masks.quotes | opens | closes;
+        if ((opens | closes) != 0 &&
+            !pair_brackets(structure, bits, opens, closes, count, stack, &depth)) {
+            return false;
+        }
+        for (; bits != 0; bits &= bits - 1) {
+            structure->at[count++] = (uint32_t)offset + (uint32_t)__builtin_ctzll(bits);
+        }
+    }
+    structure->count = count;
+    return depth == 0 && inside == 0;
+}

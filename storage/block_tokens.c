@@ -1,0 +1,471 @@
+#include "storage/block_tokens.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "storage/block_forms.h"
+#include "storage/block_sort.h"
+#include "storage/bytes.h"
+
+enum {
+    WORD_SHIFT = 24,  // a word is an enum token and its number, until strings have frame numbers
+    WORD_NUMBER_MAX = (1 << WORD_SHIFT) - 1,
+    NOTHING = 0x7f << WORD_SHIFT,  // a slot without any value yet
+    NO_SHAPE = UINT32_MAX,
+    NOT_OPEN = UINT32_MAX,
+    COPY = 32,  // bytes copied at once where there is room
+};
+
+// The value of a slot in the instance of its shape that was met last.
+struct slot {
+    const uint8_t *text;
+    uint32_t size;
+    uint32_t word;
+};
+
+// A value: bytes of the text, and for a container the structure index of its bracket.
+struct value {
+    uint32_t begin;
+    uint32_t end;
+    uint32_t open;
+};
+
+struct tokens_encoder {
+    struct dictionary *dictionary;
+    struct structure structure;
+
+    uint32_t shapes[TOKENS_SHAPES_MAX];  // dictionary numbers by frame number
+    uint32_t first_slots[TOKENS_SHAPES_MAX];
+    uint32_t shapes_count;
+    uint32_t slots_count;
+    struct slot slots[TOKENS_SLOTS_MAX];
+    uint16_t frame_shapes[DICTIONARY_SHAPES_MAX];  // frame number + 1 by dictionary number
+
+    uint16_t *frame_strings;  // frame number + 1 by dictionary number; DICTIONARY_STRINGS_MAX
+    struct buffer list;       // uint64_t dictionary numbers, then as many spare ones
+    struct buffer strings;    // uint32_t dictionary numbers
+
+    struct buffer control;
+    struct buffer words;  // uint32_t
+    struct buffer tokens;
+    struct buffer inlined;
+    struct buffer uuids;
+    uint32_t strings_words;  // words that name strings
+
+    struct span text;  // of the row at hand
+    const struct tokens_row *row;
+    uint8_t id_text[FORMS_UUID_SIZE];
+    uint8_t time_text[FORMS_TIME_SIZE];
+    bool has_time_text;
+    uint8_t shape_bytes[DICTIONARY_SHAPE_SIZE_MAX + COPY];
+    uint16_t shape_pieces[DICTIONARY_SLOTS_MAX + 1];
+};
+
+struct tokens_encoder *tokens_encoder_create(void) {
+    struct tokens_encoder *encoder = calloc(1, sizeof *encoder);
+    if (encoder == NULL) return NULL;
+    encoder->frame_strings = calloc(DICTIONARY_STRINGS_MAX, sizeof *encoder->frame_strings);
+    if (encoder->frame_strings == NULL) {
+        free(encoder);
+        return NULL;
+    }
+    struct buffer *buffers[] = {&encoder->list,  &encoder->strings, &encoder->control,
+                                &encoder->words, &encoder->tokens,  &encoder->inlined,
+                                &encoder->uuids};
+    for (size_t index = 0; index < sizeof buffers / sizeof buffers[0]; index++) {
+        buffer_init(buffers[index], (size_t)UINT32_MAX);
+    }
+    return encoder;
+}
+
+void tokens_encoder_destroy(struct tokens_encoder *encoder) {
+    if (encoder == NULL) return;
+    structure_done(&encoder->structure);
+    free(encoder->frame_strings);
+    buffer_done(&encoder->list);
+    buffer_done(&encoder->strings);
+    buffer_done(&encoder->control);
+    buffer_done(&encoder->words);
+    buffer_done(&encoder->tokens);
+    buffer_done(&encoder->inlined);
+    buffer_done(&encoder->uuids);
+    free(encoder);
+}
+
+void tokens_encoder_begin(struct tokens_encoder *encoder, struct dictionary *dictionary) {
+    for (uint32_t index = 0; index < encoder->shapes_count; index++) {
+        encoder->frame_shapes[encoder->shapes[index]] = 0;
+    }
+    encoder->dictionary = dictionary;
+    encoder->shapes_count = 0;
+    encoder->slots_count = 0;
+    encoder->strings_words = 0;
+    buffer_reset(&encoder->list);
+    buffer_reset(&encoder->strings);
+    buffer_reset(&encoder->control);
+    buffer_reset(&encoder->words);
+    buffer_reset(&encoder->tokens);
+    buffer_reset(&encoder->inlined);
+    buffer_reset(&encoder->uuids);
+}
+
+static bool is_space(uint8_t byte) {
+    return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+}
+
+// Adds the numbers between two offsets outside strings. False if there are too many values.
+static bool add_numbers(const uint8_t *text, uint32_t at, uint32_t end, struct value *values,
+                        uint32_t *count) {
+    while (at < end) {
+        uint8_t byte = text[at];
+        if (byte != '-' && (uint8_t)(byte - '0') > 9) {
+            at++;
+            continue;
+        }
+        uint32_t begin = at++;
+        while (at < end && !is_space(text[at]) && text[at] != ',' && text[at] != ':') at++;
+        if (*count == DICTIONARY_SLOTS_MAX) return false;
+        values[(*count)++] = (struct value){begin, at, NOT_OPEN};
+    }
+    return true;
+}
+
+// Cuts the bytes between two offsets, with the structure indexes from `index` to `index_end`, into
+// values; names of members are none. False if there are too many.
+static bool split_values(const struct tokens_encoder *encoder, uint32_t begin, uint32_t end,
+                         uint32_t index, uint32_t index_end, struct value *values,
+                         uint32_t *count) {
+    const uint8_t *text = encoder->text.bytes;
+    const uint32_t *at = encoder->structure.at;
+    uint32_t from = begin;
+    *count = 0;
+    while (index < index_end) {
+        uint32_t next = at[index];
+        if (next - from > 1 && !add_numbers(text, from, next, values, count)) return false;
+        struct value value;
+        if (text[next] == '"') {
+            uint32_t close = at[index + 1];
+            index += 2;
+            from = close + 1;
+            uint32_t after = from;
+            while (after < end && is_space(text[after])) after++;
+            if (after < end && text[after] == ':') continue;
+            value = (struct value){next + 1, close, NOT_OPEN};
+        } else {
+            uint32_t close = encoder->structure.match[index];
+            value = (struct value){next, at[close] + 1, index};
+            index = close + 1;
+            from = value.end;
+        }
+        if (*count == DICTIONARY_SLOTS_MAX) return false;
+        values[(*count)++] = value;
+    }
+    return end - from <= 1 || add_numbers(text, from, end, values, count);
+}
+
+// Joins the bytes outside the values into the encoder's shape_bytes. False if they are too many.
+static bool gather_shape(struct tokens_encoder *encoder, uint32_t begin, uint32_t end,
+                         const struct value *values, uint32_t count,
+                         struct dictionary_shape *shape) {
+    const uint8_t *text = encoder->text.bytes;
+    uint8_t *to = encoder->shape_bytes;
+    uint32_t size = 0;
+    for (uint32_t index = 0; index <= count; index++) {
+        uint32_t piece_end = index < count ? values[index].begin : end;
+        uint32_t piece = piece_end - begin;
+        if (piece > DICTIONARY_SHAPE_SIZE_MAX - size) return false;
+        if (piece <= COPY && encoder->text.size - begin >= COPY) {
+            memcpy(to + size, text + begin, COPY);
+        } else {
+            memcpy(to + size, text + begin, piece);
+        }
+        encoder->shape_pieces[index] = (uint16_t)piece;
+        size += piece;
+        if (index < count) begin = values[index].end;
+    }
+    *shape = (struct dictionary_shape){
+        .bytes = to,
+        .pieces = encoder->shape_pieces,
+        .size = size,
+        .slots = count,
+    };
+    return true;
+}
+
+// The frame's number of a dictionary shape, a new one if need be; NO_SHAPE if there are too many.
+static uint32_t number_shape(struct tokens_encoder *encoder, uint32_t shape, uint32_t slots) {
+    uint32_t number = encoder->frame_shapes[shape];
+    if (number > 0) return number - 1;
+    if (encoder->shapes_count == TOKENS_SHAPES_MAX) return NO_SHAPE;
+    number = encoder->shapes_count++;
+    encoder->frame_shapes[shape] = (uint16_t)(number + 1);
+    encoder->shapes[number] = shape;
+    encoder->first_slots[number] = encoder->slots_count;
+    for (uint32_t index = 0; index < slots; index++) {
+        encoder->slots[encoder->slots_count++] = (struct slot){NULL, 0, NOTHING};
+    }
+    return number;
+}
+
+// The frame's number of the shape that these bytes have with these values cut out, or NO_SHAPE.
+static uint32_t find_shape(struct tokens_encoder *encoder, uint32_t begin, uint32_t end,
+                           const struct value *values, uint32_t count) {
+    struct dictionary_shape shape;
+    if (!gather_shape(encoder, begin, end, values, count, &shape)) return NO_SHAPE;
+    uint64_t hash = dictionary_hash_shape(&shape);
+    uint32_t number = dictionary_find_shape(encoder->dictionary, &shape, hash);
+    if (number == DICTIONARY_NONE) {
+        number = dictionary_admit_shape(encoder->dictionary, &shape, hash);
+    }
+    if (number == DICTIONARY_NONE) return NO_SHAPE;
+    return number_shape(encoder, number, count);
+}
+
+static void push_word(struct tokens_encoder *encoder, uint32_t word) {
+    assert(encoder->words.capacity - encoder->words.size >= sizeof word);
+    memcpy(encoder->words.bytes + encoder->words.size, &word, sizeof word);
+    encoder->words.size += sizeof word;
+}
+
+static uint32_t make_word(enum token token, uint64_t number) {
+    assert(number <= WORD_NUMBER_MAX);
+    return (uint32_t)token << WORD_SHIFT | (uint32_t)number;
+}
+
+static void push_inline(struct tokens_encoder *encoder, const uint8_t *text, uint32_t size) {
+    assert(encoder->inlined.capacity - encoder->inlined.size >= size);
+    memcpy(encoder->inlined.bytes + encoder->inlined.size, text, size);
+    encoder->inlined.size += size;
+}
+
+// The number of a string in the dictionary, admitted if it was seen before; DICTIONARY_NONE.
+static uint32_t find_string(struct tokens_encoder *encoder, struct span string) {
+    if (string.size > DICTIONARY_STRING_SIZE_MAX) return DICTIONARY_NONE;
+    if (encoder->strings_words == TOKENS_STRINGS_MAX) return DICTIONARY_NONE;
+    uint64_t hash = hash_plain(string);
+    uint32_t number = dictionary_find(encoder->dictionary, string, hash);
+    if (number != DICTIONARY_NONE) return number;
+    return dictionary_admit(encoder->dictionary, string, hash);
+}
+
+// A word for a value that no slot and no dictionary knows; its bytes go where they belong.
+static uint32_t put_new(struct tokens_encoder *encoder, const uint8_t *text, uint32_t size) {
+    uint8_t *uuid = encoder->uuids.bytes + encoder->uuids.size;
+    if (size == FORMS_UUID_SIZE && forms_parse_uuid(text, uuid)) {
+        encoder->uuids.size += RECORD_ID_SIZE;
+        return make_word(TOKEN_UUID, 0);
+    }
+    int64_t time_s;
+    if (size == FORMS_TIME_SIZE && forms_parse_time(text, &time_s)) {
+        uint64_t delta = bytes_zigzag(time_s - encoder->row->time_s);
+        if (delta <= WORD_NUMBER_MAX) return make_word(TOKEN_TIME, delta);
+    }
+    push_inline(encoder, text, size);
+    return make_word(TOKEN_INLINE, size);
+}
+
+static void put_instance(struct tokens_encoder *encoder, uint32_t shape, const struct value *values,
+                         uint32_t count, uint32_t depth);
+
+// Puts a container that is no dictionary string: as an instance, or as it stands. Returns whether
+// the slot's token changed.
+static bool put_container(struct tokens_encoder *encoder, struct slot *slot, struct value container,
+                          uint32_t depth) {
+    struct value values[DICTIONARY_SLOTS_MAX];
+    uint32_t count;
+    uint32_t shape = NO_SHAPE;
+    if (depth < TOKENS_DEPTH_MAX &&
+        split_values(encoder, container.begin + 1, container.end - 1, container.open + 1,
+                     encoder->structure.match[container.open], values, &count)) {
+        shape = find_shape(encoder, container.begin, container.end, values, count);
+    }
+    uint32_t word = shape != NO_SHAPE
+                        ? make_word(TOKEN_INSTANCE, shape)
+                        : put_new(encoder, slot->text, container.end - container.begin);
+    bool changed = shape == NO_SHAPE || word != slot->word;
+    slot->word = word;
+    if (changed) push_word(encoder, word);
+    if (shape != NO_SHAPE) put_instance(encoder, shape, values, count, depth + 1);
+    return changed;
+}
+
+// Puts a value into its slot. Returns whether the slot's token changed.
+static bool put_value(struct tokens_encoder *encoder, struct slot *slot, struct value value,
+                      uint32_t depth) {
+    const uint8_t *text = encoder->text.bytes + value.begin;
+    uint32_t size = value.end - value.begin;
+    enum token before = slot->word >> WORD_SHIFT;
+    bool is_relative = before == TOKEN_ID || before == TOKEN_TIME || before == TOKEN_INSTANCE;
+    if (slot->word != NOTHING && !is_relative && slot->size == size &&
+        memcmp(slot->text, text, size) == 0) {
+        return false;
+    }
+    slot->text = text;
+    slot->size = size;
+    uint32_t word;
+    if (size == FORMS_UUID_SIZE && memcmp(text, encoder->id_text, FORMS_UUID_SIZE) == 0) {
+        word = make_word(TOKEN_ID, 0);
+    } else if (size == FORMS_TIME_SIZE && encoder->has_time_text &&
+               memcmp(text, encoder->time_text, FORMS_TIME_SIZE) == 0) {
+        word = make_word(TOKEN_TIME, 0);
+    } else {
+        uint32_t number = find_string(encoder, span_of(text, size));
+        if (number != DICTIONARY_NONE) {
+            word = make_word(TOKEN_STRINGS, number);
+        } else if (value.open != NOT_OPEN) {
+            return put_container(encoder, slot, value, depth);
+        } else {
+            word = put_new(encoder, text, size);
+        }
+    }
+    // A new UUID or inline text is another one than before even if its word is the same.
+    enum token now = word >> WORD_SHIFT;
+    if (word == slot->word && now != TOKEN_INLINE && now != TOKEN_UUID) return false;
+    slot->word = word;
+    encoder->strings_words += now == TOKEN_STRINGS;
+    push_word(encoder, word);
+    return true;
+}
+
+static void put_instance(struct tokens_encoder *encoder, uint32_t shape, const struct value *values,
+                         uint32_t count, uint32_t depth) {
+    size_t bitmap_size = (count + 7) / 8;
+    assert(encoder->control.capacity - encoder->control.size >= bitmap_size);
+    uint8_t *bitmap = encoder->control.bytes + encoder->control.size;
+    encoder->control.size += bitmap_size;
+    memset(bitmap, 0, bitmap_size);
+    struct slot *slots = &encoder->slots[encoder->first_slots[shape]];
+    for (uint32_t index = 0; index < count; index++) {
+        if (put_value(encoder, &slots[index], values[index], depth)) {
+            bitmap[index / 8] |= (uint8_t)(1 << index % 8);
+        }
+    }
+}
+
+// Makes all room that a row can need, so that nothing below asks again.
+static bool make_room(struct tokens_encoder *encoder, size_t text_size) {
+    // Each value has a byte of the text of its own, if only a quote or bracket.
+    size_t values = text_size + 1;
+    return buffer_reserve(&encoder->control, 1 + values) != NULL &&
+           buffer_reserve(&encoder->words, values * sizeof(uint32_t)) != NULL &&
+           buffer_reserve(&encoder->inlined, text_size + TOKENS_SLACK) != NULL &&
+           buffer_reserve(&encoder->uuids, text_size + RECORD_ID_SIZE) != NULL;
+}
+
+bool tokens_encoder_add(struct tokens_encoder *encoder, const struct tokens_row *row,
+                        struct span text, bool whole) {
+    assert(text.size <= WORD_NUMBER_MAX);
+    if (!make_room(encoder, text.size)) return false;
+    encoder->text = text;
+    encoder->row = row;
+    forms_print_uuid(row->id, encoder->id_text);
+    encoder->has_time_text = forms_print_time(row->time_s, encoder->time_text);
+
+    struct value values[DICTIONARY_SLOTS_MAX];
+    uint32_t count;
+    uint32_t shape = NO_SHAPE;
+    if (!whole && structure_scan(&encoder->structure, text)) {
+        const struct structure *structure = &encoder->structure;
+        uint32_t size = (uint32_t)text.size;
+        // The members of the text's own object are its values; what stands around it is shape.
+        bool is_container = structure->count > 0 && text.bytes[structure->at[0]] != '"' &&
+                            structure->match[0] == structure->count - 1;
+        if (is_container &&
+            split_values(encoder, structure->at[0] + 1, structure->at[structure->count - 1], 1,
+                         structure->count - 1, values, &count)) {
+            shape = find_shape(encoder, 0, size, values, count);
+        }
+    }
+    uint8_t *control = encoder->control.bytes + encoder->control.size++;
+    if (shape == NO_SHAPE) {
+        *control = TOKENS_WHOLE;
+        push_word(encoder, make_word(TOKEN_INLINE, text.size));
+        push_inline(encoder, text.bytes, (uint32_t)text.size);
+        return true;
+    }
+    *control = (uint8_t)shape;
+    put_instance(encoder, shape, values, count, 0);
+    return true;
+}
+
+// Gives the strings that words name frame numbers, in order of their dictionary numbers.
+static bool number_strings(struct tokens_encoder *encoder) {
+    size_t room = 2 * (size_t)encoder->strings_words * sizeof(uint64_t);
+    uint64_t *list = (uint64_t *)(void *)buffer_reserve(&encoder->list, room);
+    if (list == NULL) return false;
+    const uint32_t *words = (const uint32_t *)(const void *)encoder->words.bytes;
+    size_t words_count = encoder->words.size / sizeof *words;
+    uint32_t count = 0;
+    for (size_t index = 0; index < words_count; index++) {
+        if (words[index] >> WORD_SHIFT != TOKEN_STRINGS) continue;
+        uint16_t *number = &encoder->frame_strings[words[index] & WORD_NUMBER_MAX];
+        if (*number != 0) continue;
+        *number = 1;
+        list[count++] = words[index] & WORD_NUMBER_MAX;
+    }
+    block_sort(list, list + count, count);
+    uint32_t *strings =
+        (uint32_t *)(void *)buffer_reserve(&encoder->strings, count * sizeof *strings);
+    if (strings == NULL) {
+        for (uint32_t index = 0; index < count; index++) encoder->frame_strings[list[index]] = 0;
+        return false;
+    }
+    for (uint32_t index = 0; index < count; index++) {
+        strings[index] = (uint32_t)list[index];
+        encoder->frame_strings[list[index]] = (uint16_t)(index + 1);
+    }
+    encoder->strings.size = count * sizeof *strings;
+    return true;
+}
+
+// Turns the words into bytes.
+static bool print_words(struct tokens_encoder *encoder) {
+    const uint32_t *words = (const uint32_t *)(const void *)encoder->words.bytes;
+    size_t words_count = encoder->words.size / sizeof *words;
+    uint8_t *at = buffer_reserve(&encoder->tokens, words_count * 6);
+    if (at == NULL) return false;
+    uint8_t *begin = at;
+    for (size_t index = 0; index < words_count; index++) {
+        enum token token = words[index] >> WORD_SHIFT;
+        uint32_t number = words[index] & WORD_NUMBER_MAX;
+        if (token == TOKEN_STRINGS) {
+            uint32_t string = encoder->frame_strings[number] - 1u;
+            if (string < 256 - TOKEN_STRINGS) {
+                *at++ = (uint8_t)(TOKEN_STRINGS + string);
+            } else {
+                *at++ = TOKEN_FAR;
+                bytes_put_16(at, (uint16_t)string);
+                at += 2;
+            }
+            continue;
+        }
+        *at++ = (uint8_t)token;
+        if (token == TOKEN_INLINE || token == TOKEN_TIME) at = bytes_put_varint(at, number);
+        if (token == TOKEN_INSTANCE) *at++ = (uint8_t)number;
+    }
+    encoder->tokens.size = (size_t)(at - begin);
+    return true;
+}
+
+bool tokens_encoder_end(struct tokens_encoder *encoder, struct tokens_frame *frame) {
+    bool done = number_strings(encoder) && print_words(encoder);
+    const uint32_t *strings = (const uint32_t *)(const void *)encoder->strings.bytes;
+    uint32_t strings_count = (uint32_t)(encoder->strings.size / sizeof *strings);
+    for (uint32_t index = 0; index < strings_count; index++) {
+        encoder->frame_strings[strings[index]] = 0;
+    }
+    if (!done) return false;
+    *frame = (struct tokens_frame){
+        .strings = strings,
+        .strings_count = strings_count,
+        .shapes = encoder->shapes,
+        .shapes_count = encoder->shapes_count,
+        .uuids = encoder->uuids.bytes,
+        .uuids_count = (uint32_t)(encoder->uuids.size / RECORD_ID_SIZE),
+        .control = buffer_span(&encoder->control),
+        .tokens = buffer_span(&encoder->tokens),
+        .inlined = buffer_span(&encoder->inlined),
+    };
+    return true;
+}

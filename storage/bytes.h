@@ -1,0 +1,110 @@
+// bytes.h: little-endian numbers and variable-length numbers in borrowed bytes. Internal.
+//
+// A struct reader never leaves its bytes: what would lie behind the end reads as 0 and marks it
+// bad, so that decoding asks once at the end. Writers write into a struct buffer.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/span.h"
+
+// The number in 2, 4 or 8 bytes at any address.
+static inline uint16_t bytes_get_16(const uint8_t *at) {
+    return (uint16_t)(at[0] | at[1] << 8);
+}
+
+static inline uint32_t bytes_get_32(const uint8_t *at) {
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+static inline uint64_t bytes_get_64(const uint8_t *at) {
+    return (uint64_t)bytes_get_32(at) | (uint64_t)bytes_get_32(at + 4) << 32;
+}
+
+static inline void bytes_put_16(uint8_t *at, uint16_t value) {
+    at[0] = (uint8_t)value;
+    at[1] = (uint8_t)(value >> 8);
+}
+
+static inline void bytes_put_32(uint8_t *at, uint32_t value) {
+    for (unsigned index = 0; index < 4; index++) at[index] = (uint8_t)(value >> (8 * index));
+}
+
+static inline void bytes_put_64(uint8_t *at, uint64_t value) {
+    for (unsigned index = 0; index < 8; index++) at[index] = (uint8_t)(value >> (8 * index));
+}
+
+enum { BYTES_VARINT_MAX = 10 };  // bytes of the longest variable-length number
+
+// Writes 7 bits a byte, the lowest first; the top bit says that more follow. Returns the end.
+static inline uint8_t *bytes_put_varint(uint8_t *at, uint64_t value) {
+    while (value >= 0x80) {
+        *at++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+static inline void bytes_append_varint(struct buffer *output, uint64_t value) {
+    uint8_t *at = buffer_reserve(output, BYTES_VARINT_MAX);
+    if (at != NULL) output->size += (size_t)(bytes_put_varint(at, value) - at);
+}
+
+// Small numbers of either sign as small unsigned ones.
+static inline uint64_t bytes_zigzag(int64_t value) {
+    return (uint64_t)value << 1 ^ (uint64_t)(value >> 63);
+}
+
+static inline int64_t bytes_unzigzag(uint64_t value) {
+    return (int64_t)(value >> 1 ^ (0 - (value & 1)));
+}
+
+struct reader {
+    const uint8_t *at;
+    const uint8_t *end;
+    bool bad;
+};
+
+static inline struct reader reader_of(struct span bytes) {
+    return (struct reader){bytes.bytes, bytes.bytes + bytes.size, false};
+}
+
+static inline size_t reader_left(const struct reader *reader) {
+    return (size_t)(reader->end - reader->at);
+}
+
+// The next bytes, or NULL and bad if there are not so many.
+static inline const uint8_t *reader_take(struct reader *reader, uint64_t size) {
+    if (size > reader_left(reader)) {
+        reader->bad = true;
+        reader->at = reader->end;
+        return NULL;
+    }
+    const uint8_t *at = reader->at;
+    reader->at += size;
+    return at;
+}
+
+static inline uint8_t reader_byte(struct reader *reader) {
+    if (reader->at == reader->end) {
+        reader->bad = true;
+        return 0;
+    }
+    return *reader->at++;
+}
+
+static inline uint64_t reader_varint(struct reader *reader) {
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        uint8_t byte = reader_byte(reader);
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) return value;
+    }
+    reader->bad = true;
+    return 0;
+}

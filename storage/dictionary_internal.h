@@ -1,0 +1,48 @@
+// dictionary_internal.h: a dictionary as blocks are encoded and decoded against it. Internal.
+
+#pragma once
+
+#include "storage/dictionary.h"
+
+enum {
+    DICTIONARY_NONE = UINT32_MAX,  // no string or shape of this number
+    DICTIONARY_SLACK = 32,         // readable bytes behind every string and shape, for fast copies
+};
+
+// A record's or a container's bytes outside its values: slots + 1 pieces, one after another.
+struct dictionary_shape {
+    const uint8_t *bytes;
+    const uint16_t *pieces;  // their sizes
+    uint32_t size;
+    uint32_t slots;
+};
+
+uint32_t dictionary_strings(const struct dictionary *dictionary);
+uint32_t dictionary_shapes(const struct dictionary *dictionary);
+
+// All strings by number, dictionary_strings many; until the next admission.
+const struct span *dictionary_string_table(const struct dictionary *dictionary);
+
+// The shape of a number below dictionary_shapes. Its pointers live as long as the dictionary.
+const struct dictionary_shape *dictionary_shape(const struct dictionary *dictionary,
+                                                uint32_t number);
+
+// Makes ready for find and admit; once before each block. False if memory runs out.
+MUST_CHECK bool dictionary_prepare(struct dictionary *dictionary);
+
+// The number of a string, or DICTIONARY_NONE. `hash` is hash_plain of it.
+uint32_t dictionary_find(const struct dictionary *dictionary, struct span string, uint64_t hash);
+
+// Says that a string that is not in the dictionary was seen. On the second time (as far as is
+// remembered) it is admitted and its number returned; otherwise DICTIONARY_NONE.
+uint32_t dictionary_admit(struct dictionary *dictionary, struct span string, uint64_t hash);
+
+// The hash under which a shape is found.
+uint64_t dictionary_hash_shape(const struct dictionary_shape *shape);
+
+// The same for a shape: bytes and pieces as in struct dictionary_shape; `hash` is
+// dictionary_hash_shape of it.
+uint32_t dictionary_find_shape(const struct dictionary *dictionary,
+                               const struct dictionary_shape *shape, uint64_t hash);
+uint32_t dictionary_admit_shape(struct dictionary *dictionary, const struct dictionary_shape *shape,
+                                uint64_t hash);
