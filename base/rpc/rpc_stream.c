@@ -31,6 +31,22 @@ static struct rpc_stream *come_back(struct rpc_tag *tag) {
 
 // ---- ends
 
+// Why the stream is over: what our side wanted counts first, then what the other side said.
+static void find_reason(const struct rpc_stream *stream, struct fault *reason) {
+    if (stream->is_closing && stream->close_kind != FAULT_NONE) {
+        fault_set(reason, stream->close_kind, "%s", stream->close_text);
+    } else if (stream->is_client && stream->is_cancelled) {
+        // We ended in order; that the peer did not confirm it in time changes nothing for our user.
+        reason->kind = FAULT_NONE;
+    } else if (stream->is_client) {
+        struct span details = span_of(GRPC_SLICE_START_PTR(stream->status_details),
+                                      GRPC_SLICE_LENGTH(stream->status_details));
+        rpc_status_read(stream->status, details, stream->target, stream->is_begun, reason);
+    } else if (stream->was_cancelled != 0) {
+        fault_set(reason, FAULT_RETRY, "the peer or the network cut the connection");
+    }
+}
+
 static void finish(struct rpc_stream *stream) {
     struct rpc_post *none = NULL;
     // A post that is in the list has woken us or will: its tag comes first.
@@ -44,19 +60,7 @@ static void finish(struct rpc_stream *stream) {
     if (loop->streams == stream) loop->streams = stream->next;
 
     struct fault reason = {.kind = FAULT_NONE};
-    struct span details = span_of(GRPC_SLICE_START_PTR(stream->status_details),
-                                  GRPC_SLICE_LENGTH(stream->status_details));
-    bool is_ours = stream->is_closing && stream->close_kind != FAULT_NONE;
-    if (is_ours) {
-        fault_set(&reason, stream->close_kind, "%s", stream->close_text);
-    } else if (stream->is_cancelled && stream->is_closing) {
-        // The end was in order on our side, so it is for whoever closed the stream.
-        reason.kind = FAULT_NONE;
-    } else if (stream->is_client) {
-        rpc_status_read(stream->status, details, stream->target, stream->is_begun, &reason);
-    } else if (stream->was_cancelled != 0 && !stream->is_closing) {
-        fault_set(&reason, FAULT_RETRY, "the peer or the network ended the connection");
-    }
+    find_reason(stream, &reason);
 
     if (stream->incoming != NULL) grpc_byte_buffer_destroy(stream->incoming);
     if (stream->outgoing != NULL) grpc_byte_buffer_destroy(stream->outgoing);

@@ -27,9 +27,8 @@ static bool on_open(void *context, struct rpc_stream *stream, const struct rpc_p
     pthread_mutex_lock(&server->lock);
     server->last_peer = *peer;
     pthread_mutex_unlock(&server->lock);
-    if (server->refusal != FAULT_NONE) {
-        return fault_set(fault, server->refusal, "refused for the test");
-    }
+    enum fault_kind refusal = (enum fault_kind)atomic_load(&server->refusal);
+    if (refusal != FAULT_NONE) return fault_set(fault, refusal, "refused for the test");
     struct echo *echo = calloc(1, sizeof *echo);
     if (echo == NULL) abort();
     echo->server = server;
@@ -64,11 +63,13 @@ static enum rpc_read on_message(void *stream_context, struct span message) {
     struct test_server *server = echo->server;
     echo->messages++;
     atomic_fetch_add(&server->messages, 1);
-    if (server->closing != FAULT_NONE) {
-        rpc_stream_close(echo->stream, server->closing, "closed for the test");
+    enum fault_kind closing = (enum fault_kind)atomic_load(&server->closing);
+    if (closing != FAULT_NONE) {
+        rpc_stream_close(echo->stream, closing, "closed for the test");
         rpc_stream_close(echo->stream, FAULT_IO, "a second close has no effect");
         return RPC_PAUSE;
     }
+    if (server->is_stuck) return RPC_PAUSE;
     if (server->is_silent) return RPC_READ_ON;
     assert(!echo->is_pending);
     if (!rpc_stream_send(echo->stream, message)) {
@@ -221,7 +222,7 @@ void test_client_make(struct test_client *client, const struct test_server *serv
     if (client->message_size == 0) client->message_size = 1000;
     struct rpc_client_options options = {
         .target = server->target,
-        .service = TEST_SERVICE,
+        .service = client->service == NULL ? TEST_SERVICE : client->service,
         .credentials = test_credentials(identity),
         .callbacks = &client_callbacks,
         .context = client,
@@ -256,6 +257,20 @@ void test_client_send(struct test_client *client, uint32_t until) {
         if (!rpc_stream_send(client->stream, span_of(bytes, client->message_size))) return;
         client->sent++;
     }
+}
+
+bool test_client_exchange(struct test_client *client, uint32_t count) {
+    int64_t until = now_ms() + WAIT_MS;
+    uint32_t pauses = client->pauses;
+    while (client->received < count && client->stream != NULL && now_ms() < until) {
+        test_client_send(client, count);
+        rpc_client_step(client->rpc, 20);
+        if (client->pauses > pauses && client->stream != NULL) {
+            pauses = client->pauses;
+            rpc_stream_resume(client->stream);
+        }
+    }
+    return client->received == count && !client->is_wrong;
 }
 
 void test_identity_good(struct test_identity *identity, const struct test_server *server) {

@@ -19,13 +19,15 @@ struct test_server {
     struct test_identity identity;
     char target[64];
 
-    // Set before it starts or while no stream is open.
-    bool is_silent;           // messages are counted, not echoed
-    uint32_t pause_every;     // every so many messages pause, resumed by another thread
-    enum fault_kind refusal;  // FAULT_NONE: accept
-    enum fault_kind closing;  // after the first message; FAULT_NONE: do not
-    uint32_t streams_max;     // 0: 100
-    uint32_t workers;         // 0: 1
+    // May be changed while it runs.
+    atomic_bool is_silent;    // messages are counted, not echoed
+    atomic_bool is_stuck;     // the first message pauses, for ever
+    atomic_uint pause_every;  // every so many messages pause, resumed by another thread
+    atomic_int refusal;       // a fault kind; FAULT_NONE: accept
+    atomic_int closing;       // a fault kind, after the first message; FAULT_NONE: do not
+    // Set before it starts.
+    uint32_t streams_max;  // 0: 100
+    uint32_t workers;      // 0: 1
 
     atomic_uint opened;
     atomic_uint messages;
@@ -63,6 +65,7 @@ struct test_client {
     uint32_t pause_every;  // every so many messages pause; the caller resumes
     uint32_t pauses;
     size_t message_size;  // what is sent and expected, at least 4
+    const char *service;  // NULL: TEST_SERVICE
     struct fault reason;
 };
 
@@ -76,8 +79,12 @@ bool test_client_step_until(struct test_client *client, const uint32_t *counter,
 // Connects and steps until it is connected or closed. True if connected.
 bool test_client_connect(struct test_client *client);
 
-// Sends messages numbered from `sent` while the stream takes them.
+// Sends messages numbered from `sent` while the stream takes them. The echo of one may arrive
+// before it counts as sent, so try again after a step.
 void test_client_send(struct test_client *client, uint32_t until);
+
+// Sends and steps until `count` messages in all have come back. False if they have not within 20 s.
+bool test_client_exchange(struct test_client *client, uint32_t count);
 
 // An identity with a good URI, from the server's CA.
 void test_identity_good(struct test_identity *identity, const struct test_server *server);
