@@ -102,7 +102,8 @@ MUST_CHECK bool trail_cursor_next(struct trail_cursor *cursor, bool *found, stru
 uint64_t trail_cursor_sequence_max(const struct trail_cursor *cursor);
 
 // Events in order of arrival, each once: those with sequence > after, up to what is there now.
-// Calls on_row until it returns false or none is left; *last is the sequence of the last one given.
+// Calls on_row until it returns false or none is left; *last is the sequence of the last one given
+// (`after` if none was), also when a damaged block ends it with FAULT_CORRUPT.
 MUST_CHECK bool trail_reader_follow(struct trail_reader *reader, uint64_t after,
                                     bool (*on_row)(void *user, const struct trail_row *row),
                                     void *user, uint64_t *last, struct fault *fault);

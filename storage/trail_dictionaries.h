@@ -1,0 +1,36 @@
+// trail_dictionaries.h: dictionaries of the epochs that a reader is using, the newest few of them.
+//
+// At most TRAIL_DICTIONARIES_MAX are kept (each up to the limits of dictionary.h); the one unused
+// for longest goes first. A dictionary that grew since it was loaded is brought up to date. One
+// thread.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "storage/dictionary.h"
+#include "storage/trail_environment.h"
+
+enum { TRAIL_DICTIONARIES_MAX = 4 };
+
+struct trail_dictionaries;
+
+// NULL if memory runs out.
+struct trail_dictionaries *trail_dictionaries_create(struct trail_environment *environment);
+void trail_dictionaries_destroy(struct trail_dictionaries *dictionaries);
+
+// The dictionary of an epoch with all that the snapshot has of it; borrowed until the next call.
+// snapshot_number tells snapshots apart (0: unknown). FAULT_CORRUPT, FAULT_FULL, FAULT_IO.
+MUST_CHECK bool trail_dictionaries_get(struct trail_dictionaries *dictionaries,
+                                       MDB_txn *transaction, uint64_t snapshot_number,
+                                       uint32_t epoch, const struct dictionary **dictionary,
+                                       struct fault *fault);
+
+// Loads the chunks of an epoch from number *next on, and moves *next behind them.
+MUST_CHECK bool trail_dictionaries_load(struct trail_environment *environment, MDB_txn *transaction,
+                                        struct dictionary *dictionary, uint32_t *next,
+                                        struct fault *fault);
+
+// The key of a chunk.
+uint64_t trail_dictionaries_key(uint32_t epoch, uint32_t chunk);
