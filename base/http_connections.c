@@ -65,16 +65,17 @@ bool http_connections_admit(struct http_connections *connections, const struct s
                             socklen_t size) {
     assert(size <= sizeof(struct sockaddr_storage));
     struct span part = address_part(address);
-    if (part.size == 0 || is_loopback(address)) return true;
-    uint32_t count = 0;
+    uint32_t all = 0, count = 0;
     lock(connections);
     for (const struct http_connection *other = connections->first; other != NULL;
          other = other->next) {
         const struct sockaddr *one = (const struct sockaddr *)(const void *)&other->address;
         count += span_equal(part, address_part(one));
+        all++;
     }
     unlock(connections);
-    return count < HTTP_CONNECTIONS_OF_ADDRESS_MAX;
+    if (all >= HTTP_CONNECTIONS_MAX) return false;
+    return part.size == 0 || is_loopback(address) || count < HTTP_CONNECTIONS_OF_ADDRESS_MAX;
 }
 
 struct http_connection *http_connections_add(struct http_connections *connections, int descriptor,

@@ -38,7 +38,7 @@ struct http_connections *http_connections_create(void);
 // Frees the table; no connection may be in it. NULL is allowed.
 void http_connections_destroy(struct http_connections *connections);
 
-// Whether one more connection from this address is allowed.
+// Whether one more connection is allowed, in all and from this address.
 bool http_connections_admit(struct http_connections *connections, const struct sockaddr *address,
                             socklen_t size);
 

@@ -57,17 +57,21 @@ static void test_limit_of_one_address(void **state) {
     assert_limit("2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1");
 }
 
-static void test_loopback_has_no_limit(void **state) {
+static void test_loopback_has_only_the_limit_of_all(void **state) {
     (void)state;
     static const char *const names[] = {"127.0.0.1", "::1", "::ffff:127.0.0.1"};
     for (int name = 0; name < 3; name++) {
         struct http_connections *connections = http_connections_create();
-        struct http_connection *held[40];
-        for (int index = 0; index < 40; index++) {
+        struct http_connection *held[HTTP_CONNECTIONS_MAX];
+        for (int index = 0; index < HTTP_CONNECTIONS_MAX; index++) {
             assert_true(admit(connections, names[name]));
             held[index] = add(connections, names[name], -1, 0);
         }
-        for (int index = 0; index < 40; index++) http_connections_remove(connections, held[index]);
+        assert_false(admit(connections, names[name]));
+        assert_false(admit(connections, "192.0.2.1"));
+        for (int index = 0; index < HTTP_CONNECTIONS_MAX; index++) {
+            http_connections_remove(connections, held[index]);
+        }
         http_connections_destroy(connections);
     }
 }
@@ -99,7 +103,7 @@ static void test_sweep_shuts_down_what_is_late(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_limit_of_one_address),
-        cmocka_unit_test(test_loopback_has_no_limit),
+        cmocka_unit_test(test_loopback_has_only_the_limit_of_all),
         cmocka_unit_test(test_sweep_shuts_down_what_is_late),
     };
     return cases_run("http_connections_test", tests, sizeof tests / sizeof tests[0]);

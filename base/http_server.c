@@ -22,7 +22,7 @@ enum {
     SWEEP_MS = 1000,                       // between two looks for connections past their time
     MEMORY_SIZE = 20 * 1024,               // of one connection: 16 KiB of header, and the answer's
     RESPONSE_SIZE_MAX = 64 * 1024 * 1024,  // bytes of one body
-    BACKLOG = 128,                         // connections the kernel holds before we accept them
+    BACKLOG = 512,                         // connections the kernel holds before we accept them
     HOST_SIZE = 64,                        // bytes of a numeric address with the final zero
     THREADS_MAX = 64,
 };
@@ -278,20 +278,24 @@ static bool open_socket(const char *listen_text, int *descriptor, uint16_t *port
 }
 
 static struct MHD_Daemon *start_daemon(struct http_server *server, int descriptor) {
+    // At its own limit libmicrohttpd stops listening, and now and then forgets to begin again until
+    // another connection stirs. So on_accept keeps the limit, and no thread ever reaches its share
+    // of this one.
+    uint32_t threads = server->options.threads < 2 ? 1 : server->options.threads;
+    unsigned int share_sum = 2 * HTTP_CONNECTIONS_MAX * threads;
     struct MHD_OptionItem pool[] = {
         {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)server->options.threads, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
     // One thread is not a pool.
-    if (server->options.threads < 2) pool[0].option = MHD_OPTION_END;
+    if (threads == 1) pool[0].option = MHD_OPTION_END;
     return MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD, 0, on_accept, server, on_request, server,
-        MHD_OPTION_LISTEN_SOCKET, descriptor, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned int)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY_SIZE, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, server, MHD_OPTION_URI_LOG_CALLBACK, on_uri, server, MHD_OPTION_ARRAY, pool,
-        MHD_OPTION_END);
+        MHD_OPTION_LISTEN_SOCKET, descriptor, MHD_OPTION_CONNECTION_LIMIT, share_sum,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)MEMORY_SIZE, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
+        MHD_OPTION_URI_LOG_CALLBACK, on_uri, server, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
 }
 
 // Frees a server none of whose threads runs.
