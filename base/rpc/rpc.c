@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/rpc/rpc_internal.h"
 
 // gRPC's log function is one for the process, so this is too.
@@ -15,12 +17,31 @@ static atomic_uint deaf_count;
 static _Thread_local bool is_capturing;
 static _Thread_local char captured[FAULT_TEXT_SIZE];
 
+// A stranger who knocks without end must not fill the log: one line a second, with a count.
+static void report(const gpr_log_func_args *arguments) {
+    static atomic_llong next_ms;
+    static atomic_llong unreported;
+    const struct clock *clock = clock_system();
+    long long now = clock->monotonic_ms(clock->context);
+    long long next = atomic_load(&next_ms);
+    if (now < next || !atomic_compare_exchange_strong(&next_ms, &next, now + 1000)) {
+        atomic_fetch_add(&unreported, 1);
+        return;
+    }
+    LOG(LOG_WARNING, "gRPC reports an error", log_text("error", arguments->message),
+        log_number("unreported", atomic_exchange(&unreported, 0)));
+}
+
 // Called by any thread; must not call gRPC.
 static void on_log(gpr_log_func_args *arguments) {
     if (arguments->severity != GPR_LOG_SEVERITY_ERROR) return;
     // Its accept loop ends for ever with any error that is not momentary.
     if (strstr(arguments->message, "Failed accept4") != NULL) atomic_fetch_add(&deaf_count, 1);
-    if (is_capturing) snprintf(captured, sizeof captured, "%s", arguments->message);
+    if (is_capturing) {
+        snprintf(captured, sizeof captured, "%s", arguments->message);
+    } else {
+        report(arguments);
+    }
 }
 
 unsigned rpc_deaf_count(void) {

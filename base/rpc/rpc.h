@@ -9,6 +9,11 @@
 // than the worker that keeps a stream calls rpc_stream_hold first and rpc_stream_release at its
 // end; a held stream that is closed ignores what is asked of it.
 //
+// A kind of fault becomes a status on the wire and comes out as the same kind: input (invalid
+// argument), denied (permission denied), full (resource exhausted), retry (unavailable), io
+// (internal), corrupt (failed precondition: what the other side holds is not what ours holds). A
+// method that is not served is input, a lost connection retry.
+//
 // Reading pauses by itself when a callback says so: no further message is taken from the network
 // until rpc_stream_resume, and flow control stops the peer (it can have 1 MiB under way).
 
@@ -60,11 +65,13 @@ struct rpc_server_callbacks {
     // *stream_context; false refuses it with the fault's text (denied, retry, full or input).
     bool (*open)(void *context, struct rpc_stream *stream, const struct rpc_peer *peer,
                  void **stream_context, struct fault *fault);
-    // A message arrived; its bytes are borrowed for the call.
+    // A message arrived; its bytes are borrowed for the call. Never wait for a disk or a lock here
+    // or in another callback: the thread also does TLS for all its streams.
     enum rpc_read (*message)(void *stream_context, struct span message);
     // What rpc_stream_send took last is on its way: the next one may be sent.
     void (*sent)(void *stream_context);
-    // The stream is over. kind is FAULT_NONE if the peer ended it in order.
+    // The stream is over. FAULT_NONE if the peer ended it in order (all it sent was delivered);
+    // what was given to rpc_stream_close if our side did; otherwise FAULT_RETRY.
     void (*closed)(void *stream_context, const struct fault *reason);
 };
 
@@ -84,6 +91,7 @@ struct rpc_server_options {
 MUST_CHECK bool rpc_server_start(const struct rpc_server_options *options,
                                  struct rpc_server **server, struct fault *fault);
 
+// The port it listens on.
 uint16_t rpc_server_port(const struct rpc_server *server);
 
 // New connections get these credentials; open streams go on. FAULT_INPUT: the old ones stay.
@@ -91,20 +99,24 @@ MUST_CHECK bool rpc_server_reload(struct rpc_server *server,
                                   const struct rpc_credentials *credentials, struct fault *fault);
 
 // True if the listener is dead (out of descriptors stops gRPC's accept loop for ever): the process
-// should end, so that its supervisor starts it again.
+// should end, so that its supervisor starts it again. Ask every few seconds. gRPC does not say
+// which listener, so all servers of the process that run then are called deaf.
 bool rpc_server_is_deaf(const struct rpc_server *server);
 
-// Stops listening, gives open streams grace_ms to end by themselves, cancels the rest, waits until
-// every closed callback has returned, frees the server.
+// Stops listening, gives open streams grace_ms to end by themselves, closes the rest with
+// FAULT_RETRY, waits until every closed callback has returned, frees the server. Takes at most
+// about 3 s longer than grace_ms, for peers that do not answer.
 void rpc_server_stop(struct rpc_server *server, int64_t grace_ms);
 
 struct rpc_client_callbacks {
-    // The stream is up (TLS done, call accepted or at least not refused yet).
+    // The stream is up: the server has accepted it.
     void (*connected)(void *context, struct rpc_stream *stream);
     enum rpc_read (*message)(void *context, struct span message);
     void (*sent)(void *context);
     // The stream, or the attempt to make it, is over. The text is for people: what happened and the
-    // next thing to check ("connection refused: is the collector running at ...?").
+    // next thing to check ("connection to ... refused: is the server running there?"). FAULT_NONE
+    // if it ended in order, FAULT_INPUT where the configuration is wrong (CA, name, port),
+    // otherwise what the server said or FAULT_RETRY. A new attempt may begin inside.
     void (*closed)(void *context, const struct fault *reason);
 };
 
@@ -121,13 +133,17 @@ struct rpc_client_options {
 MUST_CHECK bool rpc_client_create(const struct rpc_client_options *options,
                                   struct rpc_client **client, struct fault *fault);
 
-// Ends the stream, if any (closed is called), and frees the client. NULL is allowed.
+// Cuts the stream, if any (closed is called, with FAULT_NONE), and frees the client. For an end in
+// order, rpc_stream_close with FAULT_NONE and step until closed first. Not from a callback. NULL is
+// allowed.
 void rpc_client_destroy(struct rpc_client *client);
 
-// Begins one attempt; connected or closed follows from rpc_client_step. No attempt may be open.
+// Begins one attempt; connected or closed follows from rpc_client_step. No attempt may be open. No
+// effect while the client is being destroyed.
 void rpc_client_connect(struct rpc_client *client);
 
 // Runs what has happened since, waits up to wait_ms for something to happen. Callbacks run inside.
+// While a stream is open, step at least every few seconds: nobody else answers the server.
 void rpc_client_step(struct rpc_client *client, int64_t wait_ms);
 
 // [worker] Sends a message; its bytes are copied or taken before it returns. False if the last one
@@ -137,12 +153,16 @@ bool rpc_stream_send(struct rpc_stream *stream, struct span message);
 // [any] Reads on after RPC_PAUSE.
 void rpc_stream_resume(struct rpc_stream *stream);
 
-// [any] Ends the stream. A server's peer sees the status that fits the kind and the text;
-// FAULT_NONE ends it in order. Again: no effect.
+// [any] Ends the stream, after the message under way. A server's peer sees the status that fits the
+// kind, and the text. FAULT_NONE ends it in order: a client sends no more, but is still given what
+// the server sends until that ends it too. A peer that does not take it within 3 s is cut off. text
+// may be NULL. Again: no effect. closed still comes, later.
 void rpc_stream_close(struct rpc_stream *stream, enum fault_kind kind, const char *text);
 
 // [any] Runs function(argument) on the stream's worker. It runs exactly once, with is_closed true
-// if the stream is over by then, so that the argument can always be freed. Server streams only.
+// if the stream is over by then, so that the argument can always be freed: then it may run on the
+// calling thread, at once, and must not touch the stream's context. Posts of one thread run in
+// order.
 void rpc_stream_post(struct rpc_stream *stream, void (*function)(void *argument, bool is_closed),
                      void *argument);
 

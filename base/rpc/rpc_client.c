@@ -10,6 +10,7 @@ enum { STEP_EVENTS_MAX = 256 };  // of one step, so that its caller gets a turn
 struct rpc_client {
     struct rpc_loop loop;
     struct rpc_stream *stream;  // NULL when no attempt is open
+    bool is_ending;             // being destroyed: no new attempt
     grpc_channel_credentials *credentials;
     grpc_channel *channel;  // of the present attempt
     char *target;
@@ -45,6 +46,7 @@ bool rpc_client_create(const struct rpc_client_options *options, struct rpc_clie
 
 void rpc_client_destroy(struct rpc_client *client) {
     if (client == NULL) return;
+    client->is_ending = true;
     if (client->stream != NULL) {
         rpc_stream_end(client->stream, FAULT_NONE, "ended by this side");
         rpc_stream_cancel(client->stream);
@@ -58,28 +60,22 @@ void rpc_client_destroy(struct rpc_client *client) {
     free(client);
 }
 
-static grpc_arg number(const char *name, int value) {
-    grpc_arg argument = {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)name};
-    argument.value.integer = value;
-    return argument;
-}
-
 // A channel for one attempt: gRPC's own back-off and its stale errors stay out of it, and the
 // caller decides when to try again.
 static grpc_channel *make_channel(struct rpc_client *client) {
     grpc_arg arguments[] = {
-        number(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RPC_MESSAGE_SIZE_MAX),
-        number(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1),
-        number(GRPC_ARG_KEEPALIVE_TIME_MS, RPC_KEEPALIVE_MS),
-        number(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, RPC_KEEPALIVE_TIMEOUT_MS),
-        number(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
-        number(GRPC_ARG_HTTP2_BDP_PROBE, 0),
-        number(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, RPC_LOOKAHEAD_SIZE),
-        number(GRPC_ARG_ENABLE_RETRIES, 0),
-        number(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
-        number(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1),
-        number(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
-        number(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
+        rpc_argument(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RPC_MESSAGE_SIZE_MAX),
+        rpc_argument(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1),
+        rpc_argument(GRPC_ARG_KEEPALIVE_TIME_MS, RPC_KEEPALIVE_MS),
+        rpc_argument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, RPC_KEEPALIVE_TIMEOUT_MS),
+        rpc_argument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
+        rpc_argument(GRPC_ARG_HTTP2_BDP_PROBE, 0),
+        rpc_argument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, RPC_LOOKAHEAD_SIZE),
+        rpc_argument(GRPC_ARG_ENABLE_RETRIES, 0),
+        rpc_argument(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
+        rpc_argument(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1),
+        rpc_argument(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
+        rpc_argument(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
         {.type = GRPC_ARG_STRING, .key = (char *)(uintptr_t)GRPC_ARG_DEFAULT_AUTHORITY},
     };
     size_t count = sizeof arguments / sizeof arguments[0];
@@ -105,6 +101,7 @@ static void on_finished(struct rpc_stream *stream, const struct fault *reason) {
 
 void rpc_client_connect(struct rpc_client *client) {
     assert(client->stream == NULL);
+    if (client->is_ending) return;
     client->channel = make_channel(client);
     grpc_slice method = grpc_slice_from_copied_string(client->service);
     grpc_call *call =

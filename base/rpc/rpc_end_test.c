@@ -256,6 +256,32 @@ static void test_destroy_while_connecting(void **state) {
     close(listener);
 }
 
+static void test_closed_may_begin_again(void **state) {
+    (void)state;
+    server.refusal = FAULT_RETRY;
+    test_client_make(&client, &server, &identity);
+    client.retries = 2;
+    rpc_client_connect(client.rpc);
+    assert_true(test_client_step_until(&client, &client.closed, 3));
+    // But not while the client is being destroyed.
+    client.retries = 1000000;
+    rpc_client_connect(client.rpc);
+    rpc_client_destroy(client.rpc);
+    client.rpc = NULL;
+    assert_int_equal(client.closed, 4);
+}
+
+// Somebody who connects and says nothing does not keep the server from stopping.
+static void test_stop_with_a_silent_connection(void **state) {
+    (void)state;
+    int silent = test_stranger_connect(rpc_server_port(server.rpc));
+    connect_client();
+    int64_t before = now_ms();
+    test_server_stop(&server, 0);
+    assert_true(now_ms() - before < 6000);
+    close(silent);
+}
+
 static void test_unknown_host(void **state) {
     (void)state;
     snprintf(server.target, sizeof server.target, "no-such-host.invalid:7443");
@@ -347,6 +373,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_stop_waits_for_streams, begin, end),
         cmocka_unit_test_setup_teardown(test_restart_and_reconnect, begin, end),
         cmocka_unit_test_setup_teardown(test_destroy_while_connecting, begin, end),
+        cmocka_unit_test_setup_teardown(test_closed_may_begin_again, begin, end),
+        cmocka_unit_test_setup_teardown(test_stop_with_a_silent_connection, begin, end),
         cmocka_unit_test_setup_teardown(test_unknown_host, begin, end),
         cmocka_unit_test_setup_teardown(test_addresses_that_cannot_be_used, begin, end),
         cmocka_unit_test_setup_teardown(test_running_out_of_descriptors, begin, end),

@@ -119,6 +119,12 @@ struct rpc_stream {
     int was_cancelled;
 };
 
+// The system's monotonic clock: gRPC's own timers run by it too.
+int64_t rpc_now_ms(void);
+
+// A channel argument that is a number.
+grpc_arg rpc_argument(const char *name, int value);
+
 // A loop with a completion queue of its own.
 void rpc_loop_init(struct rpc_loop *loop);
 

@@ -1,8 +1,14 @@
 #include <assert.h>
-#include <inttypes.h>
+#include <stdint.h>
 
 #include "base/clock.h"
 #include "base/rpc/rpc_internal.h"
+
+grpc_arg rpc_argument(const char *name, int value) {
+    grpc_arg argument = {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)name};
+    argument.value.integer = value;
+    return argument;
+}
 
 void rpc_loop_init(struct rpc_loop *loop) {
     *loop = (struct rpc_loop){.check_ms = INT64_MAX};
@@ -20,14 +26,14 @@ void rpc_loop_done(struct rpc_loop *loop) {
     buffer_done(&loop->inbox);
 }
 
-static int64_t now_ms(void) {
+int64_t rpc_now_ms(void) {
     const struct clock *clock = clock_system();
     return clock->monotonic_ms(clock->context);
 }
 
 // Cancels the streams whose peers did not take the end in time.
 static void check_lingering(struct rpc_loop *loop) {
-    int64_t now = now_ms();
+    int64_t now = rpc_now_ms();
     if (now < loop->check_ms) return;
     loop->check_ms = INT64_MAX;
     for (struct rpc_stream *stream = loop->streams; stream != NULL; stream = stream->next) {
@@ -38,7 +44,7 @@ static void check_lingering(struct rpc_loop *loop) {
 
 static gpr_timespec deadline_of(const struct rpc_loop *loop, int64_t wait_ms) {
     if (loop->check_ms != INT64_MAX) {
-        int64_t left_ms = loop->check_ms - now_ms();
+        int64_t left_ms = loop->check_ms - rpc_now_ms();
         if (left_ms < 0) left_ms = 0;
         if (wait_ms < 0 || left_ms < wait_ms) wait_ms = left_ms;
     }

@@ -1,14 +1,9 @@
-#include <ctype.h>
+#include <assert.h>
 #include <grpc/support/alloc.h>
-#include <openssl/asn1.h>
-#include <openssl/bio.h>
-#include <openssl/bn.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/certificate.h"
 #include "base/rpc/rpc_internal.h"
 
 // "ipv4:192.0.2.1:50123" or "ipv6:%5B2001:db8::1%5D:50123", as people write it.
@@ -55,42 +50,22 @@ static bool read_uri(const grpc_auth_context *context, char uri[RPC_URI_SIZE],
     return true;
 }
 
-static bool read_serial(const X509 *certificate, struct rpc_peer *peer) {
-    BIGNUM *number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), NULL);
-    char *text = number == NULL ? NULL : BN_bn2hex(number);
-    bool is_good = text != NULL && strlen(text) < sizeof peer->serial;
-    for (size_t index = 0; is_good && index <= strlen(text); index++) {
-        peer->serial[index] = (char)tolower((unsigned char)text[index]);
-    }
-    OPENSSL_free(text);
-    BN_free(number);
-    return is_good;
-}
-
-static bool read_expiry(const X509 *certificate, struct rpc_peer *peer) {
-    ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
-    int days = 0;
-    int seconds = 0;
-    bool is_good = epoch != NULL &&
-                   ASN1_TIME_diff(&days, &seconds, epoch, X509_get0_notAfter(certificate)) == 1;
-    peer->certificate_expires_s = (int64_t)days * 86400 + seconds;
-    ASN1_TIME_free(epoch);
-    return is_good;
-}
-
-static bool read_certificate(const grpc_auth_context *context, struct rpc_peer *peer) {
+static bool read_certificate(const grpc_auth_context *context, struct rpc_peer *peer,
+                             struct fault *fault) {
     grpc_auth_property_iterator iterator =
         grpc_auth_context_find_properties_by_name(context, GRPC_X509_PEM_CERT_PROPERTY_NAME);
     const grpc_auth_property *property = grpc_auth_property_iterator_next(&iterator);
-    if (property == NULL || property->value_length > INT32_MAX) return false;
-    BIO *bio = BIO_new_mem_buf(property->value, (int)property->value_length);
-    X509 *certificate = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, NULL, NULL);
-    BIO_free(bio);
-    bool is_good =
-        certificate != NULL && read_serial(certificate, peer) && read_expiry(certificate, peer);
-    X509_free(certificate);
-    ERR_clear_error();
-    return is_good;
+    struct span pem = {0};
+    if (property != NULL) pem = span_of(property->value, property->value_length);
+    struct certificate_facts facts;
+    struct fault cause = {0};
+    if (!certificate_read(pem, &facts, &cause)) {
+        return fault_set(fault, FAULT_DENIED, "your certificate cannot be read: %s", cause.text);
+    }
+    static_assert(sizeof peer->serial == sizeof facts.serial, "both hold any serial number");
+    memcpy(peer->serial, facts.serial, sizeof peer->serial);
+    peer->certificate_expires_s = facts.not_after_s;
+    return true;
 }
 
 bool rpc_peer_read(grpc_call *call, struct rpc_peer *peer, struct fault *fault) {
@@ -101,8 +76,7 @@ bool rpc_peer_read(grpc_call *call, struct rpc_peer *peer, struct fault *fault) 
     if (context == NULL || grpc_auth_context_peer_is_authenticated(context) == 0) {
         fault_set(fault, FAULT_DENIED, "a client certificate is needed");
     } else if (read_uri(context, found.uri, fault)) {
-        is_good = read_certificate(context, &found);
-        if (!is_good) fault_set(fault, FAULT_DENIED, "your certificate cannot be read");
+        is_good = read_certificate(context, &found, fault);
     }
     if (context != NULL) grpc_auth_context_release(context);
     if (is_good) *peer = found;

@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "base/clock.h"
 #include "base/rpc/rpc_internal.h"
 
 enum { WORKERS_MAX = 64 };
@@ -52,11 +51,6 @@ struct rpc_server {
     uint32_t workers_count;
     struct worker workers[];
 };
-
-static int64_t now_ms(void) {
-    const struct clock *clock = clock_system();
-    return clock->monotonic_ms(clock->context);
-}
 
 // ---- streams
 
@@ -177,7 +171,7 @@ static void *work(void *argument) {
     while (worker->slots_armed > 0 || worker->is_stop_pending || worker->loop.streams != NULL) {
         int64_t wait_ms = -1;
         if (worker->stop_ms != INT64_MAX) {
-            wait_ms = worker->stop_ms - now_ms();
+            wait_ms = worker->stop_ms - rpc_now_ms();
             if (wait_ms <= 0) {
                 close_streams(worker);
                 worker->stop_ms = INT64_MAX;
@@ -220,29 +214,24 @@ static bool check_descriptors(uint32_t streams_max, struct fault *fault) {
                      streams_max, needed, (uintmax_t)limit.rlim_cur);
 }
 
-static grpc_arg number(const char *name, int value) {
-    grpc_arg argument = {.type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)name};
-    argument.value.integer = value;
-    return argument;
-}
-
 static grpc_server *make_server(void) {
     grpc_arg arguments[] = {
-        number(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RPC_MESSAGE_SIZE_MAX),
-        number(GRPC_ARG_MAX_CONCURRENT_STREAMS, RPC_CONNECTION_STREAMS_MAX),
-        number(GRPC_ARG_KEEPALIVE_TIME_MS, RPC_KEEPALIVE_MS),
-        number(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, RPC_KEEPALIVE_TIMEOUT_MS),
-        number(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
-        number(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, RPC_PING_INTERVAL_MIN_MS),
-        number(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
-        number(GRPC_ARG_HTTP2_BDP_PROBE, 0),
-        number(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, RPC_LOOKAHEAD_SIZE),
-        number(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, RPC_HANDSHAKE_TIMEOUT_MS),
-        number(GRPC_ARG_MAX_CONNECTION_IDLE_MS, RPC_CONNECTION_IDLE_MS),
+        rpc_argument(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RPC_MESSAGE_SIZE_MAX),
+        rpc_argument(GRPC_ARG_MAX_CONCURRENT_STREAMS, RPC_CONNECTION_STREAMS_MAX),
+        rpc_argument(GRPC_ARG_KEEPALIVE_TIME_MS, RPC_KEEPALIVE_MS),
+        rpc_argument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, RPC_KEEPALIVE_TIMEOUT_MS),
+        rpc_argument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+        rpc_argument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                     RPC_PING_INTERVAL_MIN_MS),
+        rpc_argument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
+        rpc_argument(GRPC_ARG_HTTP2_BDP_PROBE, 0),
+        rpc_argument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, RPC_LOOKAHEAD_SIZE),
+        rpc_argument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, RPC_HANDSHAKE_TIMEOUT_MS),
+        rpc_argument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, RPC_CONNECTION_IDLE_MS),
         // A second server on the port must fail to start, not share it.
-        number(GRPC_ARG_ALLOW_REUSEPORT, 0),
+        rpc_argument(GRPC_ARG_ALLOW_REUSEPORT, 0),
         // No compressed messages: what is read is what was sent, so limits mean what they say.
-        number(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
+        rpc_argument(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
     };
     grpc_channel_args list = {sizeof arguments / sizeof arguments[0], arguments};
     return grpc_server_create(&list, NULL);
@@ -371,7 +360,7 @@ static bool wait_stopped(struct rpc_server *server, int64_t wait_ms) {
 void rpc_server_stop(struct rpc_server *server, int64_t grace_ms) {
     assert(grace_ms >= 0);
     struct worker *first = &server->workers[0];
-    atomic_store(&server->stop_ms, now_ms() + grace_ms);
+    atomic_store(&server->stop_ms, rpc_now_ms() + grace_ms);
     __tsan_release(&first->stopped_tag);
     grpc_server_shutdown_and_notify(server->server, first->loop.queue, &first->stopped_tag);
     if (!wait_stopped(server, grace_ms + RPC_LINGER_MS)) {

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/rpc/rpc_internal.h"
 
 // Stands in a stream's list of posts when the stream has finished: nothing is taken any more.
@@ -115,8 +114,7 @@ void rpc_stream_end(struct rpc_stream *stream, enum fault_kind kind, const char 
     stream->is_closing = true;
     stream->close_kind = kind;
     snprintf(stream->close_text, sizeof stream->close_text, "%s", text);
-    const struct clock *clock = clock_system();
-    stream->linger_until_ms = clock->monotonic_ms(clock->context) + RPC_LINGER_MS;
+    stream->linger_until_ms = rpc_now_ms() + RPC_LINGER_MS;
     if (stream->linger_until_ms < stream->loop->check_ms) {
         stream->loop->check_ms = stream->linger_until_ms;
     }

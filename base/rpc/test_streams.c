@@ -208,6 +208,9 @@ static void on_client_closed(void *context, const struct fault *reason) {
     client->stream = NULL;
     client->closed++;
     client->reason = *reason;
+    if (client->retries == 0) return;
+    client->retries--;
+    rpc_client_connect(client->rpc);
 }
 
 static const struct rpc_client_callbacks client_callbacks = {

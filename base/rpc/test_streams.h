@@ -64,6 +64,7 @@ struct test_client {
     bool is_wrong;         // a message was not the one expected
     uint32_t pause_every;  // every so many messages pause; the caller resumes
     uint32_t pauses;
+    uint32_t retries;     // attempts that the closed callback begins itself
     size_t message_size;  // what is sent and expected, at least 4
     const char *service;  // NULL: TEST_SERVICE
     struct fault reason;
