@@ -1,0 +1,125 @@
+#include "query/follow.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "query/reading.h"
+
+struct follow {
+    struct trail_reader *reader;
+    const struct filter *filter;
+    struct reading *reading;
+    uint64_t after;
+};
+
+// One run over arrived events.
+struct step {
+    struct follow *follow;
+    const struct follow_sink *sink;
+    uint64_t seen;
+    struct fault fault;
+    bool has_failed;
+};
+
+bool follow_open(struct trail_reader *reader, const struct filter *filter, uint64_t after,
+                 struct follow **follow, struct fault *fault) {
+    struct follow *made = calloc(1, sizeof *made);
+    if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory");
+    *made = (struct follow){.reader = reader, .filter = filter, .after = after};
+    made->reading = reading_create();
+    if (made->reading == NULL) {
+        free(made);
+        return fault_set(fault, FAULT_FULL, "no memory");
+    }
+    *follow = made;
+    return true;
+}
+
+void follow_close(struct follow *follow) {
+    if (follow == NULL) return;
+    reading_destroy(follow->reading);
+    free(follow);
+}
+
+static bool on_row(void *user, const struct trail_row *row) {
+    struct step *step = user;
+    struct follow *follow = step->follow;
+    struct record record;
+    step->seen++;
+    if (!reading_read(follow->reading, row, &record, &step->fault)) {
+        step->has_failed = true;
+        return false;
+    }
+    assert(row->sequence > follow->after);
+    follow->after = row->sequence;
+    if (!filter_matches(follow->filter, &record, row)) return true;
+    return step->sink->on_event(step->sink->user, &record, row);
+}
+
+bool follow_step(struct follow *follow, const struct follow_sink *sink, uint64_t *seen,
+                 struct fault *fault) {
+    struct step step = {.follow = follow, .sink = sink};
+    uint64_t last = follow->after;
+    if (!trail_reader_follow(follow->reader, follow->after, on_row, &step, &last, fault))
+        return false;
+    if (step.has_failed) {
+        *fault = step.fault;
+        return false;
+    }
+    *seen = step.seen;
+    return true;
+}
+
+// The newest sequence numbers of a run, in a ring.
+struct ring {
+    uint64_t *sequences;
+    uint32_t count;
+    uint64_t found;
+};
+
+static bool keep_sequence(void *user, const struct record *record, const struct trail_row *row) {
+    (void)record;
+    struct ring *ring = user;
+    ring->sequences[ring->found % ring->count] = row->sequence;
+    ring->found++;
+    return true;
+}
+
+static bool search_window(struct trail_reader *reader, const struct filter *filter, uint64_t after,
+                          struct ring *ring, struct fault *fault) {
+    struct follow *follow = NULL;
+    const struct follow_sink sink = {keep_sequence, ring};
+    uint64_t seen;
+    ring->found = 0;
+    if (!follow_open(reader, filter, after, &follow, fault)) return false;
+    bool is_good = follow_step(follow, &sink, &seen, fault);
+    follow_close(follow);
+    return is_good;
+}
+
+bool follow_find_last(struct trail_reader *reader, const struct filter *filter, uint32_t count,
+                      uint64_t *after, struct fault *fault) {
+    struct trail_facts facts;
+    if (!trail_reader_facts(reader, &facts, fault)) return false;
+    if (count == 0 || facts.sequence_last == 0) {
+        *after = facts.sequence_last;
+        return true;
+    }
+    struct ring ring = {.count = count, .sequences = calloc(count, sizeof *ring.sequences)};
+    if (ring.sequences == NULL) return fault_set(fault, FAULT_FULL, "no memory");
+    uint64_t window = count;
+    uint64_t begin = 0;
+    bool is_good = true;
+    bool is_done = false;
+    while (is_good && !is_done) {
+        begin = facts.sequence_last > window ? facts.sequence_last - window : 0;
+        is_good = search_window(reader, filter, begin, &ring, fault);
+        is_done = ring.found >= count || begin == 0;
+        window = window > UINT64_MAX / 8 ? UINT64_MAX : window * 8;
+    }
+    // The oldest that is wanted stands where the next one would be written.
+    if (is_good && ring.found >= count) begin = ring.sequences[ring.found % count] - 1;
+    free(ring.sequences);
+    if (is_good) *after = begin;
+    return is_good;
+}

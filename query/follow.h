@@ -1,0 +1,35 @@
+// follow.h: events that match a filter, in order of arrival, as they come.
+//
+// Borrowed parts outlive it. One thread.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/fault.h"
+#include "query/filter.h"
+#include "storage/trail_reader.h"
+
+struct follow;
+
+// What is called for each event; false stops the step after it.
+struct follow_sink {
+    bool (*on_event)(void *user, const struct record *record, const struct trail_row *row);
+    void *user;
+};
+
+// Begins behind the event of this sequence number (0: at the very first). FAULT_FULL.
+MUST_CHECK bool follow_open(struct trail_reader *reader, const struct filter *filter,
+                            uint64_t after, struct follow **follow, struct fault *fault);
+void follow_close(struct follow *follow);
+
+// Gives the events that are there now and were not given yet. *seen: how many were looked at.
+// FAULT_CORRUPT, FAULT_IO.
+MUST_CHECK bool follow_step(struct follow *follow, const struct follow_sink *sink, uint64_t *seen,
+                            struct fault *fault);
+
+// The sequence number behind which the last `count` matching events begin: reads backwards in
+// growing windows, up to the beginning. FAULT_CORRUPT, FAULT_IO.
+MUST_CHECK bool follow_find_last(struct trail_reader *reader, const struct filter *filter,
+                                 uint32_t count, uint64_t *after, struct fault *fault);

@@ -1,0 +1,387 @@
+#include "query/status.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/json.h"
+#include "query/format.h"
+
+// What goes through the reader's callbacks.
+struct collecting {
+    struct status *status;
+    uint32_t *places;    // of an agent's number: 1 and its index, 0 if it was not met yet
+    uint32_t gaps_next;  // a ring: the oldest listed gap
+};
+
+static bool is_balanced(const struct status_agent *agent) {
+    return agent->received == agent->stored + agent->duplicates + agent->variants +
+                                  agent->quarantined + agent->expired;
+}
+
+static void add_counts(struct status_agent *to, const struct status_agent *from) {
+    to->streams += from->streams;
+    to->received += from->received;
+    to->stored += from->stored;
+    to->duplicates += from->duplicates;
+    to->variants += from->variants;
+    to->quarantined += from->quarantined;
+    to->expired += from->expired;
+    to->conflicts += from->conflicts;
+    to->global_reported += from->global_reported;
+    to->notices += from->notices;
+    to->gaps += from->gaps;
+    to->gap_numbers += from->gap_numbers;
+}
+
+static struct status_agent from_stream(const struct trail_stream *stream) {
+    return (struct status_agent){
+        .agent = stream->agent,
+        .streams = 1,
+        .durable_seq = stream->durable_seq,
+        .first_seen_ms = stream->first_seen_ms,
+        .last_seen_ms = stream->last_seen_ms,
+        .last_event_time_s = stream->last_event_time_s,
+        .received = stream->received,
+        .stored = stream->stored,
+        .duplicates = stream->duplicates,
+        .variants = stream->variants,
+        .quarantined = stream->quarantined,
+        .expired = stream->expired,
+        .conflicts = stream->conflicts,
+        .global_reported = stream->global_reported,
+        .notices = stream->notices,
+        .gaps = stream->gaps,
+        .gap_numbers = stream->gap_numbers,
+    };
+}
+
+// The agent's line, a new one at its first stream. NULL past the limits.
+static struct status_agent *get_agent(struct collecting *collecting, uint32_t number) {
+    struct status *status = collecting->status;
+    if (number >= STATUS_AGENTS_MAX) return NULL;
+    uint32_t *place = &collecting->places[number];
+    if (*place == 0) {
+        *place = ++status->agents_count;
+        status->agents[*place - 1] = (struct status_agent){
+            .agent = number, .first_seen_ms = INT64_MAX, .last_seen_ms = INT64_MIN};
+    }
+    return &status->agents[*place - 1];
+}
+
+static bool on_stream(void *user, const struct trail_stream *stream) {
+    struct collecting *collecting = user;
+    struct status_agent added = from_stream(stream);
+    struct status_agent *agent = get_agent(collecting, added.agent);
+    add_counts(&collecting->status->total, &added);
+    if (agent == NULL) return true;
+    add_counts(agent, &added);
+    if (added.last_seen_ms >= agent->last_seen_ms) {
+        agent->last_seen_ms = added.last_seen_ms;
+        agent->durable_seq = added.durable_seq;
+    }
+    if (added.first_seen_ms < agent->first_seen_ms) agent->first_seen_ms = added.first_seen_ms;
+    if (added.last_event_time_s > agent->last_event_time_s)
+        agent->last_event_time_s = added.last_event_time_s;
+    return true;
+}
+
+static bool on_gap(void *user, const struct trail_gap *gap) {
+    struct collecting *collecting = user;
+    struct status *status = collecting->status;
+    status->gaps[collecting->gaps_next % STATUS_GAPS_MAX] = *gap;
+    collecting->gaps_next++;
+    if (status->gaps_count < STATUS_GAPS_MAX) status->gaps_count++;
+    return true;
+}
+
+static bool on_quarantined(void *user, const struct trail_quarantined *entry) {
+    struct status *status = ((struct collecting *)user)->status;
+    uint32_t index = 0;
+    while (index < status->reasons_count &&
+           strncmp(status->reasons[index].name, entry->reason, TRAIL_REASON_SIZE) != 0) {
+        index++;
+    }
+    if (index == status->reasons_count) {
+        // More reasons than there can be share the last line.
+        if (index == STATUS_REASONS_MAX) {
+            index--;
+        } else {
+            status->reasons_count++;
+            snprintf(status->reasons[index].name, TRAIL_REASON_SIZE, "%.*s", TRAIL_REASON_SIZE - 1,
+                     entry->reason);
+        }
+    }
+    status->reasons[index].entries++;
+    status->reasons[index].count += entry->count;
+    return true;
+}
+
+static int compare_agents(const void *left, const void *right) {
+    const struct status_agent *a = left;
+    const struct status_agent *b = right;
+    int order = strcmp(a->uri, b->uri);
+    return order != 0 ? order : (a->agent > b->agent) - (a->agent < b->agent);
+}
+
+static bool name_agents(struct trail_reader *reader, struct arena *arena, struct status *status,
+                        struct fault *fault) {
+    for (uint32_t index = 0; index < status->agents_count; index++) {
+        struct status_agent *agent = &status->agents[index];
+        struct span uri;
+        if (!trail_reader_agent(reader, agent->agent, &uri, fault)) return false;
+        agent->uri = arena_copy_text(arena, uri.size > 0 ? uri : SPAN_LITERAL("(unknown)"));
+        if (agent->uri == NULL) return fault_set(fault, FAULT_FULL, "no memory");
+        agent->is_balanced = is_balanced(agent);
+    }
+    qsort(status->agents, status->agents_count, sizeof *status->agents, compare_agents);
+    return true;
+}
+
+bool status_collect(struct trail_reader *reader, int64_t now_ms, struct arena *arena,
+                    struct status *status, struct fault *fault) {
+    struct status made = {.now_ms = now_ms};
+    struct collecting collecting = {.status = &made};
+    made.agents = arena_allocate_array(arena, STATUS_AGENTS_MAX, sizeof *made.agents);
+    collecting.places = arena_allocate_array(arena, STATUS_AGENTS_MAX, sizeof *collecting.places);
+    if (made.agents == NULL || collecting.places == NULL)
+        return fault_set(fault, FAULT_FULL, "no memory");
+    if (!trail_reader_facts(reader, &made.facts, fault) ||
+        !trail_reader_streams(reader, on_stream, &collecting, fault) ||
+        !trail_reader_gaps(reader, on_gap, &collecting, fault) ||
+        !trail_reader_quarantine(reader, on_quarantined, &collecting, fault) ||
+        !name_agents(reader, arena, &made, fault)) {
+        return false;
+    }
+    made.total.uri = "total";
+    made.total.is_balanced = is_balanced(&made.total);
+    *status = made;
+    return true;
+}
+
+// --- for people
+
+enum { SHORT_SIZE = 48 };
+
+// "3 s", "5 min", "2 h", "9 d".
+static const char *print_age(int64_t seconds, char text[SHORT_SIZE]) {
+    if (seconds < 0) seconds = 0;
+    if (seconds < 120) {
+        snprintf(text, SHORT_SIZE, "%" PRId64 " s", seconds);
+    } else if (seconds < 7200) {
+        snprintf(text, SHORT_SIZE, "%" PRId64 " min", seconds / 60);
+    } else if (seconds < 172800) {
+        snprintf(text, SHORT_SIZE, "%" PRId64 " h", seconds / 3600);
+    } else {
+        snprintf(text, SHORT_SIZE, "%" PRId64 " d", seconds / 86400);
+    }
+    return text;
+}
+
+static const char *print_size(uint64_t size, char text[SHORT_SIZE]) {
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)size;
+    size_t unit = 0;
+    while (value >= 1024 && unit < 4) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(text, SHORT_SIZE, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+    return text;
+}
+
+static void print_facts(const struct status *status, struct buffer *output) {
+    const struct trail_facts *facts = &status->facts;
+    char epoch[2 * TRAIL_EPOCH_SIZE + 1];
+    char size[SHORT_SIZE];
+    char text_size[SHORT_SIZE];
+    crypto_print_hex(span_of(facts->epoch, TRAIL_EPOCH_SIZE), epoch);
+    buffer_print(output, "events       %" PRIu64 ", the last is #%" PRIu64 "\n", facts->events,
+                 facts->sequence_last);
+    if (facts->events > 0) {
+        char oldest[TIME_TEXT_SIZE];
+        char newest[TIME_TEXT_SIZE];
+        time_print(facts->time_min_s, oldest);
+        time_print(facts->time_max_s, newest);
+        buffer_print(output, "from         %s to %s\n", oldest, newest);
+    }
+    buffer_print(output,
+                 "store        %s in use: %" PRIu64 " blocks with %s of records, %" PRIu64
+                 " events in the tail\n",
+                 print_size(facts->file_size, size), facts->blocks,
+                 print_size(facts->text_size, text_size), facts->tail_rows);
+    buffer_print(output, "format       %u.%u, epoch %s\n", facts->format_major, facts->format_minor,
+                 epoch);
+    buffer_print(output, "quarantine   %" PRIu64 " entries for %" PRIu64 " refusals\n",
+                 facts->quarantined, facts->quarantined_count);
+    buffer_print(output, "gaps         %" PRIu64 "\n", facts->gaps);
+}
+
+static void print_agent(const struct status *status, const struct status_agent *agent,
+                        uint32_t name_width, struct buffer *output) {
+    char seen[SHORT_SIZE] = "";
+    char lag[SHORT_SIZE] = "";
+    bool is_total = agent == &status->total;
+    if (!is_total) print_age((status->now_ms - agent->last_seen_ms) / 1000, seen);
+    if (!is_total && agent->last_event_time_s > 0)
+        print_age(status->now_ms / 1000 - agent->last_event_time_s, lag);
+    format_cell(span_text(agent->uri), name_width, true, output);
+    buffer_print(output,
+                 " %8s %8s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %8" PRIu64 " %8" PRIu64
+                 " %7" PRIu64 " %5" PRIu64,
+                 seen, lag, agent->received, agent->stored, agent->duplicates, agent->variants,
+                 agent->quarantined, agent->expired, agent->gaps);
+    if (is_total) {
+        buffer_append_text(output, "           ");
+    } else {
+        buffer_print(output, " %10" PRIu64, agent->durable_seq);
+    }
+    buffer_append_text(output, agent->is_balanced ? "\n" : "  DOES NOT BALANCE\n");
+}
+
+static void print_agents(const struct status *status, uint32_t width, struct buffer *output) {
+    enum { NUMBERS_WIDTH = 97, NAME_WIDTH_MIN = 24 };
+    uint32_t longest = NAME_WIDTH_MIN;
+    for (uint32_t index = 0; index < status->agents_count; index++) {
+        uint32_t size = (uint32_t)strlen(status->agents[index].uri);
+        if (size > longest) longest = size;
+    }
+    uint32_t room = width > NUMBERS_WIDTH + NAME_WIDTH_MIN ? width - NUMBERS_WIDTH : NAME_WIDTH_MIN;
+    uint32_t name_width = longest < room ? longest : room;
+    buffer_append_byte(output, '\n');
+    format_cell(SPAN_LITERAL("AGENT"), name_width, true, output);
+    buffer_print(output, " %8s %8s %10s %10s %10s %8s %8s %7s %5s %10s\n", "SEEN", "LAG",
+                 "RECEIVED", "STORED", "DUPLICATE", "VARIANT", "QUARANT.", "EXPIRED", "GAPS",
+                 "DURABLE");
+    for (uint32_t index = 0; index < status->agents_count; index++) {
+        print_agent(status, &status->agents[index], name_width, output);
+    }
+    print_agent(status, &status->total, name_width, output);
+    buffer_print(output,
+                 "received %" PRIu64 " = stored %" PRIu64 " + duplicates %" PRIu64
+                 " + variants %" PRIu64 " + quarantined %" PRIu64 " + expired %" PRIu64 "%s\n",
+                 status->total.received, status->total.stored, status->total.duplicates,
+                 status->total.variants, status->total.quarantined, status->total.expired,
+                 status->total.is_balanced ? "" : ": DOES NOT BALANCE");
+}
+
+static const char *find_uri(const struct status *status, uint32_t agent) {
+    for (uint32_t index = 0; index < status->agents_count; index++) {
+        if (status->agents[index].agent == agent) return status->agents[index].uri;
+    }
+    return "(unknown)";
+}
+
+void status_print(const struct status *status, uint32_t width, struct buffer *output) {
+    print_facts(status, output);
+    print_agents(status, width, output);
+    if (status->reasons_count > 0)
+        buffer_append_text(output, "\nQUARANTINE            ENTRIES REFUSALS\n");
+    for (uint32_t index = 0; index < status->reasons_count; index++) {
+        const struct status_reason *reason = &status->reasons[index];
+        format_cell(span_text(reason->name), 20, true, output);
+        buffer_print(output, " %8" PRIu64 " %8" PRIu64 "\n", reason->entries, reason->count);
+    }
+    if (status->gaps_count > 0) buffer_append_text(output, "\nGAPS (newest)\n");
+    for (uint32_t index = 0; index < status->gaps_count; index++) {
+        const struct trail_gap *gap = &status->gaps[index];
+        char time[TIME_TEXT_SIZE];
+        time_print_ms(gap->reported_ms, time);
+        buffer_print(output, "%s %" PRIu64 " to %" PRIu64 " ", time, gap->first_seq, gap->last_seq);
+        format_cell(span_text(gap->reason), TRAIL_REASON_SIZE, false, output);
+        buffer_append_byte(output, ' ');
+        format_cell(span_text(find_uri(status, gap->agent)), TRAIL_URI_SIZE, false, output);
+        buffer_append_byte(output, '\n');
+    }
+}
+
+// --- JSON
+
+static void print_agent_json(const struct status_agent *agent, struct buffer *output) {
+    char first[TIME_TEXT_SIZE];
+    char last[TIME_TEXT_SIZE];
+    char newest[TIME_TEXT_SIZE];
+    time_print_ms(agent->first_seen_ms, first);
+    time_print_ms(agent->last_seen_ms, last);
+    time_print(agent->last_event_time_s, newest);
+    buffer_append_text(output, "{\"agent\":");
+    json_append_string(output, span_text(agent->uri));
+    buffer_print(output,
+                 ",\"streams\":%" PRIu32 ",\"durable\":%" PRIu64
+                 ",\"first_seen\":\"%s\","
+                 "\"last_seen\":\"%s\",\"newest_event\":\"%s\"",
+                 agent->streams, agent->durable_seq, first, last, newest);
+    buffer_print(output,
+                 ",\"received\":%" PRIu64 ",\"stored\":%" PRIu64 ",\"duplicates\":%" PRIu64
+                 ",\"variants\":%" PRIu64 ",\"quarantined\":%" PRIu64 ",\"expired\":%" PRIu64,
+                 agent->received, agent->stored, agent->duplicates, agent->variants,
+                 agent->quarantined, agent->expired);
+    buffer_print(output,
+                 ",\"conflicts\":%" PRIu64 ",\"global_reported\":%" PRIu64 ",\"notices\":%" PRIu64
+                 ",\"gaps\":%" PRIu64 ",\"gap_numbers\":%" PRIu64 ",\"balanced\":%s}",
+                 agent->conflicts, agent->global_reported, agent->notices, agent->gaps,
+                 agent->gap_numbers, agent->is_balanced ? "true" : "false");
+}
+
+static void print_facts_json(const struct status *status, struct buffer *output) {
+    const struct trail_facts *facts = &status->facts;
+    char now[TIME_TEXT_SIZE];
+    char epoch[2 * TRAIL_EPOCH_SIZE + 1];
+    time_print_ms(status->now_ms, now);
+    crypto_print_hex(span_of(facts->epoch, TRAIL_EPOCH_SIZE), epoch);
+    buffer_print(output,
+                 "{\"time\":\"%s\",\"epoch\":\"%s\",\"format\":\"%u.%u\",\"events\":%" PRIu64
+                 ",\"sequence_last\":%" PRIu64 ",\"blocks\":%" PRIu64 ",\"tail_events\":%" PRIu64
+                 ",\"file_size\":%" PRIu64 ",\"text_size\":%" PRIu64,
+                 now, epoch, facts->format_major, facts->format_minor, facts->events,
+                 facts->sequence_last, facts->blocks, facts->tail_rows, facts->file_size,
+                 facts->text_size);
+    if (facts->events > 0) {
+        char oldest[TIME_TEXT_SIZE];
+        char newest[TIME_TEXT_SIZE];
+        time_print(facts->time_min_s, oldest);
+        time_print(facts->time_max_s, newest);
+        buffer_print(output, ",\"oldest_event\":\"%s\",\"newest_event\":\"%s\"", oldest, newest);
+    }
+    buffer_print(output,
+                 ",\"quarantine_entries\":%" PRIu64 ",\"quarantine_refusals\":%" PRIu64
+                 ",\"gaps\":%" PRIu64,
+                 facts->quarantined, facts->quarantined_count, facts->gaps);
+}
+
+void status_print_json(const struct status *status, struct buffer *output) {
+    print_facts_json(status, output);
+    buffer_append_text(output, ",\"agents\":[");
+    for (uint32_t index = 0; index < status->agents_count; index++) {
+        if (index > 0) buffer_append_byte(output, ',');
+        print_agent_json(&status->agents[index], output);
+    }
+    buffer_append_text(output, "],\"total\":");
+    print_agent_json(&status->total, output);
+    buffer_append_text(output, ",\"quarantine\":{");
+    for (uint32_t index = 0; index < status->reasons_count; index++) {
+        const struct status_reason *reason = &status->reasons[index];
+        if (index > 0) buffer_append_byte(output, ',');
+        json_append_string(output, span_text(reason->name));
+        buffer_print(output, ":{\"entries\":%" PRIu64 ",\"refusals\":%" PRIu64 "}", reason->entries,
+                     reason->count);
+    }
+    buffer_append_text(output, "},\"newest_gaps\":[");
+    for (uint32_t index = 0; index < status->gaps_count; index++) {
+        const struct trail_gap *gap = &status->gaps[index];
+        char time[TIME_TEXT_SIZE];
+        time_print_ms(gap->reported_ms, time);
+        buffer_append_text(output, index > 0 ? ",{\"agent\":" : "{\"agent\":");
+        json_append_string(output, span_text(find_uri(status, gap->agent)));
+        buffer_print(output,
+                     ",\"first\":%" PRIu64 ",\"last\":%" PRIu64 ",\"reported\":\"%s\",\"reason\":",
+                     gap->first_seq, gap->last_seq, time);
+        json_append_string(output, span_text(gap->reason));
+        buffer_append_byte(output, '}');
+    }
+    buffer_append_text(output, "]}\n");
+}

@@ -1,0 +1,74 @@
+// status.h: how the trail stands, from the store alone: what it holds, who brought what, what was
+// refused and what is missing.
+//
+// Collected once into memory of its own; the numbers are those of one moment only roughly, as the
+// store goes on. Printed for people or as JSON. One thread.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/fault.h"
+#include "storage/trail_reader.h"
+
+enum {
+    STATUS_AGENTS_MAX = 100000,  // certificates that ever brought something; others only in total
+    STATUS_REASONS_MAX = 64,     // reasons for quarantine; an enum of about 15
+    STATUS_GAPS_MAX = 20,        // newest gaps listed; all are counted
+    STATUS_ARENA_SIZE = 256 * 1024 * 1024,  // at the worst: 100,000 agents of 600 bytes
+};
+
+// One certificate, all its spools together.
+struct status_agent {
+    const char *uri;
+    uint32_t agent;
+    uint32_t streams;
+    uint64_t durable_seq;  // of the stream seen last
+    int64_t first_seen_ms;
+    int64_t last_seen_ms;
+    int64_t last_event_time_s;
+    uint64_t received;
+    uint64_t stored;
+    uint64_t duplicates;
+    uint64_t variants;
+    uint64_t quarantined;
+    uint64_t expired;
+    uint64_t conflicts;
+    uint64_t global_reported;
+    uint64_t notices;
+    uint64_t gaps;
+    uint64_t gap_numbers;
+    bool is_balanced;  // received = stored + duplicates + variants + quarantined + expired
+};
+
+struct status_reason {
+    char name[TRAIL_REASON_SIZE];
+    uint64_t entries;
+    uint64_t count;  // refusals they stand for
+};
+
+struct status {
+    int64_t now_ms;
+    struct trail_facts facts;
+    struct status_agent *agents;  // in order of URI
+    uint32_t agents_count;
+    struct status_agent total;
+    struct status_reason reasons[STATUS_REASONS_MAX];
+    uint32_t reasons_count;
+    struct trail_gap gaps[STATUS_GAPS_MAX];  // the newest
+    uint32_t gaps_count;
+};
+
+// Collects it; texts lie in the arena. FAULT_FULL if the arena is too small, as trail_reader_facts
+// otherwise.
+MUST_CHECK bool status_collect(struct trail_reader *reader, int64_t now_ms, struct arena *arena,
+                               struct status *status, struct fault *fault);
+
+// Appends it for people, in at most `width` columns.
+void status_print(const struct status *status, uint32_t width, struct buffer *output);
+
+// Appends it as one JSON object and a line break.
+void status_print_json(const struct status *status, struct buffer *output);
