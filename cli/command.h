@@ -21,6 +21,12 @@ struct command {
 // The commands, one file each.
 int init_run(int argc, char **argv);
 int enroll_run(int argc, char **argv);
+int export_run(int argc, char **argv);
+int lookup_run(int argc, char **argv);
+int quarantine_run(int argc, char **argv);
+int status_run(int argc, char **argv);
+int store_run(int argc, char **argv);
+int tail_run(int argc, char **argv);
 
 // Prints "orgtrail NAME: TEXT" to standard error and returns the exit code of the fault's kind.
 // `name` is argv[0] of the command.

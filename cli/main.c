@@ -8,8 +8,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/buffer.h"
 #include "cli/command.h"
 #include "cli/version.h"
+#include "query/format.h"
 
 static int help_run(int argc, char **argv);
 static int version_run(int argc, char **argv);
@@ -17,6 +19,12 @@ static int version_run(int argc, char **argv);
 static const struct command commands[] = {
     {"init", init_run, "make an organization: CA, collector certificate, config, roster"},
     {"enroll", enroll_run, "make an agent's bundle: certificate, key and config"},
+    {"lookup", lookup_run, "look events up"},
+    {"tail", tail_run, "show events as they arrive"},
+    {"export", export_run, "write the consolidated trail of a time range as files"},
+    {"status", status_run, "show how the trail stands"},
+    {"quarantine", quarantine_run, "show what was refused and why"},
+    {"store", store_run, "check the store"},
     {"version", version_run, "print the version"},
     {"help", help_run, "print this, or the help of a command"},
 };
@@ -108,7 +116,18 @@ static int version_run(int argc, char **argv) {
 int command_fail(const char *name, const struct fault *fault) {
     assert(fault->kind != FAULT_NONE);
     fflush(stdout);
-    fprintf(stderr, "%s: %s\n", name, fault->text);
+    // Texts may quote foreign bytes: none of them reaches the terminal raw.
+    struct buffer text;
+    buffer_init(&text, 8 * FAULT_TEXT_SIZE);
+    const char *line = fault->text;
+    do {
+        size_t size = strcspn(line, "\n");
+        if (size > 0) format_cell(span_of(line, size), UINT32_MAX, false, &text);
+        buffer_append_byte(&text, '\n');
+        line += size;
+    } while (*line++ == '\n');
+    fprintf(stderr, "%s: %.*s", name, (int)text.size, (const char *)text.bytes);
+    buffer_done(&text);
     return fault_exit_code(fault->kind);
 }
 
@@ -122,7 +141,7 @@ int command_finish(const char *name) {
 int main(int argc, char **argv) {
     // Argument errors are input errors; argp's own code would be 64.
     argp_err_exit_status = 2;
-    setlocale(LC_CTYPE, "");
+    setlocale(LC_CTYPE, "C.UTF-8");  // widths of characters; terminals are UTF-8
     signal(SIGPIPE, SIG_IGN);
     umask(027);
     if (argc < 2) {

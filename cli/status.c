@@ -1,0 +1,95 @@
+// status.c: orgtrail status, how the trail stands.
+
+#include "query/status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cli/command.h"
+#include "cli/store.h"
+#include "query/format.h"
+
+enum {
+    OPTION_JSON = 256,
+    BUFFER_SIZE_MAX = 128 * 1024 * 1024,  // 100,000 agents of a kilobyte each
+};
+
+struct options {
+    struct store_choice store;
+    bool is_json;
+};
+
+static const struct argp_option argument_options[] = {
+    {"json", OPTION_JSON, 0, 0, "one JSON object", 0},
+    {0},
+};
+
+static error_t parse_argument(int key, char *argument, struct argp_state *state) {
+    struct options *options = state->input;
+    switch (key) {
+        case ARGP_KEY_INIT:
+            state->child_inputs[0] = &options->store;
+            return 0;
+        case OPTION_JSON:
+            options->is_json = true;
+            return 0;
+        case ARGP_KEY_ARG:
+            if (options->store.directory != NULL)
+                argp_error(state, "one store only: \"%s\" is too much", argument);
+            options->store.directory = argument;
+            return 0;
+        default:
+            return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static uint32_t measure_terminal(void) {
+    struct winsize size;
+    bool is_known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    return is_known ? size.ws_col : FORMAT_WIDTH_DEFAULT;
+}
+
+static bool print_status(struct trail_reader *reader, struct arena *arena, bool is_json,
+                         struct fault *fault) {
+    const struct clock *clock = clock_system();
+    struct status status;
+    if (!status_collect(reader, clock->now_ms(clock->context), arena, &status, fault)) return false;
+    struct buffer text;
+    buffer_init(&text, BUFFER_SIZE_MAX);
+    if (is_json) {
+        status_print_json(&status, &text);
+    } else {
+        status_print(&status, measure_terminal(), &text);
+    }
+    bool is_whole = !buffer_overflowed(&text);
+    if (is_whole) fwrite(text.bytes, 1, text.size, stdout);
+    buffer_done(&text);
+    return is_whole || fault_set(fault, FAULT_FULL, "no memory");
+}
+
+int status_run(int argc, char **argv) {
+    static const struct argp_child children[] = {{&store_argp, 0, NULL, 0}, {0}};
+    static const struct argp argp = {
+        .options = argument_options,
+        .parser = parse_argument,
+        .args_doc = "[STORE]",
+        .doc =
+            "Shows what the trail holds, who brought how much and when, what was refused and "
+            "what is missing. Reads the store itself: the collector need not run.",
+        .children = children,
+    };
+    struct options options = {0};
+    struct fault fault = {0};
+    struct trail_reader *reader = NULL;
+    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    if (!store_open(&options.store, &reader, &fault)) return command_fail(argv[0], &fault);
+    struct arena *arena = arena_create(STATUS_ARENA_SIZE);
+    bool is_good = arena != NULL || fault_set(&fault, FAULT_FULL, "no memory");
+    is_good = is_good && print_status(reader, arena, options.is_json, &fault);
+    arena_destroy(arena);
+    trail_reader_close(reader);
+    return is_good ? command_finish(argv[0]) : command_fail(argv[0], &fault);
+}

@@ -1,0 +1,30 @@
+// store.h: which store a command reads, as its arguments and the environment say.
+//
+// In this order: the argument or --store, a collector's config (--config), ORGTRAIL_STORE. Also
+// options that several commands share.
+
+#pragma once
+
+#include <argp.h>
+#include <stdbool.h>
+
+#include "base/fault.h"
+#include "storage/trail_reader.h"
+
+// What the arguments said of the store.
+struct store_choice {
+    const char *directory;  // argument or --store
+    const char *config;     // --config
+};
+
+enum {
+    STORE_OPTION_STORE = 1001,
+    STORE_OPTION_CONFIG,
+};
+
+// The options --store and --config, as a child of a command's argp. Its input is a store_choice.
+extern const struct argp store_argp;
+
+// Opens the chosen store for reading. FAULT_INPUT if none is chosen; as trail_reader_open.
+MUST_CHECK bool store_open(const struct store_choice *choice, struct trail_reader **reader,
+                           struct fault *fault);
