@@ -282,7 +282,7 @@ static bool merge_sources(struct spool *spool, const struct spool_options *optio
 static bool recover(struct recovery *recovery, const struct spool_options *options,
                     struct fault *fault) {
     struct spool *spool = recovery->spool;
-    uint64_t end;
+    uint64_t end = 0;
     bool added;
     if (!recover_segments(recovery, &end, fault)) return false;
     if (recovery->chain_number != spool->appended) {

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-bool fault_set(struct fault *fault, enum fault_kind kind, const char *format, ...) {
+void fault_put(struct fault *fault, enum fault_kind kind, const char *format, ...) {
     assert(kind != FAULT_NONE);
     // An argument may be the fault's own old text: print beside it first.
     char text[FAULT_TEXT_SIZE];
@@ -15,10 +15,9 @@ bool fault_set(struct fault *fault, enum fault_kind kind, const char *format, ..
     va_end(arguments);
     fault->kind = kind;
     memcpy(fault->text, text, sizeof text);
-    return false;
 }
 
-bool fault_add(struct fault *fault, const char *format, ...) {
+void fault_prepend(struct fault *fault, const char *format, ...) {
     assert(fault->kind != FAULT_NONE);
     char text[FAULT_TEXT_SIZE];
     va_list arguments;
@@ -33,17 +32,16 @@ bool fault_add(struct fault *fault, const char *format, ...) {
         text[(size_t)length + 2 + kept] = 0;
     }
     memcpy(fault->text, text, sizeof text);
-    return false;
 }
 
-bool fault_set_errno(struct fault *fault, enum fault_kind kind, int error, const char *format,
+void fault_put_errno(struct fault *fault, enum fault_kind kind, int error, const char *format,
                      ...) {
     char text[FAULT_TEXT_SIZE];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    return fault_set(fault, kind, "%s: %s", text, strerrordesc_np(error));
+    fault_put(fault, kind, "%s: %s", text, strerrordesc_np(error));
 }
 
 const char *fault_kind_name(enum fault_kind kind) {

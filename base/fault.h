@@ -29,16 +29,34 @@ struct fault {
     char text[FAULT_TEXT_SIZE];  // "agent spool in /x: open 0001.seg: No such file or directory"
 };
 
-// Sets kind and text. Returns false, so that a failing function is one line.
-bool fault_set(struct fault *fault, enum fault_kind kind, const char *format, ...)
+// fault_set(fault, kind, format, ...) sets kind and text and is false, so that a failing function
+// is one line: return fault_set(fault, FAULT_INPUT, "line %u: ...", line);
+#define fault_set(...) (fault_put(__VA_ARGS__), fault_failed())
+
+// fault_add(fault, format, ...) puts "TEXT: " before what is there, keeps the kind and is false.
+#define fault_add(...) (fault_prepend(__VA_ARGS__), fault_failed())
+
+// fault_set_errno(fault, kind, error, format, ...) is fault_set with ": " and the message of the
+// errno value at the end.
+#define fault_set_errno(...) (fault_put_errno(__VA_ARGS__), fault_failed())
+
+// The functions behind them. The three above are macros only so that the compiler sees that they
+// are false: it can then tell that a caller's outputs were set wherever it reads them.
+void fault_put(struct fault *fault, enum fault_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-// Puts "TEXT: " before what is there and keeps the kind. Returns false.
-bool fault_add(struct fault *fault, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// See fault_add.
+void fault_prepend(struct fault *fault, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
-// fault_set with ": " and the message of the errno value at the end. Returns false.
-bool fault_set_errno(struct fault *fault, enum fault_kind kind, int error, const char *format, ...)
+// See fault_set_errno.
+void fault_put_errno(struct fault *fault, enum fault_kind kind, int error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+// The value of a failing function.
+static inline bool fault_failed(void) {
+    return false;
+}
 
 // The kind's name in lower case ("input"), for logs and metrics.
 const char *fault_kind_name(enum fault_kind kind);
