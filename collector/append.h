@@ -72,6 +72,9 @@ MUST_CHECK bool append_step(struct append *append, int64_t wait_ms, struct fault
 // The owner has gone and none of its batches is here or in the queue.
 void append_forget(struct append *append, const void *owner);
 
+// The epoch of the trail, for Welcome.
+void append_epoch(const struct append *append, uint8_t epoch[TRAIL_EPOCH_SIZE]);
+
 // Whether it holds no batch (the queue may).
 bool append_is_idle(const struct append *append);
 

@@ -116,6 +116,10 @@ struct span intake_uri(const struct intake *intake) {
     return span_text(intake->uri);
 }
 
+void *intake_context(const struct intake *intake) {
+    return intake->link.context;
+}
+
 bool intake_is_idle(const struct intake *intake) {
     return intake->outstanding == 0;
 }

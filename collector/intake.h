@@ -69,7 +69,7 @@ MUST_CHECK bool intake_create(const struct intake_settings *settings,
 void intake_destroy(struct intake *intake);
 
 // A message arrived. False: read no more until link.resume was called.
-MUST_CHECK bool intake_message(struct intake *intake, struct span message);
+bool intake_message(struct intake *intake, struct span message);
 
 // What was sent last is on its way; the next may go.
 void intake_sent(struct intake *intake);
@@ -102,3 +102,6 @@ bool intake_is_idle(const struct intake *intake);
 
 // Its certificate's URI, for logs.
 struct span intake_uri(const struct intake *intake);
+
+// The context of its link.
+void *intake_context(const struct intake *intake);

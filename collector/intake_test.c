@@ -1,8 +1,6 @@
 #include "collector/intake.h"
 
-#include "base/buffer.h"
-#include "collector/wire.h"
-#include "event/chain.h"
+#include "collector/test_messages.h"
 #include "tests/kit/cases.h"
 
 enum { SENT_MAX = 64, SUBMITTED_MAX = 64, HEARTBEAT_MS = 15000 };
@@ -36,22 +34,10 @@ static int64_t bench_time(void *context) {
     return ((struct bench *)context)->time_ms;
 }
 
-static void *allocate(void *context, size_t size) {
-    return arena_allocate(context, size);
-}
-
-static void release(void *context, void *memory) {
-    (void)context;
-    (void)memory;
-}
-
 static bool on_send(void *context, struct span message) {
     struct bench *bench = context;
     assert_true(bench->sent_count < SENT_MAX);
-    ProtobufCAllocator allocator = {allocate, release, bench->arena};
-    bench->sent[bench->sent_count] =
-        orgtrail__v1__collector_message__unpack(&allocator, message.size, message.bytes);
-    assert_non_null(bench->sent[bench->sent_count]);
+    bench->sent[bench->sent_count] = test_unpack(bench->arena, message);
     bench->sent_count++;
     return true;
 }
@@ -80,7 +66,7 @@ static void begin(struct bench *bench, const char *uri) {
     static const struct roster_account accounts[] = {{.id = "111111111111"}};
     struct fault fault = {0};
     *bench = (struct bench){.time_ms = 1700000000000};
-    bench->arena = arena_create(1 << 20);
+    bench->arena = arena_create(16 << 20);
     bench->clock = (struct clock){bench_time, bench_time, bench};
     assert_true(roster_create(accounts, 1, ROSTER_UNKNOWN_DEFAULT, &bench->roster, &fault));
     bench->settings = (struct intake_settings){
@@ -137,27 +123,8 @@ static void answer(struct bench *bench, uint64_t durable, bool is_throttled) {
     intake_report(bench->intake, batch);
 }
 
-static bool say(struct bench *bench, Orgtrail__V1__AgentMessage *message) {
-    struct buffer buffer;
-    buffer_init(&buffer, 4 << 20);
-    size_t size = orgtrail__v1__agent_message__get_packed_size(message);
-    uint8_t *bytes = buffer_reserve(&buffer, size);
-    buffer.size += orgtrail__v1__agent_message__pack(message, bytes);
-    bool reads_on = intake_message(bench->intake, buffer_span(&buffer));
-    buffer_done(&buffer);
-    return reads_on;
-}
-
 static bool say_hello(struct bench *bench) {
-    static uint8_t id[TRAIL_STREAM_ID_SIZE] = {9, 8, 7};
-    Orgtrail__V1__Hello hello = ORGTRAIL__V1__HELLO__INIT;
-    hello.protocol = 1;
-    hello.stream_id.data = id;
-    hello.stream_id.len = sizeof id;
-    Orgtrail__V1__AgentMessage message = ORGTRAIL__V1__AGENT_MESSAGE__INIT;
-    message.body_case = ORGTRAIL__V1__AGENT_MESSAGE__BODY_HELLO;
-    message.hello = &hello;
-    return say(bench, &message);
+    return intake_message(bench->intake, test_hello(bench->arena, 9));
 }
 
 // Hello, and append's answer that so much is durable.
@@ -173,57 +140,20 @@ static void open_stream(struct bench *bench, uint64_t durable) {
 // Records first to last, all alike, and moves the chain over them.
 static bool say_events(struct bench *bench, uint64_t first, uint64_t last, const char *record,
                        uint8_t chain[TRAIL_CHAIN_SIZE]) {
-    static Orgtrail__V1__Event events[600];
-    static Orgtrail__V1__Event *pointers[600];
-    uint8_t before[TRAIL_CHAIN_SIZE];
-    memcpy(before, chain, sizeof before);
-    Orgtrail__V1__EventBatch batch = ORGTRAIL__V1__EVENT_BATCH__INIT;
-    batch.first_seq = first;
-    batch.n_events = last - first + 1;
-    batch.events = pointers;
-    batch.chain.data = before;
-    batch.chain.len = sizeof before;
-    for (size_t index = 0; index < batch.n_events; index++) {
-        orgtrail__v1__event__init(&events[index]);
-        events[index].record.data = (uint8_t *)(uintptr_t)record;
-        events[index].record.len = strlen(record);
-        pointers[index] = &events[index];
-        chain_advance(chain, false, span_text(record));
-    }
-    Orgtrail__V1__AgentMessage message = ORGTRAIL__V1__AGENT_MESSAGE__INIT;
-    message.body_case = ORGTRAIL__V1__AGENT_MESSAGE__BODY_BATCH;
-    message.batch = &batch;
-    return say(bench, &message);
+    uint32_t count = (uint32_t)(last - first + 1);
+    return intake_message(bench->intake, test_records(bench->arena, first, record, count, chain));
 }
 
-static bool say_gap(struct bench *bench, uint64_t first, uint64_t last, uint8_t *chain) {
-    static char reason[] = "spool_corrupt";
-    Orgtrail__V1__Gap gap = ORGTRAIL__V1__GAP__INIT;
-    gap.first_seq = first;
-    gap.last_seq = last;
-    gap.reason = reason;
-    gap.chain.data = chain;
-    gap.chain.len = TRAIL_CHAIN_SIZE;
-    Orgtrail__V1__AgentMessage message = ORGTRAIL__V1__AGENT_MESSAGE__INIT;
-    message.body_case = ORGTRAIL__V1__AGENT_MESSAGE__BODY_GAP;
-    message.gap = &gap;
-    return say(bench, &message);
+static bool say_gap(struct bench *bench, uint64_t first, uint64_t last, const uint8_t *chain) {
+    return intake_message(bench->intake, test_gap(bench->arena, first, last, chain));
 }
 
 static bool say_heartbeat(struct bench *bench) {
-    Orgtrail__V1__Heartbeat heartbeat = ORGTRAIL__V1__HEARTBEAT__INIT;
-    Orgtrail__V1__AgentMessage message = ORGTRAIL__V1__AGENT_MESSAGE__INIT;
-    message.body_case = ORGTRAIL__V1__AGENT_MESSAGE__BODY_HEARTBEAT;
-    message.heartbeat = &heartbeat;
-    return say(bench, &message);
+    return intake_message(bench->intake, test_heartbeat(bench->arena));
 }
 
 static bool say_goodbye(struct bench *bench) {
-    Orgtrail__V1__Goodbye goodbye = ORGTRAIL__V1__GOODBYE__INIT;
-    Orgtrail__V1__AgentMessage message = ORGTRAIL__V1__AGENT_MESSAGE__INIT;
-    message.body_case = ORGTRAIL__V1__AGENT_MESSAGE__BODY_GOODBYE;
-    message.goodbye = &goodbye;
-    return say(bench, &message);
+    return intake_message(bench->intake, test_goodbye(bench->arena));
 }
 
 #define ONE "spiffe://o-abc/account/111111111111"

@@ -1,0 +1,341 @@
+#include "collector/append.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "collector/append_commit.h"
+#include "collector/metrics.h"
+
+enum {
+    HELD_MAX = 8192,      // batches taken from the queue and not yet decided
+    POP_MAX = 64,         // batches taken at once
+    UPKEEP_MS = 1000,     // between units of the trail's upkeep, unless it asks for more
+    UNTHROTTLE_MS = 1000  // between looks at full quarantines
+};
+
+struct append {
+    struct append_options options;
+    struct sessions *sessions;
+    struct append_commit *commit;
+
+    struct batch **held;  // in the order they came
+    uint32_t held_count;
+    uint64_t held_rows;
+    uint32_t events_count;  // of the held ones
+    int64_t seen_ms;        // when the first held BATCH_SEEN came; 0: none is held
+    bool is_urgent;         // something other than BATCH_SEEN is held
+
+    bool is_full;           // the last attempt found no room
+    int64_t retry_ms;       // when to try again
+    int64_t committed_ms;   // when the last commit began
+    int64_t upkeep_ms;      // when the next is due
+    int64_t unthrottle_ms;  // when to look next
+    uint32_t throttled;     // sessions told so
+};
+
+static int64_t monotonic_ms(const struct append *append) {
+    return append->options.clock->monotonic_ms(append->options.clock->context);
+}
+
+bool append_create(const struct append_options *options, struct append **append,
+                   struct fault *fault) {
+    struct append *made = calloc(1, sizeof *made);
+    if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for the writer");
+    made->options = *options;
+    made->held = calloc(HELD_MAX, sizeof *made->held);
+    made->sessions = sessions_create(options->streams_max);
+    if (made->sessions != NULL) {
+        const struct append_commit_options commit_options = {
+            .trail = options->trail,
+            .sessions = made->sessions,
+            .clock = options->clock,
+            .random = options->random,
+            .place = {options->management_account, options->home_region},
+        };
+        made->commit = append_commit_create(&commit_options);
+    }
+    if (made->held == NULL || made->commit == NULL) {
+        append_destroy(made);
+        return fault_set(fault, FAULT_FULL, "no memory for the writer");
+    }
+    made->committed_ms = monotonic_ms(made) - APPEND_COMMIT_MS;
+    *append = made;
+    return true;
+}
+
+void append_destroy(struct append *append) {
+    if (append == NULL) return;
+    for (uint32_t index = 0; index < append->held_count; index++) {
+        struct batch *batch = append->held[index];
+        fault_set(&batch->fault, FAULT_RETRY, "the collector is stopping");
+        append->options.callbacks->report(append->options.context, batch);
+    }
+    append_commit_destroy(append->commit);
+    sessions_destroy(append->sessions);
+    free(append->held);
+    free(append);
+}
+
+void append_epoch(const struct append *append, uint8_t epoch[TRAIL_EPOCH_SIZE]) {
+    trail_epoch(append->options.trail, epoch);
+}
+
+bool append_is_idle(const struct append *append) {
+    return append->held_count == 0;
+}
+
+bool append_is_full(const struct append *append) {
+    return append->is_full;
+}
+
+void append_forget(struct append *append, const void *owner) {
+    sessions_forget(append->sessions, owner);
+}
+
+// Counts what is held anew, after some of it has gone.
+static void measure_held(struct append *append) {
+    append->held_rows = 0;
+    append->events_count = 0;
+    append->seen_ms = 0;
+    append->is_urgent = false;
+    for (uint32_t index = 0; index < append->held_count; index++) {
+        const struct batch *batch = append->held[index];
+        append->held_rows += append_commit_rows(batch);
+        append->events_count += batch->kind == BATCH_EVENTS ? batch->events_count : 0;
+        if (batch->kind != BATCH_SEEN) append->is_urgent = true;
+        if (batch->kind == BATCH_SEEN && append->seen_ms == 0)
+            append->seen_ms = monotonic_ms(append);
+    }
+}
+
+static void refuse_for_full(struct append *append, struct batch *batch) {
+    fault_set(&batch->fault, FAULT_FULL, "the collector's disk is full: free space there");
+    append->options.callbacks->report(append->options.context, batch);
+}
+
+static void hold(struct append *append, struct batch *batch) {
+    // Nobody is let in while nothing can be promised; who is in, waits.
+    if (append->is_full && batch->kind == BATCH_HELLO) {
+        refuse_for_full(append, batch);
+        return;
+    }
+    append->held[append->held_count++] = batch;
+    append->held_rows += append_commit_rows(batch);
+    append->events_count += batch->kind == BATCH_EVENTS ? batch->events_count : 0;
+    if (batch->kind != BATCH_SEEN) append->is_urgent = true;
+    if (batch->kind == BATCH_SEEN && append->seen_ms == 0) append->seen_ms = monotonic_ms(append);
+}
+
+// Takes what waits in the queue, up to what one commit can hold; waits for the first.
+static void take_waiting(struct append *append, int64_t wait_ms) {
+    void *items[POP_MAX];
+    while (append->held_rows < APPEND_COMMIT_ROWS_MAX && append->held_count + POP_MAX <= HELD_MAX) {
+        uint32_t count = queue_pop(append->options.queue, items, POP_MAX, wait_ms);
+        for (uint32_t index = 0; index < count; index++) hold(append, items[index]);
+        if (count < POP_MAX) break;
+        wait_ms = 0;
+    }
+}
+
+// Milliseconds until a commit is due by what is held and known now, at most limit_ms.
+static int64_t measure_wait(const struct append *append, int64_t limit_ms) {
+    int64_t now = monotonic_ms(append);
+    int64_t due = now + limit_ms;
+    if (append->is_full) {
+        if (append->retry_ms < due) due = append->retry_ms;
+    } else if (append->events_count >= APPEND_COMMIT_EVENTS) {
+        due = now;
+    } else if (append->is_urgent) {
+        int64_t free = append->committed_ms + APPEND_COMMIT_MS;
+        if (free < due) due = free;
+    } else if (append->seen_ms != 0) {
+        int64_t patience = append->seen_ms + APPEND_SEEN_MS;
+        if (patience < due) due = patience;
+    }
+    return due > now ? due - now : 0;
+}
+
+static bool is_due(const struct append *append) {
+    int64_t now = monotonic_ms(append);
+    if (append->is_full) return append->retry_ms <= now;
+    if (append->events_count >= APPEND_COMMIT_EVENTS) return true;
+    bool may_commit = now - append->committed_ms >= APPEND_COMMIT_MS;
+    if (append->is_urgent) return may_commit;
+    if (append->seen_ms != 0 && now - append->seen_ms >= APPEND_SEEN_MS) return true;
+    return may_commit && append_commit_has_violations(append->commit);
+}
+
+static void count_commit(const struct append_commit_counts *counts, int64_t took_ms) {
+    struct metric *table = metrics_table;
+    metric_add(&table[METRICS_RECEIVED], 0, (int64_t)counts->received);
+    metric_add(&table[METRICS_EVENTS], METRICS_STORED, (int64_t)counts->stored);
+    metric_add(&table[METRICS_EVENTS], METRICS_DUPLICATE, (int64_t)counts->duplicates);
+    metric_add(&table[METRICS_EVENTS], METRICS_VARIANT, (int64_t)counts->variants);
+    metric_add(&table[METRICS_EVENTS], METRICS_OUTCOME_QUARANTINED, (int64_t)counts->quarantined);
+    metric_add(&table[METRICS_EVENTS], METRICS_EXPIRED, (int64_t)counts->expired);
+    for (uint32_t reason = 0; reason < ADMIT_REASONS; reason++) {
+        if (counts->reasons[reason] == 0) continue;
+        metric_add(&table[METRICS_QUARANTINED], reason, (int64_t)counts->reasons[reason]);
+    }
+    metric_add(&table[METRICS_GLOBAL], 0, (int64_t)counts->globals);
+    metric_add(&table[METRICS_NOTICES], 0, (int64_t)counts->notices);
+    metric_add(&table[METRICS_GAPS], 0, (int64_t)counts->gaps);
+    metric_add(&table[METRICS_GAP_NUMBERS], 0, (int64_t)counts->gap_numbers);
+    metric_add(&table[METRICS_OWN_EVENTS], 0, (int64_t)counts->own_events);
+    metric_add(&table[METRICS_UNLISTED], 0, (int64_t)counts->unlisted);
+    metric_add(&table[METRICS_COMMITS], 0, 1);
+    metric_observe(&table[METRICS_COMMIT_SECONDS], took_ms);
+    metric_observe(&table[METRICS_COMMIT_ROWS], (int64_t)counts->received);
+}
+
+// Tells about the disk once when it becomes full and once when it has room again.
+static void set_full(struct append *append, bool is_full, const struct fault *fault) {
+    if (is_full) {
+        metric_add(&metrics_table[METRICS_FULL_ATTEMPTS], 0, 1);
+        append->retry_ms = monotonic_ms(append) + APPEND_FULL_RETRY_MS;
+    }
+    if (append->is_full == is_full) return;
+    append->is_full = is_full;
+    metric_set(&metrics_table[METRICS_IS_FULL], 0, is_full);
+    if (is_full) {
+        LOG(LOG_ERROR,
+            "the store has no room: nothing is acknowledged until there is, agents keep what they "
+            "have",
+            log_fault(fault));
+    } else {
+        LOG(LOG_INFO, "the store has room again");
+    }
+}
+
+// While the disk is full, streams that want to begin are told so instead of waiting.
+static void refuse_hellos(struct append *append) {
+    uint32_t kept = 0;
+    for (uint32_t index = 0; index < append->held_count; index++) {
+        struct batch *batch = append->held[index];
+        if (batch->kind == BATCH_HELLO) {
+            refuse_for_full(append, batch);
+        } else {
+            append->held[kept++] = batch;
+        }
+    }
+    append->held_count = kept;
+    measure_held(append);
+}
+
+// How many of the held batches, from the first on, fit into one commit.
+static uint32_t choose_group(const struct append *append) {
+    uint64_t rows = 0;
+    uint32_t count = 0;
+    while (count < append->held_count) {
+        rows += append_commit_rows(append->held[count]);
+        if (rows > APPEND_COMMIT_ROWS_MAX) break;
+        count++;
+    }
+    assert(count > 0 || append->held_count == 0);
+    return count;
+}
+
+static void answer(struct append *append, struct batch *batch) {
+    const struct append_callbacks *callbacks = append->options.callbacks;
+    if (batch->fault.kind == FAULT_NONE) {
+        const struct session *session = sessions_get(append->sessions, batch->slot);
+        // What is durable belongs to the stream, whoever has it now.
+        batch->durable_seq = session->stream.durable_seq;
+        memcpy(batch->durable_chain, session->stream.chain, TRAIL_CHAIN_SIZE);
+        batch->session_duplicates = session->duplicates;
+        batch->session_quarantined = session->quarantined;
+        batch->is_throttled = trail_quarantine_size(append->options.trail, session->stream.agent) >=
+                              append->options.quarantine_max;
+        if (batch->is_throttled && !session->is_throttled && session->number == batch->session) {
+            sessions_set_throttled(append->sessions, batch->slot, true);
+            append->throttled++;
+            LOG(LOG_WARNING, "agent throttled: its quarantine is full",
+                log_text("peer", session->uri),
+                log_number("quarantine_max", (int64_t)append->options.quarantine_max));
+        }
+    }
+    void *superseded = batch->superseded;
+    callbacks->report(append->options.context, batch);
+    if (superseded != NULL) callbacks->superseded(append->options.context, superseded);
+}
+
+// Answers the first count held batches, in order.
+static void answer_group(struct append *append, uint32_t count) {
+    for (uint32_t index = 0; index < count; index++) answer(append, append->held[index]);
+    append->held_count -= count;
+    memmove(append->held, append->held + count, append->held_count * sizeof(struct batch *));
+    measure_held(append);
+}
+
+// One attempt at one commit. True: it is durable and answered.
+static bool try_commit(struct append *append, uint32_t count, struct fault *fault) {
+    int64_t begun_ms = monotonic_ms(append);
+    if (!append_commit_begin(append->commit, fault)) return false;
+    for (uint32_t index = 0; index < count; index++) {
+        if (!append_commit_apply(append->commit, append->held[index], fault)) return false;
+    }
+    struct append_commit_counts counts;
+    if (!append_commit_finish(append->commit, &counts, fault)) return false;
+    append->committed_ms = begun_ms;
+    count_commit(&counts, monotonic_ms(append) - begun_ms);
+    return true;
+}
+
+static bool commit_group(struct append *append, struct fault *fault) {
+    struct fault reason;
+    uint32_t count = choose_group(append);
+    while (!try_commit(append, count, &reason)) {
+        // An event was put aside: the same batches pass now.
+        if (reason.kind == FAULT_RETRY) continue;
+        if (reason.kind != FAULT_FULL) return fault_set(fault, reason.kind, "%s", reason.text);
+        set_full(append, true, &reason);
+        refuse_hellos(append);
+        return true;
+    }
+    set_full(append, false, NULL);
+    answer_group(append, count);
+    return true;
+}
+
+// Looks whether quarantines that were full have room again.
+static void unthrottle(struct append *append) {
+    int64_t now = monotonic_ms(append);
+    if (append->throttled == 0 || now < append->unthrottle_ms) return;
+    append->unthrottle_ms = now + UNTHROTTLE_MS;
+    append->throttled = 0;
+    for (uint32_t slot = 0; slot < sessions_count(append->sessions); slot++) {
+        const struct session *session = sessions_get(append->sessions, slot);
+        if (!session->is_used || !session->is_throttled) continue;
+        uint64_t size = trail_quarantine_size(append->options.trail, session->stream.agent);
+        if (size < append->options.quarantine_max) {
+            sessions_set_throttled(append->sessions, slot, false);
+            append->options.callbacks->unthrottled(append->options.context, session->owner);
+        } else {
+            append->throttled++;
+        }
+    }
+    metric_set(&metrics_table[METRICS_AGENTS_THROTTLED], 0, append->throttled);
+}
+
+static bool keep_up(struct append *append, struct fault *fault) {
+    int64_t now = monotonic_ms(append);
+    if (append->held_count > 0 || now < append->upkeep_ms) return true;
+    bool more = false;
+    struct fault reason;
+    if (!trail_upkeep(append->options.trail, &more, &reason)) {
+        // Upkeep can wait for room; events are what shows that there is none.
+        if (reason.kind != FAULT_FULL) return fault_set(fault, reason.kind, "%s", reason.text);
+        more = false;
+    }
+    append->upkeep_ms = more ? now : now + UPKEEP_MS;
+    return true;
+}
+
+bool append_step(struct append *append, int64_t wait_ms, struct fault *fault) {
+    take_waiting(append, measure_wait(append, wait_ms));
+    if (is_due(append) && !commit_group(append, fault)) return fault_add(fault, "append");
+    unthrottle(append);
+    if (!keep_up(append, fault)) return fault_add(fault, "upkeep");
+    return true;
+}

@@ -1,0 +1,527 @@
+#include "collector/append_commit.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/crypto.h"
+
+enum {
+    ARENA_SIZE_MAX = 64 << 20,  // bytes: own events and details of one commit
+    AGENTS_MAX = 65536,         // whose violations are remembered apart; later ones share the last
+};
+
+// What was told about an agent's identity violations.
+struct told {
+    bool is_told;
+    int64_t told_ms;   // monotonic
+    uint64_t pending;  // violations since
+};
+
+// What the commit at hand says about an agent's violations, should it become durable.
+struct telling {
+    uint32_t agent;
+    bool is_told;
+    uint64_t pending;
+};
+
+struct append_commit {
+    struct append_commit_options options;
+    struct json_reader *reader;
+    struct arena *arena;
+    struct told *told;  // by agent number
+    struct append_commit_counts counts;
+    struct telling *tellings;  // room for one of each session
+    uint32_t tellings_count;
+    uint64_t session_last;
+    int64_t now_ms;
+    int64_t monotonic_ms;
+};
+
+struct append_commit *append_commit_create(const struct append_commit_options *options) {
+    struct append_commit *commit = calloc(1, sizeof *commit);
+    if (commit == NULL) return NULL;
+    commit->options = *options;
+    commit->reader = json_reader_create();
+    commit->arena = arena_create(ARENA_SIZE_MAX);
+    commit->told = calloc(AGENTS_MAX, sizeof *commit->told);
+    commit->tellings = calloc(sessions_count_max(options->sessions), sizeof *commit->tellings);
+    // Sessions of a later process have larger numbers.
+    commit->session_last = (uint64_t)options->clock->now_ms(options->clock->context);
+    if (commit->reader == NULL || commit->arena == NULL || commit->told == NULL ||
+        commit->tellings == NULL) {
+        append_commit_destroy(commit);
+        return NULL;
+    }
+    return commit;
+}
+
+void append_commit_destroy(struct append_commit *commit) {
+    if (commit == NULL) return;
+    json_reader_destroy(commit->reader);
+    arena_destroy(commit->arena);
+    free(commit->told);
+    free(commit->tellings);
+    free(commit);
+}
+
+uint32_t append_commit_rows(const struct batch *batch) {
+    if (batch->kind == BATCH_GAP) return 1;
+    if (batch->kind != BATCH_EVENTS) return 0;
+    // Each conflict may cause an own event, up to a bound and one; violations cause one together.
+    uint32_t conflicts = APPEND_COMMIT_CONFLICTS_MAX + 1;
+    if (conflicts > batch->events_count) conflicts = batch->events_count;
+    return batch->events_count + conflicts + 1;
+}
+
+static void undo(struct append_commit *commit) {
+    sessions_undo(commit->options.sessions);
+    commit->counts = (struct append_commit_counts){0};
+}
+
+// Ends the commit after a fault of the trail in the middle of it.
+static bool fail(struct append_commit *commit) {
+    trail_abort(commit->options.trail);
+    undo(commit);
+    return false;
+}
+
+bool append_commit_begin(struct append_commit *commit, struct fault *fault) {
+    if (!trail_begin(commit->options.trail, fault)) return false;
+    const struct clock *clock = commit->options.clock;
+    commit->now_ms = clock->now_ms(clock->context);
+    commit->monotonic_ms = clock->monotonic_ms(clock->context);
+    commit->counts = (struct append_commit_counts){0};
+    commit->tellings_count = 0;
+    arena_reset(commit->arena);
+    return true;
+}
+
+// Adds a record of our own. False for the trail's faults only.
+static bool add_own(struct append_commit *commit, struct span text, struct arena *arena,
+                    struct fault *fault) {
+    if (text.bytes == NULL) return fault_set(fault, FAULT_FULL, "no memory for an own event");
+    struct record record;
+    enum record_refusal refusal;
+    if (!record_read(commit->reader, arena, text, &record, &refusal, fault)) {
+        // We wrote it, so only memory can be what is missing.
+        assert(refusal == RECORD_GOOD);
+        return false;
+    }
+    struct trail_entry entry = {
+        .record = &record,
+        .account = span_text(commit->options.place.account),
+        .agent = TRAIL_AGENT_OWN,
+        .is_own = true,
+        .received_ms = commit->now_ms,
+    };
+    enum trail_outcome outcome;
+    if (!trail_add(commit->options.trail, &entry, &outcome, fault)) return false;
+    if (outcome == TRAIL_STORED) commit->counts.own_events++;
+    return true;
+}
+
+static bool add_own_event(struct append_commit *commit, const char *name,
+                          const struct own_event_detail *details, uint32_t details_count,
+                          struct fault *fault) {
+    uint8_t id[OWN_EVENT_ID_SIZE];
+    own_event_make_id(commit->options.random, id);
+    struct span text = own_event_print(&commit->options.place, name, id, commit->now_ms / 1000,
+                                       details, details_count, commit->arena);
+    return add_own(commit, text, commit->arena, fault);
+}
+
+static bool quarantine(struct append_commit *commit, const struct session *session,
+                       struct span bytes, enum admit_reason reason, struct span detail,
+                       int64_t received_ms, bool *is_new, struct fault *fault) {
+    struct trail_refused refused = {
+        .bytes = bytes,
+        .reason = admit_reason_name(reason),
+        .detail = detail,
+        .agent = session->stream.agent,
+        .received_ms = received_ms,
+    };
+    commit->counts.reasons[reason]++;
+    return trail_quarantine(commit->options.trail, &refused, is_new, fault);
+}
+
+// Another record is stored under the event's key: its bytes are kept, and the first time is told.
+static bool keep_conflict(struct append_commit *commit, const struct session *session,
+                          const struct batch *batch, const struct batch_event *event,
+                          uint64_t *conflicts, struct fault *fault) {
+    const struct record *record = &event->record;
+    uint64_t number = batch->first_seq + (uint64_t)(event - batch->events);
+    char id[RECORD_UUID_TEXT_SIZE];
+    char time[TIME_TEXT_SIZE];
+    record_print_uuid(record->id, id);
+    time_print(record->event_time_s, time);
+    char *detail =
+        arena_print(commit->arena,
+                    "another record is stored as event %s of account %.*s at %s "
+                    "(number %" PRIu64 ", batch %" PRIu64 " of session %" PRIu64 ")",
+                    id, SPAN_PRINT(event->account), time, number, batch->id, batch->session);
+    if (detail == NULL) return fault_set(fault, FAULT_FULL, "no memory for a conflict");
+    bool is_new;
+    if (!quarantine(commit, session, event->text, ADMIT_CONFLICT, span_text(detail),
+                    batch->received_ms, &is_new, fault)) {
+        return false;
+    }
+    if (!is_new || ++*conflicts > APPEND_COMMIT_CONFLICTS_MAX) return true;
+    const struct own_event_detail details[] = {
+        {"agent", span_text(session->uri), 0},
+        {"account", event->account, 0},
+        {"conflictEventId", span_text(id), 0},
+        {"conflictEventTime", span_text(time), 0},
+        {"conflictEventSource", record->event_source, 0},
+        {"conflictEventName", record->event_name, 0},
+        {"detail", span_text(detail), 0},
+    };
+    return add_own_event(commit, "EventConflict", details, sizeof details / sizeof details[0],
+                         fault);
+}
+
+// A Notice: an event of our own, and what it refused into quarantine.
+static bool apply_notice(struct append_commit *commit, struct session *session, struct batch *batch,
+                         struct batch_event *event, struct fault *fault) {
+    bool is_new;
+    if (event->reason == ADMIT_NOTICE && event->notice_record.bytes == NULL) {
+        // Into the batch's memory, once: the commit may have to be repeated for a long time.
+        event->notice_record =
+            own_event_print_notice(&commit->options.place, span_text(session->uri), event->text,
+                                   &event->notice, batch->arena);
+        if (event->notice_record.bytes == NULL) {
+            event->reason = ADMIT_BAD_NOTICE;
+            event->detail = SPAN_LITERAL("a Notice too large to be told");
+        }
+    }
+    session->stream.notices++;
+    commit->counts.notices++;
+    if (event->reason == ADMIT_BAD_NOTICE) {
+        return quarantine(commit, session, event->text, ADMIT_BAD_NOTICE, event->detail,
+                          batch->received_ms, &is_new, fault);
+    }
+    if (!add_own(commit, event->notice_record, commit->arena, fault)) return false;
+    if (event->notice.head.size == 0) return true;
+    return quarantine(commit, session, event->notice.head, ADMIT_NOTICE, event->detail,
+                      batch->received_ms, &is_new, fault);
+}
+
+static bool apply_refused(struct append_commit *commit, struct session *session,
+                          struct batch *batch, struct batch_event *event,
+                          struct append_commit_counts *counts, struct fault *fault) {
+    counts->quarantined++;
+    if (event->reason == ADMIT_IDENTITY) {
+        if (session->violations == 0) session->violation_detail = event->detail;
+        session->violations++;
+    }
+    bool is_new;
+    return quarantine(commit, session, event->text, event->reason, event->detail,
+                      batch->received_ms, &is_new, fault);
+}
+
+static bool apply_record(struct append_commit *commit, struct session *session, struct batch *batch,
+                         struct batch_event *event, struct append_commit_counts *counts,
+                         uint64_t *conflicts, struct fault *fault) {
+    counts->received++;
+    if (event->reason != ADMIT_GOOD) {
+        return apply_refused(commit, session, batch, event, counts, fault);
+    }
+    struct trail_entry entry = {
+        .record = &event->record,
+        .account = event->account,
+        .agent = session->stream.agent,
+        .received_ms = batch->received_ms,
+    };
+    enum trail_outcome outcome;
+    if (!trail_add(commit->options.trail, &entry, &outcome, fault)) {
+        if (fault->kind != FAULT_CORRUPT) return false;
+        // What decides about it cannot be read: it is kept apart, and all others go on.
+        char *detail = arena_print(batch->arena, "%s", fault->text);
+        event->reason = ADMIT_UNDECIDED;
+        event->detail = detail == NULL ? SPAN_LITERAL("a damaged block") : span_text(detail);
+        return fault_set(fault, FAULT_RETRY, "an event cannot be decided");
+    }
+    if (event->record.is_global) counts->globals++;
+    if (event->is_unlisted) counts->unlisted++;
+    if (event->record.event_time_s > session->stream.last_event_time_s) {
+        session->stream.last_event_time_s = event->record.event_time_s;
+    }
+    switch (outcome) {
+        case TRAIL_STORED:
+            counts->stored++;
+            return true;
+        case TRAIL_DUPLICATE:
+            counts->duplicates++;
+            return true;
+        case TRAIL_VARIANT:
+            counts->variants++;
+            return true;
+        case TRAIL_EXPIRED:
+            counts->expired++;
+            return true;
+        case TRAIL_CONFLICT:
+            counts->quarantined++;
+            session->stream.conflicts++;
+            return keep_conflict(commit, session, batch, event, conflicts, fault);
+    }
+    assert(false);
+    return false;
+}
+
+// Adds what a batch did to its stream and to the commit. The law of conservation holds here.
+static void add_counts(struct append_commit *commit, struct session *session,
+                       const struct append_commit_counts *counts) {
+    assert(counts->received == counts->stored + counts->duplicates + counts->variants +
+                                   counts->quarantined + counts->expired);
+    struct trail_stream *stream = &session->stream;
+    stream->received += counts->received;
+    stream->stored += counts->stored;
+    stream->duplicates += counts->duplicates;
+    stream->variants += counts->variants;
+    stream->quarantined += counts->quarantined;
+    stream->expired += counts->expired;
+    stream->global_reported += counts->globals;
+    session->duplicates += counts->duplicates + counts->variants;
+    session->quarantined += counts->quarantined;
+
+    struct append_commit_counts *all = &commit->counts;
+    all->received += counts->received;
+    all->stored += counts->stored;
+    all->duplicates += counts->duplicates;
+    all->variants += counts->variants;
+    all->quarantined += counts->quarantined;
+    all->expired += counts->expired;
+    all->globals += counts->globals;
+    all->unlisted += counts->unlisted;
+}
+
+static bool apply_events(struct append_commit *commit, struct session *session, struct batch *batch,
+                         struct fault *fault) {
+    struct append_commit_counts counts = {0};
+    uint64_t conflicts = 0;
+    uint32_t notices = 0;
+    for (uint32_t index = 0; index < batch->events_count; index++) {
+        struct batch_event *event = &batch->events[index];
+        notices += event->is_notice;
+        bool is_good = event->is_notice ? apply_notice(commit, session, batch, event, fault)
+                                        : apply_record(commit, session, batch, event, &counts,
+                                                       &conflicts, fault);
+        if (!is_good) {
+            return fault_add(fault, "number %" PRIu64 " of %s", batch->first_seq + index,
+                             session->uri);
+        }
+    }
+    assert(counts.received + notices == batch->events_count);
+    add_counts(commit, session, &counts);
+    if (conflicts <= APPEND_COMMIT_CONFLICTS_MAX) return true;
+    const struct own_event_detail details[] = {
+        {"agent", span_text(session->uri), 0},
+        {"count", {NULL, 0}, conflicts - APPEND_COMMIT_CONFLICTS_MAX},
+    };
+    return add_own_event(commit, "EventConflicts", details, 2, fault);
+}
+
+static bool apply_gap(struct append_commit *commit, struct session *session,
+                      const struct batch *batch, struct fault *fault) {
+    struct trail_stream *stream = &session->stream;
+    struct trail_gap gap = {
+        .agent = stream->agent,
+        .first_seq = batch->first_seq,
+        .last_seq = batch->last_seq,
+        .reported_ms = batch->received_ms,
+    };
+    memcpy(gap.stream_id, stream->stream_id, TRAIL_STREAM_ID_SIZE);
+    assert(batch->gap_reason.size < TRAIL_REASON_SIZE);
+    memcpy(gap.reason, batch->gap_reason.bytes, batch->gap_reason.size);
+    bool is_new;
+    if (!trail_gap_put(commit->options.trail, &gap, &is_new, fault)) return false;
+    if (!is_new) return true;
+
+    uint64_t numbers = batch->last_seq - batch->first_seq + 1;
+    stream->gaps++;
+    stream->gap_numbers += numbers;
+    commit->counts.gaps++;
+    commit->counts.gap_numbers += numbers;
+    char id[2 * TRAIL_STREAM_ID_SIZE + 1];
+    crypto_print_hex(span_of(stream->stream_id, TRAIL_STREAM_ID_SIZE), id);
+    const struct own_event_detail details[] = {
+        {"agent", span_text(session->uri), 0},
+        {"streamId", span_text(id), 0},
+        {"firstNumber", {NULL, 0}, batch->first_seq},
+        {"lastNumber", {NULL, 0}, batch->last_seq},
+        {"count", {NULL, 0}, numbers},
+        {"reason", batch->gap_reason, 0},
+    };
+    return add_own_event(commit, "EventsLost", details, sizeof details / sizeof details[0], fault);
+}
+
+// A stream begins, or is taken over from an older session.
+static bool apply_hello(struct append_commit *commit, struct batch *batch, struct fault *fault) {
+    struct sessions *sessions = commit->options.sessions;
+    uint32_t slot = sessions_find(sessions, batch->uri, batch->stream_id);
+    batch->superseded = NULL;
+    struct session *session;
+    if (slot < sessions_count_max(sessions)) {
+        session = sessions_touch(sessions, slot);
+        batch->superseded = session->owner;
+        session->duplicates = 0;
+        session->quarantined = 0;
+    } else {
+        slot = sessions_find_free(sessions);
+        if (slot == sessions_count_max(sessions)) {
+            fault_set(&batch->fault, FAULT_FULL, "the collector has no room for another stream");
+            return true;
+        }
+        struct trail *trail = commit->options.trail;
+        struct trail_stream stream = {0};
+        uint32_t agent;
+        bool is_found;
+        if (!trail_agent_number(trail, batch->uri, &agent, fault) ||
+            !trail_stream_find(trail, agent, batch->stream_id, &stream, &is_found, fault)) {
+            return false;
+        }
+        stream.agent = agent;
+        memcpy(stream.stream_id, batch->stream_id, TRAIL_STREAM_ID_SIZE);
+        if (!is_found) stream.first_seen_ms = batch->received_ms;
+        session = sessions_touch(sessions, slot);
+        *session = (struct session){.is_used = true, .stream = stream};
+        assert(batch->uri.size < sizeof session->uri);
+        memcpy(session->uri, batch->uri.bytes, batch->uri.size);
+    }
+    session->owner = batch->owner;
+    session->number = ++commit->session_last;
+    session->is_throttled = false;
+    session->stream.last_seen_ms = batch->received_ms;
+    batch->slot = slot;
+    batch->session = session->number;
+    return true;
+}
+
+static bool apply(struct append_commit *commit, struct batch *batch, struct fault *fault) {
+    if (batch->kind == BATCH_HELLO) return apply_hello(commit, batch, fault);
+    struct sessions *sessions = commit->options.sessions;
+    if (sessions_get(sessions, batch->slot)->number != batch->session) {
+        fault_set(&batch->fault, FAULT_RETRY,
+                  "a newer stream of the same agent and spool has begun");
+        return true;
+    }
+    struct session *session = sessions_touch(sessions, batch->slot);
+    session->stream.last_seen_ms = batch->received_ms;
+    if (batch->kind == BATCH_SEEN) return true;
+
+    assert(batch->first_seq == session->stream.durable_seq + 1);
+    bool is_good = batch->kind == BATCH_GAP ? apply_gap(commit, session, batch, fault)
+                                            : apply_events(commit, session, batch, fault);
+    if (!is_good) return false;
+    session->stream.durable_seq = batch->last_seq;
+    memcpy(session->stream.chain, batch->chain, TRAIL_CHAIN_SIZE);
+    return true;
+}
+
+bool append_commit_apply(struct append_commit *commit, struct batch *batch, struct fault *fault) {
+    batch->fault.kind = FAULT_NONE;
+    if (!apply(commit, batch, fault)) return fail(commit);
+    return true;
+}
+
+static struct told *get_told(const struct append_commit *commit, uint32_t agent) {
+    return &commit->told[agent < AGENTS_MAX ? agent : AGENTS_MAX - 1];
+}
+
+static bool may_tell(const struct told *told, int64_t now_ms) {
+    return !told->is_told || now_ms - told->told_ms >= APPEND_COMMIT_IDENTITY_MS;
+}
+
+bool append_commit_has_violations(const struct append_commit *commit) {
+    const struct clock *clock = commit->options.clock;
+    int64_t now_ms = clock->monotonic_ms(clock->context);
+    const struct sessions *sessions = commit->options.sessions;
+    for (uint32_t slot = 0; slot < sessions_count(sessions); slot++) {
+        const struct session *session = sessions_get(sessions, slot);
+        if (!session->is_used) continue;
+        const struct told *told = get_told(commit, session->stream.agent);
+        if (told->pending > 0 && may_tell(told, now_ms)) return true;
+    }
+    return false;
+}
+
+static bool is_in_tellings(const struct append_commit *commit, uint32_t agent) {
+    for (uint32_t index = 0; index < commit->tellings_count; index++) {
+        if (commit->tellings[index].agent == agent) return true;
+    }
+    return false;
+}
+
+// Tells an agent's violations, those of this commit and those that wait, or lets them wait.
+static bool tell_violations(struct append_commit *commit, const struct session *session,
+                            struct fault *fault) {
+    uint32_t agent = session->stream.agent;
+    const struct told *told = get_told(commit, agent);
+    uint64_t count = told->pending + session->violations;
+    bool is_told = may_tell(told, commit->monotonic_ms) && !is_in_tellings(commit, agent);
+    struct telling *telling = &commit->tellings[commit->tellings_count++];
+    *telling = (struct telling){agent, is_told, session->violations};
+    if (!is_told) return true;
+    const struct own_event_detail details[] = {
+        {"agent", span_text(session->uri), 0},
+        {"count", {NULL, 0}, count},
+        {"detail", session->violation_detail, 0},
+    };
+    uint32_t details_count = session->violation_detail.bytes == NULL ? 2 : 3;
+    return add_own_event(commit, "IdentityViolation", details, details_count, fault);
+}
+
+// Violations of this commit first, then those that have waited their minute.
+static bool tell_all_violations(struct append_commit *commit, struct fault *fault) {
+    struct sessions *sessions = commit->options.sessions;
+    uint32_t touched_count;
+    const uint32_t *touched = sessions_touched(sessions, &touched_count);
+    for (uint32_t index = 0; index < touched_count; index++) {
+        const struct session *session = sessions_get(sessions, touched[index]);
+        if (session->violations > 0 && !tell_violations(commit, session, fault)) return false;
+    }
+    uint32_t rows = 0;
+    for (uint32_t slot = 0; slot < sessions_count(sessions); slot++) {
+        const struct session *session = sessions_get(sessions, slot);
+        if (!session->is_used || session->violations > 0) continue;
+        const struct told *told = get_told(commit, session->stream.agent);
+        if (told->pending == 0 || !may_tell(told, commit->monotonic_ms)) continue;
+        if (rows++ == APPEND_COMMIT_OWN_ROWS_MAX) break;
+        if (!tell_violations(commit, session, fault)) return false;
+    }
+    return true;
+}
+
+static bool put_streams(struct append_commit *commit, struct fault *fault) {
+    uint32_t count;
+    const uint32_t *touched = sessions_touched(commit->options.sessions, &count);
+    for (uint32_t index = 0; index < count; index++) {
+        const struct session *session = sessions_get(commit->options.sessions, touched[index]);
+        if (!trail_stream_put(commit->options.trail, &session->stream, fault)) return false;
+    }
+    return true;
+}
+
+bool append_commit_finish(struct append_commit *commit, struct append_commit_counts *counts,
+                          struct fault *fault) {
+    if (!tell_all_violations(commit, fault) || !put_streams(commit, fault)) return fail(commit);
+    struct trail_receipt receipt;
+    if (!trail_commit(commit->options.trail, &receipt, fault)) {
+        undo(commit);
+        return false;
+    }
+    assert(receipt.stored == commit->counts.stored + commit->counts.own_events);
+
+    for (uint32_t index = 0; index < commit->tellings_count; index++) {
+        const struct telling *telling = &commit->tellings[index];
+        struct told *told = get_told(commit, telling->agent);
+        if (telling->is_told) {
+            *told = (struct told){.is_told = true, .told_ms = commit->monotonic_ms};
+        } else {
+            told->pending += telling->pending;
+        }
+    }
+    sessions_keep(commit->options.sessions);
+    *counts = commit->counts;
+    return true;
+}

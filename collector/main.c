@@ -1,0 +1,285 @@
+// main.c: orgtrail-collector: settings, store, server, signals; in this order, and back.
+
+#include <argp.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/certificate.h"
+#include "base/clock.h"
+#include "base/files.h"
+#include "base/http_server.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/rpc/rpc.h"
+#include "collector/health.h"
+#include "collector/metrics.h"
+#include "collector/notify.h"
+#include "collector/roster.h"
+#include "collector/server.h"
+#include "collector/settings.h"
+#include "storage/trail.h"
+
+enum {
+    OPTION_LOG_LEVEL = 256,
+    OPTION_CHECK,
+    PEM_SIZE_MAX = 1 << 20,
+    FREE_SHARE = 50,  // of the disk: 2 % are kept free, if that is less than SETTINGS_FREE_SIZE
+};
+
+const char *argp_program_version = "orgtrail-collector 0.1.0";
+
+struct arguments {
+    const char *config;
+    bool is_check;
+    enum log_level level;
+};
+
+// The three PEM texts of the settings.
+struct pems {
+    struct buffer ca;
+    struct buffer certificate;
+    struct buffer key;
+};
+
+static bool parse_level(const char *text, enum log_level *level) {
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+    for (int index = 0; index < 4; index++) {
+        if (strcmp(text, names[index]) != 0) continue;
+        *level = (enum log_level)index;
+        return true;
+    }
+    return false;
+}
+
+static error_t parse_option(int key, char *value, struct argp_state *state) {
+    struct arguments *arguments = state->input;
+    switch (key) {
+        case 'c':
+            arguments->config = value;
+            return 0;
+        case OPTION_CHECK:
+            arguments->is_check = true;
+            return 0;
+        case OPTION_LOG_LEVEL:
+            if (!parse_level(value, &arguments->level)) {
+                argp_error(state, "--log-level: \"%s\" is none of debug, info, warning, error",
+                           value);
+            }
+            return 0;
+        case ARGP_KEY_ARG:
+            argp_error(state, "\"%s\" is not understood here", value);
+            return 0;
+        case ARGP_KEY_END:
+            if (arguments->config == NULL) argp_error(state, "--config=FILE is needed");
+            return 0;
+        default:
+            return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option options[] = {
+    {"config", 'c', "FILE", 0, "the settings, a YAML file", 0},
+    {"check", OPTION_CHECK, NULL, 0,
+     "say whether the settings and what they name are good, and end", 0},
+    {"log-level", OPTION_LOG_LEVEL, "LEVEL", 0, "debug, info (default), warning or error", 0},
+    {0},
+};
+
+static const struct argp parser = {
+    .options = options,
+    .parser = parse_option,
+    .doc = "Takes in the audit events of an organization's agents and keeps one trail of them.",
+};
+
+static void pems_init(struct pems *pems) {
+    buffer_init(&pems->ca, PEM_SIZE_MAX);
+    buffer_init(&pems->certificate, PEM_SIZE_MAX);
+    buffer_init(&pems->key, PEM_SIZE_MAX);
+}
+
+static void pems_done(struct pems *pems) {
+    buffer_done(&pems->ca);
+    buffer_done(&pems->certificate);
+    buffer_done(&pems->key);
+}
+
+static bool read_pems(const struct settings *settings, struct pems *pems,
+                      struct rpc_credentials *credentials, struct fault *fault) {
+    const struct files *files = files_system();
+    struct certificate_facts facts;
+    if (!files_read_whole(files, settings->ca_path, PEM_SIZE_MAX, &pems->ca, fault) ||
+        !files_read_whole(files, settings->certificate_path, PEM_SIZE_MAX, &pems->certificate,
+                          fault) ||
+        !files_read_whole(files, settings->key_path, PEM_SIZE_MAX, &pems->key, fault) ||
+        !certificate_read(buffer_span(&pems->certificate), &facts, fault)) {
+        return false;
+    }
+    metric_set(&metrics_table[METRICS_CERTIFICATE_EXPIRY], 0, facts.not_after_s);
+    *credentials = (struct rpc_credentials){buffer_span(&pems->ca), buffer_span(&pems->certificate),
+                                            buffer_span(&pems->key)};
+    return true;
+}
+
+// What is to stay free on the store's disk.
+static bool measure_free_min(const struct settings *settings, uint64_t *free_min,
+                             struct fault *fault) {
+    uint64_t free_size, total_size;
+    if (!files_measure_free(files_system(), settings->store_directory, &free_size, &total_size,
+                            fault)) {
+        return false;
+    }
+    uint64_t share = total_size / FREE_SHARE;
+    uint64_t otherwise = share < SETTINGS_FREE_SIZE ? share : SETTINGS_FREE_SIZE;
+    *free_min = settings->free_size_min != 0 ? settings->free_size_min : otherwise;
+    return true;
+}
+
+static bool open_trail(const struct settings *settings, struct trail **trail, struct fault *fault) {
+    uint64_t free_min;
+    if (!files_make_directory(files_system(), settings->store_directory, fault) ||
+        !measure_free_min(settings, &free_min, fault)) {
+        return fault_add(fault, "store.directory");
+    }
+    const struct trail_options trail_options = {
+        .directory = settings->store_directory,
+        .size_max = settings->store_size_max,
+        .free_min = free_min,
+        .clock = clock_system(),
+        .random = random_system(),
+    };
+    return trail_open(&trail_options, trail, fault);
+}
+
+static void reload(const struct settings *settings, struct server *server) {
+    struct pems pems;
+    struct rpc_credentials credentials;
+    struct fault fault;
+    pems_init(&pems);
+    if (read_pems(settings, &pems, &credentials, &fault) &&
+        server_reload(server, &credentials, &fault)) {
+        LOG(LOG_INFO, "certificates reloaded; other settings are read at the start only");
+    } else {
+        LOG(LOG_ERROR, "certificates not reloaded: the old ones stay", log_fault(&fault),
+            log_kind(&fault));
+    }
+    pems_done(&pems);
+}
+
+// Waits until the process is told to end, or has to. False (FAULT_RETRY): it has to.
+static bool wait_for_end(const struct settings *settings, struct server *server,
+                         const sigset_t *signals, struct fault *fault) {
+    const struct timespec second = {1, 0};
+    while (true) {
+        int signal = sigtimedwait(signals, NULL, &second);
+        if (signal == SIGHUP) reload(settings, server);
+        if (signal == SIGTERM || signal == SIGINT) {
+            LOG(LOG_INFO, "stopping", log_text("signal", strsignal(signal)));
+            return true;
+        }
+        if (server_is_deaf(server)) {
+            return fault_set(fault, FAULT_RETRY,
+                             "the listener is dead: the process is to be started again (were there "
+                             "too few file descriptors?)");
+        }
+    }
+}
+
+static bool start_http(const struct settings *settings, struct server *server,
+                       struct http_server **http, struct fault *fault) {
+    if (settings->http_listen == NULL) return true;
+    const struct http_server_options http_options = {
+        .listen = settings->http_listen,
+        .handle = health_handle,
+        .context = server,
+    };
+    if (!http_server_start(&http_options, http, fault)) return fault_add(fault, "http.listen");
+    return true;
+}
+
+// Serves with an open trail until told to end.
+static bool serve(const struct settings *settings, const struct roster *roster, struct trail *trail,
+                  const sigset_t *signals, struct fault *fault) {
+    struct pems pems;
+    struct rpc_credentials credentials;
+    struct server *server = NULL;
+    struct http_server *http = NULL;
+    pems_init(&pems);
+    bool is_good = read_pems(settings, &pems, &credentials, fault) &&
+                   server_start(settings, &credentials, roster, trail, &server, fault);
+    pems_done(&pems);
+    if (!is_good) return false;
+    is_good = start_http(settings, server, &http, fault);
+    if (is_good) {
+        LOG(LOG_INFO, "collector started", log_text("organization", settings->organization),
+            log_text("listen", settings->listen), log_number("port", server_port(server)),
+            log_number("http_port", http == NULL ? 0 : http_server_port(http)),
+            log_text("store", settings->store_directory),
+            log_number("accounts", settings->accounts_count));
+        notify_send("READY=1");
+        is_good = wait_for_end(settings, server, signals, fault);
+        notify_send("STOPPING=1");
+    }
+    http_server_stop(http);
+    server_stop(server);
+    return is_good;
+}
+
+static bool run(const struct arguments *arguments, const sigset_t *signals, struct fault *fault) {
+    struct settings *settings = NULL;
+    struct roster *roster = NULL;
+    struct trail *trail = NULL;
+    const struct clock *clock = clock_system();
+    if (!settings_load(arguments->config, &settings, fault)) return false;
+    bool is_good = settings_check(settings, clock->now_ms(clock->context) / 1000, fault);
+    if (!is_good) fault_add(fault, "%s", arguments->config);
+    if (is_good && arguments->is_check) {
+        printf("%s: good, %u accounts\n", arguments->config, settings->accounts_count);
+    } else if (is_good) {
+        is_good = roster_create(settings->accounts, settings->accounts_count, settings->unknown,
+                                &roster, fault) &&
+                  rpc_init(fault);
+        if (is_good) {
+            is_good = open_trail(settings, &trail, fault) &&
+                      serve(settings, roster, trail, signals, fault);
+            rpc_done();
+        }
+    }
+    trail_close(trail);
+    roster_destroy(roster);
+    settings_destroy(settings);
+    return is_good;
+}
+
+int main(int argc, char **argv) {
+    struct arguments arguments = {.level = LOG_INFO};
+    argp_err_exit_status = 2;
+    if (argp_parse(&parser, argc, argv, 0, NULL, &arguments) != 0) return 2;
+    log_init("orgtrail-collector", arguments.level);
+    metrics_start();
+
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    // Before any thread is made, so that all inherit it and only sigtimedwait sees them.
+    if (sigprocmask(SIG_BLOCK, &signals, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
+        fprintf(stderr, "orgtrail-collector: signals: %s\n", strerror(errno));
+        return 1;
+    }
+    struct fault fault;
+    if (!run(&arguments, &signals, &fault)) {
+        if (arguments.is_check) {
+            fprintf(stderr, "orgtrail-collector: %s\n", fault.text);
+        } else {
+            LOG(LOG_ERROR, "the collector ends", log_fault(&fault), log_kind(&fault));
+        }
+        return fault_exit_code(fault.kind);
+    }
+    if (!arguments.is_check) LOG(LOG_INFO, "collector stopped");
+    return 0;
+}

@@ -1,0 +1,112 @@
+#include "collector/metrics.h"
+
+#include "base/fault.h"
+#include "collector/admit.h"
+
+static const char *const OUTCOMES[METRICS_OUTCOMES] = {
+    [METRICS_STORED] = "stored",   [METRICS_DUPLICATE] = "duplicate",
+    [METRICS_VARIANT] = "variant", [METRICS_OUTCOME_QUARANTINED] = "quarantined",
+    [METRICS_EXPIRED] = "expired",
+};
+
+// Filled from their enums at start, so that the names stand in one place.
+static const char *reasons[ADMIT_REASONS];
+static const char *kinds[FAULT_CORRUPT + 1];
+
+struct metric metrics_table[METRICS_COUNT] = {
+    [METRICS_RECEIVED] = {.name = "orgtrail_collector_received_events_total",
+                          .help = "Records received and decided; the sum of all outcomes.",
+                          .kind = METRIC_COUNTER},
+    [METRICS_EVENTS] = {.name = "orgtrail_collector_decided_events_total",
+                        .help = "Records received, by what became of them.",
+                        .kind = METRIC_COUNTER,
+                        .label = "outcome",
+                        .label_values = OUTCOMES,
+                        .label_values_count = METRICS_OUTCOMES},
+    [METRICS_QUARANTINED] = {.name = "orgtrail_collector_quarantined_events_total",
+                             .help = "What went into quarantine, by reason.",
+                             .kind = METRIC_COUNTER,
+                             .label = "reason",
+                             .label_values = reasons,
+                             .label_values_count = ADMIT_REASONS},
+    [METRICS_GLOBAL] = {.name = "orgtrail_collector_global_events_total",
+                        .help = "Reports of global-service events, new or not.",
+                        .kind = METRIC_COUNTER},
+    [METRICS_NOTICES] = {.name = "orgtrail_collector_notices_total",
+                         .help = "Notices of agents: what they lost or refused.",
+                         .kind = METRIC_COUNTER},
+    [METRICS_GAPS] = {.name = "orgtrail_collector_gaps_total",
+                      .help = "Gaps that agents reported, repeats not counted.",
+                      .kind = METRIC_COUNTER},
+    [METRICS_GAP_NUMBERS] = {.name = "orgtrail_collector_gap_numbers_total",
+                             .help = "Numbers lost in gaps.",
+                             .kind = METRIC_COUNTER},
+    [METRICS_OWN_EVENTS] = {.name = "orgtrail_collector_own_events_total",
+                            .help = "Events of orgtrail.local stored.",
+                            .kind = METRIC_COUNTER},
+    [METRICS_UNLISTED] = {.name = "orgtrail_collector_unlisted_events_total",
+                          .help = "Records admitted of accounts that are not in the roster.",
+                          .kind = METRIC_COUNTER},
+    [METRICS_COMMITS] = {.name = "orgtrail_collector_commits_total",
+                         .help = "Commits of the trail.",
+                         .kind = METRIC_COUNTER},
+    [METRICS_COMMIT_SECONDS] = {.name = "orgtrail_collector_commit_seconds",
+                                .help = "Time of a commit, from its beginning to the disk.",
+                                .kind = METRIC_HISTOGRAM,
+                                .scale = 0.001},
+    [METRICS_COMMIT_ROWS] = {.name = "orgtrail_collector_commit_events",
+                             .help = "Records decided in one commit.",
+                             .kind = METRIC_HISTOGRAM},
+    [METRICS_FULL_ATTEMPTS] = {.name = "orgtrail_collector_full_attempts_total",
+                               .help = "Commits given up because the disk was full.",
+                               .kind = METRIC_COUNTER},
+    [METRICS_IS_FULL] = {.name = "orgtrail_collector_full_store_count",
+                         .help = "1 while the disk is full and nothing is acknowledged.",
+                         .kind = METRIC_GAUGE},
+    [METRICS_AGENTS_THROTTLED] = {.name = "orgtrail_collector_throttled_streams_count",
+                                  .help = "Streams whose agent's quarantine is full.",
+                                  .kind = METRIC_GAUGE},
+    [METRICS_STREAMS] = {.name = "orgtrail_collector_streams_count",
+                         .help = "Streams open now.",
+                         .kind = METRIC_GAUGE},
+    [METRICS_STREAMS_OPENED] = {.name = "orgtrail_collector_opened_streams_total",
+                                .help = "Streams accepted.",
+                                .kind = METRIC_COUNTER},
+    [METRICS_STREAMS_REFUSED] = {.name = "orgtrail_collector_refused_streams_total",
+                                 .help = "Streams refused, by kind of fault.",
+                                 .kind = METRIC_COUNTER,
+                                 .label = "kind",
+                                 .label_values = kinds,
+                                 .label_values_count = FAULT_CORRUPT + 1},
+    [METRICS_STREAMS_ENDED] = {.name = "orgtrail_collector_ended_streams_total",
+                               .help = "Streams ended, by kind of fault (none: in order).",
+                               .kind = METRIC_COUNTER,
+                               .label = "kind",
+                               .label_values = kinds,
+                               .label_values_count = FAULT_CORRUPT + 1},
+    [METRICS_MESSAGES] = {.name = "orgtrail_collector_received_messages_total",
+                          .help = "Messages of agents.",
+                          .kind = METRIC_COUNTER},
+    [METRICS_MESSAGE_BYTES] = {.name = "orgtrail_collector_received_bytes_total",
+                               .help = "Bytes of messages of agents.",
+                               .kind = METRIC_COUNTER},
+    [METRICS_QUEUE_BATCHES] = {.name = "orgtrail_collector_queued_batches_count",
+                               .help = "Batches waiting for the writer.",
+                               .kind = METRIC_GAUGE},
+    [METRICS_QUEUE_BYTES] = {.name = "orgtrail_collector_queued_bytes",
+                             .help = "Bytes of the batches waiting for the writer.",
+                             .kind = METRIC_GAUGE},
+    [METRICS_CERTIFICATE_EXPIRY] = {.name = "orgtrail_collector_certificate_expiry_seconds",
+                                    .help = "When the collector's certificate ends (Unix time).",
+                                    .kind = METRIC_GAUGE},
+};
+
+void metrics_start(void) {
+    for (int reason = 0; reason < ADMIT_REASONS; reason++) {
+        reasons[reason] = admit_reason_name((enum admit_reason)reason);
+    }
+    for (int kind = 0; kind <= FAULT_CORRUPT; kind++) {
+        kinds[kind] = fault_kind_name((enum fault_kind)kind);
+    }
+    metric_register(metrics_table, METRICS_COUNT);
+}

@@ -1,0 +1,548 @@
+#include "collector/server.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/queue.h"
+#include "base/random.h"
+#include "collector/append.h"
+#include "collector/batch.h"
+#include "collector/intake.h"
+#include "collector/metrics.h"
+
+enum {
+    TICKS_PER_HEARTBEAT = 4,
+    TICK_MS_MIN = 20,
+    STEP_MS = 100,     // the writer looks around at least this often
+    WORKERS = 2,       // rpc threads: reading and judging is spread over them
+    NAP_MS = 20,       // between steps while the disk is full
+    HOUSEKEEPING = 64  // peers taken from a queue at once
+};
+
+// One stream of one agent. Its intake belongs to the stream's worker, its place in the list to the
+// writer's thread, which frees it: the last thing the worker does is to push it to `gone`.
+struct peer {
+    struct server *server;
+    struct rpc_stream *stream;
+    struct intake *intake;
+    bool is_waiting;      // worker: in `waiting`, for room in the queue
+    bool is_closed;       // worker
+    bool is_gone;         // worker: in `gone`
+    atomic_uint posts;    // functions posted by the writer that have not run
+    bool was_drained;     // writer
+    struct peer *next;    // writer
+    struct peer *before;  // writer
+};
+
+struct server {
+    struct rpc_server *rpc;
+    struct append *append;
+    struct batch_pool *pool;
+    struct intake_settings intake_settings;
+    struct queue *batches;
+    struct queue *opened;   // peers, from workers to the writer
+    struct queue *waiting;  // peers
+    struct queue *gone;     // peers
+    uint32_t streams_max;
+    int64_t tick_ms;
+
+    pthread_t thread;
+    bool thread_runs;
+    atomic_uint peers_count;  // from open to free
+    atomic_bool is_draining;
+    atomic_bool is_cutting;  // what is left is cut off
+    atomic_bool is_over;     // the writer's thread ends when no peer is left
+    atomic_bool is_full;
+    atomic_llong stepped_ms;  // monotonic: when the writer's last step began
+
+    // The writer's.
+    struct peer *peers;
+    struct peer *leaving;  // gone, with posts that have not run
+    int64_t ticked_ms;
+};
+
+static int64_t monotonic_ms(void) {
+    const struct clock *clock = clock_system();
+    return clock->monotonic_ms(clock->context);
+}
+
+static void nap(int64_t ms) {
+    struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+    (void)nanosleep(&time, NULL);
+}
+
+// On the stream's worker.
+
+// Hands the peer to the writer's thread to be freed, once nothing of it is under way here.
+static void leave_if_done(struct peer *peer) {
+    if (!peer->is_closed || peer->is_waiting || peer->is_gone) return;
+    if (!intake_is_idle(peer->intake)) return;
+    peer->is_gone = true;
+    // There is room for every peer, and each comes once.
+    bool is_pushed = queue_push(peer->server->gone, peer, 1);
+    assert(is_pushed);
+}
+
+static bool on_send(void *context, struct span message) {
+    struct peer *peer = context;
+    return rpc_stream_send(peer->stream, message);
+}
+
+static void on_resume(void *context) {
+    struct peer *peer = context;
+    rpc_stream_resume(peer->stream);
+}
+
+static void on_close(void *context, enum fault_kind kind, const char *text) {
+    struct peer *peer = context;
+    rpc_stream_close(peer->stream, kind, text);
+}
+
+static bool on_submit(void *context, struct batch *batch) {
+    struct peer *peer = context;
+    if (queue_push(peer->server->batches, batch, batch->size)) return true;
+    if (!peer->is_waiting) {
+        peer->is_waiting = true;
+        bool is_pushed = queue_push(peer->server->waiting, peer, 1);
+        assert(is_pushed);
+    }
+    return false;
+}
+
+static struct peer *create_peer(struct server *server, struct rpc_stream *stream,
+                                const struct rpc_peer *who, struct fault *fault) {
+    struct peer *peer = calloc(1, sizeof *peer);
+    if (peer == NULL) {
+        fault_set(fault, FAULT_FULL, "no memory for another stream");
+        return NULL;
+    }
+    peer->server = server;
+    peer->stream = stream;
+    const struct intake_link link = {on_send, on_resume, on_close, on_submit, peer};
+    if (!intake_create(&server->intake_settings, &link, span_text(who->uri), &peer->intake,
+                       fault)) {
+        free(peer);
+        return NULL;
+    }
+    return peer;
+}
+
+static bool on_open(void *context, struct rpc_stream *stream, const struct rpc_peer *who,
+                    void **stream_context, struct fault *fault) {
+    struct server *server = context;
+    struct peer *peer = NULL;
+    // Counted before the question, so that whoever drains sees this one or is seen by it.
+    uint32_t count = atomic_fetch_add(&server->peers_count, 1);
+    if (atomic_load(&server->is_draining)) {
+        fault_set(fault, FAULT_RETRY, "the collector is stopping");
+    } else if (count >= server->streams_max) {
+        fault_set(fault, FAULT_FULL, "the collector has no room for another stream: it serves %u",
+                  server->streams_max);
+    } else {
+        peer = create_peer(server, stream, who, fault);
+    }
+    if (peer == NULL) {
+        atomic_fetch_sub(&server->peers_count, 1);
+        metric_add(&metrics_table[METRICS_STREAMS_REFUSED], (uint32_t)fault->kind, 1);
+        LOG(LOG_WARNING, "stream refused", log_text("peer", who->uri),
+            log_text("address", who->address), log_fault(fault), log_kind(fault));
+        return false;
+    }
+    rpc_stream_hold(stream);
+    bool is_pushed = queue_push(server->opened, peer, 1);
+    assert(is_pushed);
+    metric_add(&metrics_table[METRICS_STREAMS_OPENED], 0, 1);
+    LOG(LOG_INFO, "stream opened", log_text("peer", who->uri), log_text("address", who->address),
+        log_text("serial", who->serial));
+    *stream_context = peer;
+    return true;
+}
+
+static enum rpc_read on_message(void *stream_context, struct span message) {
+    struct peer *peer = stream_context;
+    metric_add(&metrics_table[METRICS_MESSAGES], 0, 1);
+    metric_add(&metrics_table[METRICS_MESSAGE_BYTES], 0, (int64_t)message.size);
+    return intake_message(peer->intake, message) ? RPC_READ_ON : RPC_PAUSE;
+}
+
+static void on_sent(void *stream_context) {
+    struct peer *peer = stream_context;
+    intake_sent(peer->intake);
+}
+
+static void on_closed(void *stream_context, const struct fault *reason) {
+    struct peer *peer = stream_context;
+    struct span uri = intake_uri(peer->intake);
+    metric_add(&metrics_table[METRICS_STREAMS_ENDED], (uint32_t)reason->kind, 1);
+    enum log_level level = reason->kind == FAULT_NONE ? LOG_INFO : LOG_WARNING;
+    LOG(level, "stream ended", (struct log_field){"peer", uri, 0}, log_fault(reason),
+        log_kind(reason));
+    intake_closed(peer->intake);
+    peer->is_closed = true;
+    leave_if_done(peer);
+}
+
+static void run_report(void *argument, bool is_closed) {
+    (void)is_closed;
+    struct batch *batch = argument;
+    struct intake *intake = batch->owner;
+    struct peer *peer = intake_context(intake);
+    intake_report(intake, batch);
+    leave_if_done(peer);
+}
+
+static void run_tick(void *argument, bool is_closed) {
+    struct peer *peer = argument;
+    if (!is_closed) intake_tick(peer->intake);
+    atomic_fetch_sub(&peer->posts, 1);
+}
+
+static void run_drain(void *argument, bool is_closed) {
+    struct peer *peer = argument;
+    if (!is_closed) intake_drain(peer->intake);
+    atomic_fetch_sub(&peer->posts, 1);
+}
+
+static void run_superseded(void *argument, bool is_closed) {
+    struct peer *peer = argument;
+    if (!is_closed) intake_superseded(peer->intake);
+    atomic_fetch_sub(&peer->posts, 1);
+}
+
+static void run_unthrottled(void *argument, bool is_closed) {
+    struct peer *peer = argument;
+    if (!is_closed) intake_unthrottled(peer->intake);
+    atomic_fetch_sub(&peer->posts, 1);
+}
+
+static void run_retry(void *argument, bool is_closed) {
+    struct peer *peer = argument;
+    peer->is_waiting = false;
+    if (!is_closed) intake_retry(peer->intake);
+    leave_if_done(peer);
+    atomic_fetch_sub(&peer->posts, 1);
+}
+
+// On the writer's thread.
+
+// Runs a function on the peer's worker. The peer outlives it.
+static void post(struct peer *peer, void (*function)(void *argument, bool is_closed)) {
+    atomic_fetch_add(&peer->posts, 1);
+    rpc_stream_post(peer->stream, function, peer);
+}
+
+static void on_report(void *context, struct batch *batch) {
+    (void)context;
+    struct peer *peer = intake_context(batch->owner);
+    // The worker frees nothing before it has run; the batch itself keeps the intake busy.
+    rpc_stream_post(peer->stream, run_report, batch);
+}
+
+static void on_superseded(void *context, void *owner) {
+    (void)context;
+    post(intake_context(owner), run_superseded);
+}
+
+static void on_unthrottled(void *context, void *owner) {
+    (void)context;
+    post(intake_context(owner), run_unthrottled);
+}
+
+static void list_peer(struct server *server, struct peer *peer) {
+    peer->next = server->peers;
+    if (server->peers != NULL) server->peers->before = peer;
+    server->peers = peer;
+}
+
+static void unlist_peer(struct server *server, struct peer *peer) {
+    if (peer->next != NULL) peer->next->before = peer->before;
+    if (peer->before != NULL) {
+        peer->before->next = peer->next;
+    } else {
+        server->peers = peer->next;
+    }
+    peer->next = NULL;
+    peer->before = NULL;
+}
+
+static void free_peer(struct server *server, struct peer *peer) {
+    rpc_stream_release(peer->stream);
+    intake_destroy(peer->intake);
+    free(peer);
+    atomic_fetch_sub(&server->peers_count, 1);
+}
+
+// Frees those that have left and that nothing posted will touch any more.
+static void free_leaving(struct server *server) {
+    struct peer **at = &server->leaving;
+    while (*at != NULL) {
+        struct peer *peer = *at;
+        if (atomic_load(&peer->posts) > 0) {
+            at = &peer->next;
+            continue;
+        }
+        *at = peer->next;
+        free_peer(server, peer);
+    }
+}
+
+static void welcome_opened(struct server *server) {
+    void *items[HOUSEKEEPING];
+    uint32_t count;
+    while ((count = queue_pop(server->opened, items, HOUSEKEEPING, 0)) > 0) {
+        for (uint32_t index = 0; index < count; index++) list_peer(server, items[index]);
+    }
+}
+
+static void part_with_gone(struct server *server) {
+    void *items[HOUSEKEEPING];
+    uint32_t count;
+    while ((count = queue_pop(server->gone, items, HOUSEKEEPING, 0)) > 0) {
+        // One that is gone was opened before, so it is in the list once `opened` is empty.
+        welcome_opened(server);
+        for (uint32_t index = 0; index < count; index++) {
+            struct peer *peer = items[index];
+            if (server->append != NULL) append_forget(server->append, peer->intake);
+            unlist_peer(server, peer);
+            peer->next = server->leaving;
+            server->leaving = peer;
+        }
+    }
+    free_leaving(server);
+}
+
+static void wake_waiting(struct server *server) {
+    void *items[HOUSEKEEPING];
+    uint32_t count = queue_pop(server->waiting, items, HOUSEKEEPING, 0);
+    for (uint32_t index = 0; index < count; index++) post(items[index], run_retry);
+}
+
+static void tick_peers(struct server *server) {
+    int64_t now = monotonic_ms();
+    if (now - server->ticked_ms < server->tick_ms) return;
+    server->ticked_ms = now;
+    for (struct peer *peer = server->peers; peer != NULL; peer = peer->next) {
+        // One tick at a time, if a worker is behind.
+        if (atomic_load(&peer->posts) == 0) post(peer, run_tick);
+    }
+}
+
+static void drain_peers(struct server *server) {
+    for (struct peer *peer = server->peers; peer != NULL; peer = peer->next) {
+        if (peer->was_drained) continue;
+        peer->was_drained = true;
+        post(peer, run_drain);
+    }
+}
+
+static void serve_peers(struct server *server) {
+    welcome_opened(server);
+    part_with_gone(server);
+    wake_waiting(server);
+    tick_peers(server);
+    if (atomic_load(&server->is_draining)) drain_peers(server);
+}
+
+// Ends all streams that are left, and gives back the batches that will not be stored: their agents
+// were told nothing of them and send them again.
+static void cut_peers(struct server *server) {
+    for (struct peer *peer = server->peers; peer != NULL; peer = peer->next) {
+        rpc_stream_close(peer->stream, FAULT_RETRY, "the collector is stopping");
+    }
+    queue_close(server->batches);
+    void *items[HOUSEKEEPING];
+    uint32_t count;
+    while ((count = queue_pop(server->batches, items, HOUSEKEEPING, 0)) > 0) {
+        for (uint32_t index = 0; index < count; index++) {
+            struct batch *batch = items[index];
+            fault_set(&batch->fault, FAULT_RETRY, "the collector is stopping");
+            on_report(server, batch);
+        }
+    }
+    append_destroy(server->append);
+    server->append = NULL;
+}
+
+static void step_append(struct server *server) {
+    atomic_store(&server->stepped_ms, monotonic_ms());
+    int64_t wait_ms = server->tick_ms < STEP_MS ? server->tick_ms : STEP_MS;
+    struct fault fault;
+    if (!append_step(server->append, wait_ms, &fault)) {
+        // Nobody knows what the disk holds: nothing more may be promised. Agents send again.
+        LOG(LOG_ERROR, "the trail cannot go on: the collector ends", log_fault(&fault),
+            log_kind(&fault));
+        _exit(fault_exit_code(fault.kind));
+    }
+    bool is_full = append_is_full(server->append);
+    atomic_store(&server->is_full, is_full);
+    if (is_full) nap(NAP_MS);
+}
+
+static void *run_writer(void *argument) {
+    struct server *server = argument;
+    while (true) {
+        if (server->append != NULL && atomic_load(&server->is_cutting)) cut_peers(server);
+        if (server->append != NULL) {
+            step_append(server);
+        } else {
+            nap(1);
+        }
+        serve_peers(server);
+        bool is_last = atomic_load(&server->is_over) && server->append == NULL;
+        if (is_last && atomic_load(&server->peers_count) == 0) return NULL;
+    }
+}
+
+// On the main thread.
+
+static void destroy(struct server *server) {
+    append_destroy(server->append);
+    struct queue *const queues[] = {server->batches, server->opened, server->waiting, server->gone};
+    for (size_t index = 0; index < sizeof queues / sizeof queues[0]; index++) {
+        if (queues[index] != NULL) queue_destroy(queues[index]);
+    }
+    batch_pool_destroy(server->pool);
+    free(server);
+}
+
+static bool make_parts(struct server *server, const struct settings *settings,
+                       const struct roster *roster, struct trail *trail, struct fault *fault) {
+    static const struct append_callbacks callbacks = {on_report, on_superseded, on_unthrottled};
+    // Peers are counted until they are freed, so no queue of peers can hold more.
+    uint32_t peers_max = settings->streams_max + 1;
+    server->pool = batch_pool_create();
+    server->batches = queue_create(SERVER_QUEUE_BATCHES_MAX, SERVER_QUEUE_SIZE_MAX);
+    server->opened = queue_create(peers_max, peers_max);
+    server->waiting = queue_create(peers_max, peers_max);
+    server->gone = queue_create(peers_max, peers_max);
+    if (server->pool == NULL || server->batches == NULL || server->opened == NULL ||
+        server->waiting == NULL || server->gone == NULL) {
+        return fault_set(fault, FAULT_FULL, "no memory for the queues");
+    }
+    server->streams_max = settings->streams_max;
+    server->tick_ms = settings->heartbeat_ms / TICKS_PER_HEARTBEAT;
+    if (server->tick_ms < TICK_MS_MIN) server->tick_ms = TICK_MS_MIN;
+    server->intake_settings = (struct intake_settings){
+        .organization_id = settings->organization,
+        .heartbeat_ms = settings->heartbeat_ms,
+        .future_max_s = (int64_t)settings->future_max_hours * 3600,
+        .share_size = SERVER_QUEUE_SIZE_MAX / SERVER_SHARE,
+        .roster = roster,
+        .clock = clock_system(),
+        .pool = server->pool,
+    };
+    const struct append_options options = {
+        .trail = trail,
+        .queue = server->batches,
+        .clock = clock_system(),
+        .random = random_system(),
+        .management_account = settings->management_account,
+        .home_region = settings->home_region,
+        .quarantine_max = settings->quarantine_size_max,
+        .streams_max = settings->streams_max,
+        .callbacks = &callbacks,
+        .context = server,
+    };
+    if (!append_create(&options, &server->append, fault)) return false;
+    append_epoch(server->append, server->intake_settings.epoch);
+    return true;
+}
+
+// Ends the writer's thread: no peer is left, or none will ever be.
+static void end_writer(struct server *server) {
+    atomic_store(&server->is_draining, true);
+    atomic_store(&server->is_cutting, true);
+    atomic_store(&server->is_over, true);
+    int status = pthread_join(server->thread, NULL);
+    assert(status == 0);
+}
+
+bool server_start(const struct settings *settings, const struct rpc_credentials *credentials,
+                  const struct roster *roster, struct trail *trail, struct server **server,
+                  struct fault *fault) {
+    static const struct rpc_server_callbacks callbacks = {on_open, on_message, on_sent, on_closed};
+    struct server *made = calloc(1, sizeof *made);
+    if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for the server");
+    if (!make_parts(made, settings, roster, trail, fault)) {
+        destroy(made);
+        return false;
+    }
+    atomic_store(&made->stepped_ms, monotonic_ms());
+    int status = pthread_create(&made->thread, NULL, run_writer, made);
+    if (status != 0) {
+        destroy(made);
+        return fault_set_errno(fault, FAULT_FULL, status, "start the writer's thread");
+    }
+    const struct rpc_server_options options = {
+        .listen = settings->listen,
+        .service = "/orgtrail.v1.Collector/Stream",
+        .credentials = *credentials,
+        .callbacks = &callbacks,
+        .context = made,
+        .workers = WORKERS,
+        .streams_max = settings->streams_max,
+    };
+    if (!rpc_server_start(&options, &made->rpc, fault)) {
+        end_writer(made);
+        destroy(made);
+        return false;
+    }
+    *server = made;
+    return true;
+}
+
+uint16_t server_port(const struct server *server) {
+    return rpc_server_port(server->rpc);
+}
+
+bool server_reload(struct server *server, const struct rpc_credentials *credentials,
+                   struct fault *fault) {
+    return rpc_server_reload(server->rpc, credentials, fault);
+}
+
+bool server_is_deaf(const struct server *server) {
+    return rpc_server_is_deaf(server->rpc);
+}
+
+const char *server_complaint(struct server *server) {
+    if (atomic_load(&server->is_draining)) return "stopping";
+    if (atomic_load(&server->is_full)) return "the store has no room: nothing is acknowledged";
+    if (server_is_deaf(server)) return "the listener is dead";
+    if (monotonic_ms() - atomic_load(&server->stepped_ms) > SERVER_STALL_MS) {
+        return "the writer has been waiting for the disk for more than a minute";
+    }
+    return NULL;
+}
+
+void server_measure(struct server *server) {
+    uint32_t batches;
+    uint64_t size;
+    queue_measure(server->batches, &batches, &size);
+    metric_set(&metrics_table[METRICS_QUEUE_BATCHES], 0, batches);
+    metric_set(&metrics_table[METRICS_QUEUE_BYTES], 0, (int64_t)size);
+    metric_set(&metrics_table[METRICS_STREAMS], 0, atomic_load(&server->peers_count));
+}
+
+void server_stop(struct server *server) {
+    atomic_store(&server->is_draining, true);
+    int64_t until = monotonic_ms() + SERVER_DRAIN_MS;
+    while (atomic_load(&server->peers_count) > 0 && monotonic_ms() < until) nap(5);
+    atomic_store(&server->is_cutting, true);
+    until = monotonic_ms() + SERVER_GRACE_MS;
+    while (atomic_load(&server->peers_count) > 0 && monotonic_ms() < until) nap(5);
+    if (atomic_load(&server->peers_count) > 0) {
+        // Whatever holds them, what is durable is durable and the rest was not acknowledged.
+        LOG(LOG_ERROR, "streams did not end in time: the collector ends without them",
+            log_number("streams", atomic_load(&server->peers_count)));
+        _exit(0);
+    }
+    rpc_server_stop(server->rpc, 0);
+    end_writer(server);
+    destroy(server);
+}

@@ -1,0 +1,53 @@
+// server.h: the running collector: streams of agents on one side, the trail's writer on the other.
+//
+// Threads: rpc's workers run the streams (struct intake), one thread runs append and is told of
+// streams that come, go or wait for room through queues. server_start, server_drain and
+// server_destroy belong to the main thread; the rest may be called from any.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/fault.h"
+#include "base/rpc/rpc.h"
+#include "collector/roster.h"
+#include "collector/settings.h"
+
+enum {
+    SERVER_QUEUE_SIZE_MAX = 64 << 20,  // bytes of batches that wait for the writer
+    SERVER_QUEUE_BATCHES_MAX = 65536,
+    SERVER_SHARE = 16,        // one stream may hold the queue's size divided by this
+    SERVER_DRAIN_MS = 8000,   // streams have so long to hear their last acknowledgement
+    SERVER_GRACE_MS = 2000,   // and are then cut off within this
+    SERVER_STALL_MS = 60000,  // the writer is called stuck after this long in one step
+};
+
+struct server;
+struct trail;
+
+// Starts serving. All is borrowed for the server's life. Faults as rpc_server_start.
+MUST_CHECK bool server_start(const struct settings *settings,
+                             const struct rpc_credentials *credentials, const struct roster *roster,
+                             struct trail *trail, struct server **server, struct fault *fault);
+
+// The port that agents connect to.
+uint16_t server_port(const struct server *server);
+
+// New connections get these credentials. FAULT_INPUT: the old ones stay.
+MUST_CHECK bool server_reload(struct server *server, const struct rpc_credentials *credentials,
+                              struct fault *fault);
+
+// Why it is not healthy, or NULL.
+const char *server_complaint(struct server *server);
+
+// Whether the listener is dead, see rpc_server_is_deaf.
+bool server_is_deaf(const struct server *server);
+
+// Sets the gauges that nobody else keeps.
+void server_measure(struct server *server);
+
+// Tells agents to come back later, stops reading, acknowledges what was received, ends all streams,
+// within SERVER_DRAIN_MS and SERVER_GRACE_MS, and frees the server. The trail is the caller's
+// again.
+void server_stop(struct server *server);

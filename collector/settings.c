@@ -1,0 +1,352 @@
+#include "collector/settings.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/buffer.h"
+#include "base/certificate.h"
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/files.h"
+#include "event/key.h"
+
+enum {
+    PATH_SIZE_MAX = 4096,
+    PEM_SIZE_MAX = 1 << 20,
+    REGIONS_MAX = 256,  // expected regions of one account
+    ARENA_SIZE_MAX = 64 * 1024,
+};
+
+// The file as it is written.
+
+struct organization {
+    char *id;
+    char *management_account;
+    char *home_region;
+};
+
+struct http {
+    char *listen;
+};
+
+struct store {
+    char *directory;
+    char *min_free;
+    char *size_max;
+    char *quarantine_max;
+};
+
+struct certificates {
+    char *ca;
+    char *certificate;
+    char *key;
+};
+
+struct file_roster {
+    enum roster_unknown unknown;
+    struct roster_account *accounts;
+    uint32_t accounts_count;
+};
+
+struct settings_file {
+    struct organization organization;
+    char *listen;
+    struct http http;
+    struct store store;
+    struct certificates certificates;
+    struct file_roster roster;
+    uint32_t heartbeat_ms;
+    uint32_t future_max_hours;
+    uint32_t streams_max;
+};
+
+#define NEEDED CYAML_FLAG_POINTER
+#define OPTIONAL (CYAML_FLAG_POINTER_NULL | CYAML_FLAG_OPTIONAL)
+
+static const cyaml_schema_field_t organization_fields[] = {
+    CYAML_FIELD_STRING_PTR("id", NEEDED, struct organization, id, 1, 64),
+    CYAML_FIELD_STRING_PTR("management_account", NEEDED, struct organization, management_account, 1,
+                           KEY_ACCOUNT_SIZE_MAX),
+    CYAML_FIELD_STRING_PTR("home_region", OPTIONAL, struct organization, home_region, 1, 64),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t http_fields[] = {
+    CYAML_FIELD_STRING_PTR("listen", NEEDED, struct http, listen, 1, 256),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t store_fields[] = {
+    CYAML_FIELD_STRING_PTR("directory", NEEDED, struct store, directory, 1, PATH_SIZE_MAX),
+    CYAML_FIELD_STRING_PTR("min_free", OPTIONAL, struct store, min_free, 1, 32),
+    CYAML_FIELD_STRING_PTR("size_max", OPTIONAL, struct store, size_max, 1, 32),
+    CYAML_FIELD_STRING_PTR("quarantine_max", OPTIONAL, struct store, quarantine_max, 1, 32),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t certificates_fields[] = {
+    CYAML_FIELD_STRING_PTR("ca", NEEDED, struct certificates, ca, 1, PATH_SIZE_MAX),
+    CYAML_FIELD_STRING_PTR("certificate", NEEDED, struct certificates, certificate, 1,
+                           PATH_SIZE_MAX),
+    CYAML_FIELD_STRING_PTR("key", NEEDED, struct certificates, key, 1, PATH_SIZE_MAX),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t region_schema = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 64),
+};
+
+static const cyaml_schema_field_t account_fields[] = {
+    CYAML_FIELD_STRING_PTR("id", NEEDED, struct roster_account, id, 1, KEY_ACCOUNT_SIZE_MAX),
+    CYAML_FIELD_STRING_PTR("name", OPTIONAL, struct roster_account, name, 0, 256),
+    CYAML_FIELD_STRING_PTR("unit", OPTIONAL, struct roster_account, unit, 0, 256),
+    CYAML_FIELD_SEQUENCE("regions", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct roster_account,
+                         regions, &region_schema, 0, REGIONS_MAX),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t account_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct roster_account, account_fields),
+};
+
+static const cyaml_strval_t unknown_names[] = {
+    {"quarantine", ROSTER_UNKNOWN_QUARANTINE},
+    {"admit", ROSTER_UNKNOWN_ADMIT},
+};
+
+static const cyaml_schema_field_t roster_fields[] = {
+    CYAML_FIELD_ENUM("unknown", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct file_roster,
+                     unknown, unknown_names, 2),
+    CYAML_FIELD_SEQUENCE("accounts", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct file_roster,
+                         accounts, &account_schema, 0, ROSTER_ACCOUNTS_MAX),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t file_fields[] = {
+    CYAML_FIELD_MAPPING("organization", CYAML_FLAG_DEFAULT, struct settings_file, organization,
+                        organization_fields),
+    CYAML_FIELD_STRING_PTR("listen", NEEDED, struct settings_file, listen, 1, 256),
+    CYAML_FIELD_MAPPING("http", CYAML_FLAG_OPTIONAL, struct settings_file, http, http_fields),
+    CYAML_FIELD_MAPPING("store", CYAML_FLAG_DEFAULT, struct settings_file, store, store_fields),
+    CYAML_FIELD_MAPPING("certificates", CYAML_FLAG_DEFAULT, struct settings_file, certificates,
+                        certificates_fields),
+    CYAML_FIELD_MAPPING("roster", CYAML_FLAG_OPTIONAL, struct settings_file, roster, roster_fields),
+    CYAML_FIELD_UINT("heartbeat_ms", CYAML_FLAG_OPTIONAL, struct settings_file, heartbeat_ms),
+    CYAML_FIELD_UINT("future_max_hours", CYAML_FLAG_OPTIONAL, struct settings_file,
+                     future_max_hours),
+    CYAML_FIELD_UINT("streams_max", CYAML_FLAG_OPTIONAL, struct settings_file, streams_max),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t file_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct settings_file, file_fields),
+};
+
+// Reads "1073741824", "1GiB" and the like. Absent: 0.
+static bool parse_size(const char *key, const char *text, uint64_t *size, struct fault *fault) {
+    static const struct {
+        const char *name;
+        uint32_t bits;
+    } units[] = {{"", 0}, {"B", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}};
+    if (text == NULL) {
+        *size = 0;
+        return true;
+    }
+    char *end = NULL;
+    uint64_t number = text[0] >= '0' && text[0] <= '9' ? strtoull(text, &end, 10) : 0;
+    for (size_t index = 0; number > 0 && index < sizeof units / sizeof units[0]; index++) {
+        if (strcmp(end, units[index].name) != 0) continue;
+        if (number > UINT64_MAX >> (units[index].bits + 1)) break;
+        *size = number << units[index].bits;
+        return true;
+    }
+    return fault_set(fault, FAULT_INPUT,
+                     "%s: \"%s\" is no size: a number above 0, with KiB, MiB, GiB or TiB or "
+                     "nothing behind it",
+                     key, text);
+}
+
+static bool choose_number(const char *key, uint32_t given, uint32_t otherwise, uint32_t min,
+                          uint32_t max, uint32_t *number, struct fault *fault) {
+    if (given != 0 && (given < min || given > max)) {
+        return fault_set(fault, FAULT_INPUT,
+                         "%s: %" PRIu32 " is not between %" PRIu32 " and %" PRIu32, key, given, min,
+                         max);
+    }
+    *number = given == 0 ? otherwise : given;
+    return true;
+}
+
+// The host and port of an address to listen on: an IP address (IPv6 in brackets) and a number.
+static bool check_address(const char *key, const char *address, struct fault *fault) {
+    const char *colon = strrchr(address, ':');
+    size_t host_size = colon == NULL ? 0 : (size_t)(colon - address);
+    char host[INET6_ADDRSTRLEN + 2] = "";
+    uint8_t binary[16];
+    bool is_good = host_size > 0 && host_size < sizeof host;
+    if (is_good) {
+        memcpy(host, address, host_size);
+        bool is_six = host[0] == '[' && host[host_size - 1] == ']';
+        if (is_six) host[host_size - 1] = '\0';
+        is_good = is_six ? inet_pton(AF_INET6, host + 1, binary) == 1
+                         : inet_pton(AF_INET, host, binary) == 1;
+    }
+    if (is_good) {
+        char *end = NULL;
+        unsigned long port = colon[1] >= '0' && colon[1] <= '9' ? strtoul(colon + 1, &end, 10) : 0;
+        is_good = end != NULL && *end == '\0' && port <= UINT16_MAX;
+    }
+    if (is_good) return true;
+    return fault_set(fault, FAULT_INPUT,
+                     "%s: \"%s\" is no address to listen on: 0.0.0.0:7443 and [::]:7443 are", key,
+                     address);
+}
+
+// Paths count from the folder of the settings file.
+static bool resolve_path(struct settings *settings, const char *path, const char *given,
+                         const char **resolved, struct fault *fault) {
+    const char *slash = strrchr(path, '/');
+    if (given[0] == '/' || slash == NULL) {
+        *resolved = given;
+        return true;
+    }
+    *resolved = arena_print(settings->arena, "%.*s/%s", (int)(slash - path), path, given);
+    if (*resolved == NULL) return fault_set(fault, FAULT_FULL, "no memory for the settings");
+    return true;
+}
+
+static bool resolve_paths(struct settings *settings, const char *path, struct fault *fault) {
+    const struct settings_file *file = settings->file;
+    return resolve_path(settings, path, file->store.directory, &settings->store_directory, fault) &&
+           resolve_path(settings, path, file->certificates.ca, &settings->ca_path, fault) &&
+           resolve_path(settings, path, file->certificates.certificate, &settings->certificate_path,
+                        fault) &&
+           resolve_path(settings, path, file->certificates.key, &settings->key_path, fault);
+}
+
+// Fills the settings from the file and checks each value.
+static bool fill(struct settings *settings, struct fault *fault) {
+    const struct settings_file *file = settings->file;
+    settings->organization = file->organization.id;
+    settings->management_account = file->organization.management_account;
+    settings->home_region =
+        file->organization.home_region == NULL ? "us-east-1" : file->organization.home_region;
+    settings->listen = file->listen;
+    settings->http_listen = file->http.listen;
+    settings->unknown = file->roster.unknown;
+    settings->accounts = file->roster.accounts;
+    settings->accounts_count = file->roster.accounts_count;
+    if (!parse_size("store.min_free", file->store.min_free, &settings->free_size_min, fault) ||
+        !parse_size("store.size_max", file->store.size_max, &settings->store_size_max, fault) ||
+        !parse_size("store.quarantine_max", file->store.quarantine_max,
+                    &settings->quarantine_size_max, fault)) {
+        return false;
+    }
+    if (settings->quarantine_size_max == 0) {
+        settings->quarantine_size_max = SETTINGS_QUARANTINE_SIZE;
+    }
+    if (!choose_number("heartbeat_ms", file->heartbeat_ms, SETTINGS_HEARTBEAT_MS,
+                       SETTINGS_HEARTBEAT_MS_MIN, SETTINGS_HEARTBEAT_MS_MAX,
+                       &settings->heartbeat_ms, fault) ||
+        !choose_number("future_max_hours", file->future_max_hours, SETTINGS_FUTURE_HOURS, 1,
+                       SETTINGS_FUTURE_HOURS_MAX, &settings->future_max_hours, fault) ||
+        !choose_number("streams_max", file->streams_max, SETTINGS_STREAMS, 1, SETTINGS_STREAMS_MAX,
+                       &settings->streams_max, fault)) {
+        return false;
+    }
+    if (!check_address("listen", settings->listen, fault)) return false;
+    if (settings->http_listen != NULL &&
+        !check_address("http.listen", settings->http_listen, fault)) {
+        return false;
+    }
+    struct roster *roster = NULL;
+    if (!roster_create(settings->accounts, settings->accounts_count, settings->unknown, &roster,
+                       fault)) {
+        return false;
+    }
+    roster_destroy(roster);
+    return true;
+}
+
+bool settings_load(const char *path, struct settings **settings, struct fault *fault) {
+    struct settings *made = calloc(1, sizeof *made);
+    if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for the settings");
+    struct buffer text;
+    buffer_init(&text, CONFIG_SIZE_MAX);
+    void *loaded = NULL;
+    bool is_good = files_read_whole(files_system(), path, CONFIG_SIZE_MAX, &text, fault) &&
+                   config_load(buffer_span(&text), path, &file_schema, &loaded, fault);
+    buffer_done(&text);
+    made->file = loaded;
+    if (is_good) {
+        made->arena = arena_create(ARENA_SIZE_MAX);
+        if (made->arena == NULL) {
+            is_good = fault_set(fault, FAULT_FULL, "no memory for the settings");
+        } else if (!fill(made, fault) || !resolve_paths(made, path, fault)) {
+            is_good = fault_add(fault, "%s", path);
+        }
+    }
+    if (!is_good) {
+        settings_destroy(made);
+        return false;
+    }
+    *settings = made;
+    return true;
+}
+
+void settings_destroy(struct settings *settings) {
+    if (settings == NULL) return;
+    config_free(&file_schema, settings->file);
+    arena_destroy(settings->arena);
+    free(settings);
+}
+
+static bool check_certificates(const struct settings *settings, int64_t now_s,
+                               struct buffer pems[3], struct fault *fault) {
+    const char *const paths[] = {settings->ca_path, settings->certificate_path, settings->key_path};
+    for (int index = 0; index < 3; index++) {
+        if (!files_read_whole(files_system(), paths[index], PEM_SIZE_MAX, &pems[index], fault)) {
+            return false;
+        }
+    }
+    struct span certificate = buffer_span(&pems[1]);
+    struct certificate_facts facts;
+    if (!certificate_check_pair(certificate, buffer_span(&pems[2]), buffer_span(&pems[0]), fault) ||
+        !certificate_read(certificate, &facts, fault)) {
+        return fault_add(fault, "%s", settings->certificate_path);
+    }
+    char time[TIME_TEXT_SIZE];
+    if (now_s > facts.not_after_s) {
+        time_print(facts.not_after_s, time);
+        return fault_set(fault, FAULT_INPUT, "%s: expired at %s: make a new one",
+                         settings->certificate_path, time);
+    }
+    if (now_s < facts.not_before_s) {
+        time_print(facts.not_before_s, time);
+        return fault_set(fault, FAULT_INPUT,
+                         "%s: not valid before %s: is this machine's clock right?",
+                         settings->certificate_path, time);
+    }
+    return true;
+}
+
+bool settings_check(const struct settings *settings, int64_t now_s, struct fault *fault) {
+    struct buffer pems[3];
+    for (int index = 0; index < 3; index++) buffer_init(&pems[index], PEM_SIZE_MAX);
+    bool is_good = check_certificates(settings, now_s, pems, fault);
+    for (int index = 0; index < 3; index++) buffer_done(&pems[index]);
+    if (!is_good) return false;
+
+    bool exists = false;
+    struct files_entry entry;
+    if (!files_find(files_system(), settings->store_directory, &exists, &entry, fault)) {
+        return false;
+    }
+    if (exists && !entry.is_directory) {
+        return fault_set(fault, FAULT_INPUT, "store.directory: %s is no folder",
+                         settings->store_directory);
+    }
+    return true;
+}

@@ -1,0 +1,76 @@
+// settings.h: the collector's settings, as they stand in its YAML file. docs/collector.md explains
+// each.
+//
+//   organization: {id: o-abc, management_account: "111111111111", home_region: us-east-1}
+//   listen: 0.0.0.0:7443
+//   http: {listen: 127.0.0.1:9090}
+//   store: {directory: ../store, min_free: 1GiB, quarantine_max: 256MiB}
+//   certificates: {ca: ca.pem, certificate: collector.pem, key: collector.key}
+//   roster:
+//     unknown: quarantine
+//     accounts:
+//       - {id: "222222222222", name: shop, unit: retail, regions: [eu-west-1, us-east-1]}
+//   heartbeat_ms: 15000
+//   future_max_hours: 24
+//   streams_max: 2048
+//
+// Relative paths count from the folder of the settings file.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/fault.h"
+#include "collector/roster.h"
+
+enum {
+    SETTINGS_HEARTBEAT_MS = 15000,  // unless set
+    SETTINGS_HEARTBEAT_MS_MIN = 100,
+    SETTINGS_HEARTBEAT_MS_MAX = 600000,
+    SETTINGS_FUTURE_HOURS = 24,
+    SETTINGS_FUTURE_HOURS_MAX = 24 * 365,
+    SETTINGS_STREAMS = 2048,
+    SETTINGS_STREAMS_MAX = 16384,
+    SETTINGS_QUARANTINE_SIZE = 256 << 20,  // bytes per agent
+    SETTINGS_FREE_SIZE = 1 << 30,          // bytes, or 2 % of the disk if that is less
+};
+
+struct settings_file;
+
+// All texts live as long as the settings.
+struct settings {
+    const char *organization;  // its id
+    const char *management_account;
+    const char *home_region;
+    const char *listen;
+    const char *http_listen;  // NULL: no metrics and health
+    const char *store_directory;
+    uint64_t free_size_min;   // 0: not set
+    uint64_t store_size_max;  // 0: no limit
+    uint64_t quarantine_size_max;
+    const char *ca_path;
+    const char *certificate_path;
+    const char *key_path;
+    enum roster_unknown unknown;
+    const struct roster_account *accounts;
+    uint32_t accounts_count;
+    uint32_t heartbeat_ms;
+    uint32_t future_max_hours;
+    uint32_t streams_max;
+
+    struct settings_file *file;  // what the texts stand in
+    struct arena *arena;
+};
+
+// Loads the file, fills in what is not set, makes paths absolute (or relative to the present
+// folder) and checks each value. FAULT_INPUT: "PATH: line 3: ..." says what and where.
+MUST_CHECK bool settings_load(const char *path, struct settings **settings, struct fault *fault);
+
+// Frees it. NULL is allowed.
+void settings_destroy(struct settings *settings);
+
+// Checks what the settings name: certificates that belong together and are valid now, a store that
+// is a folder, addresses that could be listened on. FAULT_INPUT.
+MUST_CHECK bool settings_check(const struct settings *settings, int64_t now_s, struct fault *fault);

@@ -1,0 +1,208 @@
+#include "collector/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/certificate.h"
+#include "base/files.h"
+#include "tests/kit/cases.h"
+
+enum { NOW_S = 1700000000 };
+
+#define HEAD                                                            \
+    "organization: {id: o-abc, management_account: \"111111111111\"}\n" \
+    "listen: 127.0.0.1:0\n"                                             \
+    "store: {directory: store}\n"                                       \
+    "certificates: {ca: ca.pem, certificate: c.pem, key: c.key}\n"
+
+static char directory[256];
+
+static int make_directory(void **state) {
+    (void)state;
+    const char *base = getenv("TEST_TMPDIR");
+    (void)snprintf(directory, sizeof directory, "%s/settings_XXXXXX", base == NULL ? "/tmp" : base);
+    return mkdtemp(directory) == NULL;
+}
+
+static int remove_directory(void **state) {
+    (void)state;
+    char command[300];
+    (void)snprintf(command, sizeof command, "rm -r '%s'", directory);
+    return system(command);
+}
+
+static void write_file(const char *name, struct span bytes) {
+    char path[300];
+    struct fault fault = {0};
+    (void)snprintf(path, sizeof path, "%s/%s", directory, name);
+    if (!files_write_whole(files_system(), path, bytes, 0600, &fault)) fail_msg("%s", fault.text);
+}
+
+static bool load(const char *text, struct settings **settings, struct fault *fault) {
+    char path[300];
+    write_file("collector.yaml", span_text(text));
+    (void)snprintf(path, sizeof path, "%s/collector.yaml", directory);
+    return settings_load(path, settings, fault);
+}
+
+static void test_defaults(void **state) {
+    (void)state;
+    struct settings *settings = NULL;
+    struct fault fault = {0};
+    if (!load(HEAD, &settings, &fault)) fail_msg("%s", fault.text);
+    assert_string_equal(settings->organization, "o-abc");
+    assert_string_equal(settings->home_region, "us-east-1");
+    assert_null(settings->http_listen);
+    assert_int_equal(settings->heartbeat_ms, 15000);
+    assert_int_equal(settings->future_max_hours, 24);
+    assert_int_equal(settings->quarantine_size_max, 256 << 20);
+    assert_int_equal(settings->free_size_min, 0);
+    assert_int_equal(settings->unknown, ROSTER_UNKNOWN_DEFAULT);
+    assert_int_equal(settings->accounts_count, 0);
+    char path[300];
+    (void)snprintf(path, sizeof path, "%s/store", directory);
+    assert_string_equal(settings->store_directory, path);
+    settings_destroy(settings);
+}
+
+static void test_everything_set(void **state) {
+    (void)state;
+    struct settings *settings = NULL;
+    struct fault fault = {0};
+    const char *text =
+        "organization: {id: o-abc, management_account: \"1\", home_region: eu-west-1}\n"
+        "listen: \"[::1]:7443\"\n"
+        "http: {listen: 0.0.0.0:9090}\n"
+        "store: {directory: /srv/trail, min_free: 3GiB, size_max: 1TiB, quarantine_max: 4096}\n"
+        "certificates: {ca: /a/ca.pem, certificate: c.pem, key: c.key}\n"
+        "roster:\n"
+        "  unknown: admit\n"
+        "  accounts:\n"
+        "    - {id: \"222222222222\", name: shop, unit: retail, regions: [eu-west-1, us-east-1]}\n"
+        "    - {id: \"333333333333\"}\n"
+        "heartbeat_ms: 1000\n"
+        "future_max_hours: 48\n"
+        "streams_max: 10\n";
+    if (!load(text, &settings, &fault)) fail_msg("%s", fault.text);
+    assert_string_equal(settings->home_region, "eu-west-1");
+    assert_string_equal(settings->http_listen, "0.0.0.0:9090");
+    assert_string_equal(settings->store_directory, "/srv/trail");
+    assert_string_equal(settings->ca_path, "/a/ca.pem");
+    assert_int_equal(settings->free_size_min, UINT64_C(3) << 30);
+    assert_int_equal(settings->store_size_max, UINT64_C(1) << 40);
+    assert_int_equal(settings->quarantine_size_max, 4096);
+    assert_int_equal(settings->unknown, ROSTER_UNKNOWN_ADMIT);
+    assert_int_equal(settings->accounts_count, 2);
+    assert_string_equal(settings->accounts[0].unit, "retail");
+    assert_int_equal(settings->accounts[0].regions_count, 2);
+    assert_string_equal(settings->accounts[0].regions[1], "us-east-1");
+    assert_null(settings->accounts[1].name);
+    assert_int_equal(settings->heartbeat_ms, 1000);
+    assert_int_equal(settings->future_max_hours, 48);
+    assert_int_equal(settings->streams_max, 10);
+    settings_destroy(settings);
+}
+
+static void test_mistakes_say_where(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *message;
+    } cases[] = {
+        {HEAD "lisen: x\n", "collector.yaml: line 5: unknown key \"lisen\""},
+        {HEAD "roster:\n  acounts: []\n", "line 6: unknown key \"acounts\""},
+        {HEAD "heartbeat_ms: soon\n", "line 5"},
+        {HEAD "heartbeat_ms: 5\n", "heartbeat_ms: 5 is not between 100 and 600000"},
+        {HEAD "streams_max: 100000\n", "streams_max: 100000 is not between 1 and 16384"},
+        {HEAD "roster: {unknown: maybe}\n", "line 5"},
+        {HEAD "roster: {accounts: [{id: \"1\"}, {id: \"1\"}]}\n", "lists account 1 twice"},
+        {HEAD "http: {listen: 9090}\n", "http.listen: \"9090\" is no address"},
+        {"organization: {id: o-abc}\n", "line 1"},
+        {"organization: {id: o-abc, management_account: \"1\"}\nlisten: here:7443\n"
+         "store: {directory: s}\ncertificates: {ca: a, certificate: b, key: c}\n",
+         "listen: \"here:7443\" is no address"},
+        {"organization: {id: o-abc, management_account: \"1\"}\nlisten: 0.0.0.0:99999\n"
+         "store: {directory: s}\ncertificates: {ca: a, certificate: b, key: c}\n",
+         "listen: \"0.0.0.0:99999\" is no address"},
+        {"organization: {id: o-abc, management_account: \"1\"}\nlisten: 0.0.0.0:1\n"
+         "store: {directory: s, min_free: 1GB}\ncertificates: {ca: a, certificate: b, key: c}\n",
+         "store.min_free: \"1GB\" is no size"},
+        {"organization: {id: o-abc, management_account: \"1\"}\nlisten: 0.0.0.0:1\n"
+         "store: {directory: s, size_max: 99999999999TiB}\n"
+         "certificates: {ca: a, certificate: b, key: c}\n",
+         "store.size_max"},
+        {"", "collector.yaml"},
+    };
+    for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
+        struct settings *settings = NULL;
+        struct fault fault = {0};
+        if (load(cases[index].text, &settings, &fault)) {
+            fail_msg("%s was accepted", cases[index].text);
+        }
+        assert_int_equal(fault.kind, FAULT_INPUT);
+        if (strstr(fault.text, cases[index].message) == NULL) fail_msg("%s", fault.text);
+        assert_null(settings);
+    }
+}
+
+// Makes ca.pem, c.pem and c.key; the certificate is valid for a day from `from_s`.
+static void make_certificates(int64_t from_s) {
+    struct buffer pems[4];
+    struct fault fault = {0};
+    for (int index = 0; index < 4; index++) buffer_init(&pems[index], 1 << 16);
+    const struct certificate_request ca = {
+        .use = CERTIFICATE_CA, .common_name = "ca", .days = 3650};
+    const char *names[] = {"localhost"};
+    const struct certificate_request server = {.use = CERTIFICATE_SERVER,
+                                               .common_name = "collector",
+                                               .dns_names = names,
+                                               .dns_names_count = 1,
+                                               .days = 1};
+    bool is_good = certificate_make_key(&pems[0], &fault) &&
+                   certificate_make_ca(buffer_span(&pems[0]), &ca, from_s, &pems[1], &fault) &&
+                   certificate_make_key(&pems[2], &fault) &&
+                   certificate_issue(buffer_span(&pems[1]), buffer_span(&pems[0]),
+                                     buffer_span(&pems[2]), &server, from_s, &pems[3], &fault);
+    if (!is_good) fail_msg("%s", fault.text);
+    write_file("ca.pem", buffer_span(&pems[1]));
+    write_file("c.pem", buffer_span(&pems[3]));
+    write_file("c.key", buffer_span(&pems[2]));
+    for (int index = 0; index < 4; index++) buffer_done(&pems[index]);
+}
+
+static void test_check_looks_at_files(void **state) {
+    (void)state;
+    struct settings *settings = NULL;
+    struct fault fault = {0};
+    assert_true(load(HEAD, &settings, &fault));
+    assert_false(settings_check(settings, NOW_S, &fault));
+    assert_non_null(strstr(fault.text, "ca.pem"));
+
+    make_certificates(NOW_S);
+    if (!settings_check(settings, NOW_S, &fault)) fail_msg("%s", fault.text);
+    assert_false(settings_check(settings, NOW_S + 3 * 86400, &fault));
+    assert_non_null(strstr(fault.text, "expired at 2023-11-"));
+    assert_false(settings_check(settings, NOW_S - 86400, &fault));
+    assert_non_null(strstr(fault.text, "not valid before"));
+
+    write_file("store", SPAN_LITERAL("a file"));
+    assert_false(settings_check(settings, NOW_S, &fault));
+    assert_non_null(strstr(fault.text, "is no folder"));
+
+    write_file("c.key", SPAN_LITERAL("no key"));
+    assert_false(settings_check(settings, NOW_S, &fault));
+    assert_non_null(strstr(fault.text, "c.pem"));
+    settings_destroy(settings);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_defaults, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_everything_set, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_mistakes_say_where, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_check_looks_at_files, make_directory,
+                                        remove_directory),
+    };
+    return cases_run("collector/settings", tests, sizeof tests / sizeof tests[0]);
+}
