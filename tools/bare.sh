@@ -21,15 +21,9 @@ if [ -z "$folder" ]; then
 fi
 [ $# -gt 0 ] || set -- "./dev demo" "./dev test"
 
-mirror=$(
-    cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
-        sed -n -e 's/^URIs:[[:space:]]*\([^[:space:]]*\).*/\1/p' \
-            -e 's/^deb[[:space:]]\+\(\[[^]]*\][[:space:]]*\)\?\([^[:space:]]*\).*/\2/p' |
-        grep '/debian/*$' | head -n 1
-)
 if [ ! -e "$folder/etc/debian_version" ]; then
     echo "== debootstrap into $folder"
-    debootstrap --variant=minbase bookworm "$folder" "$mirror" >"$folder.log" 2>&1 ||
+    debootstrap --variant=minbase bookworm "$folder" "$(tools/mirror.sh)" >"$folder.log" 2>&1 ||
         { tail -n 20 "$folder.log" >&2; exit 1; }
     rm -f "$folder.log"
 fi

@@ -26,18 +26,7 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 
-# The mirror this machine already uses, from either form of apt's source list.
-mirror=$(
-    {
-        sed -n 's/^URIs:[[:space:]]*\([^[:space:]]*\).*/\1/p' /etc/apt/sources.list.d/*.sources
-        sed -n 's/^deb[[:space:]]\+\(\[[^]]*\][[:space:]]*\)\?\([^[:space:]]*\).*/\2/p' \
-            /etc/apt/sources.list /etc/apt/sources.list.d/*.list
-    } 2>/dev/null | grep '/debian/*$' | head -n 1
-) || true
-if [ -z "$mirror" ]; then
-    echo "setup: no Debian mirror found in /etc/apt/sources.list or sources.list.d" >&2
-    exit 1
-fi
+mirror=$("$(dirname "$0")/mirror.sh")
 
 if [ "$yyjson" != "install ok installed" ] && ! grep -qs '^VERSION_CODENAME=trixie' /etc/os-release; then
     cat >/etc/apt/preferences.d/orgtrail-yyjson <<'PIN'
