@@ -123,12 +123,16 @@ bool gzip_reader_step(struct gzip_reader *reader, struct span *input, uint8_t *o
     while (total < output_size) {
         if (reader->place != PLACE_MEMBER) {
             if (rest.size == 0) break;
-            if (!enter(reader, &rest, fault)) return false;
+            if (!enter(reader, &rest, fault)) {
+                *written = total;
+                return false;
+            }
             continue;
         }
         // Without input there may still be output that did not fit before.
         size_t part, before = rest.size;
         if (!inflate_some(reader, &rest, output + total, output_size - total, &part, fault)) {
+            *written = total + part;
             return false;
         }
         total += part;

@@ -31,7 +31,8 @@ void gzip_reader_reset(struct gzip_reader *reader);
 // Takes compressed bytes from *input (moved past what was used) and writes inflated bytes to
 // output[0..output_size). *written says how many; when it is less than output_size, all input was
 // used. FAULT_INPUT: not gzip, corrupt (with the offset), more than size_max or than the ratio, or
-// bytes other than zeros behind the last member; the file is then given up (gzip_reader_reset).
+// bytes other than zeros behind the last member; the file is then given up (gzip_reader_reset), but
+// *written says how many bytes came out before, and they stand.
 MUST_CHECK bool gzip_reader_step(struct gzip_reader *reader, struct span *input, uint8_t *output,
                                  size_t output_size, size_t *written, struct fault *fault);
 
