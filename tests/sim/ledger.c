@@ -1,0 +1,230 @@
+#include "tests/sim/ledger.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "tests/sim/set.h"
+
+enum { RECORD_SIZE = 64 * 1024 };
+
+struct ledger {
+    uint64_t seed;
+    struct trail_reader *reader;
+    struct buffer buffer;
+    uint64_t sequence;
+    struct set *keys;         // of stored rows
+    struct set *stored;       // hashes of their texts
+    struct set *quarantined;  // hashes of the bytes in quarantine
+    struct set *made;         // hashes of all records that agents read
+    struct feed_place *accepted;
+    uint64_t accepted_count;
+    uint64_t accepted_room;
+    struct set *accepted_places;
+    struct ledger_totals totals;
+    struct fault broken;
+};
+
+static uint64_t hash_bytes(struct span bytes) {
+    uint64_t hash = 0xcbf29ce484222325 ^ bytes.size;
+    for (size_t index = 0; index < bytes.size; index++) {
+        hash = (hash ^ bytes.bytes[index]) * 0x100000001b3;
+    }
+    return hash;
+}
+
+static uint64_t hash_place(const struct feed_place *place) {
+    uint64_t parts[] = {place->agent, place->account, place->fork, place->place};
+    return hash_bytes(span_of(parts, sizeof parts));
+}
+
+static uint64_t hash_key(const struct key *key) {
+    struct span id = span_of(key->id, sizeof key->id);
+    struct span account = span_of(key->account, key->account_size);
+    return hash_bytes(id) * 31 + hash_bytes(account) * 17 + (uint64_t)key->event_time_s;
+}
+
+struct ledger *ledger_create(uint64_t seed) {
+    struct ledger *ledger = calloc(1, sizeof *ledger);
+    assert(ledger != NULL);
+    ledger->seed = seed;
+    ledger->keys = set_create();
+    ledger->stored = set_create();
+    ledger->quarantined = set_create();
+    ledger->made = set_create();
+    ledger->accepted_places = set_create();
+    buffer_init(&ledger->buffer, RECORD_SIZE);
+    return ledger;
+}
+
+void ledger_destroy(struct ledger *ledger) {
+    if (ledger == NULL) return;
+    if (ledger->reader != NULL) trail_reader_close(ledger->reader);
+    set_destroy(ledger->keys);
+    set_destroy(ledger->stored);
+    set_destroy(ledger->quarantined);
+    set_destroy(ledger->made);
+    set_destroy(ledger->accepted_places);
+    buffer_done(&ledger->buffer);
+    free(ledger->accepted);
+    free(ledger);
+}
+
+bool ledger_attach(struct ledger *ledger, const char *directory, struct fault *fault) {
+    if (ledger->reader != NULL) trail_reader_close(ledger->reader);
+    ledger->reader = NULL;
+    return directory == NULL || trail_reader_open(directory, &ledger->reader, fault);
+}
+
+static struct feed_event make(struct ledger *ledger, const struct feed_place *place) {
+    struct feed_event event;
+    feed_make(ledger->seed, place, &ledger->buffer, &event);
+    return event;
+}
+
+void ledger_accept(struct ledger *ledger, const struct feed_place *place) {
+    // A place that is read again after a crash or a rollback is still one obligation.
+    if (!set_add(ledger->accepted_places, hash_place(place))) return;
+    if (ledger->accepted_count == ledger->accepted_room) {
+        ledger->accepted_room = ledger->accepted_room == 0 ? 1024 : 2 * ledger->accepted_room;
+        ledger->accepted =
+            realloc(ledger->accepted, ledger->accepted_room * sizeof *ledger->accepted);
+        assert(ledger->accepted != NULL);
+    }
+    ledger->accepted[ledger->accepted_count++] = *place;
+    ledger->totals.accepted++;
+    struct feed_event event = make(ledger, place);
+    set_add(ledger->made, hash_bytes(event.record));
+}
+
+static bool breach(struct ledger *ledger, const char *text, uint64_t number, struct span bytes) {
+    if (ledger->broken.kind == FAULT_NONE) {
+        fault_set(&ledger->broken, FAULT_CORRUPT, "%s %" PRIu64 ": %.*s", text, number,
+                  SPAN_PRINT(bytes));
+    }
+    return false;
+}
+
+static bool on_row(void *user, const struct trail_row *row) {
+    struct ledger *ledger = user;
+    if (row->sequence != ledger->sequence + 1) {
+        return breach(ledger, "the sequence has a hole or repeats before", row->sequence, row->text);
+    }
+    if (!set_add(ledger->keys, hash_key(&row->key))) {
+        return breach(ledger, "an event is stored twice: sequence", row->sequence, row->text);
+    }
+    ledger->sequence = row->sequence;
+    if ((row->flags & BLOCK_OWN) != 0) {
+        ledger->totals.own++;
+        return true;
+    }
+    uint64_t hash = hash_bytes(row->text);
+    if (!set_has(ledger->made, hash)) {
+        return breach(ledger, "stored bytes that no agent has sent: sequence", row->sequence, row->text);
+    }
+    if (!set_add(ledger->stored, hash)) {
+        return breach(ledger, "bytes stored under two keys: sequence", row->sequence, row->text);
+    }
+    ledger->totals.stored++;
+    return true;
+}
+
+static bool on_quarantined(void *user, const struct trail_quarantined *entry) {
+    struct ledger *ledger = user;
+    if (entry->reason[0] == 0) return breach(ledger, "quarantined without a reason", entry->count, entry->bytes);
+    ledger->totals.quarantined++;
+    set_add(ledger->quarantined, hash_bytes(entry->bytes));
+    return true;
+}
+
+static bool on_stream(void *user, const struct trail_stream *stream) {
+    struct ledger *ledger = user;
+    uint64_t ended = stream->stored + stream->duplicates + stream->variants + stream->quarantined +
+                     stream->expired;
+    ledger->totals.duplicates += stream->duplicates + stream->variants;
+    if (stream->received != ended) {
+        return breach(ledger, "received is not the sum of what became of it: agent", stream->agent,
+                      (struct span){NULL, 0});
+    }
+    return true;
+}
+
+bool ledger_read(struct ledger *ledger, struct fault *fault) {
+    if (ledger->reader == NULL) return true;
+    uint64_t last = 0;
+    if (!trail_reader_follow(ledger->reader, ledger->sequence, on_row, ledger, &last, fault)) {
+        return false;
+    }
+    ledger->totals.quarantined = 0;
+    ledger->totals.duplicates = 0;
+    bool read = trail_reader_quarantine(ledger->reader, on_quarantined, ledger, fault) &&
+                trail_reader_streams(ledger->reader, on_stream, ledger, fault);
+    if (!read) return false;
+    if (ledger->broken.kind == FAULT_NONE) return true;
+    *fault = ledger->broken;
+    return false;
+}
+
+// A Notice is quarantined by the head of what it tells of.
+static bool is_quarantined(struct ledger *ledger, const struct feed_event *event) {
+    if (set_has(ledger->quarantined, hash_bytes(event->record))) return true;
+    if (!event->is_notice) return false;
+    // The head is what the feed wrote as place: it stands in the serialized Notice twice.
+    const uint8_t *head = memmem(event->record.bytes, event->record.size, "file-", 5);
+    const uint8_t *end = memmem(event->record.bytes, event->record.size, "byte 0", 6);
+    assert(head != NULL && end != NULL);
+    return set_has(ledger->quarantined, hash_bytes(span_of(head, (size_t)(end + 6 - head))));
+}
+
+// The same event in the other spelling.
+static bool is_stored_otherwise(struct ledger *ledger, const struct feed_place *place) {
+    struct feed_place other = *place;
+    for (uint32_t agent = 0; agent < 2; agent++) {
+        other.agent = agent;
+        struct feed_event event = make(ledger, &other);
+        if (set_has(ledger->stored, hash_bytes(event.record))) return true;
+    }
+    return false;
+}
+
+bool ledger_expect_done(struct ledger *ledger, const struct feed_place *place,
+                        struct fault *fault) {
+    struct feed_event event = make(ledger, place);
+    bool stored = set_has(ledger->stored, hash_bytes(event.record));
+    bool done = false;
+    switch (event.fate) {
+        case FEED_STORED:
+            done = stored;
+            break;
+        case FEED_EITHER:
+            done = stored || is_quarantined(ledger, &event);
+            break;
+        case FEED_VARIANT:
+            done = stored || is_stored_otherwise(ledger, place);
+            break;
+        case FEED_QUARANTINED:
+            done = !stored && is_quarantined(ledger, &event);
+            break;
+    }
+    if (done) return true;
+    event = make(ledger, place);
+    return fault_set(fault, FAULT_CORRUPT,
+                     "acknowledged and neither stored nor quarantined: agent %u fork %u place"
+                     " %" PRIu64 ": %.*s",
+                     place->agent, place->fork, place->place,
+                     event.is_notice ? 0 : (int)event.record.size,
+                     (const char *)event.record.bytes);
+}
+
+bool ledger_expect_all_done(struct ledger *ledger, struct fault *fault) {
+    for (uint64_t index = 0; index < ledger->accepted_count; index++) {
+        if (!ledger_expect_done(ledger, &ledger->accepted[index], fault)) return false;
+    }
+    return true;
+}
+
+void ledger_count(const struct ledger *ledger, struct ledger_totals *totals) {
+    *totals = ledger->totals;
+}

@@ -1,0 +1,69 @@
+// run.h: one simulated organization: stations, a network and a collector, and all that goes wrong.
+//
+// A run is decided by its seed. Use it as the simulator does (run_seed) or step by step, to put a
+// certain misfortune at a certain place.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/fault.h"
+#include "tests/sim/center.h"
+#include "tests/sim/ledger.h"
+#include "tests/sim/station.h"
+#include "tests/sim/timeline.h"
+#include "tests/sim/wire.h"
+
+enum { RUN_STATIONS_MAX = 8, RUN_PATH_SIZE = 512 };
+
+struct run_options {
+    uint64_t seed;
+    bool verbose;
+    const char *directory;  // an empty folder for the trail is made in it
+    uint32_t stations;
+    uint64_t events;      // of each station's line
+    uint64_t spool_size;  // bytes
+    uint64_t store_size;  // bytes, 0: no limit
+    // How often a step goes wrong, in thousandths.
+    uint32_t station_crashes;
+    uint32_t center_crashes;
+    uint32_t breaks;
+    uint32_t file_faults;
+    uint32_t clock_jumps;
+};
+
+struct run {
+    struct run_options options;
+    char directory[RUN_PATH_SIZE];
+    struct timeline timeline;
+    struct wire wire;
+    struct ledger *ledger;
+    struct center *center;
+    struct station *stations[RUN_STATIONS_MAX];
+    uint32_t stations_count;
+    int64_t center_restart_at_ms;
+    uint64_t steps;
+    uint64_t center_crashes;
+    uint64_t full;  // steps with a full trail
+};
+
+// Begins a run: everything is started. The run must not move in memory.
+MUST_CHECK bool run_begin(struct run *run, const struct run_options *options, struct fault *fault);
+
+// One step: time passes, things happen, and every law is checked. FAULT_CORRUPT: one is broken.
+MUST_CHECK bool run_step(struct run *run, struct fault *fault);
+
+// Nothing goes wrong any more: steps until every station is done, then checks that all that was
+// ever accepted has ended as it must. FAULT_CORRUPT otherwise.
+MUST_CHECK bool run_finish(struct run *run, struct fault *fault);
+
+// Adds a station: a clone of another one's disk, or with an empty disk if `clone` is NULL.
+struct station *run_add_station(struct run *run, uint32_t agent, uint32_t account, uint32_t fork,
+                                const struct station *clone);
+
+// Frees everything and removes the trail.
+void run_end(struct run *run);
+
+// A whole run as the seed decides. FAULT_CORRUPT: a law is broken.
+MUST_CHECK bool run_seed(uint64_t seed, bool verbose, const char *directory, struct fault *fault);
