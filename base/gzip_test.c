@@ -25,15 +25,12 @@ static bool unpack(struct gzip_reader *reader, struct span file, size_t input_si
         file = span_from(file, piece.size);
         size_t written;
         do {
-            written = SIZE_MAX;
             good = gzip_reader_step(reader, &piece, room, output_size, &written, fault);
-            if (!good) {
-                assert_int_equal(written, SIZE_MAX);
-                break;
-            }
+            // What came out before a fault stands too.
+            assert_true(written <= output_size);
             buffer_append(output, span_of(room, written));
-            if (written < output_size) assert_int_equal(piece.size, 0);
-        } while (written == output_size);
+            if (good && written < output_size) assert_int_equal(piece.size, 0);
+        } while (good && written == output_size);
     }
     free(room);
     return good && gzip_reader_finish(reader, fault);
