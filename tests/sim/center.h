@@ -33,6 +33,7 @@ MUST_CHECK bool center_start(struct center *center, struct fault *fault);
 // The process ends: what was not committed is gone, and so are all sessions.
 void center_crash(struct center *center);
 
+// Whether it runs.
 bool center_is_up(const struct center *center);
 
 // Whether the trail has no more room.

@@ -110,7 +110,8 @@ static bool breach(struct ledger *ledger, const char *text, uint64_t number, str
 static bool on_row(void *user, const struct trail_row *row) {
     struct ledger *ledger = user;
     if (row->sequence != ledger->sequence + 1) {
-        return breach(ledger, "the sequence has a hole or repeats before", row->sequence, row->text);
+        return breach(ledger, "the sequence has a hole or repeats before", row->sequence,
+                      row->text);
     }
     if (!set_add(ledger->keys, hash_key(&row->key))) {
         return breach(ledger, "an event is stored twice: sequence", row->sequence, row->text);
@@ -122,7 +123,8 @@ static bool on_row(void *user, const struct trail_row *row) {
     }
     uint64_t hash = hash_bytes(row->text);
     if (!set_has(ledger->made, hash)) {
-        return breach(ledger, "stored bytes that no agent has sent: sequence", row->sequence, row->text);
+        return breach(ledger, "stored bytes that no agent has sent: sequence", row->sequence,
+                      row->text);
     }
     if (!set_add(ledger->stored, hash)) {
         return breach(ledger, "bytes stored under two keys: sequence", row->sequence, row->text);
@@ -133,7 +135,8 @@ static bool on_row(void *user, const struct trail_row *row) {
 
 static bool on_quarantined(void *user, const struct trail_quarantined *entry) {
     struct ledger *ledger = user;
-    if (entry->reason[0] == 0) return breach(ledger, "quarantined without a reason", entry->count, entry->bytes);
+    if (entry->reason[0] == 0)
+        return breach(ledger, "quarantined without a reason", entry->count, entry->bytes);
     ledger->totals.quarantined++;
     set_add(ledger->quarantined, hash_bytes(entry->bytes));
     return true;
@@ -146,7 +149,7 @@ static bool on_stream(void *user, const struct trail_stream *stream) {
     ledger->totals.duplicates += stream->duplicates + stream->variants;
     if (stream->received != ended) {
         return breach(ledger, "received is not the sum of what became of it: agent", stream->agent,
-                      (struct span){NULL, 0});
+                      SPAN_LITERAL("no bytes"));
     }
     return true;
 }

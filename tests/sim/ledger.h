@@ -47,4 +47,5 @@ MUST_CHECK bool ledger_expect_done(struct ledger *ledger, const struct feed_plac
 // Whether all that was ever accepted has ended as it must, and counts agree. FAULT_CORRUPT if not.
 MUST_CHECK bool ledger_expect_all_done(struct ledger *ledger, struct fault *fault);
 
+// Numbers for people and for tests.
 void ledger_count(const struct ledger *ledger, struct ledger_totals *totals);

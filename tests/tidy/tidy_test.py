@@ -65,6 +65,9 @@ ROOMS = {
     "tests": {"base", "event", "proto", "storage", "query", "agent", "collector", "cli", "tests"},
 }
 
+# Files of a room that are only built into its tests and benches.
+TEST_FILE = re.compile(r"_(test|bench|fixture|test_kit)\.[ch]$|/test_\w+\.[ch]$")
+
 SYSTEM_HEADER = re.compile(
     r"(sys|netinet|arpa|net|linux)/\w+\.h"
     r"|(argp|assert|ctype|dirent|endian|errno|fcntl|float|fnmatch|getopt|glob|grp|inttypes|limits|locale"
@@ -223,7 +226,7 @@ def test_rooms_look_one_way():
             if is_system:
                 continue
             target = header.split("/")[0]
-            kit = header.startswith("tests/kit/") and path.endswith("_test.c")
+            kit = header.startswith("tests/kit/") and TEST_FILE.search(path)
             if target not in ROOMS[room] and not kit:
                 problems.append(f"{path}:{number}: {room} may not include {header}")
             if room == "cli" and target == "agent" and not re.match(
