@@ -21,9 +21,9 @@ static const cyaml_schema_field_t store_fields[] = {
     CYAML_FIELD_STRING_PTR("directory", CYAML_FLAG_DEFAULT, struct settings_store, directory, 1,
                            4096),
     // Limits are the collector's business.
+    CYAML_FIELD_IGNORE("min_free", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("size_max", CYAML_FLAG_OPTIONAL),
-    CYAML_FIELD_IGNORE("free_min", CYAML_FLAG_OPTIONAL),
-    CYAML_FIELD_IGNORE("map_size", CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_IGNORE("quarantine_max", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_END,
 };
 
@@ -55,10 +55,9 @@ static const cyaml_schema_field_t settings_fields[] = {
     CYAML_FIELD_IGNORE("listen", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("http", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("certificates", CYAML_FLAG_OPTIONAL),
-    CYAML_FIELD_IGNORE("limits", CYAML_FLAG_OPTIONAL),
-    CYAML_FIELD_IGNORE("intake", CYAML_FLAG_OPTIONAL),
-    CYAML_FIELD_IGNORE("quarantine", CYAML_FLAG_OPTIONAL),
-    CYAML_FIELD_IGNORE("log", CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_IGNORE("heartbeat_ms", CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_IGNORE("future_max_hours", CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_IGNORE("streams_max", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_END,
 };
 
