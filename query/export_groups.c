@@ -23,6 +23,7 @@ struct piece {
     uint64_t previous;  // offset of the piece before it, and 1; 0 if it is the first
     uint64_t text_size;
     uint64_t frame_size;
+    uint64_t hash;  // of its text: a bad disk must not get into an export
 };
 
 struct group {
@@ -179,7 +180,7 @@ static bool spill_group(struct export_groups *groups, struct group *group, struc
     struct span text = buffer_span(&group->text);
     buffer_reset(&groups->frame);
     if (!zstd_compress(groups->zstd, text, SPILL_LEVEL, &groups->frame, fault)) return false;
-    struct piece piece = {group->last_piece, text.size, groups->frame.size};
+    struct piece piece = {group->last_piece, text.size, groups->frame.size, hash_plain(text)};
     if (!files_append(files, groups->spill, span_of(&piece, sizeof piece), fault) ||
         !files_append(files, groups->spill, buffer_span(&groups->frame), fault)) {
         return false;
@@ -234,6 +235,8 @@ static bool read_pieces(struct export_groups *groups, const struct group *group,
                           piece.text_size, fault)) {
             return fault_add(fault, "%s", groups->spill_path);
         }
+        if (hash_plain(span_of(whole + end, piece.text_size)) != piece.hash)
+            return fault_set(fault, FAULT_CORRUPT, "%s is damaged", groups->spill_path);
         next = piece.previous;
     }
     return end == 0 || fault_set(fault, FAULT_CORRUPT, "%s is damaged", groups->spill_path);
