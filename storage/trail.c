@@ -18,6 +18,9 @@
 
 enum {
     TAIL_ROWS_DEFAULT = 4096,
+    // Waiting in the tail costs 3 to 4 us an event (it is compressed twice), a quarter of all; a
+    // block of 1,000 rows takes 12 % more room than one of 4,000, of 500 rows 20 %. Measured: below
+    // 1,000 room counts more (an idle collector has the time), above it time does.
     BLOCK_ROWS_DEFAULT = 1024,
     WINDOW_DEFAULT = 4 * 1024 * 1024,
     TAIL_AGE_MS = 24 * 60 * 60 * 1000,

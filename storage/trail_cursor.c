@@ -11,7 +11,7 @@
 
 enum {
     HEAP_ROWS_MAX = 256 * 1024,  // 10 MB; above, a frame gives only PART_ROWS at a time
-    PART_ROWS = 16,
+    PART_ROWS = 8,               // a page takes one or two rows of a frame
     LOAD_FIRST = 4,    // rows rebuilt when a frame is first asked for one: a page takes few of each
     LOAD_SECOND = 16,  // and the second time; then all
     LOAD_ALL_AFTER = 256,  // rows given out that show that this is no page
@@ -198,19 +198,22 @@ static bool push(struct trail_cursor *cursor, const struct trail_heap_item *item
     return trail_heap_push(&cursor->heap, item) || no_memory(fault);
 }
 
-// Takes the rows of a frame that were not taken before: all of them, or when very many rows are at
-// hand already a part, and the frame again for the rest.
+// Takes the rows of a frame that were not taken before: while this may be a page, or when very many
+// rows are at hand already, only the foremost, and the frame again for the rest.
 static bool expand_frame(struct trail_cursor *cursor, const struct block *block,
                          uint32_t block_index, uint32_t frame, uint32_t taken,
                          struct fault *fault) {
     struct trail_cursor_rows rows;
     if (!trail_cursor_find_rows(cursor, block, block_index, frame, &rows, fault)) return false;
-    uint32_t end = rows.count;
-    if (cursor->heap.count > HEAP_ROWS_MAX && end > taken + PART_ROWS) end = taken + PART_ROWS;
+    bool is_part = !cursor->by_sequence &&
+                   (cursor->given < LOAD_ALL_AFTER || cursor->heap.count > HEAP_ROWS_MAX) &&
+                   rows.count > taken + PART_ROWS + 1;
+    uint32_t end = is_part ? taken + PART_ROWS : rows.count;
+    if (taken > 0 || is_part) trail_cursor_sort_rows(&rows, is_part ? end + 1 : rows.count);
     for (uint32_t at = taken; at < end; at++) {
         if (!push(cursor, &rows.items[at], fault)) return false;
     }
-    if (end == rows.count) return true;
+    if (!is_part) return true;
     struct trail_heap_item rest = {
         .rank = rows.items[end].rank,
         .block_index = block_index,
@@ -311,12 +314,14 @@ static bool load_row(struct trail_cursor *cursor, const struct trail_heap_item *
     struct trail_cursor_rows rows;
     if (!trail_cursor_find_rows(cursor, &block, item->block_index, item->frame, &rows, fault))
         return false;
-    uint32_t count = 1;
-    for (uint32_t at = 0; at < rows.count && count < most; at++) {
-        if (!trail_heap_before(item, &rows.items[at])) continue;
-        bits[rows.items[at].row / 64] |= (uint64_t)1 << (rows.items[at].row % 64);
-        count++;
+    uint32_t kept = 0;
+    for (uint32_t at = 0; at < rows.count; at++) {
+        if (trail_heap_before(item, &rows.items[at])) rows.items[kept++] = rows.items[at];
     }
+    rows.count = kept;
+    if (kept > most - 1) trail_cursor_sort_rows(&rows, most - 1);
+    for (uint32_t at = 0; at < kept && at < most - 1; at++)
+        bits[rows.items[at].row / 64] |= (uint64_t)1 << (rows.items[at].row % 64);
     if (!trail_frames_load(cursor->frames, cursor->reader, &block, item->block_index, item->frame,
                            bits, fault)) {
         return false;

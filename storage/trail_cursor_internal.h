@@ -57,7 +57,7 @@ struct trail_cursor {
     uint64_t given;  // rows
 };
 
-// Rows of a frame that may match, foremost first.
+// Rows of a frame that may match; in no order before trail_cursor_sort_rows.
 struct trail_cursor_rows {
     uint32_t count;
     struct trail_heap_item items[BLOCK_FRAME_ROWS];
@@ -76,10 +76,13 @@ MUST_CHECK bool trail_cursor_wants_block(struct trail_cursor *cursor, uint32_t b
 // The frames of an open block that may hold matching rows, as a bitmap.
 uint64_t trail_cursor_find_frames(const struct trail_cursor *cursor, const struct block *block);
 
-// The rows of a frame that may match, in order.
+// The rows of a frame that may match, in no order.
 MUST_CHECK bool trail_cursor_find_rows(struct trail_cursor *cursor, const struct block *block,
                                        uint32_t block_index, uint32_t frame,
                                        struct trail_cursor_rows *rows, struct fault *fault);
+
+// Puts the foremost `first` rows in order to the front.
+void trail_cursor_sort_rows(struct trail_cursor_rows *rows, uint32_t first);
 
 // Whether a row of the tail may match.
 bool trail_cursor_wants_tail_row(const struct trail_cursor *cursor,

@@ -7,6 +7,8 @@
 #include "event/record.h"
 #include "storage/trail_cursor_internal.h"
 
+enum { SORT_MIN = 12 };  // rows from which on sorting all costs less than choosing one by one
+
 static uint64_t load_big_endian(const uint8_t *bytes) {
     uint64_t value = 0;
     for (uint32_t index = 0; index < 8; index++) value = value << 8 | bytes[index];
@@ -152,8 +154,23 @@ bool trail_cursor_find_rows(struct trail_cursor *cursor, const struct block *blo
         trail_cursor_rank(cursor, &key, columns.sequence == NULL ? 0 : columns.sequence[row], item);
         if (is_behind(cursor, item)) rows->count++;
     }
-    qsort(rows->items, rows->count, sizeof rows->items[0], compare_items);
     return true;
+}
+
+void trail_cursor_sort_rows(struct trail_cursor_rows *rows, uint32_t first) {
+    if (first >= SORT_MIN) {
+        qsort(rows->items, rows->count, sizeof rows->items[0], compare_items);
+        return;
+    }
+    for (uint32_t at = 0; at < first && at < rows->count; at++) {
+        uint32_t best = at;
+        for (uint32_t other = at + 1; other < rows->count; other++) {
+            if (trail_heap_before(&rows->items[other], &rows->items[best])) best = other;
+        }
+        struct trail_heap_item item = rows->items[best];
+        rows->items[best] = rows->items[at];
+        rows->items[at] = item;
+    }
 }
 
 bool trail_cursor_wants_tail_row(const struct trail_cursor *cursor,

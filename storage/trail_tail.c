@@ -10,7 +10,7 @@
 
 enum {
     VERSION = 1,
-    LEVEL = 1,  // of zstd: a chunk lives for hours at most
+    LEVEL = -4,  // of zstd: a chunk lives for hours at most, so speed counts and not size
     HEADER_SIZE = 1 + 4 + 4 + 4 + 8,
     ROW_SIZE_MIN = 8 + 8 + RECORD_ID_SIZE + 4 + 4 + 8 + 1 + 2 + 2 + 4,
     ATTRIBUTE_SIZE = 5,

@@ -1,0 +1,537 @@
+// store_bench: what the store alone does with generated traffic: how fast it takes events in, how
+// much room they take, and how soon it answers. One thread, default sync, all in one run.
+
+#include <argp.h>
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/gzip.h"
+#include "base/json.h"
+#include "base/random.h"
+#include "event/attribute.h"
+#include "event/record.h"
+#include "storage/trail.h"
+#include "storage/trail_reader.h"
+#include "tests/kit/traffic.h"
+
+enum {
+    START_S = 1767225600,
+    SAMPLES = 300,        // values per kind that are looked up
+    PAGE = 50,            // rows of a page
+    GZIP_EVENTS = 16000,  // of one gzip member that is measured
+    GZIP_EVERY = 8,       // one in so many parts of that size is compressed
+    ARENA_SIZE = 256 * 1024 * 1024,
+    MAIN_ARENA_SIZE = 64 * 1024 * 1024,
+};
+
+struct options {
+    uint32_t events;
+    uint32_t commit;
+    uint32_t block_rows_min;
+    uint32_t tail_rows_max;
+    uint32_t window;
+    uint32_t again;
+    const char *directory;
+    const char *data;
+    bool no_sync;
+    bool keep;
+};
+
+struct sample {
+    struct attribute attribute;
+};
+
+struct bench {
+    struct options options;
+    struct traffic *traffic;
+    struct json_reader *json;
+    struct arena *texts;   // of one commit
+    struct arena *record;  // of one record
+    struct arena *kept;    // samples
+    uint64_t random_state;
+    struct random random;
+    struct trail *trail;
+    uint64_t seen[ATTRIBUTE_KINDS];
+    struct attribute samples[ATTRIBUTE_KINDS][SAMPLES];
+    struct key ids[SAMPLES];
+    uint64_t text_size;
+    uint64_t gzip_text_size;
+    uint64_t gzip_size;
+    struct buffer lines;
+    struct buffer packed;
+};
+
+static void stop(const struct fault *fault) {
+    fprintf(stderr, "store_bench: %s\n", fault->text);
+    exit(1);
+}
+
+static double clock_s(clockid_t id) {
+    struct timespec now;
+    clock_gettime(id, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+// Wall and CPU seconds of a part of the run.
+struct watch {
+    double wall_s;
+    double cpu_s;
+};
+
+static struct watch watch_now(void) {
+    return (struct watch){clock_s(CLOCK_MONOTONIC), clock_s(CLOCK_PROCESS_CPUTIME_ID)};
+}
+
+static void watch_add(struct watch *sum, const struct watch *begin) {
+    struct watch now = watch_now();
+    sum->wall_s += now.wall_s - begin->wall_s;
+    sum->cpu_s += now.cpu_s - begin->cpu_s;
+}
+
+// Keeps values of every kind, each event with the same chance.
+static void take_samples(struct bench *bench, const struct record *record, struct span account,
+                         uint64_t number) {
+    struct fault fault = {FAULT_NONE, "out of memory for samples"};
+    uint32_t count = 0;
+    const struct attribute *found = attribute_extract(record, account, bench->record, &count);
+    if (found == NULL) stop(&fault);
+    for (uint32_t index = 0; index < count; index++) {
+        enum attribute_kind kind = found[index].kind;
+        uint64_t place = bench->seen[kind]++;
+        if (place >= SAMPLES) place = random_below(&bench->random, bench->seen[kind]);
+        if (place >= SAMPLES) continue;
+        struct attribute *sample = &bench->samples[kind][place];
+        sample->kind = kind;
+        if (!arena_copy(bench->kept, found[index].value, &sample->value)) stop(&fault);
+    }
+    uint64_t place = number < SAMPLES ? number : random_below(&bench->random, number + 1);
+    if (place < SAMPLES) bench->ids[place] = key_of(record, account);
+}
+
+static void add_to_gzip(struct bench *bench, uint64_t number, struct span text) {
+    struct fault fault;
+    if (number / GZIP_EVENTS % GZIP_EVERY != 0) return;
+    buffer_append(&bench->lines, text);
+    buffer_append_byte(&bench->lines, '\n');
+    if ((number + 1) % GZIP_EVENTS != 0) return;
+    buffer_reset(&bench->packed);
+    if (!gzip_write(buffer_span(&bench->lines), 6, &bench->packed, &fault)) stop(&fault);
+    bench->gzip_text_size += bench->lines.size;
+    bench->gzip_size += bench->packed.size;
+    buffer_reset(&bench->lines);
+}
+
+struct offered {
+    struct span text;
+    struct span account;
+};
+
+// Makes the events of one commit, outside of what is measured.
+static void make_events(struct bench *bench, uint64_t first, uint32_t count,
+                        struct offered *offered, bool measure) {
+    struct fault fault = {FAULT_NONE, "out of memory for events"};
+    arena_reset(bench->texts);
+    for (uint32_t index = 0; index < count; index++) {
+        struct traffic_event event;
+        traffic_next(bench->traffic, &event);
+        if (!arena_copy(bench->texts, event.record, &offered[index].text) ||
+            !arena_copy(bench->texts, event.account, &offered[index].account)) {
+            stop(&fault);
+        }
+        if (!measure) continue;
+        bench->text_size += event.record.size;
+        add_to_gzip(bench, first + index, event.record);
+        if (index % 16 != 0) continue;
+        struct record record;
+        enum record_refusal refusal;
+        arena_reset(bench->record);
+        if (!record_read(bench->json, bench->record, event.record, &record, &refusal, &fault))
+            stop(&fault);
+        take_samples(bench, &record, event.account, (first + index) / 16);
+    }
+}
+
+// Reads and stores them: what is measured. Returns how many were new.
+static uint32_t store_events(struct bench *bench, const struct offered *offered, uint32_t count) {
+    struct fault fault;
+    struct trail_receipt receipt;
+    if (!trail_begin(bench->trail, &fault)) stop(&fault);
+    for (uint32_t index = 0; index < count; index++) {
+        struct record record;
+        enum record_refusal refusal;
+        enum trail_outcome outcome;
+        arena_reset(bench->record);
+        if (!record_read(bench->json, bench->record, offered[index].text, &record, &refusal,
+                         &fault)) {
+            stop(&fault);
+        }
+        const struct trail_entry entry = {
+            .record = &record,
+            .account = offered[index].account,
+            .agent = TRAIL_AGENT_OWN,
+            .received_ms = (record.event_time_s + 2) * 1000,
+        };
+        if (!trail_add(bench->trail, &entry, &outcome, &fault)) stop(&fault);
+    }
+    if (!trail_commit(bench->trail, &receipt, &fault)) stop(&fault);
+    return receipt.stored;
+}
+
+static void open_traffic(struct bench *bench) {
+    struct fault fault;
+    traffic_destroy(bench->traffic);
+    const struct traffic_options options = {
+        .directory = bench->options.data,
+        .start_s = START_S,
+        .account = -1,
+        .region = -1,
+    };
+    if (!traffic_create(&options, &bench->traffic, &fault)) stop(&fault);
+}
+
+static void open_trail(struct bench *bench) {
+    struct fault fault;
+    const struct trail_options options = {
+        .directory = bench->options.directory,
+        .block_rows_min = bench->options.block_rows_min,
+        .tail_rows_max = bench->options.tail_rows_max,
+        .window_ids = bench->options.window,
+        .no_sync = bench->options.no_sync,
+        .clock = clock_system(),
+        .random = random_system(),
+    };
+    if (!trail_open(&options, &bench->trail, &fault)) stop(&fault);
+}
+
+static uint64_t run_events(struct bench *bench, uint32_t events, bool measure,
+                           struct watch *watch) {
+    struct offered *offered = malloc(bench->options.commit * sizeof *offered);
+    if (offered == NULL) exit(1);
+    uint64_t stored = 0;
+    open_traffic(bench);
+    for (uint32_t done = 0; done < events;) {
+        uint32_t count = bench->options.commit;
+        if (count > events - done) count = events - done;
+        make_events(bench, done, count, offered, measure);
+        struct watch begin = watch_now();
+        stored += store_events(bench, offered, count);
+        watch_add(watch, &begin);
+        done += count;
+        if (measure && events >= 2000000 && done % 1000000 < count) {
+            fprintf(stderr, "%u M: %.1f k events/s wall, %.1f k CPU\n", done / 1000000,
+                    done / watch->wall_s / 1e3, done / watch->cpu_s / 1e3);
+        }
+    }
+    free(offered);
+    return stored;
+}
+
+static int compare_doubles(const void *left, const void *right) {
+    double first = *(const double *)left;
+    double second = *(const double *)right;
+    return (first > second) - (first < second);
+}
+
+// Reads a page; returns microseconds, *rows as many as there were.
+static double read_page(struct trail_reader *reader, const struct trail_query *query,
+                        uint32_t *rows) {
+    struct fault fault;
+    struct trail_cursor *cursor = NULL;
+    double begin = clock_s(CLOCK_MONOTONIC);
+    if (!trail_cursor_open(reader, query, &cursor, &fault)) stop(&fault);
+    *rows = 0;
+    for (bool found = true; found && *rows < PAGE;) {
+        struct trail_row row;
+        if (!trail_cursor_next(cursor, &found, &row, &fault)) stop(&fault);
+        if (found) (*rows)++;
+    }
+    trail_cursor_close(cursor);
+    return (clock_s(CLOCK_MONOTONIC) - begin) * 1e6;
+}
+
+static void print_times(const char *name, double *times, uint32_t count, uint64_t rows) {
+    if (count == 0) return;
+    qsort(times, count, sizeof *times, compare_doubles);
+    printf("%-28s p50 %7.0f us  p99 %7.0f us  max %7.0f us  %5.1f rows\n", name, times[count / 2],
+           times[count * 99 / 100], times[count - 1], (double)rows / count);
+}
+
+static void measure_pages(struct bench *bench, struct trail_reader *reader, bool absent) {
+    double times[SAMPLES];
+    for (uint32_t kind = 1; kind < ATTRIBUTE_KINDS; kind++) {
+        uint32_t count = bench->seen[kind] < SAMPLES ? (uint32_t)bench->seen[kind] : SAMPLES;
+        uint64_t rows_sum = 0;
+        if (count == 0) continue;
+        for (uint32_t index = 0; index < count; index++) {
+            struct attribute wanted = bench->samples[kind][index];
+            char text[32];
+            snprintf(text, sizeof text, "absent-%u", index);
+            if (absent) wanted.value = span_text(text);
+            const struct trail_query query = {
+                .attributes = &wanted,
+                .attributes_count = 1,
+                .time_min_s = INT64_MIN,
+                .time_max_s = INT64_MAX,
+                .newest_first = true,
+            };
+            uint32_t rows = 0;
+            times[index] = read_page(reader, &query, &rows);
+            rows_sum += rows;
+        }
+        char name[64];
+        snprintf(name, sizeof name, "newest 50 by %s",
+                 absent ? "absent value" : attribute_kind_name((enum attribute_kind)kind));
+        print_times(name, times, count, rows_sum);
+        if (absent) break;
+    }
+}
+
+static void measure_ids(struct bench *bench, struct trail_reader *reader, bool with_time) {
+    double times[SAMPLES];
+    uint64_t rows_sum = 0;
+    for (uint32_t index = 0; index < SAMPLES; index++) {
+        const struct key *key = &bench->ids[index];
+        const struct trail_query query = {
+            .id = key->id,
+            .time_min_s = with_time ? key->event_time_s : INT64_MIN,
+            .time_max_s = with_time ? key->event_time_s : INT64_MAX,
+            .newest_first = true,
+        };
+        uint32_t rows = 0;
+        times[index] = read_page(reader, &query, &rows);
+        rows_sum += rows;
+    }
+    print_times(with_time ? "by EventId and time" : "by EventId", times, SAMPLES, rows_sum);
+}
+
+struct counting {
+    uint64_t rows;
+    uint64_t sum;
+};
+
+static bool count_columns(void *user, const struct block_columns *columns) {
+    struct counting *counting = user;
+    counting->rows += columns->rows;
+    for (uint32_t row = 0; row < columns->rows; row++)
+        counting->sum += (uint64_t)columns->time_s[row];
+    return true;
+}
+
+static bool count_row(void *user, const struct trail_row *row) {
+    struct counting *counting = user;
+    counting->rows++;
+    counting->sum += row->text.size;
+    return counting->rows < 1000000;
+}
+
+static void measure_scans(struct trail_reader *reader) {
+    struct fault fault;
+    static const struct {
+        const char *name;
+        uint32_t which;
+    } scans[] = {{"scan of time", 0}, {"scan of attributes", BLOCK_COLUMN_ATTRIBUTES}};
+    for (size_t index = 0; index < sizeof scans / sizeof scans[0]; index++) {
+        struct counting counting = {0};
+        struct watch watch = {0};
+        struct watch begin = watch_now();
+        if (!trail_reader_scan(reader, INT64_MIN, INT64_MAX, scans[index].which, count_columns,
+                               &counting, &fault)) {
+            stop(&fault);
+        }
+        watch_add(&watch, &begin);
+        printf("%-28s %.1f M events/s CPU\n", scans[index].name,
+               (double)counting.rows / watch.cpu_s / 1e6);
+    }
+    struct counting counting = {0};
+    struct watch watch = {0};
+    struct watch begin = watch_now();
+    uint64_t last = 0;
+    if (!trail_reader_follow(reader, 0, count_row, &counting, &last, &fault)) stop(&fault);
+    watch_add(&watch, &begin);
+    printf("%-28s %.0f k events/s CPU, %.0f MB/s of text\n", "follow from the first",
+           (double)counting.rows / watch.cpu_s / 1e3, (double)counting.sum / watch.cpu_s / 1e6);
+
+    counting = (struct counting){0};
+    watch = (struct watch){0};
+    begin = watch_now();
+    const struct trail_query query = {.time_min_s = INT64_MIN, .time_max_s = INT64_MAX};
+    struct trail_cursor *cursor = NULL;
+    if (!trail_cursor_open(reader, &query, &cursor, &fault)) stop(&fault);
+    bool found = true;
+    struct trail_row row;
+    while (found) {
+        if (!trail_cursor_next(cursor, &found, &row, &fault)) stop(&fault);
+        if (found && !count_row(&counting, &row)) break;
+    }
+    trail_cursor_close(cursor);
+    watch_add(&watch, &begin);
+    printf("%-28s %.0f k events/s CPU, %.0f MB/s of text\n", "all in order of time",
+           (double)counting.rows / watch.cpu_s / 1e3, (double)counting.sum / watch.cpu_s / 1e6);
+}
+
+static void measure_again(struct bench *bench, const char *name, uint32_t events) {
+    struct watch watch = {0};
+    uint64_t stored = run_events(bench, events, false, &watch);
+    printf("%-28s %.0f k events/s wall, %.0f k CPU, %" PRIu64 " stored\n", name,
+           events / watch.wall_s / 1e3, events / watch.cpu_s / 1e3, stored);
+}
+
+static uint64_t disk_size(const char *directory) {
+    char path[4096];
+    struct stat facts;
+    snprintf(path, sizeof path, "%s/data.mdb", directory);
+    if (stat(path, &facts) != 0) exit(1);
+    return (uint64_t)facts.st_blocks * 512;
+}
+
+static void clear_directory(const char *directory) {
+    static const char *const names[] = {"data.mdb", "lock.mdb", "writer.lock"};
+    for (size_t index = 0; index < sizeof names / sizeof names[0]; index++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%s", directory, names[index]);
+        unlink(path);
+    }
+}
+
+static void measure_reads(struct bench *bench) {
+    struct fault fault;
+    struct trail_reader *reader = NULL;
+    double begin = clock_s(CLOCK_MONOTONIC);
+    if (!trail_reader_open(bench->options.directory, &reader, &fault)) stop(&fault);
+    uint32_t rows = 0;
+    const struct trail_query newest = {
+        .time_min_s = INT64_MIN, .time_max_s = INT64_MAX, .newest_first = true};
+    read_page(reader, &newest, &rows);
+    printf("%-28s %.1f ms\n", "open and first page", (clock_s(CLOCK_MONOTONIC) - begin) * 1e3);
+    measure_pages(bench, reader, false);
+    measure_pages(bench, reader, true);
+    measure_ids(bench, reader, true);
+    measure_ids(bench, reader, false);
+    measure_scans(reader);
+    trail_reader_close(reader);
+}
+
+static void run(struct bench *bench) {
+    struct watch watch = {0};
+    uint32_t events = bench->options.events;
+    open_trail(bench);
+    run_events(bench, events, true, &watch);
+    uint64_t size = disk_size(bench->options.directory);
+    printf("%u events, %u per commit, %.0f bytes of text each\n", events, bench->options.commit,
+           (double)bench->text_size / events);
+    printf("%-28s %.1f k events/s wall, %.1f k CPU\n", "stored", events / watch.wall_s / 1e3,
+           events / watch.cpu_s / 1e3);
+    double gzip = bench->gzip_text_size == 0
+                      ? 0
+                      : (double)bench->gzip_size / (double)bench->gzip_text_size *
+                            (double)bench->text_size / events;
+    printf("%-28s %.1f bytes per event; gzip -6 of the same text %.1f; ratio %.3f\n", "on disk",
+           (double)size / events, gzip, gzip == 0 ? 0 : (double)size / events / gzip);
+    measure_reads(bench);
+    uint32_t again = bench->options.again < events ? bench->options.again : events;
+    if (again > 0) {
+        measure_again(bench, "the same again", again);
+        trail_close(bench->trail);
+        bench->trail = NULL;
+        double begin = clock_s(CLOCK_MONOTONIC);
+        open_trail(bench);
+        printf("%-28s %.1f ms\n", "open for writing", (clock_s(CLOCK_MONOTONIC) - begin) * 1e3);
+        measure_again(bench, "the same after reopening", again);
+    }
+    trail_close(bench->trail);
+    if (!bench->options.keep) clear_directory(bench->options.directory);
+}
+
+static error_t parse_option(int key, char *argument, struct argp_state *state) {
+    struct options *options = state->input;
+    uint32_t number = argument == NULL ? 0 : (uint32_t)strtoul(argument, NULL, 10);
+    switch (key) {
+        case 'n':
+            options->events = number;
+            return 0;
+        case 'c':
+            options->commit = number;
+            return 0;
+        case 'b':
+            options->block_rows_min = number;
+            return 0;
+        case 't':
+            options->tail_rows_max = number;
+            return 0;
+        case 'w':
+            options->window = number;
+            return 0;
+        case 'a':
+            options->again = number;
+            return 0;
+        case 'd':
+            options->directory = argument;
+            return 0;
+        case 'D':
+            options->data = argument;
+            return 0;
+        case 's':
+            options->no_sync = true;
+            return 0;
+        case 'k':
+            options->keep = true;
+            return 0;
+        default:
+            return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int main(int argc, char **argv) {
+    static const struct argp_option known[] = {
+        {"events", 'n', "N", 0, "events to store (1000000)", 0},
+        {"commit", 'c', "N", 0, "events of one commit (4000)", 0},
+        {"block-rows-min", 'b', "N", 0, "rows that go past the tail (the store's default)", 0},
+        {"tail-rows-max", 't', "N", 0, "rows that end the waiting (the store's default)", 0},
+        {"window", 'w', "N", 0, "ids of the dedupe window (the store's default)", 0},
+        {"again", 'a', "N", 0, "events to offer again (200000)", 0},
+        {"dir", 'd', "DIR", 0, "an empty folder for the store (one in /tmp)", 0},
+        {"data", 'D', "DIR", 0, "the folder of model.json (tests/data)", 0},
+        {"no-sync", 's', NULL, 0, "do not wait for the disk", 0},
+        {"keep", 'k', NULL, 0, "leave the store where it is", 0},
+        {0},
+    };
+    const struct argp parser = {known, parse_option, NULL, "Measures the store.", NULL, NULL, NULL};
+    static struct bench bench;
+    char folder[] = "/tmp/store-bench-XXXXXX";
+    bench.options = (struct options){
+        .events = 1000000,
+        .commit = 4000,
+        .again = 200000,
+        .data = "tests/data",
+    };
+    argp_parse(&parser, argc, argv, 0, NULL, &bench.options);
+    bool own_folder = bench.options.directory == NULL;
+    if (own_folder) bench.options.directory = mkdtemp(folder);
+    bench.random_state = 1;
+    bench.random = random_seeded(&bench.random_state);
+    bench.json = json_reader_create();
+    bench.texts = arena_create(ARENA_SIZE);
+    bench.record = arena_create(MAIN_ARENA_SIZE);
+    bench.kept = arena_create(ARENA_SIZE);
+    buffer_init(&bench.lines, ARENA_SIZE);
+    buffer_init(&bench.packed, ARENA_SIZE);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    run(&bench);
+    if (own_folder && !bench.options.keep) rmdir(bench.options.directory);
+    traffic_destroy(bench.traffic);
+    json_reader_destroy(bench.json);
+    arena_destroy(bench.texts);
+    arena_destroy(bench.record);
+    arena_destroy(bench.kept);
+    buffer_done(&bench.lines);
+    buffer_done(&bench.packed);
+    return 0;
+}
