@@ -20,6 +20,7 @@ struct trail_catalog_block {
     uint64_t sequence_reach;  // the largest sequence of this block and all before it
     uint64_t generation;      // writer: of the dedupe window that has its ids; 0: none
     uint32_t probes;          // writer: how often it was searched for an id
+    bool is_verified;         // its checksum was right once
 };
 
 struct trail_catalog;

@@ -305,7 +305,7 @@ static bool load_row(struct trail_cursor *cursor, const struct trail_heap_item *
     if (*row != NULL) return true;
     struct block block;
     if (!enter(cursor, fault)) return false;
-    if (!trail_reader_open_block(cursor->reader, item->block_index, false, found, &block, fault))
+    if (!trail_reader_open_block(cursor->reader, item->block_index, true, found, &block, fault))
         return false;
     if (!*found) return true;
     uint64_t bits[2] = {0, 0};

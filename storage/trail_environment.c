@@ -7,14 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum {
     PATH_SIZE = 4096,
     PAGE_SIZE = 4096,
     FILE_MODE = 0640,
-    LOCK_MODE = 0660,  // readers of the group register in the lock file
+    LOCK_MODE = 0660,         // readers of the group register in the lock file
+    ROOM_SIZE = 1024 * 1024,  // bytes a commit writes beside its values, by far
 };
 
 static const uint64_t map_size_default = (uint64_t)1 << 40;
@@ -407,6 +410,21 @@ static bool grow(struct trail_environment *environment) {
     return status == 0;
 }
 
+// LMDB reports a write that was cut short as EIO, whatever the reason. It is a full disk if there
+// is no room for what was to be written, or a limit on the size of files stands in the way.
+static bool is_out_of_room(const struct trail_environment *environment, size_t size) {
+    struct statvfs facts;
+    if (statvfs(environment->directory, &facts) != 0) return false;
+    uint64_t needed = (uint64_t)size + ROOM_SIZE;
+    if ((uint64_t)facts.f_bavail * facts.f_frsize < needed) return true;
+    MDB_envinfo info;
+    struct rlimit limit;
+    mdb_env_info(environment->lmdb, &info);
+    uint64_t file_size = ((uint64_t)info.me_last_pgno + 1) * PAGE_SIZE;
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+           file_size + needed > limit.rlim_cur;
+}
+
 bool trail_environment_commit(struct trail_environment *environment,
                               const struct trail_change *changes, uint32_t changes_count,
                               struct span values, struct fault *fault) {
@@ -416,6 +434,7 @@ bool trail_environment_commit(struct trail_environment *environment,
         if (status == 0) return true;
         if (status == MDB_MAP_RESIZED) status = adopt_size(environment);
         if (status == 0) continue;
+        if (status == EIO && is_out_of_room(environment, values.size)) status = ENOSPC;
         if (status != MDB_MAP_FULL)
             return trail_environment_fault(environment, status, "commit", fault);
         if (!grow(environment)) {

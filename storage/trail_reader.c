@@ -221,14 +221,16 @@ bool trail_reader_blame(const struct trail_reader *reader, uint32_t index, struc
 bool trail_reader_open_block(struct trail_reader *reader, uint32_t index, bool verify, bool *found,
                              struct block *block, struct fault *fault) {
     assert(reader->is_reading);
-    uint64_t key = trail_catalog_key(trail_catalog_at(reader->catalog, index));
+    struct trail_catalog_block *entry = trail_catalog_at(reader->catalog, index);
     struct span value;
     if (!trail_environment_get_number(reader->environment, reader->reading, TRAIL_DATABASE_BLOCK,
-                                      key, found, &value, fault)) {
+                                      trail_catalog_key(entry), found, &value, fault)) {
         return trail_reader_blame(reader, index, fault);
     }
     if (!*found) return true;
-    if (!block_open(value, verify, block, fault)) return trail_reader_blame(reader, index, fault);
+    if (!block_open(value, verify && !entry->is_verified, block, fault))
+        return trail_reader_blame(reader, index, fault);
+    if (verify) entry->is_verified = true;
     return true;
 }
 

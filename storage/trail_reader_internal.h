@@ -54,7 +54,9 @@ void trail_reader_leave(struct trail_reader *reader);
 // In a long call: begins a newer snapshot if the present one is old. The lists stay as they are.
 MUST_CHECK bool trail_reader_renew(struct trail_reader *reader, struct fault *fault);
 
-// Opens a block by its index in the catalog; *found false if its day has been dropped since.
+// Opens a block by its index in the catalog; *found false if its day has been dropped since. With
+// `verify` its checksum is computed unless it was right before: that is for whoever reads texts
+// (80 us a block, once), as a search of indexes alone would touch every page of it.
 MUST_CHECK bool trail_reader_open_block(struct trail_reader *reader, uint32_t index, bool verify,
                                         bool *found, struct block *block, struct fault *fault);
 
