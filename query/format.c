@@ -125,9 +125,9 @@ struct column {
 };
 
 static const struct column columns[COLUMNS_COUNT] = {
-    {"TIME (UTC)", 19, 19, 0}, {"ACCOUNT", 12, 20, 1}, {"REGION", 9, 16, 1},
-    {"RW", 2, 2, 0},           {"EVENT", 14, 40, 4},   {"SOURCE", 6, 24, 2},
-    {"USER", 8, 40, 4},        {"ERROR", 5, 32, 2},    {"RESOURCE", 0, 80, 4},
+    {"TIME (UTC)", 19, 19, 0}, {"ACCOUNT", 12, 20, 1}, {"REGION", 9, 14, 1},
+    {"RW", 2, 2, 0},           {"EVENT", 14, 36, 4},   {"SOURCE", 6, 20, 1},
+    {"USER", 8, 40, 3},        {"ERROR", 6, 32, 4},    {"RESOURCE", 0, 80, 3},
 };
 
 // Shares the terminal's width out: minima first, then by weight up to the maxima. A column that

@@ -71,7 +71,7 @@ TEST_FILE = re.compile(r"_(test|bench|fixture|test_kit)\.[ch]$|/test_\w+\.[ch]$"
 SYSTEM_HEADER = re.compile(
     r"(sys|netinet|arpa|net|linux)/\w+\.h"
     r"|(argp|assert|ctype|dirent|endian|errno|fcntl|float|fnmatch|ftw|getopt|glob|grp|inttypes|limits|locale"
-    r"|malloc|math|netdb|poll|pthread|pwd|regex|sched|semaphore|setjmp|signal|spawn|stdalign"
+    r"|malloc|math|netdb|poll|pthread|pty|pwd|regex|sched|semaphore|setjmp|signal|spawn|stdalign"
     r"|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings|termios|threads|time"
     r"|unistd|wchar|x86intrin|immintrin|emmintrin)\.h"
 )
