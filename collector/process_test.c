@@ -65,7 +65,8 @@ static void read_file(struct program *program, const char *name) {
     program->text[size < 0 ? 0 : size] = '\0';
 }
 
-static void spawn(struct program *program) {
+// Starts the program with the settings and one more option (or NULL); it writes to "log".
+static void start(struct program *program, const char *option) {
     char config[300], log[300];
     (void)snprintf(config, sizeof config, "--config=%s/collector.yaml", program->directory);
     (void)snprintf(log, sizeof log, "%s/log", program->directory);
@@ -73,10 +74,16 @@ static void spawn(struct program *program) {
     assert_true(program->process >= 0);
     if (program->process == 0) {
         int handle = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-        if (handle < 0 || dup2(handle, STDERR_FILENO) < 0) _exit(99);
-        execl("collector/orgtrail-collector", "orgtrail-collector", config, (char *)NULL);
+        bool is_good =
+            handle >= 0 && dup2(handle, STDOUT_FILENO) >= 0 && dup2(handle, STDERR_FILENO) >= 0;
+        if (!is_good) _exit(99);
+        execl("collector/orgtrail-collector", "orgtrail-collector", config, option, (char *)NULL);
         _exit(98);
     }
+}
+
+static void spawn(struct program *program) {
+    start(program, NULL);
     const char *started = NULL;
     for (int waited = 0; started == NULL && waited < WAIT_MS; waited += 10) {
         usleep(10000);
@@ -99,6 +106,16 @@ static int stop(struct program *program, int signal_number) {
     assert_int_equal(waitpid(program->process, &status, 0), program->process);
     program->process = 0;
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+// Runs it with --check and returns its exit code.
+static int check_settings(struct program *program) {
+    int status = 0;
+    start(program, "--check");
+    assert_int_equal(waitpid(program->process, &status, 0), program->process);
+    program->process = 0;
+    read_file(program, "log");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 static int make_program(void **state) {
@@ -392,6 +409,30 @@ static void test_wrong_chain_is_told(void **state) {
     end_agent(&agent);
 }
 
+static void test_check_and_reload(void **state) {
+    struct program *program = *state;
+    assert_int_equal(kill(program->process, SIGHUP), 0);
+    for (int waited = 0; waited < WAIT_MS; waited += 10) {
+        read_file(program, "log");
+        if (strstr(program->text, "certificates reloaded") != NULL) break;
+        usleep(10000);
+    }
+    assert_non_null(strstr(program->text, "certificates reloaded"));
+    struct agent agent;
+    enter(&agent, program, ONE);
+    end_agent(&agent);
+    assert_int_equal(stop(program, SIGINT), 0);
+
+    assert_int_equal(check_settings(program), 0);
+    assert_non_null(strstr(program->text, "collector.yaml: good, 1 accounts"));
+    write_file(program, "collector.key", "no key");
+    assert_int_equal(check_settings(program), 2);
+    assert_non_null(strstr(program->text, "collector.pem"));
+    write_file(program, "collector.yaml", "listen: x\nlisten: y\n");
+    assert_int_equal(check_settings(program), 2);
+    assert_non_null(strstr(program->text, "collector.yaml: line 2"));
+}
+
 int main(void) {
     struct fault fault = {0};
     signal(SIGPIPE, SIG_IGN);
@@ -407,6 +448,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_strangers_are_refused, make_program, end_program),
         cmocka_unit_test_setup_teardown(test_garbage_on_the_port, make_program, end_program),
         cmocka_unit_test_setup_teardown(test_wrong_chain_is_told, make_program, end_program),
+        cmocka_unit_test_setup_teardown(test_check_and_reload, make_program, end_program),
     };
     int status = cases_run("collector/process", tests, sizeof tests / sizeof tests[0]);
     rpc_done();

@@ -532,7 +532,11 @@ void server_measure(struct server *server) {
 void server_stop(struct server *server) {
     atomic_store(&server->is_draining, true);
     int64_t until = monotonic_ms() + SERVER_DRAIN_MS;
-    while (atomic_load(&server->peers_count) > 0 && monotonic_ms() < until) nap(5);
+    while (atomic_load(&server->peers_count) > 0 && monotonic_ms() < until) {
+        // What cannot be stored cannot be waited for.
+        if (atomic_load(&server->is_full)) break;
+        nap(5);
+    }
     atomic_store(&server->is_cutting, true);
     until = monotonic_ms() + SERVER_GRACE_MS;
     while (atomic_load(&server->peers_count) > 0 && monotonic_ms() < until) nap(5);
