@@ -43,8 +43,50 @@ bool zstd_compress(struct zstd *zstd, struct span bytes, int level, struct buffe
     return true;
 }
 
+struct zstd_shared {
+    ZSTD_CDict *dictionary;
+};
+
+struct zstd_shared *zstd_shared_create(struct span bytes, int level) {
+    struct zstd_shared *shared = calloc(1, sizeof *shared);
+    if (shared == NULL) return NULL;
+    shared->dictionary = ZSTD_createCDict(bytes.bytes, bytes.size, level);
+    if (shared->dictionary == NULL) {
+        free(shared);
+        return NULL;
+    }
+    return shared;
+}
+
+void zstd_shared_destroy(struct zstd_shared *shared) {
+    if (shared == NULL) return;
+    ZSTD_freeCDict(shared->dictionary);
+    free(shared);
+}
+
+bool zstd_compress_shared(struct zstd *zstd, const struct zstd_shared *shared, struct span bytes,
+                          struct buffer *output, struct fault *fault) {
+    size_t bound = ZSTD_compressBound(bytes.size);
+    uint8_t *to = ZSTD_isError(bound) ? NULL : buffer_reserve(output, bound);
+    if (to == NULL) {
+        return fault_set(fault, FAULT_FULL, "zstd: no room for %zu bytes compressed", bytes.size);
+    }
+    size_t size = ZSTD_compress_usingCDict(zstd->compressor, to, bound, bytes.bytes, bytes.size,
+                                           shared->dictionary);
+    if (ZSTD_isError(size)) {
+        return fault_set(fault, FAULT_FULL, "zstd: %s", ZSTD_getErrorName(size));
+    }
+    output->size += size;
+    return true;
+}
+
 bool zstd_inflate(struct zstd *zstd, struct span frame, uint8_t *output, size_t inflated_size,
                   struct fault *fault) {
+    return zstd_inflate_shared(zstd, span_of(NULL, 0), frame, output, inflated_size, fault);
+}
+
+bool zstd_inflate_shared(struct zstd *zstd, struct span shared, struct span frame, uint8_t *output,
+                         size_t inflated_size, struct fault *fault) {
     // ZSTD_decompressDCtx would take several frames, and any of them may be a skippable one.
     size_t frame_size = ZSTD_findFrameCompressedSize(frame.bytes, frame.size);
     if (ZSTD_isError(frame_size)) {
@@ -54,8 +96,8 @@ bool zstd_inflate(struct zstd *zstd, struct span frame, uint8_t *output, size_t 
         return fault_set(fault, FAULT_CORRUPT, "zstd: frame of %zu bytes in %zu", frame_size,
                          frame.size);
     }
-    size_t size =
-        ZSTD_decompressDCtx(zstd->inflater, output, inflated_size, frame.bytes, frame.size);
+    size_t size = ZSTD_decompress_usingDict(zstd->inflater, output, inflated_size, frame.bytes,
+                                            frame.size, shared.bytes, shared.size);
     if (ZSTD_isError(size)) {
         return fault_set(fault, FAULT_CORRUPT, "zstd: %s", ZSTD_getErrorName(size));
     }

@@ -93,6 +93,7 @@ static void read_header(struct span bytes, struct block *block, uint64_t sizes[B
         .text_size = bytes_get_64(at + 64),
     };
     block->frames = (block->summary.rows + BLOCK_FRAME_ROWS - 1) / BLOCK_FRAME_ROWS;
+    block->sample_size = bytes_get_32(at + 104);
     for (uint32_t section = 0; section < BLOCK_SECTIONS; section++) {
         sizes[section] = bytes_get_32(at + 72 + 4 * section);
     }

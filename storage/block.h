@@ -99,6 +99,7 @@ struct block {
     struct span bytes;
     struct block_summary summary;
     uint32_t frames;
+    uint32_t sample_size;  // internal: bytes of the dictionary's sample it refers to
     struct span sections[BLOCK_SECTIONS];  // internal: its parts, docs/store.md
 };
 

@@ -25,6 +25,7 @@ struct bench {
     uint32_t rows;
     uint32_t blocks;
     bool measure_gzip;
+    bool encode_only;
     struct traffic *traffic;
     struct json_reader *reader;
     struct arena *arena;
@@ -268,6 +269,7 @@ static void run(struct bench *bench) {
         buffer_done(&packed);
     }
     print_sizes(bench);
+    if (bench->encode_only) return;
     scan_columns(bench, ATTRIBUTE_EVENT_NAME);
     scan_columns(bench, ATTRIBUTE_USER_NAME);
     scan_columns(bench, ATTRIBUTE_SOURCE_IP);
@@ -278,7 +280,7 @@ static void run(struct bench *bench) {
 
 int main(int arguments_count, char **arguments) {
     if (arguments_count < 2) {
-        fprintf(stderr, "usage: block_bench DATA [BLOCKS [ROWS [gzip|verify]]]\n");
+        fprintf(stderr, "usage: block_bench DATA [BLOCKS [ROWS [encode|gzip|verify]]]\n");
         return 2;
     }
     static struct bench bench;
@@ -287,6 +289,7 @@ int main(int arguments_count, char **arguments) {
     bench.blocks = arguments_count > 2 ? (uint32_t)strtoul(arguments[2], NULL, 10) : 50;
     bench.rows = arguments_count > 3 ? (uint32_t)strtoul(arguments[3], NULL, 10) : 4000;
     bench.measure_gzip = strcmp(mode, "gzip") == 0;
+    bench.encode_only = strcmp(mode, "encode") == 0;
     assert(bench.blocks > 0 && bench.blocks <= BLOCKS_MAX);
     assert(bench.rows > 0 && bench.rows <= BLOCK_ROWS_MAX);
     struct traffic_options options = {

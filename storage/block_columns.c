@@ -133,21 +133,60 @@ static void append_kind(struct buffer *output, const struct kind_rows *kind, uin
     codes_append(output, codes, rows, count);
 }
 
-// Collects a frame's values of one kind. Returns whether there are any.
-static bool collect_kind(const struct block_scratch *scratch, const struct block_frame_rows *frame,
-                         uint32_t kind_number, struct kind_rows *kind) {
-    uint32_t index = frame->attribute_begin;
-    uint32_t count = 0;
+// Puts the values of all kinds behind one another, kind by kind and row by row: those of kind n and
+// row m end at ends[n * rows + m]. False if memory runs out.
+static bool collect_kinds(struct block_scratch *scratch, const struct block_frame_rows *frame,
+                          uint32_t **values, uint32_t ends[ATTRIBUTE_KINDS * BLOCK_FRAME_ROWS]) {
+    uint32_t count = frame->attribute_ends[frame->count - 1] - frame->attribute_begin;
+    buffer_reset(&scratch->kind_values);
+    uint8_t *room = buffer_reserve(&scratch->kind_values, (count + 1) * sizeof **values);
+    if (room == NULL) return false;
+    *values = (uint32_t *)(void *)room;
+    uint32_t cells = ATTRIBUTE_KINDS * frame->count;
+    memset(ends, 0, cells * sizeof *ends);
+    const struct block_attribute *attributes = scratch->attributes + frame->attribute_begin;
+    uint32_t index = 0;
     for (uint32_t row = 0; row < frame->count; row++) {
-        kind->begin[row] = count;
-        for (; index < frame->attribute_ends[row]; index++) {
-            const struct block_attribute *attribute = &scratch->attributes[index];
-            if (attribute->kind != kind_number) continue;
-            kind->values[count++] = scratch->postings.places[attribute->entry];
-        }
-        kind->end[row] = count;
+        uint32_t end = frame->attribute_ends[row] - frame->attribute_begin;
+        for (; index < end; index++) ends[attributes[index].kind * frame->count + row]++;
     }
-    return count > 0;
+    uint32_t total = 0;
+    for (uint32_t cell = 0; cell < cells; cell++) {
+        uint32_t size = ends[cell];
+        ends[cell] = total;  // begin for now
+        total += size;
+    }
+    index = 0;
+    for (uint32_t row = 0; row < frame->count; row++) {
+        uint32_t end = frame->attribute_ends[row] - frame->attribute_begin;
+        for (; index < end; index++) {
+            uint32_t place = scratch->postings.places[attributes[index].entry];
+            (*values)[ends[attributes[index].kind * frame->count + row]++] = place;
+        }
+    }
+    return true;
+}
+
+// Appends the kinds that the frame has. Returns their number; numbers and part_ends are filled.
+static uint32_t append_kinds(struct buffer *parts, uint32_t rows, uint32_t *values,
+                             const uint32_t *ends, uint8_t numbers[ATTRIBUTE_KINDS],
+                             size_t part_ends[ATTRIBUTE_KINDS]) {
+    uint32_t kinds = 0;
+    struct kind_rows kind = {.values = values};
+    uint32_t end = 0;
+    for (uint32_t number = 0; number < ATTRIBUTE_KINDS; number++) {
+        uint32_t begin = end;
+        for (uint32_t row = 0; row < rows; row++) {
+            kind.begin[row] = end;
+            end = ends[number * rows + row];
+            kind.end[row] = end;
+        }
+        if (begin == end) continue;
+        append_kind(parts, &kind, rows);
+        numbers[kinds] = (uint8_t)number;
+        part_ends[kinds++] = parts->size;
+    }
+    return kinds;
 }
 
 bool columns_append(struct block_scratch *scratch, const struct block_frame_rows *frame,
@@ -169,22 +208,12 @@ bool columns_append(struct block_scratch *scratch, const struct block_frame_rows
     append_accounts(parts, frame);
     ends[BLOCK_PART_ACCOUNTS] = parts->size;
 
-    // One kind has at most all attributes of the frame.
-    uint32_t attributes = frame->attribute_ends[frame->count - 1] - frame->attribute_begin;
-    buffer_reset(&scratch->kind_values);
-    size_t room = (attributes + 1) * sizeof(uint32_t);
-    uint8_t *values = buffer_reserve(&scratch->kind_values, room);
-    if (values == NULL) return false;
-    struct kind_rows kind = {.values = (uint32_t *)(void *)values};
-    uint32_t kinds = 0;
+    uint32_t *values;
+    uint32_t value_ends[ATTRIBUTE_KINDS * BLOCK_FRAME_ROWS];
     uint8_t kind_numbers[ATTRIBUTE_KINDS];
     size_t kind_ends[ATTRIBUTE_KINDS];
-    for (uint32_t number = 0; number < ATTRIBUTE_KINDS; number++) {
-        if (!collect_kind(scratch, frame, number, &kind)) continue;
-        append_kind(parts, &kind, frame->count);
-        kind_numbers[kinds] = (uint8_t)number;
-        kind_ends[kinds++] = parts->size;
-    }
+    if (!collect_kinds(scratch, frame, &values, value_ends)) return false;
+    uint32_t kinds = append_kinds(parts, frame->count, values, value_ends, kind_numbers, kind_ends);
 
     size_t begin = 0;
     for (uint32_t part = 0; part < BLOCK_PARTS; part++) {

@@ -4,7 +4,11 @@
 #include "storage/block_internal.h"
 #include "storage/block_sort.h"
 
-enum { ATTRIBUTES_FIRST = 64 * 1024 };
+enum {
+    ATTRIBUTES_FIRST = 64 * 1024,
+    CACHE_LINE = 64,
+    PREFETCH_MAX = 4096,
+};
 
 // All that encoding needs beside buffers. Made with the first block, so that a scratch that only
 // reads stays small.
@@ -102,11 +106,20 @@ static uint32_t verify_texts(struct block_scratch *scratch, const struct diction
     return wrong;
 }
 
+// Texts lie in order of arrival: the next one is fetched while this one is read.
+static void prefetch_text(struct span text) {
+    size_t size = text.size < PREFETCH_MAX ? text.size : PREFETCH_MAX;
+    for (size_t offset = 0; offset < size; offset += CACHE_LINE) {
+        __builtin_prefetch(text.bytes + offset);
+    }
+}
+
 static bool tokenize(struct block_scratch *scratch, struct dictionary *dictionary,
                      const struct block_row *const *rows, uint32_t count, const bool *whole,
                      struct tokens_frame *frame) {
     tokens_encoder_begin(scratch->encoder, dictionary);
     for (uint32_t row = 0; row < count; row++) {
+        if (row + 1 < count) prefetch_text(rows[row + 1]->text);
         struct tokens_row token_row = {rows[row]->key.id, rows[row]->key.event_time_s};
         if (!tokens_encoder_add(scratch->encoder, &token_row, rows[row]->text, whole[row])) {
             return false;
@@ -199,7 +212,7 @@ static void append_ids(struct block_scratch *scratch, const uint8_t secret[HASH_
 }
 
 static void print_header(uint8_t *header, const struct block_summary *summary,
-                         const size_t sizes[BLOCK_SECTIONS]) {
+                         const size_t sizes[BLOCK_SECTIONS], uint32_t sample_size) {
     bytes_put_32(header, BLOCK_MAGIC);
     bytes_put_16(header + 4, BLOCK_VERSION);
     bytes_put_16(header + 6, 0);
@@ -214,6 +227,8 @@ static void print_header(uint8_t *header, const struct block_summary *summary,
     for (uint32_t section = 0; section < BLOCK_SECTIONS; section++) {
         bytes_put_32(header + 72 + 4 * section, (uint32_t)sizes[section]);
     }
+    bytes_put_32(header + 104, sample_size);
+    bytes_put_32(header + 108, 0);
     size_t checked = (size_t)summary->size - BLOCK_CHECKED;
     bytes_put_64(header + 8, hash_plain(span_of(header + BLOCK_CHECKED, checked)));
 }
@@ -297,10 +312,12 @@ static bool encode(struct block_scratch *scratch, struct dictionary *dictionary,
         return fault_set(fault, FAULT_FULL, "no memory");
     }
     output->size += BLOCK_HEADER_SIZE;
+    // One sample for all frames; what this block adds to it serves the next.
+    uint32_t sample_size = dictionary_share(dictionary, &scratch->shared);
     if (!append_sections(scratch, dictionary, secret, summary, output, sizes, fault)) return false;
     if (buffer_overflowed(output)) return fault_set(fault, FAULT_FULL, "no room");
     summary->size = output->size - begin;
-    print_header(output->bytes + begin, summary, sizes);
+    print_header(output->bytes + begin, summary, sizes, sample_size);
     return true;
 }
 

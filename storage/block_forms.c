@@ -109,3 +109,161 @@ bool forms_parse_uuid(const uint8_t text[FORMS_UUID_SIZE], uint8_t id[RECORD_ID_
     }
     return (bad & 0x80) == 0;
 }
+
+// What a byte is to the alphabets: which have it, its kind (of which neighbours of random text
+// differ often) and its number in each.
+enum {
+    IN_HEX = 1,
+    IN_BASE36 = 2,
+    IN_BASE64 = 4,
+    KIND_DIGIT = 8,
+    KIND_UPPER = 16,
+    KIND_LOWER = 32,
+    KIND_OTHER = 64,
+    KINDS = KIND_DIGIT | KIND_UPPER | KIND_LOWER | KIND_OTHER,
+
+    RANDOM_SIZE_MIN = 12,  // shorter texts repeat too often to be kept out of compression
+};
+
+// The bits above of each ASCII byte; others have none.
+static const uint8_t classes[256] = {
+    0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
+    0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  68,
+    0,  0,  0,  68, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 0,  0,  0,  0,  0,  0,  0,  22,
+    22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22,
+    22, 22, 22, 0,  0,  0,  0,  0,  0,  37, 37, 37, 37, 37, 37, 36, 36, 36, 36, 36, 36, 36,
+    36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 0,  0,  0,  0,  0,
+};
+
+enum forms_alphabet forms_find_alphabet(struct span text, uint32_t *tail) {
+    size_t size = text.size;
+    *tail = 0;
+    while (*tail < 3 && size > 0 && text.bytes[size - 1] == '=') {
+        size--;
+        (*tail)++;
+    }
+    if (size < RANDOM_SIZE_MIN) return FORMS_NONE;
+    uint8_t all = IN_HEX | IN_BASE36 | IN_BASE64;
+    uint8_t before = 0;
+    size_t changes = 0;
+    for (size_t index = 0; index < size; index++) {
+        uint8_t class = classes[text.bytes[index]];
+        all &= class;
+        if (all == 0) return FORMS_NONE;
+        changes += (class & before & KINDS) == 0;
+        before = class;
+    }
+    // Of random neighbours two in five or more differ in kind; of words few.
+    if (changes * 4 < size) return FORMS_NONE;
+    if ((all & IN_HEX) != 0) return FORMS_HEX;
+    return (all & IN_BASE36) != 0 ? FORMS_BASE36 : FORMS_BASE64;
+}
+
+size_t forms_packed_size(enum forms_alphabet alphabet, size_t size) {
+    if (alphabet == FORMS_HEX) return (size + 1) / 2;
+    if (alphabet == FORMS_BASE36) return size / 3 * 2 + size % 3;
+    return (size * 6 + 7) / 8;
+}
+
+// The number of each byte in base 64 and base 36.
+static const uint8_t numbers[256] = {
+    0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
+    0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  62,
+    0,  0,  0,  63, 0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  0,  0,  0,  0,  0,  0,  0,  10,
+    11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32,
+    33, 34, 35, 0,  0,  0,  0,  0,  0,  36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48,
+    49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 0,  0,  0,  0,  0,
+};
+
+static uint32_t number_of(enum forms_alphabet alphabet, uint8_t byte) {
+    // Lower-case letters follow upper-case ones only outside hexadecimal.
+    uint32_t number = numbers[byte];
+    return alphabet == FORMS_HEX && number > 15 ? number - 26 : number;
+}
+
+// Packs numbers of 4 or 6 bits, the first one lowest.
+static void pack_bits(enum forms_alphabet alphabet, struct span text, uint8_t *packed) {
+    size_t index = 0;
+    if (alphabet == FORMS_BASE64) {
+        for (; index + 4 <= text.size; index += 4) {
+            const uint8_t *at = text.bytes + index;
+            uint32_t bits = numbers[at[0]] | (uint32_t)numbers[at[1]] << 6 |
+                            (uint32_t)numbers[at[2]] << 12 | (uint32_t)numbers[at[3]] << 18;
+            *packed++ = (uint8_t)bits;
+            *packed++ = (uint8_t)(bits >> 8);
+            *packed++ = (uint8_t)(bits >> 16);
+        }
+    }
+    uint32_t width = alphabet == FORMS_HEX ? 4 : 6;
+    uint32_t bits = 0;
+    uint32_t filled = 0;
+    for (; index < text.size; index++) {
+        bits |= number_of(alphabet, text.bytes[index]) << filled;
+        filled += width;
+        if (filled < 8) continue;
+        *packed++ = (uint8_t)bits;
+        bits >>= 8;
+        filled -= 8;
+    }
+    if (filled > 0) *packed = (uint8_t)bits;
+}
+
+static void pack_base36(struct span text, uint8_t *packed) {
+    size_t index = 0;
+    for (; index + 3 <= text.size; index += 3) {
+        uint32_t number = number_of(FORMS_BASE36, text.bytes[index]) * 36 * 36 +
+                          number_of(FORMS_BASE36, text.bytes[index + 1]) * 36 +
+                          number_of(FORMS_BASE36, text.bytes[index + 2]);
+        *packed++ = (uint8_t)number;
+        *packed++ = (uint8_t)(number >> 8);
+    }
+    for (; index < text.size; index++) {
+        *packed++ = (uint8_t)number_of(FORMS_BASE36, text.bytes[index]);
+    }
+}
+
+void forms_pack(enum forms_alphabet alphabet, struct span text, uint8_t *packed) {
+    if (alphabet == FORMS_BASE36) {
+        pack_base36(text, packed);
+    } else {
+        pack_bits(alphabet, text, packed);
+    }
+}
+
+static const char characters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+/";
+
+void forms_unpack(enum forms_alphabet alphabet, const uint8_t *packed, size_t size, uint8_t *text) {
+    if (alphabet == FORMS_BASE36) {
+        size_t index = 0;
+        for (; index + 3 <= size; index += 3, packed += 2) {
+            uint32_t number = packed[0] | (uint32_t)packed[1] << 8;
+            text[index] = (uint8_t)characters[number / (36 * 36) % 36];
+            text[index + 1] = (uint8_t)characters[number / 36 % 36];
+            text[index + 2] = (uint8_t)characters[number % 36];
+        }
+        for (; index < size; index++) text[index] = (uint8_t)characters[*packed++ % 36];
+        return;
+    }
+    size_t index = 0;
+    if (alphabet == FORMS_BASE64) {
+        for (; index + 4 <= size; index += 4, packed += 3) {
+            text[index] = (uint8_t)characters[packed[0] & 63];
+            text[index + 1] = (uint8_t)characters[(packed[0] >> 6 | packed[1] << 2) & 63];
+            text[index + 2] = (uint8_t)characters[(packed[1] >> 4 | packed[2] << 4) & 63];
+            text[index + 3] = (uint8_t)characters[packed[2] >> 2];
+        }
+    }
+    const char *digits = alphabet == FORMS_HEX ? "0123456789abcdef" : characters;
+    uint32_t width = alphabet == FORMS_HEX ? 4 : 6;
+    uint32_t bits = 0;
+    uint32_t filled = 0;
+    for (; index < size; index++) {
+        if (filled < width) {
+            bits |= (uint32_t)*packed++ << filled;
+            filled += 8;
+        }
+        text[index] = (uint8_t)digits[bits & ((1u << width) - 1)];
+        bits >>= width;
+        filled -= width;
+    }
+}

@@ -12,7 +12,7 @@ enum {
     BLOCK_MAGIC = 0x4b42544f,  // "OTBK"
     BLOCK_VERSION = 1,
     BLOCK_CHECKED = 16,       // what the checksum covers begins here
-    BLOCK_HEADER_SIZE = 104,  // magic to the sizes of the sections
+    BLOCK_HEADER_SIZE = 112,  // magic to the sizes of the sections
     BLOCK_FRAME_SIZE = 24,    // of a frame's entry in BLOCK_FRAMES
     BLOCK_ZSTD_LEVEL = 1,
 };
@@ -167,6 +167,7 @@ struct block_scratch {
 
     // Encoding.
     struct tokens_encoder *encoder;
+    const struct zstd_shared *shared;  // of the dictionary, for the block at hand
     struct postings postings;
     struct block_attribute *attributes;
     uint32_t attributes_count;

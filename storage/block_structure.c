@@ -5,7 +5,10 @@
 #include <emmintrin.h>
 #endif
 
-enum { STEP = 64 };  // bytes looked at together: one bit each
+enum {
+    STEP = 64,    // bytes looked at together: one bit each
+    AT_ONCE = 4,  // offsets written without asking how many there are
+};
 
 struct masks {
     uint64_t quotes;
@@ -15,24 +18,26 @@ struct masks {
 };
 
 #ifdef __SSE2__
+// Loops are written out here: compilers leave them as they are at the level of release builds.
 static uint64_t equal_mask(const __m128i bytes[4], char byte) {
     const __m128i wanted = _mm_set1_epi8(byte);
-    uint64_t mask = 0;
-    for (unsigned part = 0; part < 4; part++) {
-        int bits = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes[part], wanted));
-        mask |= (uint64_t)(unsigned)bits << (16 * part);
-    }
-    return mask;
+    uint32_t first = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes[0], wanted));
+    uint32_t second = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes[1], wanted));
+    uint32_t third = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes[2], wanted));
+    uint32_t fourth = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes[3], wanted));
+    return (first | second << 16) | (uint64_t)(third | fourth << 16) << 32;
+}
+
+static __m128i load(const uint8_t *text) {
+    return _mm_loadu_si128((const __m128i *)(const void *)text);
 }
 
 static struct masks find_masks(const uint8_t *text) {
-    __m128i bytes[4];
-    __m128i folded[4];
-    for (unsigned part = 0; part < 4; part++) {
-        bytes[part] = _mm_loadu_si128((const __m128i *)(const void *)(text + 16 * part));
-        // Bit 5 is all that tells '[' from '{' and ']' from '}'.
-        folded[part] = _mm_or_si128(bytes[part], _mm_set1_epi8(0x20));
-    }
+    // Bit 5 is all that tells '[' from '{' and ']' from '}'.
+    const __m128i fold = _mm_set1_epi8(0x20);
+    const __m128i bytes[4] = {load(text), load(text + 16), load(text + 32), load(text + 48)};
+    const __m128i folded[4] = {_mm_or_si128(bytes[0], fold), _mm_or_si128(bytes[1], fold),
+                               _mm_or_si128(bytes[2], fold), _mm_or_si128(bytes[3], fold)};
     return (struct masks){
         .quotes = equal_mask(bytes, '"'),
         .backslashes = equal_mask(bytes, '\\'),
@@ -69,12 +74,17 @@ static uint64_t find_escaped(uint64_t backslashes, uint64_t *carry) {
 
 // Bit n becomes the parity of bits 0 to n.
 static uint64_t prefix_parity(uint64_t bits) {
-    for (unsigned shift = 1; shift < STEP; shift *= 2) bits ^= bits << shift;
+    bits ^= bits << 1;
+    bits ^= bits << 2;
+    bits ^= bits << 4;
+    bits ^= bits << 8;
+    bits ^= bits << 16;
+    bits ^= bits << 32;
     return bits;
 }
 
 static bool make_room(struct structure *structure, size_t text_size) {
-    size_t room = text_size + STEP;
+    size_t room = text_size + STEP + AT_ONCE;
     if (room <= structure->room) return true;
     room += room / 2;
     if (room > UINT32_MAX) return false;
@@ -115,6 +125,23 @@ static bool pair_brackets(struct structure *structure, uint64_t bits, uint64_t o
     return true;
 }
 
+// Writes the offsets of the bits, and as many as AT_ONCE numbers behind them that mean nothing: a
+// loop that ended at the last bit would be mispredicted at nearly every step.
+static void write_offsets(uint32_t *at, uint64_t bits, uint32_t offset) {
+    const uint64_t last = (uint64_t)1 << 63;  // what lies behind the last bit is written over
+    while (bits != 0) {
+        at[0] = offset + (uint32_t)__builtin_ctzll(bits);
+        bits &= bits - 1;
+        at[1] = offset + (uint32_t)__builtin_ctzll(bits | last);
+        bits &= bits - 1;
+        at[2] = offset + (uint32_t)__builtin_ctzll(bits | last);
+        bits &= bits - 1;
+        at[3] = offset + (uint32_t)__builtin_ctzll(bits | last);
+        bits &= bits - 1;
+        at += AT_ONCE;
+    }
+}
+
 bool structure_scan(struct structure *structure, struct span text) {
     if (!make_room(structure, text.size)) return false;
     uint32_t stack[STRUCTURE_DEPTH_MAX];
@@ -142,9 +169,8 @@ bool structure_scan(struct structure *structure, struct span text) {
             !pair_brackets(structure, bits, opens, closes, count, stack, &depth)) {
             return false;
         }
-        for (; bits != 0; bits &= bits - 1) {
-            structure->at[count++] = (uint32_t)offset + (uint32_t)__builtin_ctzll(bits);
-        }
+        write_offsets(structure->at + count, bits, (uint32_t)offset);
+        count += (uint32_t)__builtin_popcountll(bits);
     }
     structure->count = count;
     return depth == 0 && inside == 0;

@@ -14,7 +14,8 @@ enum {
     NOTHING = 0x7f << WORD_SHIFT,  // a slot without any value yet
     NO_SHAPE = UINT32_MAX,
     NOT_OPEN = UINT32_MAX,
-    COPY = 32,  // bytes copied at once where there is room
+    COPY = 32,            // bytes copied at once where there is room
+    OFFER_SIZE_MIN = 24,  // bytes; shorter values have little in common
 };
 
 // The value of a slot in the instance of its shape that was met last.
@@ -29,6 +30,8 @@ struct value {
     uint32_t begin;
     uint32_t end;
     uint32_t open;
+    bool is_hashed;
+    uint64_t hash;
 };
 
 struct tokens_encoder {
@@ -37,6 +40,7 @@ struct tokens_encoder {
 
     uint32_t shapes[TOKENS_SHAPES_MAX];  // dictionary numbers by frame number
     uint32_t first_slots[TOKENS_SHAPES_MAX];
+    uint32_t instances[TOKENS_SHAPES_MAX];  // met so far, of this and earlier frames
     uint32_t shapes_count;
     uint32_t slots_count;
     struct slot slots[TOKENS_SLOTS_MAX];
@@ -50,6 +54,7 @@ struct tokens_encoder {
     struct buffer words;  // uint32_t
     struct buffer tokens;
     struct buffer inlined;
+    struct buffer packed;
     struct buffer uuids;
     uint32_t strings_words;  // words that name strings
 
@@ -70,9 +75,9 @@ struct tokens_encoder *tokens_encoder_create(void) {
         free(encoder);
         return NULL;
     }
-    struct buffer *buffers[] = {&encoder->list,  &encoder->strings, &encoder->control,
-                                &encoder->words, &encoder->tokens,  &encoder->inlined,
-                                &encoder->uuids};
+    struct buffer *buffers[] = {&encoder->list,   &encoder->strings, &encoder->control,
+                                &encoder->words,  &encoder->tokens,  &encoder->inlined,
+                                &encoder->packed, &encoder->uuids};
     for (size_t index = 0; index < sizeof buffers / sizeof buffers[0]; index++) {
         buffer_init(buffers[index], (size_t)UINT32_MAX);
     }
@@ -89,6 +94,7 @@ void tokens_encoder_destroy(struct tokens_encoder *encoder) {
     buffer_done(&encoder->words);
     buffer_done(&encoder->tokens);
     buffer_done(&encoder->inlined);
+    buffer_done(&encoder->packed);
     buffer_done(&encoder->uuids);
     free(encoder);
 }
@@ -107,6 +113,7 @@ void tokens_encoder_begin(struct tokens_encoder *encoder, struct dictionary *dic
     buffer_reset(&encoder->words);
     buffer_reset(&encoder->tokens);
     buffer_reset(&encoder->inlined);
+    buffer_reset(&encoder->packed);
     buffer_reset(&encoder->uuids);
 }
 
@@ -126,7 +133,7 @@ static bool add_numbers(const uint8_t *text, uint32_t at, uint32_t end, struct v
         uint32_t begin = at++;
         while (at < end && !is_space(text[at]) && text[at] != ',' && text[at] != ':') at++;
         if (*count == DICTIONARY_SLOTS_MAX) return false;
-        values[(*count)++] = (struct value){begin, at, NOT_OPEN};
+        values[(*count)++] = (struct value){begin, at, NOT_OPEN, false, 0};
     }
     return true;
 }
@@ -151,10 +158,10 @@ static bool split_values(const struct tokens_encoder *encoder, uint32_t begin, u
             uint32_t after = from;
             while (after < end && is_space(text[after])) after++;
             if (after < end && text[after] == ':') continue;
-            value = (struct value){next + 1, close, NOT_OPEN};
+            value = (struct value){next + 1, close, NOT_OPEN, false, 0};
         } else {
             uint32_t close = encoder->structure.match[index];
-            value = (struct value){next, at[close] + 1, index};
+            value = (struct value){next, at[close] + 1, index, false, 0};
             index = close + 1;
             from = value.end;
         }
@@ -240,10 +247,11 @@ static void push_inline(struct tokens_encoder *encoder, const uint8_t *text, uin
 }
 
 // The number of a string in the dictionary, admitted if it was seen before; DICTIONARY_NONE.
-static uint32_t find_string(struct tokens_encoder *encoder, struct span string) {
+static uint32_t find_string(struct tokens_encoder *encoder, struct span string,
+                            const struct value *value) {
     if (string.size > DICTIONARY_STRING_SIZE_MAX) return DICTIONARY_NONE;
     if (encoder->strings_words == TOKENS_STRINGS_MAX) return DICTIONARY_NONE;
-    uint64_t hash = hash_plain(string);
+    uint64_t hash = value->is_hashed ? value->hash : hash_plain(string);
     uint32_t number = dictionary_find(encoder->dictionary, string, hash);
     if (number != DICTIONARY_NONE) return number;
     return dictionary_admit(encoder->dictionary, string, hash);
@@ -261,28 +269,40 @@ static uint32_t put_new(struct tokens_encoder *encoder, const uint8_t *text, uin
         uint64_t delta = bytes_zigzag(time_s - encoder->row->time_s);
         if (delta <= WORD_NUMBER_MAX) return make_word(TOKEN_TIME, delta);
     }
+    uint32_t tail;
+    enum forms_alphabet alphabet = forms_find_alphabet(span_of(text, size), &tail);
+    if (alphabet != FORMS_NONE) {
+        uint32_t characters = size - tail;
+        forms_pack(alphabet, span_of(text, characters),
+                   encoder->packed.bytes + encoder->packed.size);
+        encoder->packed.size += forms_packed_size(alphabet, characters);
+        return make_word(TOKEN_HEX + alphabet - FORMS_HEX, (uint64_t)characters << 2 | tail);
+    }
+    if (size >= OFFER_SIZE_MIN && size <= DICTIONARY_STRING_SIZE_MAX) {
+        dictionary_offer(encoder->dictionary, span_of(text, size));
+    }
     push_inline(encoder, text, size);
     return make_word(TOKEN_INLINE, size);
 }
 
-static void put_instance(struct tokens_encoder *encoder, uint32_t shape, const struct value *values,
+static void put_instance(struct tokens_encoder *encoder, uint32_t shape, struct value *values,
                          uint32_t count, uint32_t depth);
 
 // Puts a container that is no dictionary string: as an instance, or as it stands. Returns whether
 // the slot's token changed.
-static bool put_container(struct tokens_encoder *encoder, struct slot *slot, struct value container,
-                          uint32_t depth) {
+static bool put_container(struct tokens_encoder *encoder, struct slot *slot,
+                          const struct value *container, uint32_t depth) {
     struct value values[DICTIONARY_SLOTS_MAX];
     uint32_t count;
     uint32_t shape = NO_SHAPE;
     if (depth < TOKENS_DEPTH_MAX &&
-        split_values(encoder, container.begin + 1, container.end - 1, container.open + 1,
-                     encoder->structure.match[container.open], values, &count)) {
-        shape = find_shape(encoder, container.begin, container.end, values, count);
+        split_values(encoder, container->begin + 1, container->end - 1, container->open + 1,
+                     encoder->structure.match[container->open], values, &count)) {
+        shape = find_shape(encoder, container->begin, container->end, values, count);
     }
     uint32_t word = shape != NO_SHAPE
                         ? make_word(TOKEN_INSTANCE, shape)
-                        : put_new(encoder, slot->text, container.end - container.begin);
+                        : put_new(encoder, slot->text, container->end - container->begin);
     bool changed = shape == NO_SHAPE || word != slot->word;
     slot->word = word;
     if (changed) push_word(encoder, word);
@@ -290,17 +310,22 @@ static bool put_container(struct tokens_encoder *encoder, struct slot *slot, str
     return changed;
 }
 
-// Puts a value into its slot. Returns whether the slot's token changed.
-static bool put_value(struct tokens_encoder *encoder, struct slot *slot, struct value value,
-                      uint32_t depth) {
-    const uint8_t *text = encoder->text.bytes + value.begin;
-    uint32_t size = value.end - value.begin;
+// Whether the value has the same bytes as the one before in its slot, and these do not mean
+// something of the row.
+static bool is_same(const struct tokens_encoder *encoder, const struct slot *slot,
+                    const struct value *value) {
+    uint32_t size = value->end - value->begin;
+    if (slot->word == NOTHING || slot->size != size) return false;
     enum token before = slot->word >> WORD_SHIFT;
-    bool is_relative = before == TOKEN_ID || before == TOKEN_TIME || before == TOKEN_INSTANCE;
-    if (slot->word != NOTHING && !is_relative && slot->size == size &&
-        memcmp(slot->text, text, size) == 0) {
-        return false;
-    }
+    if (before == TOKEN_ID || before == TOKEN_TIME || before == TOKEN_INSTANCE) return false;
+    return memcmp(slot->text, encoder->text.bytes + value->begin, size) == 0;
+}
+
+// Puts a value into its slot. Returns whether the slot's token changed.
+static bool put_value(struct tokens_encoder *encoder, struct slot *slot, const struct value *value,
+                      uint32_t depth) {
+    const uint8_t *text = encoder->text.bytes + value->begin;
+    uint32_t size = value->end - value->begin;
     slot->text = text;
     slot->size = size;
     uint32_t word;
@@ -310,25 +335,49 @@ static bool put_value(struct tokens_encoder *encoder, struct slot *slot, struct 
                memcmp(text, encoder->time_text, FORMS_TIME_SIZE) == 0) {
         word = make_word(TOKEN_TIME, 0);
     } else {
-        uint32_t number = find_string(encoder, span_of(text, size));
+        uint32_t number = find_string(encoder, span_of(text, size), value);
         if (number != DICTIONARY_NONE) {
             word = make_word(TOKEN_STRINGS, number);
-        } else if (value.open != NOT_OPEN) {
+        } else if (value->open != NOT_OPEN) {
             return put_container(encoder, slot, value, depth);
         } else {
             word = put_new(encoder, text, size);
         }
     }
-    // A new UUID or inline text is another one than before even if its word is the same.
+    // New bytes are others than before even if the word is the same.
     enum token now = word >> WORD_SHIFT;
-    if (word == slot->word && now != TOKEN_INLINE && now != TOKEN_UUID) return false;
+    bool has_bytes =
+        now == TOKEN_INLINE || now == TOKEN_UUID || (now >= TOKEN_HEX && now <= TOKEN_BASE64);
+    if (word == slot->word && !has_bytes) return false;
     slot->word = word;
     encoder->strings_words += now == TOKEN_STRINGS;
     push_word(encoder, word);
     return true;
 }
 
-static void put_instance(struct tokens_encoder *encoder, uint32_t shape, const struct value *values,
+// Hashes the values that are not those of before and fetches what the search for them will touch:
+// memory is slow, and so they are fetched side by side.
+static void hash_values(const struct tokens_encoder *encoder, const struct slot *slots,
+                        struct value *values, uint32_t count) {
+    for (uint32_t index = 0; index < count; index++) {
+        struct value *value = &values[index];
+        uint32_t size = value->end - value->begin;
+        enum token before = slots[index].word >> WORD_SHIFT;
+        bool is_of_row = before == TOKEN_ID || before == TOKEN_TIME;
+        if (is_of_row || size > DICTIONARY_STRING_SIZE_MAX) continue;
+        if (is_same(encoder, &slots[index], value)) continue;
+        value->hash = hash_plain(span_of(encoder->text.bytes + value->begin, size));
+        value->is_hashed = true;
+        dictionary_prefetch(encoder->dictionary, value->hash);
+    }
+    for (uint32_t index = 0; index < count; index++) {
+        if (values[index].is_hashed) {
+            dictionary_prefetch_bytes(encoder->dictionary, values[index].hash);
+        }
+    }
+}
+
+static void put_instance(struct tokens_encoder *encoder, uint32_t shape, struct value *values,
                          uint32_t count, uint32_t depth) {
     size_t bitmap_size = (count + 7) / 8;
     assert(encoder->control.capacity - encoder->control.size >= bitmap_size);
@@ -336,8 +385,15 @@ static void put_instance(struct tokens_encoder *encoder, uint32_t shape, const s
     encoder->control.size += bitmap_size;
     memset(bitmap, 0, bitmap_size);
     struct slot *slots = &encoder->slots[encoder->first_slots[shape]];
+    uint32_t instances = ++encoder->instances[shape];
+    hash_values(encoder, slots, values, count);
     for (uint32_t index = 0; index < count; index++) {
-        if (put_value(encoder, &slots[index], values[index], depth)) {
+        const struct value *value = &values[index];
+        // An instance of the same shape inside this one changes the slots under our feet.
+        bool is_known = encoder->instances[shape] == instances;
+        bool may_be_same = !is_known || !value->is_hashed;
+        if (may_be_same && is_same(encoder, &slots[index], value)) continue;
+        if (put_value(encoder, &slots[index], value, depth)) {
             bitmap[index / 8] |= (uint8_t)(1 << index % 8);
         }
     }
@@ -350,6 +406,7 @@ static bool make_room(struct tokens_encoder *encoder, size_t text_size) {
     return buffer_reserve(&encoder->control, 1 + values) != NULL &&
            buffer_reserve(&encoder->words, values * sizeof(uint32_t)) != NULL &&
            buffer_reserve(&encoder->inlined, text_size + TOKENS_SLACK) != NULL &&
+           buffer_reserve(&encoder->packed, text_size) != NULL &&
            buffer_reserve(&encoder->uuids, text_size + RECORD_ID_SIZE) != NULL;
 }
 
@@ -441,8 +498,11 @@ static bool print_words(struct tokens_encoder *encoder) {
             continue;
         }
         *at++ = (uint8_t)token;
-        if (token == TOKEN_INLINE || token == TOKEN_TIME) at = bytes_put_varint(at, number);
-        if (token == TOKEN_INSTANCE) *at++ = (uint8_t)number;
+        if (token == TOKEN_INSTANCE) {
+            *at++ = (uint8_t)number;
+        } else if (token != TOKEN_ID && token != TOKEN_UUID) {
+            at = bytes_put_varint(at, number);
+        }
     }
     encoder->tokens.size = (size_t)(at - begin);
     return true;
@@ -465,6 +525,7 @@ bool tokens_encoder_end(struct tokens_encoder *encoder, struct tokens_frame *fra
         .uuids_count = (uint32_t)(encoder->uuids.size / RECORD_ID_SIZE),
         .control = buffer_span(&encoder->control),
         .tokens = buffer_span(&encoder->tokens),
+        .packed = buffer_span(&encoder->packed),
         .inlined = buffer_span(&encoder->inlined),
     };
     return true;

@@ -27,6 +27,9 @@ enum token {
     TOKEN_TIME,      // seconds after the row's time, as YYYY-MM-DDTHH:MM:SSZ
     TOKEN_INSTANCE,  // shape of the frame's list; its instance follows
     TOKEN_FAR,       // string of the frame's list, 16 bits
+    TOKEN_HEX,       // 4 * characters + number of = behind; as many of the frame's packed bytes
+    TOKEN_BASE36,    // the same
+    TOKEN_BASE64,    // the same
     TOKEN_STRINGS,
 };
 
@@ -55,6 +58,7 @@ struct tokens_frame {
     uint32_t uuids_count;
     struct span control;  // for each row its shape; for each instance its bitmap
     struct span tokens;
+    struct span packed;
     struct span inlined;  // TOKENS_SLACK readable bytes behind it
 };
 

@@ -29,6 +29,7 @@ struct tokens_decoder {
     struct reader control;
     struct reader tokens;
     struct reader inlined;
+    struct reader packed;
     struct reader uuids;
 
     // The row at hand.
@@ -69,6 +70,7 @@ bool tokens_decoder_begin(struct tokens_decoder *decoder, const struct dictionar
     decoder->control = reader_of(frame->control);
     decoder->tokens = reader_of(frame->tokens);
     decoder->inlined = reader_of(frame->inlined);
+    decoder->packed = reader_of(frame->packed);
     decoder->uuids = reader_of(span_of(frame->uuids, (size_t)frame->uuids_count * RECORD_ID_SIZE));
     return true;
 }
@@ -107,6 +109,16 @@ static bool read_token(struct tokens_decoder *decoder, struct slot *slot) {
             slot->shape = reader_byte(&decoder->tokens);
             if (slot->shape >= decoder->frame.shapes_count) return false;
             break;
+        case TOKEN_HEX:
+        case TOKEN_BASE36:
+        case TOKEN_BASE64: {
+            uint64_t number = reader_varint(&decoder->tokens);
+            if (number >> 2 > BLOCK_RECORD_SIZE_MAX) return false;
+            enum forms_alphabet alphabet = token - TOKEN_HEX + FORMS_HEX;
+            slot->bytes = reader_take(&decoder->packed, forms_packed_size(alphabet, number >> 2));
+            slot->size = (uint32_t)number;
+            return slot->bytes != NULL;
+        }
         case TOKEN_FAR: {
             uint32_t low = reader_byte(&decoder->tokens);
             string = low | (uint32_t)reader_byte(&decoder->tokens) << 8;
@@ -120,12 +132,26 @@ static bool read_token(struct tokens_decoder *decoder, struct slot *slot) {
     return !decoder->tokens.bad;
 }
 
+static bool put_packed(struct tokens_decoder *decoder, const struct slot *slot) {
+    uint32_t characters = slot->size >> 2;
+    uint32_t tail = slot->size & 3;
+    if (decoder->output_end - decoder->output < characters + tail) return false;
+    forms_unpack(slot->token - TOKEN_HEX + FORMS_HEX, slot->bytes, characters, decoder->output);
+    memset(decoder->output + characters, '=', tail);
+    decoder->output += characters + tail;
+    return true;
+}
+
 // Appends a value that is no instance.
 static bool put_value(struct tokens_decoder *decoder, const struct slot *slot) {
     switch (slot->token) {
         case TOKEN_INLINE:
         case TOKEN_STRINGS:
             return put(decoder, slot->bytes, slot->size);
+        case TOKEN_HEX:
+        case TOKEN_BASE36:
+        case TOKEN_BASE64:
+            return put_packed(decoder, slot);
         case TOKEN_ID:
         case TOKEN_UUID:
             if (decoder->output_end - decoder->output < FORMS_UUID_SIZE) return false;

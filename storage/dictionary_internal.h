@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "base/zstd.h"
 #include "storage/dictionary.h"
 
 enum {
@@ -30,6 +31,10 @@ const struct dictionary_shape *dictionary_shape(const struct dictionary *diction
 // Makes ready for find and admit; once before each block. False if memory runs out.
 MUST_CHECK bool dictionary_prepare(struct dictionary *dictionary);
 
+// Fetch ahead what a search for this hash will touch: first its slots, later its bytes.
+void dictionary_prefetch(const struct dictionary *dictionary, uint64_t hash);
+void dictionary_prefetch_bytes(const struct dictionary *dictionary, uint64_t hash);
+
 // The number of a string, or DICTIONARY_NONE. `hash` is hash_plain of it.
 uint32_t dictionary_find(const struct dictionary *dictionary, struct span string, uint64_t hash);
 
@@ -46,3 +51,13 @@ uint32_t dictionary_find_shape(const struct dictionary *dictionary,
                                const struct dictionary_shape *shape, uint64_t hash);
 uint32_t dictionary_admit_shape(struct dictionary *dictionary, const struct dictionary_shape *shape,
                                 uint64_t hash);
+
+// Offers text that stands in a block as it is: what of it was seen before goes into the sample.
+void dictionary_offer(struct dictionary *dictionary, struct span text);
+
+// How many bytes of the sample frames shall refer to from now on, with `shared` made of them; 0 and
+// NULL while there are too few (or no memory). Valid until the next call, keep or rollback.
+uint32_t dictionary_share(struct dictionary *dictionary, const struct zstd_shared **shared);
+
+// The first bytes of the sample; false if it has not so many.
+bool dictionary_sample(const struct dictionary *dictionary, uint32_t size, struct span *sample);
