@@ -1,5 +1,6 @@
 // init and enroll, by running them and asking openssl about what they made.
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@
 #include "tests/kit/program.h"
 
 static const char *orgtrail;
+static const char *collector;
 static struct program_result result;
 
 static const char *make_organization(void) {
@@ -67,6 +69,37 @@ static void test_init_overwrites_nothing(void **state) {
     assert_true(program_has(result.errors, "holds an organization already"));
     assert_string_equal(program_read(program_path("%s/ca/ca.key", folder)), key);
     free(key);
+}
+
+// Appends text to a file.
+static void append(const char *path, const char *text) {
+    FILE *file = fopen(path, "ae");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void test_the_collector_takes_what_init_makes(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    const char *config = program_path("%s/collector/collector.yaml", folder);
+    program_run(&result, collector, "--check", "--config", config, NULL);
+    assert_string_equal(result.errors, "");
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(result.output, "3 accounts"));
+    // What the collector knows beyond what init writes does not disturb enroll, and enroll's edit
+    // does not disturb the collector.
+    append(config, "heartbeat_ms: 5000\nfuture_max_hours: 48\nstreams_max: 100\n");
+    program_run(&result, orgtrail, "enroll", folder, "--account", "444444444444", "--add", NULL);
+    assert_string_equal(result.errors, "");
+    program_run(&result, collector, "--check", "--config", config, NULL);
+    assert_string_equal(result.errors, "");
+    assert_true(program_has(result.output, "4 accounts"));
+    append(config, "nonsense: 1\n");
+    program_run(&result, orgtrail, "enroll", folder, "--all", NULL);
+    assert_int_equal(result.code, 2);
+    assert_true(program_has(result.errors, "collector.yaml: line "));
+    assert_true(program_has(result.errors, "nonsense"));
 }
 
 static void test_enroll_account_region_agent(void **state) {
@@ -271,11 +304,13 @@ static void test_help_and_version(void **state) {
 }
 
 int main(int argc, char **argv) {
-    assert_true(argc == 2);
+    if (argc != 3) return 2;
     orgtrail = argv[1];
+    collector = argv[2];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_init_makes_an_organization),
         cmocka_unit_test(test_init_overwrites_nothing),
+        cmocka_unit_test(test_the_collector_takes_what_init_makes),
         cmocka_unit_test(test_enroll_account_region_agent),
         cmocka_unit_test(test_enroll_organization_and_all),
         cmocka_unit_test(test_enroll_refuses_strangers_and_adds_them),

@@ -184,3 +184,94 @@ int sample_compare_keys(const struct key *left, const struct key *right) {
     return span_compare(span_of(left->account, left->account_size),
                         span_of(right->account, right->account_size));
 }
+
+// --- trouble
+
+static void put_stream(struct trail *trail, int64_t now_s, uint32_t agent, uint8_t id,
+                       uint64_t stored, uint64_t lost) {
+    struct fault fault = {0};
+    struct trail_stream stream = {
+        .agent = agent,
+        .stream_id = {id},
+        .durable_seq = stored + 9,
+        .first_seen_ms = (now_s - 5000 - id) * INT64_C(1000),
+        .last_seen_ms = (now_s - 40 + id) * INT64_C(1000),
+        .last_event_time_s = now_s - 7200 - 60,
+        .received = stored + 4 + lost,
+        .stored = stored,
+        .duplicates = 1,
+        .variants = 1,
+        .quarantined = 1,
+        .expired = 1,
+    };
+    must(trail_stream_put(trail, &stream, &fault), &fault);
+}
+
+static void refuse(struct trail *trail, int64_t now_s, uint32_t agent, struct span bytes,
+                   const char *reason) {
+    struct fault fault = {0};
+    bool is_new;
+    struct trail_refused refused = {
+        .bytes = bytes,
+        .reason = reason,
+        .detail = SPAN_LITERAL("line 1: \x1b[2J"),
+        .agent = agent,
+        .received_ms = now_s * INT64_C(1000),
+    };
+    must(trail_quarantine(trail, &refused, &is_new, &fault), &fault);
+}
+
+static void make_troubled(const char *directory, int64_t now_s) {
+    struct fault fault = {0};
+    struct trail *trail = NULL;
+    struct trail_receipt receipt;
+    uint32_t first;
+    uint32_t second;
+    bool is_new;
+    struct trail_options options = {
+        .directory = directory,
+        .map_size = UINT64_C(1) << 30,
+        .no_sync = true,
+        .clock = clock_system(),
+        .random = random_system(),
+    };
+    struct span one = SPAN_LITERAL("spiffe://o-x/account/1");
+    struct span two = SPAN_LITERAL("spiffe://o-x/account/2/agent/b");
+    must(trail_open(&options, &trail, &fault), &fault);
+    must(trail_begin(trail, &fault), &fault);
+    must(trail_agent_number(trail, two, &second, &fault), &fault);
+    must(trail_agent_number(trail, one, &first, &fault), &fault);
+    put_stream(trail, now_s, first, 1, 100, 0);
+    put_stream(trail, now_s, first, 2, 200, 0);
+    put_stream(trail, now_s, second, 1, 50, 7);
+    refuse(trail, now_s, first, SPAN_LITERAL("{\"a\":\x1b}"), "invalid_json");
+    refuse(trail, now_s, first, SPAN_LITERAL("{\"a\":\x1b}"), "invalid_json");
+    refuse(trail, now_s, first, SPAN_LITERAL("{\"a\":2"), "invalid_json");
+    refuse(trail, now_s, second, SPAN_LITERAL("{}"), "no_event_time");
+    for (uint64_t index = 0; index < 30; index++) {
+        struct trail_gap gap = {
+            .agent = first,
+            .stream_id = {1},
+            .first_seq = index * 10 + 1,
+            .last_seq = index * 10 + 5,
+            .reported_ms = now_s * INT64_C(1000),
+            .reason = "spool_corrupt",
+        };
+        must(trail_gap_put(trail, &gap, &is_new, &fault), &fault);
+    }
+    must(trail_commit(trail, &receipt, &fault), &fault);
+    trail_close(trail);
+}
+
+void sample_make_troubled(const char *directory, int64_t now_s) {
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        make_troubled(directory, now_s);
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}

@@ -54,3 +54,7 @@ uint32_t *sample_shuffle(uint64_t seed, uint32_t count);
 
 // <0, 0, >0: by (eventTime, id, account).
 int sample_compare_keys(const struct key *left, const struct key *right);
+
+// Makes a trail without events: two agents with streams (one of them does not balance, by 7), 30
+// gaps, and refusals with bytes that would steer a terminal. Times count back from now_s.
+void sample_make_troubled(const char *directory, int64_t now_s);

@@ -1,0 +1,125 @@
+#include "query/status.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "query/refused.h"
+#include "tests/kit/cases.h"
+#include "tests/kit/program.h"
+#include "tests/kit/sample.h"
+
+enum { NOW_S = 1700000000 };
+
+static char store[4096];
+
+static struct trail_reader *reader;
+static struct arena *arena;
+static struct status status;
+static struct buffer text;
+
+static const char *finish(void) {
+    buffer_append_byte(&text, 0);
+    assert_false(buffer_overflowed(&text));
+    return (const char *)text.bytes;
+}
+
+static void test_agents_are_summed_and_balanced(void **state) {
+    (void)state;
+    assert_int_equal(status.agents_count, 2);
+    const struct status_agent *one = &status.agents[0];
+    const struct status_agent *two = &status.agents[1];
+    assert_string_equal(one->uri, "spiffe://o-x/account/1");
+    assert_int_equal(one->streams, 2);
+    assert_int_equal(one->stored, 300);
+    assert_int_equal(one->received, 308);
+    assert_int_equal(one->durable_seq, 209);
+    assert_int_equal(one->last_seen_ms, (NOW_S - 38) * INT64_C(1000));
+    assert_int_equal(one->first_seen_ms, (NOW_S - 5002) * INT64_C(1000));
+    assert_true(one->is_balanced);
+    assert_string_equal(two->uri, "spiffe://o-x/account/2/agent/b");
+    assert_false(two->is_balanced);
+    assert_int_equal(status.total.stored, 350);
+    assert_false(status.total.is_balanced);
+    assert_int_equal(status.reasons_count, 2);
+    assert_int_equal(status.facts.quarantined, 3);
+    assert_int_equal(status.gaps_count, STATUS_GAPS_MAX);
+    assert_int_equal(status.facts.gaps, 30);
+}
+
+static void test_it_reads_well(void **state) {
+    (void)state;
+    buffer_reset(&text);
+    status_print(&status, 200, &text);
+    const char *shown = finish();
+    assert_true(program_has(shown, "quarantine   3 entries for 4 refusals"));
+    assert_true(program_has(shown,
+                            "received 369 = stored 350 + duplicates 3 + variants 3 + "
+                            "quarantined 3 + expired 3: DOES NOT BALANCE"));
+    assert_true(program_has(shown, "invalid_json                2        3"));
+    assert_true(program_has(shown, "     38 s      2 h"));
+    assert_true(program_has(shown, "spool_corrupt spiffe://o-x/account/1"));
+}
+
+static void test_json_says_the_same(void **state) {
+    (void)state;
+    struct fault fault = {0};
+    const struct yyjson_val *root;
+    struct json_reader *json = json_reader_create();
+    buffer_reset(&text);
+    status_print_json(&status, &text);
+    if (!json_read(json, buffer_span(&text), &root, &fault)) fail_msg("%s", fault.text);
+    yyjson_val *agents = (yyjson_val *)(uintptr_t)json_member(root, SPAN_LITERAL("agents"));
+    yyjson_val *agent = yyjson_arr_get(agents, 1);
+    assert_int_equal(yyjson_get_uint(yyjson_obj_get(agent, "stored")), 50);
+    assert_false(yyjson_get_bool(yyjson_obj_get(agent, "balanced")));
+    yyjson_val *reasons = (yyjson_val *)(uintptr_t)json_member(root, SPAN_LITERAL("quarantine"));
+    yyjson_val *reason = yyjson_obj_get(reasons, "invalid_json");
+    assert_int_equal(yyjson_get_uint(yyjson_obj_get(reason, "refusals")), 3);
+    json_reader_destroy(json);
+}
+
+static bool on_entry(void *user, const struct trail_quarantined *entry) {
+    (void)user;
+    struct span agent = SPAN_LITERAL("spiffe://o-x/account/1");
+    refused_print_line(entry, agent, &text);
+    refused_print_whole(entry, agent, 4, &text);
+    refused_print_json(entry, agent, &text);
+    return true;
+}
+
+static void test_refused_bytes_do_not_steer(void **state) {
+    (void)state;
+    struct fault fault = {0};
+    buffer_reset(&text);
+    assert_true(trail_reader_quarantine(reader, on_entry, NULL, &fault));
+    const char *shown = finish();
+    assert_null(strchr(shown, '\x1b'));
+    assert_true(program_has(shown, "line 1: \\u{1b}[2J"));
+    assert_true(program_has(shown, "bytes   6, the first ones:\n{\"a\"\n"));
+    assert_true(program_has(shown, "\"reason\":\"no_event_time\""));
+}
+
+int main(void) {
+    struct fault fault = {0};
+    snprintf(store, sizeof store, "%s", program_folder());
+    sample_make_troubled(store, NOW_S);
+    buffer_init(&text, 1 << 20);
+    arena = arena_create(STATUS_ARENA_SIZE);
+    if (!trail_reader_open(store, &reader, &fault) ||
+        !status_collect(reader, NOW_S * INT64_C(1000), arena, &status, &fault)) {
+        fprintf(stderr, "%s\n", fault.text);
+        return 1;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_agents_are_summed_and_balanced),
+        cmocka_unit_test(test_it_reads_well),
+        cmocka_unit_test(test_json_says_the_same),
+        cmocka_unit_test(test_refused_bytes_do_not_steer),
+    };
+    int code = cases_run("status_test", tests, sizeof tests / sizeof tests[0]);
+    trail_reader_close(reader);
+    arena_destroy(arena);
+    buffer_done(&text);
+    return code;
+}
