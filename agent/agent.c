@@ -1,0 +1,524 @@
+#include "agent/agent.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/gather.h"
+#include "agent/source/directory.h"
+#include "agent/source/tail.h"
+#include "base/certificate.h"
+#include "base/clock.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/rpc/rpc.h"
+
+enum {
+    PEM_SIZE_MAX = 1 << 20,
+    PATH_SIZE = 4096,
+    SENDS_MAX = 8,  // messages of one turn
+    HOST_SIZE = 256,
+    DAY_S = 86400,
+};
+
+static const char service[] = "/orgtrail.v1.Collector/Stream";
+
+struct agent {
+    const struct agent_config *config;
+    const struct clock *clock;
+    bool once;
+    bool with_objects;
+    char host[HOST_SIZE];
+    struct spool *spool;
+    struct gather *gather;
+    struct uplink *uplink;
+    struct rpc_client *client;
+    struct rpc_stream *stream;  // while connected
+    bool is_attempt_open;       // connect was called, closed was not
+    bool wants_client;          // the client is to be made anew
+    struct agent_status status;
+    int64_t save_at_ms;
+    int64_t warn_at_ms;  // about the certificate
+    int64_t certificate_expires_s;
+    // What was logged last.
+    enum uplink_state logged_state;
+    uint64_t logged_sessions;
+    bool logged_full;
+    uint64_t logged_errors[AGENT_CONFIG_SOURCES_MAX];
+};
+
+// The three PEM texts, and what the certificate says.
+struct pems {
+    struct buffer ca;
+    struct buffer certificate;
+    struct buffer key;
+    struct certificate_facts facts;
+};
+
+static void pems_done(struct pems *pems) {
+    buffer_done(&pems->ca);
+    buffer_done(&pems->certificate);
+    buffer_done(&pems->key);
+}
+
+// Reads and checks the certificates. The caller calls pems_done in any case.
+static bool read_pems(const struct agent_config *config, int64_t now_s, struct pems *pems,
+                      struct fault *fault) {
+    const struct files *files = files_system();
+    buffer_init(&pems->ca, PEM_SIZE_MAX);
+    buffer_init(&pems->certificate, PEM_SIZE_MAX);
+    buffer_init(&pems->key, PEM_SIZE_MAX);
+    if (!files_read_whole(files, config->ca_path, PEM_SIZE_MAX, &pems->ca, fault) ||
+        !files_read_whole(files, config->certificate_path, PEM_SIZE_MAX, &pems->certificate,
+                          fault) ||
+        !files_read_whole(files, config->key_path, PEM_SIZE_MAX, &pems->key, fault)) {
+        return fault_add(fault, "certificates");
+    }
+    if (!certificate_read(buffer_span(&pems->certificate), &pems->facts, fault) ||
+        !certificate_check_pair(buffer_span(&pems->certificate), buffer_span(&pems->key),
+                                buffer_span(&pems->ca), fault)) {
+        return fault_add(fault, "%s", config->certificate_path);
+    }
+    char time[TIME_TEXT_SIZE];
+    if (pems->facts.not_after_s <= now_s) {
+        time_print(pems->facts.not_after_s, time);
+        return fault_set(fault, FAULT_INPUT, "%s: expired at %s: enroll this agent anew",
+                         config->certificate_path, time);
+    }
+    if (pems->facts.not_before_s > now_s) {
+        time_print(pems->facts.not_before_s, time);
+        return fault_set(fault, FAULT_INPUT, "%s: not valid before %s: is this clock right?",
+                         config->certificate_path, time);
+    }
+    return true;
+}
+
+// --- the link: what the uplink asks of gRPC
+
+static void link_connect(void *context) {
+    struct agent *agent = context;
+    assert(!agent->is_attempt_open);
+    agent->is_attempt_open = true;
+    rpc_client_connect(agent->client);
+}
+
+static bool link_send(void *context, struct span message) {
+    struct agent *agent = context;
+    return agent->stream != NULL && rpc_stream_send(agent->stream, message);
+}
+
+static void link_close(void *context, enum fault_kind kind, const char *text) {
+    struct agent *agent = context;
+    if (agent->stream != NULL) {
+        rpc_stream_close(agent->stream, kind, text);
+    } else {
+        // An attempt that hangs ends with its client.
+        agent->wants_client = true;
+    }
+}
+
+static void on_connected(void *context, struct rpc_stream *stream) {
+    struct agent *agent = context;
+    agent->stream = stream;
+    uplink_on_connected(agent->uplink);
+}
+
+static enum rpc_read on_message(void *context, struct span message) {
+    struct agent *agent = context;
+    uplink_on_message(agent->uplink, message);
+    return RPC_READ_ON;
+}
+
+static void on_sent(void *context) {
+    struct agent *agent = context;
+    uplink_on_sent(agent->uplink);
+}
+
+static void on_closed(void *context, const struct fault *reason) {
+    struct agent *agent = context;
+    agent->stream = NULL;
+    if (!agent->is_attempt_open) return;
+    agent->is_attempt_open = false;
+    uplink_on_closed(agent->uplink, reason);
+}
+
+static const struct rpc_client_callbacks client_callbacks = {
+    .connected = on_connected,
+    .message = on_message,
+    .sent = on_sent,
+    .closed = on_closed,
+};
+
+static bool make_client(struct agent *agent, const struct pems *pems, struct fault *fault) {
+    const struct rpc_client_options options = {
+        .target = agent->config->collector_address,
+        .authority = agent->config->collector_name,
+        .service = service,
+        .credentials = {buffer_span(&pems->ca), buffer_span(&pems->certificate),
+                        buffer_span(&pems->key)},
+        .callbacks = &client_callbacks,
+        .context = agent,
+    };
+    struct rpc_client *client;
+    if (!rpc_client_create(&options, &client, fault)) return false;
+    struct rpc_client *old = agent->client;
+    rpc_client_destroy(old);
+    agent->client = client;
+    // Destroying does not tell of an attempt that never became a stream.
+    if (agent->is_attempt_open) {
+        struct fault reason;
+        fault_set(&reason, FAULT_RETRY, "the attempt was given up");
+        on_closed(agent, &reason);
+    }
+    agent->certificate_expires_s = pems->facts.not_after_s;
+    return true;
+}
+
+// Makes the client anew, from the files as they are now.
+static void renew_client(struct agent *agent) {
+    struct pems pems;
+    struct fault fault;
+    int64_t now_s = agent->clock->now_ms(agent->clock->context) / 1000;
+    agent->wants_client = false;
+    if (!read_pems(agent->config, now_s, &pems, &fault) || !make_client(agent, &pems, &fault)) {
+        LOG(LOG_ERROR, "certificates not taken: the old ones stay", log_fault(&fault));
+        // The attempt still has to end.
+        if (agent->is_attempt_open && agent->stream == NULL) agent->wants_client = true;
+    }
+    pems_done(&pems);
+}
+
+// --- what the uplink asks of us
+
+static uint64_t read_rss(void) {
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL) return 0;
+    unsigned long total = 0, resident = 0;
+    int fields = fscanf(file, "%lu %lu", &total, &resident);
+    fclose(file);
+    return fields == 2 ? (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+static void on_report(void *context, struct uplink_report *report) {
+    struct agent *agent = context;
+    struct timespec cpu;
+    report->rss_size = read_rss();
+    if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu) == 0) {
+        report->cpu_ms = (uint64_t)cpu.tv_sec * 1000 + (uint64_t)cpu.tv_nsec / 1000000;
+    }
+    gather_report(agent->gather, report);
+}
+
+static bool on_rewind(void *context, int64_t backup_time_ms, struct fault *fault) {
+    struct agent *agent = context;
+    LOG(LOG_WARNING,
+        "the collector was restored and the spool cannot refill it: sources read again",
+        log_number("backup_time_ms", backup_time_ms));
+    return gather_rewind(agent->gather, backup_time_ms, fault);
+}
+
+// --- opening
+
+static bool open_spool(struct agent *agent, struct fault *fault) {
+    const struct agent_config *config = agent->config;
+    if (!files_make_directory(files_system(), config->spool_directory, fault)) {
+        return fault_add(fault, "spool.directory");
+    }
+    struct spool_source sources[AGENT_CONFIG_SOURCES_MAX] = {0};
+    for (uint32_t index = 0; index < config->sources_count; index++) {
+        const struct agent_config_source *from = &config->sources[index];
+        snprintf(sources[index].name, sizeof sources[index].name, "%s", from->name);
+        snprintf(sources[index].kind, sizeof sources[index].kind, "%s",
+                 from->is_tail ? "tail" : "directory");
+    }
+    const struct spool_options options = {
+        .files = files_system(),
+        .clock = agent->clock,
+        .random = random_system(),
+        .directory = config->spool_directory,
+        .size_max = config->spool_size_max,
+        .sources = sources,
+        .sources_count = config->sources_count,
+    };
+    return spool_open(&options, &agent->spool, fault);
+}
+
+static bool open_directory(struct agent *agent, const struct agent_config_source *from,
+                           struct source *source, struct fault *fault) {
+    char taken[PATH_SIZE], state[PATH_SIZE + SPOOL_NAME_SIZE + 1];
+    struct spool_facts facts;
+    spool_describe(agent->spool, &facts);
+    int size = snprintf(taken, sizeof taken, "%s/taken", agent->config->spool_directory);
+    if (size >= (int)sizeof taken) {
+        return fault_set(fault, FAULT_INPUT, "spool.directory: the path is too long");
+    }
+    snprintf(state, sizeof state, "%s/%s", taken, from->name);
+    if (!files_make_directory(files_system(), taken, fault)) return false;
+    const struct directory_options options = {
+        .files = files_system(),
+        .clock = agent->clock,
+        .root = from->paths[0],
+        .state_directory = state,
+        .spool_id = facts.spool_id,
+        .poll_ms = from->poll_ms,
+        .file_size_max = from->file_size_max,
+        .once = agent->once,
+    };
+    return directory_open(&options, source, fault);
+}
+
+static bool open_source(struct agent *agent, const struct agent_config_source *from,
+                        struct fault *fault) {
+    struct source source;
+    bool is_open;
+    if (!from->is_tail) {
+        is_open = open_directory(agent, from, &source, fault);
+    } else if (from->is_standard_input) {
+        is_open = tail_open_stream(STDIN_FILENO, agent->clock, &source, fault);
+    } else {
+        const struct tail_options options = {
+            .files = files_system(),
+            .clock = agent->clock,
+            .paths = from->paths,
+            .paths_count = from->paths_count,
+            .from_end = from->from_end,
+            .once = agent->once,
+        };
+        is_open = tail_open(&options, &source, fault);
+    }
+    if (!is_open) return fault_add(fault, "source %s", from->name);
+    return gather_add(agent->gather, from->name, source, fault);
+}
+
+static bool open_all(struct agent *agent, struct fault *fault) {
+    struct pems pems;
+    int64_t now_ms = agent->clock->now_ms(agent->clock->context);
+    bool is_good = read_pems(agent->config, now_ms / 1000, &pems, fault);
+    // Only for an organization grant the object's name says whose event it is.
+    agent->with_objects = is_good && strstr(pems.facts.uri, "/organization") != NULL;
+    is_good = is_good && open_spool(agent, fault);
+    if (is_good) {
+        agent->gather = gather_create(agent->spool, agent->clock, agent->with_objects);
+        if (agent->gather == NULL) is_good = fault_set(fault, FAULT_FULL, "out of memory");
+    }
+    for (uint32_t index = 0; is_good && index < agent->config->sources_count; index++) {
+        is_good = open_source(agent, &agent->config->sources[index], fault);
+    }
+    is_good = is_good && gather_restore(agent->gather, fault) && make_client(agent, &pems, fault);
+    pems_done(&pems);
+    if (!is_good) return false;
+    const struct uplink_options options = {
+        .spool = agent->spool,
+        .clock = agent->clock,
+        .random = random_system(),
+        .link = {agent, link_connect, link_send, link_close},
+        .organization = agent->config->organization,
+        .agent_version = AGENT_VERSION,
+        .host_name = agent->host,
+        .started_at_ms = now_ms,
+        .with_objects = agent->with_objects,
+        .context = agent,
+        .report = on_report,
+        .rewind = on_rewind,
+    };
+    agent->uplink = uplink_create(&options);
+    if (agent->uplink == NULL) return fault_set(fault, FAULT_FULL, "out of memory for the uplink");
+    return true;
+}
+
+bool agent_create(const struct agent_options *options, struct agent **agent, struct fault *fault) {
+    struct agent *created = calloc(1, sizeof *created);
+    if (created == NULL) return fault_set(fault, FAULT_FULL, "out of memory for the agent");
+    created->config = options->config;
+    created->once = options->once;
+    created->clock = clock_system();
+    if (gethostname(created->host, sizeof created->host - 1) != 0) created->host[0] = 0;
+    if (!open_all(created, fault)) {
+        agent_destroy(created);
+        return false;
+    }
+    *agent = created;
+    return true;
+}
+
+void agent_destroy(struct agent *agent) {
+    if (agent == NULL) return;
+    struct fault fault;
+    // Closing tells the uplink, so it goes first; then nothing is acknowledged any more.
+    rpc_client_destroy(agent->client);
+    if (agent->gather != NULL && !gather_save(agent->gather, &fault)) {
+        LOG(LOG_WARNING, "what is acknowledged was not saved: some of it will be sent again",
+            log_fault(&fault));
+    }
+    uplink_destroy(agent->uplink);
+    gather_destroy(agent->gather);
+    spool_close(agent->spool);
+    free(agent);
+}
+
+bool agent_check(const struct agent_config *config, struct fault *fault) {
+    const struct files *files = files_system();
+    const struct clock *clock = clock_system();
+    struct pems pems;
+    bool is_good = read_pems(config, clock->now_ms(clock->context) / 1000, &pems, fault);
+    pems_done(&pems);
+    if (!is_good) return false;
+    if (!files_make_directory(files, config->spool_directory, fault)) {
+        return fault_add(fault, "spool.directory");
+    }
+    if (access(config->spool_directory, R_OK | W_OK | X_OK) != 0) {
+        return fault_set(fault, FAULT_DENIED, "spool.directory: %s cannot be written by this user",
+                         config->spool_directory);
+    }
+    for (uint32_t index = 0; index < config->sources_count; index++) {
+        const struct agent_config_source *source = &config->sources[index];
+        if (source->is_standard_input || access(source->paths[0], R_OK) == 0) continue;
+        if (source->is_tail && strpbrk(source->paths[0], "*?[") != NULL) continue;
+        fprintf(stderr,
+                "orgtrail-agent: warning: source %s: %s cannot be read now; the agent waits for "
+                "it\n",
+                source->name, source->paths[0]);
+    }
+    return true;
+}
+
+// --- the loop
+
+static void log_source_faults(struct agent *agent) {
+    const char *name;
+    struct source_status status;
+    for (uint32_t index = 0; gather_describe(agent->gather, index, &name, &status); index++) {
+        if (status.errors == agent->logged_errors[index]) continue;
+        agent->logged_errors[index] = status.errors;
+        if (status.last_error[0] == 0) continue;
+        LOG(LOG_WARNING, "a source has trouble", log_text("source", name),
+            log_text("error", status.last_error), log_number("errors", (int64_t)status.errors));
+    }
+}
+
+static void log_session(struct agent *agent) {
+    const struct uplink_status *uplink = &agent->status.uplink;
+    if (uplink->sessions != agent->logged_sessions) {
+        agent->logged_sessions = uplink->sessions;
+        LOG(LOG_INFO, "session begun", log_text("collector", agent->config->collector_address),
+            log_number("session", (int64_t)uplink->sessions),
+            log_number("waiting",
+                       (int64_t)(agent->status.spool.synced - agent->status.spool.acknowledged)));
+    }
+    bool was_open = agent->logged_state != UPLINK_WAITING;
+    agent->logged_state = uplink->state;
+    if (!was_open || uplink->state != UPLINK_WAITING || agent_is_stopped(agent)) return;
+    LOG(LOG_WARNING, "session ended", log_text("collector", agent->config->collector_address),
+        log_fault(&uplink->last_fault), log_text("kind", fault_kind_name(uplink->last_fault.kind)));
+}
+
+static void log_full(struct agent *agent, const struct gather_turn *turn) {
+    if (turn->is_full == agent->logged_full) return;
+    agent->logged_full = turn->is_full;
+    if (turn->is_full) {
+        LOG(LOG_WARNING, "nothing more fits: sources wait", log_fault(&turn->full));
+    } else {
+        LOG(LOG_INFO, "there is room again: sources go on");
+    }
+}
+
+static void warn_certificate(struct agent *agent, int64_t now_ms) {
+    if (now_ms < agent->warn_at_ms) return;
+    agent->warn_at_ms = now_ms + INT64_C(1000) * DAY_S;
+    int64_t left_s =
+        agent->certificate_expires_s - agent->clock->now_ms(agent->clock->context) / 1000;
+    if (left_s > AGENT_CERTIFICATE_DAYS * DAY_S) return;
+    LOG(LOG_WARNING, "the certificate expires soon: enroll this agent anew",
+        log_number("days_left", left_s / DAY_S));
+}
+
+// Sends while the link takes messages. *wait_ms is until something is due.
+static bool send_some(struct agent *agent, int64_t *wait_ms, struct fault *fault) {
+    for (uint32_t sends = 0; sends < SENDS_MAX; sends++) {
+        struct uplink_status before, after;
+        uplink_describe(agent->uplink, &before);
+        if (!uplink_step(agent->uplink, wait_ms, fault)) {
+            if (fault->kind != FAULT_FULL && fault->kind != FAULT_RETRY) return false;
+            LOG(LOG_WARNING, "the session waits", log_fault(fault));
+            *wait_ms = GATHER_FULL_MS;
+            return true;
+        }
+        uplink_describe(agent->uplink, &after);
+        if (after.batches_sent == before.batches_sent && after.gaps_sent == before.gaps_sent) break;
+        rpc_client_step(agent->client, 0);
+    }
+    return true;
+}
+
+static bool save_sometimes(struct agent *agent, int64_t now_ms, struct fault *fault) {
+    if (now_ms < agent->save_at_ms) return true;
+    agent->save_at_ms = now_ms + AGENT_SAVE_MS;
+    log_source_faults(agent);
+    if (gather_save(agent->gather, fault)) return true;
+    if (fault->kind != FAULT_FULL && fault->kind != FAULT_RETRY) return false;
+    LOG(LOG_WARNING, "what is acknowledged cannot be saved now", log_fault(fault));
+    return true;
+}
+
+// With `once` nobody waits for people to mend something.
+static bool give_up(const struct agent *agent, struct fault *fault) {
+    const struct uplink_status *uplink = &agent->status.uplink;
+    if (!agent->once || uplink->state != UPLINK_WAITING) return false;
+    if (uplink->last_fault.kind != FAULT_DENIED && uplink->last_fault.kind != FAULT_INPUT) {
+        return false;
+    }
+    *fault = uplink->last_fault;
+    return true;
+}
+
+bool agent_step(struct agent *agent, struct fault *fault) {
+    struct agent_status *status = &agent->status;
+    struct gather_turn turn = {.wait_ms = AGENT_WAIT_MS, .has_ended = status->has_ended};
+    int64_t now_ms = agent->clock->monotonic_ms(agent->clock->context);
+    int64_t wait_ms;
+    if (!gather_step(agent->gather, &turn, fault)) return false;
+    status->records += turn.records;
+    status->notices += turn.notices;
+    status->is_full = turn.is_full;
+    status->has_ended = turn.has_ended;
+    log_full(agent, &turn);
+    if (agent->wants_client) renew_client(agent);
+    if (!send_some(agent, &wait_ms, fault)) return false;
+    if (turn.wait_ms < wait_ms) wait_ms = turn.wait_ms;
+    rpc_client_step(agent->client, wait_ms < AGENT_WAIT_MS ? wait_ms : AGENT_WAIT_MS);
+    gather_acknowledge(agent->gather);
+    spool_describe(agent->spool, &status->spool);
+    uplink_describe(agent->uplink, &status->uplink);
+    status->is_done = status->has_ended && status->spool.acknowledged == status->spool.appended;
+    log_session(agent);
+    warn_certificate(agent, now_ms);
+    if (give_up(agent, fault)) return false;
+    return save_sometimes(agent, now_ms, fault);
+}
+
+void agent_stop(struct agent *agent, const char *reason) {
+    uplink_stop(agent->uplink, reason, false);
+}
+
+bool agent_is_stopped(const struct agent *agent) {
+    return uplink_is_stopped(agent->uplink);
+}
+
+void agent_reload(struct agent *agent) {
+    uplink_reconnect(agent->uplink);
+    agent->wants_client = true;
+}
+
+void agent_describe(const struct agent *agent, struct agent_status *status) {
+    *status = agent->status;
+}
+
+bool agent_describe_source(struct agent *agent, uint32_t index, const char **name,
+                           struct source_status *status) {
+    return gather_describe(agent->gather, index, name, status);
+}

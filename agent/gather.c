@@ -1,0 +1,285 @@
+#include "agent/gather.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "proto/orgtrail.pb-c.h"
+
+enum { SOURCES_MAX = 64, NOTICE_SIZE_MAX = 256 * 1024 };
+
+struct entry {
+    struct source source;
+    uint32_t index;  // in the spool
+    char name[SPOOL_NAME_SIZE];
+    struct source_item item;
+    enum source_result held;  // SOURCE_RECORD or SOURCE_NOTICE: the item waits; else SOURCE_MORE
+    bool has_ended;
+};
+
+struct gather {
+    struct spool *spool;
+    const struct clock *clock;
+    bool with_objects;
+    struct entry entries[SOURCES_MAX];
+    uint32_t count;
+    uint32_t next;  // whose turn is first
+    uint64_t acknowledged;
+    struct buffer notice;
+};
+
+struct gather *gather_create(struct spool *spool, const struct clock *clock, bool with_objects) {
+    struct gather *gather = calloc(1, sizeof *gather);
+    if (gather == NULL) return NULL;
+    gather->spool = spool;
+    gather->clock = clock;
+    gather->with_objects = with_objects;
+    buffer_init(&gather->notice, NOTICE_SIZE_MAX);
+    return gather;
+}
+
+void gather_destroy(struct gather *gather) {
+    if (gather == NULL) return;
+    for (uint32_t index = 0; index < gather->count; index++) {
+        const struct source *source = &gather->entries[index].source;
+        source->operations->close(source->context);
+    }
+    buffer_done(&gather->notice);
+    free(gather);
+}
+
+bool gather_add(struct gather *gather, const char *name, struct source source,
+                struct fault *fault) {
+    uint32_t index = spool_source_index(gather->spool, name);
+    assert(index != UINT32_MAX);
+    if (gather->count == SOURCES_MAX) {
+        return fault_set(fault, FAULT_FULL, "more than %d sources", SOURCES_MAX);
+    }
+    struct entry *entry = &gather->entries[gather->count++];
+    entry->source = source;
+    entry->index = index;
+    entry->held = SOURCE_MORE;
+    strncpy(entry->name, name, sizeof entry->name - 1);
+    return true;
+}
+
+static struct entry *find_entry(struct gather *gather, uint32_t index) {
+    for (uint32_t entry = 0; entry < gather->count; entry++) {
+        if (gather->entries[entry].index == index) return &gather->entries[entry];
+    }
+    return NULL;
+}
+
+// Tells each source the positions of the frames from `next` on, in order.
+static bool replay(struct gather *gather, uint64_t next, struct fault *fault) {
+    struct spool_reader *reader = spool_reader_create(gather->spool);
+    if (reader == NULL) return fault_set(fault, FAULT_FULL, "out of memory for a reader");
+    spool_reader_seek(reader, next);
+    bool done = false, is_good = true;
+    while (!done && is_good) {
+        struct spool_frame frame;
+        struct spool_gap gap;
+        switch (spool_reader_next(reader, &frame, &gap, fault)) {
+            case SPOOL_NEXT_FRAME: {
+                struct entry *entry = find_entry(gather, frame.source);
+                if (entry == NULL) break;
+                is_good = entry->source.operations->restore(entry->source.context, frame.number,
+                                                            frame.position, fault);
+                break;
+            }
+            case SPOOL_NEXT_GAP:
+                break;
+            case SPOOL_NEXT_END:
+                done = true;
+                break;
+            case SPOOL_NEXT_FAULT:
+                is_good = false;
+                break;
+        }
+    }
+    spool_reader_destroy(reader);
+    return is_good;
+}
+
+bool gather_restore(struct gather *gather, struct fault *fault) {
+    struct spool_facts facts;
+    spool_describe(gather->spool, &facts);
+    uint64_t before = facts.acknowledged;
+    for (uint32_t index = 0; index < gather->count; index++) {
+        struct entry *entry = &gather->entries[index];
+        struct span position;
+        if (!spool_position_before(gather->spool, facts.acknowledged + 1, entry->index, &before,
+                                   &position, fault) ||
+            !entry->source.operations->restore(entry->source.context, before, position, fault)) {
+            return fault_add(fault, "restore source %s", entry->name);
+        }
+    }
+    if (!replay(gather, before + 1, fault)) return fault_add(fault, "read the spool's positions");
+    gather_acknowledge(gather);
+    return true;
+}
+
+// Packs a notice as it goes on the wire.
+static bool pack_notice(struct gather *gather, const struct entry *entry, struct fault *fault) {
+    const struct source_notice *from = &entry->item.notice;
+    Orgtrail__V1__Notice notice = ORGTRAIL__V1__NOTICE__INIT;
+    notice.reason = (char *)(uintptr_t)from->reason;
+    notice.source = (char *)(uintptr_t)entry->name;
+    notice.place = (char *)(uintptr_t)from->place;
+    notice.detail = (char *)(uintptr_t)from->detail;
+    notice.time_ms = from->time_ms;
+    notice.head.data = (uint8_t *)(uintptr_t)from->head.bytes;
+    notice.head.len = from->head.size;
+    notice.size = from->size;
+    if (from->has_sha256) {
+        notice.sha256.data = (uint8_t *)(uintptr_t)from->sha256;
+        notice.sha256.len = sizeof from->sha256;
+    }
+    buffer_reset(&gather->notice);
+    size_t size = orgtrail__v1__notice__get_packed_size(&notice);
+    uint8_t *bytes = buffer_reserve(&gather->notice, size);
+    if (bytes == NULL) return fault_set(fault, FAULT_FULL, "out of memory for a notice");
+    gather->notice.size = orgtrail__v1__notice__pack(&notice, bytes);
+    return true;
+}
+
+// Puts what the source gave into the spool.
+static bool append_item(struct gather *gather, struct entry *entry, uint64_t *size,
+                        struct fault *fault) {
+    bool is_notice = entry->held == SOURCE_NOTICE;
+    if (is_notice && !pack_notice(gather, entry, fault)) return false;
+    struct spool_item item = {
+        .kind = is_notice ? SPOOL_NOTICE : SPOOL_RECORD,
+        .source = entry->index,
+        .record = is_notice ? buffer_span(&gather->notice) : entry->item.record,
+        .position = entry->item.position,
+    };
+    if (gather->with_objects && entry->item.object.size <= SPOOL_OBJECT_SIZE_MAX) {
+        item.object = entry->item.object;
+    }
+    uint64_t number;
+    if (!spool_append(gather->spool, &item, &number, fault)) return false;
+    entry->source.operations->appended(entry->source.context, number);
+    *size += item.record.size;
+    return true;
+}
+
+static int64_t least(int64_t left, int64_t right) {
+    return left < right ? left : right;
+}
+
+// A fault that only means "not now".
+static bool is_passing(const struct fault *fault) {
+    return fault->kind == FAULT_FULL || fault->kind == FAULT_RETRY;
+}
+
+// Takes from one source until it rests or the turn is used up.
+static bool step_entry(struct gather *gather, struct entry *entry, uint64_t *size,
+                       struct gather_turn *turn, struct fault *fault) {
+    for (uint32_t steps = 0; steps < GATHER_TURN_STEPS && *size < GATHER_TURN_SIZE; steps++) {
+        if (entry->held == SOURCE_MORE) {
+            entry->held = entry->source.operations->step(entry->source.context, &entry->item);
+        }
+        switch (entry->held) {
+            case SOURCE_RECORD:
+            case SOURCE_NOTICE:
+                if (!append_item(gather, entry, size, fault)) return false;
+                turn->records += entry->held == SOURCE_RECORD;
+                turn->notices += entry->held == SOURCE_NOTICE;
+                break;
+            case SOURCE_MORE:
+                break;
+            case SOURCE_IDLE:
+                turn->wait_ms = least(turn->wait_ms, entry->item.wait_ms);
+                entry->held = SOURCE_MORE;
+                return true;
+            case SOURCE_END:
+                entry->has_ended = true;
+                return true;
+        }
+        entry->held = SOURCE_MORE;
+    }
+    turn->wait_ms = 0;
+    return true;
+}
+
+bool gather_step(struct gather *gather, struct gather_turn *turn, struct fault *fault) {
+    *turn = (struct gather_turn){.wait_ms = 1000, .has_ended = true};
+    uint64_t size = 0;
+    bool is_good = true;
+    for (uint32_t count = 0; count < gather->count && is_good; count++) {
+        struct entry *entry = &gather->entries[(gather->next + count) % gather->count];
+        if (!entry->has_ended) is_good = step_entry(gather, entry, &size, turn, fault);
+        turn->has_ended = turn->has_ended && entry->has_ended;
+    }
+    if (gather->count > 0) gather->next = (gather->next + 1) % gather->count;
+    if (is_good) is_good = spool_sync(gather->spool, fault);
+    if (is_good) return true;
+    if (!is_passing(fault)) return false;
+    turn->is_full = true;
+    turn->full = *fault;
+    turn->has_ended = false;
+    turn->wait_ms = GATHER_FULL_MS;
+    // What did go in before may be sent; what the disk has no room for stays in the buffer.
+    return spool_sync(gather->spool, fault) || is_passing(fault);
+}
+
+void gather_acknowledge(struct gather *gather) {
+    struct spool_facts facts;
+    spool_describe(gather->spool, &facts);
+    if (facts.acknowledged == gather->acknowledged) return;
+    gather->acknowledged = facts.acknowledged;
+    for (uint32_t index = 0; index < gather->count; index++) {
+        const struct source *source = &gather->entries[index].source;
+        source->operations->acknowledged(source->context, facts.acknowledged);
+    }
+}
+
+bool gather_save(struct gather *gather, struct fault *fault) {
+    gather_acknowledge(gather);
+    for (uint32_t index = 0; index < gather->count; index++) {
+        const struct source *source = &gather->entries[index].source;
+        if (!source->operations->save(source->context, fault)) return false;
+    }
+    return spool_save(gather->spool, fault);
+}
+
+bool gather_rewind(struct gather *gather, int64_t backup_time_ms, struct fault *fault) {
+    for (uint32_t index = 0; index < gather->count; index++) {
+        const struct source *source = &gather->entries[index].source;
+        if (!source->operations->rewind(source->context, backup_time_ms, fault)) return false;
+    }
+    return true;
+}
+
+static bool is_in_trouble(const struct source_status *status) {
+    return status->state == SOURCE_STATE_DEGRADED || status->state == SOURCE_STATE_FAILED;
+}
+
+void gather_report(struct gather *gather, struct uplink_report *report) {
+    enum { REPORTED_MAX = sizeof report->sources / sizeof report->sources[0] };
+    report->sources_count = 0;
+    for (uint32_t pass = 0; pass < 2; pass++) {
+        for (uint32_t index = 0; index < gather->count; index++) {
+            if (report->sources_count == REPORTED_MAX) return;
+            struct entry *entry = &gather->entries[index];
+            struct source_status status = {0};
+            entry->source.operations->describe(entry->source.context, &status);
+            if (is_in_trouble(&status) != (pass == 0)) continue;
+            report->sources[report->sources_count].source = entry->index;
+            report->sources[report->sources_count].status = status;
+            report->sources_count++;
+        }
+    }
+}
+
+bool gather_describe(struct gather *gather, uint32_t index, const char **name,
+                     struct source_status *status) {
+    if (index >= gather->count) return false;
+    struct entry *entry = &gather->entries[index];
+    *name = entry->name;
+    *status = (struct source_status){0};
+    entry->source.operations->describe(entry->source.context, status);
+    return true;
+}

@@ -1,0 +1,67 @@
+// gather.h: takes what the sources yield into the spool, and tells the sources what became of it.
+//
+// One turn reads a bounded amount from all sources and syncs once. A full spool or disk holds the
+// one thing that did not fit; its source is not stepped before it went in. One thread.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/source/source.h"
+#include "agent/spool.h"
+#include "agent/uplink.h"
+#include "base/clock.h"
+#include "base/fault.h"
+
+enum {
+    GATHER_TURN_SIZE = 1024 * 1024,  // bytes taken in one turn
+    GATHER_TURN_STEPS = 4096,        // steps of one source in one turn
+    GATHER_FULL_MS = 100,            // pause while the spool or the disk is full
+};
+
+struct gather;
+
+// An empty one. with_objects: names of objects go into the spool. NULL if memory runs out.
+struct gather *gather_create(struct spool *spool, const struct clock *clock, bool with_objects);
+
+// Closes all sources.
+void gather_destroy(struct gather *gather);
+
+// Adds a source that the spool knows by this name, and takes it over. FAULT_FULL.
+MUST_CHECK bool gather_add(struct gather *gather, const char *name, struct source source,
+                           struct fault *fault);
+
+// Tells the sources what the spool holds. Once, after all were added. FAULT_IO.
+MUST_CHECK bool gather_restore(struct gather *gather, struct fault *fault);
+
+// What a turn did.
+struct gather_turn {
+    uint64_t records;
+    uint64_t notices;
+    bool is_full;     // of the spool or its disk; fault says which
+    bool has_ended;   // no source will ever give anything
+    int64_t wait_ms;  // until something may be there; 0: now
+    struct fault full;
+};
+
+// Does one turn: reads, appends, syncs. FAULT_IO: end the process.
+MUST_CHECK bool gather_step(struct gather *gather, struct gather_turn *turn, struct fault *fault);
+
+// Tells the sources what is acknowledged.
+void gather_acknowledge(struct gather *gather);
+
+// Makes durable what follows from acknowledgements: the sources' part first, then the spool's.
+// FAULT_FULL: try again later. FAULT_IO.
+MUST_CHECK bool gather_save(struct gather *gather, struct fault *fault);
+
+// The collector was restored and the spool cannot refill it: the sources rewind. FAULT_FULL,
+// FAULT_IO.
+MUST_CHECK bool gather_rewind(struct gather *gather, int64_t backup_time_ms, struct fault *fault);
+
+// Fills in the sources of a report, those in trouble first.
+void gather_report(struct gather *gather, struct uplink_report *report);
+
+// Looks at one source: false if there is none with this index.
+bool gather_describe(struct gather *gather, uint32_t index, const char **name,
+                     struct source_status *status);

@@ -1,0 +1,197 @@
+// main.c: orgtrail-agent: settings, signals, the loop.
+
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "agent/agent.h"
+#include "agent/agent_config.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rpc/rpc.h"
+
+enum {
+    OPTION_LOG_LEVEL = 256,
+    OPTION_CHECK,
+    OPTION_ONCE,
+    GOODBYE_MS = 3000,  // patience at the end
+};
+
+const char *argp_program_version = "orgtrail-agent " AGENT_VERSION;
+
+struct arguments {
+    const char *config;
+    bool is_check;
+    bool is_once;
+    enum log_level level;
+};
+
+static bool parse_level(const char *text, enum log_level *level) {
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+    for (int index = 0; index < 4; index++) {
+        if (strcmp(text, names[index]) != 0) continue;
+        *level = (enum log_level)index;
+        return true;
+    }
+    return false;
+}
+
+static error_t parse_option(int key, char *value, struct argp_state *state) {
+    struct arguments *arguments = state->input;
+    switch (key) {
+        case 'c':
+            arguments->config = value;
+            return 0;
+        case OPTION_CHECK:
+            arguments->is_check = true;
+            return 0;
+        case OPTION_ONCE:
+            arguments->is_once = true;
+            return 0;
+        case OPTION_LOG_LEVEL:
+            if (!parse_level(value, &arguments->level)) {
+                argp_error(state, "--log-level: \"%s\" is none of debug, info, warning, error",
+                           value);
+            }
+            return 0;
+        case ARGP_KEY_ARG:
+            argp_error(state, "\"%s\" is not understood here", value);
+            return 0;
+        case ARGP_KEY_END:
+            if (arguments->config == NULL) argp_error(state, "--config=FILE is needed");
+            return 0;
+        default:
+            return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option options[] = {
+    {"config", 'c', "FILE", 0, "the settings, a YAML file", 0},
+    {"check", OPTION_CHECK, NULL, 0,
+     "say whether the settings and what they name are good, and end", 0},
+    {"once", OPTION_ONCE, NULL, 0,
+     "read what is there, wait until the collector has it, say what was done, and end", 0},
+    {"log-level", OPTION_LOG_LEVEL, "LEVEL", 0, "debug, info (default), warning or error", 0},
+    {0},
+};
+
+static const struct argp parser = {
+    .options = options,
+    .parser = parse_option,
+    .doc = "Reads audit events and delivers each of them to the organization's collector.",
+};
+
+static int64_t monotonic(void) {
+    const struct clock *clock = clock_system();
+    return clock->monotonic_ms(clock->context);
+}
+
+// Takes a signal that came, if any.
+static void take_signal(struct agent *agent, const sigset_t *signals, bool *is_stopping) {
+    const struct timespec none = {0, 0};
+    int signal = sigtimedwait(signals, NULL, &none);
+    if (signal == SIGHUP) agent_reload(agent);
+    if ((signal == SIGTERM || signal == SIGINT) && !*is_stopping) {
+        LOG(LOG_INFO, "stopping", log_text("signal", strsignal(signal)));
+        *is_stopping = true;
+    }
+}
+
+// Turns until told to end, or with --once until all is acknowledged.
+static bool loop(struct agent *agent, bool is_once, const sigset_t *signals, struct fault *fault) {
+    bool is_stopping = false;
+    while (!is_stopping) {
+        struct agent_status status;
+        if (!agent_step(agent, fault)) return false;
+        take_signal(agent, signals, &is_stopping);
+        agent_describe(agent, &status);
+        if (is_once && status.is_done) break;
+    }
+    agent_stop(agent, is_stopping ? "stopped" : "done");
+    int64_t until_ms = monotonic() + GOODBYE_MS;
+    while (!agent_is_stopped(agent) && monotonic() < until_ms) {
+        if (!agent_step(agent, fault)) return false;
+    }
+    return true;
+}
+
+static void print_summary(const struct agent *agent, int64_t began_ms) {
+    struct agent_status status;
+    agent_describe(agent, &status);
+    printf("orgtrail-agent: %" PRIu64 " records and %" PRIu64 " notices read, %" PRIu64
+           " sent, all acknowledged; %" PRIu64 " duplicates, %" PRIu64 " quarantined, %" PRIu64
+           " gaps, %.1f s\n",
+           status.records, status.notices, status.uplink.events_sent, status.uplink.duplicates,
+           status.uplink.quarantined, status.uplink.gaps_sent,
+           (double)(monotonic() - began_ms) / 1000);
+}
+
+static bool run_agent(const struct arguments *arguments, const struct agent_config *config,
+                      const sigset_t *signals, struct fault *fault) {
+    const struct agent_options agent_options = {.config = config, .once = arguments->is_once};
+    struct agent *agent;
+    int64_t began_ms = monotonic();
+    if (!rpc_init(fault)) return false;
+    bool is_good = agent_create(&agent_options, &agent, fault);
+    if (is_good) {
+        LOG(LOG_INFO, "agent started", log_text("collector", config->collector_address),
+            log_text("spool", config->spool_directory),
+            log_number("sources", config->sources_count));
+        is_good = loop(agent, arguments->is_once, signals, fault);
+        struct agent_status status;
+        agent_describe(agent, &status);
+        if (is_good && arguments->is_once && status.is_done) print_summary(agent, began_ms);
+        agent_destroy(agent);
+    }
+    rpc_done();
+    return is_good;
+}
+
+static bool run(const struct arguments *arguments, const sigset_t *signals, struct fault *fault) {
+    struct agent_config *config;
+    if (!agent_config_load(arguments->config, &config, fault)) return false;
+    bool is_good = agent_check(config, fault);
+    if (!is_good) {
+        fault_add(fault, "%s", arguments->config);
+    } else if (arguments->is_check) {
+        printf("%s: good, %" PRIu32 " sources\n", arguments->config, config->sources_count);
+    } else {
+        is_good = run_agent(arguments, config, signals, fault);
+    }
+    agent_config_destroy(config);
+    return is_good;
+}
+
+int main(int argc, char **argv) {
+    struct arguments arguments = {.level = LOG_INFO};
+    argp_err_exit_status = 2;
+    if (argp_parse(&parser, argc, argv, 0, NULL, &arguments) != 0) return 2;
+    log_init("orgtrail-agent", arguments.level);
+
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    // Before any thread is made, so that all inherit it and only sigtimedwait sees them.
+    if (sigprocmask(SIG_BLOCK, &signals, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
+        fprintf(stderr, "orgtrail-agent: signals: %s\n", strerror(errno));
+        return 1;
+    }
+    struct fault fault;
+    if (!run(&arguments, &signals, &fault)) {
+        if (arguments.is_check || arguments.is_once) {
+            fprintf(stderr, "orgtrail-agent: %s\n", fault.text);
+        } else {
+            LOG(LOG_ERROR, "the agent ends", log_fault(&fault),
+                log_text("kind", fault_kind_name(fault.kind)));
+        }
+        return fault_exit_code(fault.kind);
+    }
+    return 0;
+}
