@@ -332,9 +332,11 @@ bool trail_reader_facts(struct trail_reader *reader, struct trail_facts *facts,
 bool trail_reader_agent(struct trail_reader *reader, uint32_t agent, struct span *uri,
                         struct fault *fault) {
     if (agent > reader->agents_count) {
-        if (!trail_reader_enter(reader, fault)) return false;
+        // A list being given out has its snapshot, which holds every agent that the list names.
+        bool is_inside = reader->is_reading;
+        if (!is_inside && !trail_reader_enter(reader, fault)) return false;
         bool loaded = load_agents(reader, fault);
-        trail_reader_leave(reader);
+        if (!is_inside) trail_reader_leave(reader);
         if (!loaded) return false;
     }
     *uri = agent == 0 || agent > reader->agents_count ? (struct span){NULL, 0}

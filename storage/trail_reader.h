@@ -49,7 +49,7 @@ MUST_CHECK bool trail_reader_facts(struct trail_reader *reader, struct trail_fac
                                    struct fault *fault);
 
 // The certificate URI of an agent's number; the span lives until the reader is closed. Empty if
-// there is none of this number.
+// there is none of this number. May also be called from the callbacks below.
 MUST_CHECK bool trail_reader_agent(struct trail_reader *reader, uint32_t agent, struct span *uri,
                                    struct fault *fault);
 
