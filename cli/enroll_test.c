@@ -10,6 +10,7 @@
 
 static const char *orgtrail;
 static const char *collector;
+static const char *agent;
 static struct program_result result;
 
 static const char *make_organization(void) {
@@ -100,6 +101,26 @@ static void test_the_collector_takes_what_init_makes(void **state) {
     assert_int_equal(result.code, 2);
     assert_true(program_has(result.errors, "collector.yaml: line "));
     assert_true(program_has(result.errors, "nonsense"));
+}
+
+static void test_the_agent_takes_what_enroll_makes(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    static const char *const sources[][3] = {
+        {NULL},
+        {"--source=directory:/", "--source", "lines=tail:/dev/null"},
+        {"--source=tail:-", NULL},
+    };
+    for (size_t index = 0; index < 3; index++) {
+        program_run(&result, orgtrail, "enroll", folder, "--account", "222222222222", "--agent",
+                    program_path("a%zu", index), sources[index][0], sources[index][1],
+                    sources[index][2], NULL);
+        assert_int_equal(result.code, 0);
+        program_run(&result, agent, "--check", "--config",
+                    program_path("%s/agents/222222222222_a%zu/agent.yaml", folder, index), NULL);
+        if (result.code != 0) fail_msg("%s", result.errors);
+        assert_true(program_has(result.output, index == 1 ? "2 sources" : "1 sources"));
+    }
 }
 
 static void test_enroll_account_region_agent(void **state) {
@@ -304,13 +325,15 @@ static void test_help_and_version(void **state) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 3) return 2;
+    if (argc != 4) return 2;
     orgtrail = argv[1];
     collector = argv[2];
+    agent = argv[3];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_init_makes_an_organization),
         cmocka_unit_test(test_init_overwrites_nothing),
         cmocka_unit_test(test_the_collector_takes_what_init_makes),
+        cmocka_unit_test(test_the_agent_takes_what_enroll_makes),
         cmocka_unit_test(test_enroll_account_region_agent),
         cmocka_unit_test(test_enroll_organization_and_all),
         cmocka_unit_test(test_enroll_refuses_strangers_and_adds_them),

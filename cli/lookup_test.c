@@ -210,6 +210,31 @@ static void test_quarantine_of_a_clean_store(void **state) {
     assert_true(program_has(result.errors, "there is no entry abcdef"));
 }
 
+static void test_quarantine_of_a_troubled_store(void **state) {
+    (void)state;
+    char folder[4096];
+    char key[16];
+    snprintf(folder, sizeof folder, "%s", program_folder());
+    sample_make_troubled(folder, 1700000000);
+    program_run(&result, orgtrail, "quarantine", "list", folder, NULL);
+    assert_string_equal(result.errors, "");
+    assert_int_equal(count_lines(result.output), 3);
+    assert_null(strchr(result.output, '\x1b'));
+    program_run(&result, orgtrail, "quarantine", "list", folder, "--reason", "no_event_time",
+                "--json", NULL);
+    assert_int_equal(count_lines(result.output), 1);
+    const struct yyjson_val *root = parse(span_text(result.output));
+    assert_true(
+        span_is(json_member_string(root, SPAN_LITERAL("agent")), "spiffe://o-x/account/2/agent/b"));
+    snprintf(key, sizeof key, "%.12s",
+             (const char *)json_member_string(root, SPAN_LITERAL("key")).bytes);
+    program_run(&result, orgtrail, "quarantine", "show", key, folder, NULL);
+    assert_string_equal(result.errors, "");
+    assert_true(program_has(result.output, "reason  no_event_time\n"));
+    program_run(&result, orgtrail, "quarantine", "show", "--raw", key, folder, NULL);
+    assert_string_equal(result.output, "{}");
+}
+
 // Each line is refused with exit code 2 and says this.
 static void test_wrong_arguments(void **state) {
     (void)state;
@@ -297,6 +322,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_store_check),
         cmocka_unit_test(test_quarantine_of_a_clean_store),
+        cmocka_unit_test(test_quarantine_of_a_troubled_store),
         cmocka_unit_test(test_wrong_arguments),
         cmocka_unit_test(test_a_full_disk_is_no_success),
     };

@@ -14,6 +14,7 @@ enum { NOW_S = 1700000000 };
 static char store[4096];
 
 static struct trail_reader *reader;
+static struct trail_reader *fresh;
 static struct arena *arena;
 static struct status status;
 static struct buffer text;
@@ -81,7 +82,11 @@ static void test_json_says_the_same(void **state) {
 
 static bool on_entry(void *user, const struct trail_quarantined *entry) {
     (void)user;
-    struct span agent = SPAN_LITERAL("spiffe://o-x/account/1");
+    struct span agent;
+    struct fault fault = {0};
+    // Asking for a name from within the list, with a reader that has not named anybody yet.
+    assert_true(trail_reader_agent(fresh, entry->agent, &agent, &fault));
+    assert_true(span_starts(agent, SPAN_LITERAL("spiffe://o-x/account/")));
     refused_print_line(entry, agent, &text);
     refused_print_whole(entry, agent, 4, &text);
     refused_print_json(entry, agent, &text);
@@ -92,7 +97,9 @@ static void test_refused_bytes_do_not_steer(void **state) {
     (void)state;
     struct fault fault = {0};
     buffer_reset(&text);
-    assert_true(trail_reader_quarantine(reader, on_entry, NULL, &fault));
+    assert_true(trail_reader_open(store, &fresh, &fault));
+    assert_true(trail_reader_quarantine(fresh, on_entry, NULL, &fault));
+    trail_reader_close(fresh);
     const char *shown = finish();
     assert_null(strchr(shown, '\x1b'));
     assert_true(program_has(shown, "line 1: \\u{1b}[2J"));
