@@ -43,10 +43,7 @@ struct options {
     const char *data;
     bool no_sync;
     bool keep;
-};
-
-struct sample {
-    struct attribute attribute;
+    bool only_read;
 };
 
 struct bench {
@@ -240,35 +237,49 @@ static int compare_doubles(const void *left, const void *right) {
     return (first > second) - (first < second);
 }
 
-// Reads a page; returns microseconds, *rows as many as there were.
-static double read_page(struct trail_reader *reader, const struct trail_query *query,
-                        uint32_t *rows) {
+// Times of pages in microseconds: on the wall, and of this thread alone, which tells the store from
+// what else the machine does.
+struct times {
+    double wall[SAMPLES];
+    double cpu[SAMPLES];
+    uint32_t count;
+    uint64_t rows;
+};
+
+// Reads a page.
+static void read_page(struct trail_reader *reader, const struct trail_query *query,
+                      struct times *times) {
     struct fault fault;
     struct trail_cursor *cursor = NULL;
-    double begin = clock_s(CLOCK_MONOTONIC);
+    struct watch begin = watch_now();
+    uint32_t rows = 0;
     if (!trail_cursor_open(reader, query, &cursor, &fault)) stop(&fault);
-    *rows = 0;
-    for (bool found = true; found && *rows < PAGE;) {
+    for (bool found = true; found && rows < PAGE;) {
         struct trail_row row;
         if (!trail_cursor_next(cursor, &found, &row, &fault)) stop(&fault);
-        if (found) (*rows)++;
+        if (found) rows++;
     }
     trail_cursor_close(cursor);
-    return (clock_s(CLOCK_MONOTONIC) - begin) * 1e6;
+    struct watch sum = {0};
+    watch_add(&sum, &begin);
+    times->wall[times->count] = sum.wall_s * 1e6;
+    times->cpu[times->count++] = sum.cpu_s * 1e6;
+    times->rows += rows;
 }
 
-static void print_times(const char *name, double *times, uint32_t count, uint64_t rows) {
-    if (count == 0) return;
-    qsort(times, count, sizeof *times, compare_doubles);
-    printf("%-28s p50 %7.0f us  p99 %7.0f us  max %7.0f us  %5.1f rows\n", name, times[count / 2],
-           times[count * 99 / 100], times[count - 1], (double)rows / count);
+static void print_times(const char *name, struct times *times) {
+    uint32_t count = times->count;
+    qsort(times->wall, count, sizeof times->wall[0], compare_doubles);
+    qsort(times->cpu, count, sizeof times->cpu[0], compare_doubles);
+    printf("%-28s p50 %6.0f us  p99 %6.0f us; CPU p50 %6.0f us  p99 %6.0f us; %4.1f rows\n", name,
+           times->wall[count / 2], times->wall[count * 99 / 100], times->cpu[count / 2],
+           times->cpu[count * 99 / 100], (double)times->rows / count);
 }
 
 static void measure_pages(struct bench *bench, struct trail_reader *reader, bool absent) {
-    double times[SAMPLES];
     for (uint32_t kind = 1; kind < ATTRIBUTE_KINDS; kind++) {
+        struct times times = {.count = 0};
         uint32_t count = bench->seen[kind] < SAMPLES ? (uint32_t)bench->seen[kind] : SAMPLES;
-        uint64_t rows_sum = 0;
         if (count == 0) continue;
         for (uint32_t index = 0; index < count; index++) {
             struct attribute wanted = bench->samples[kind][index];
@@ -282,21 +293,18 @@ static void measure_pages(struct bench *bench, struct trail_reader *reader, bool
                 .time_max_s = INT64_MAX,
                 .newest_first = true,
             };
-            uint32_t rows = 0;
-            times[index] = read_page(reader, &query, &rows);
-            rows_sum += rows;
+            read_page(reader, &query, &times);
         }
         char name[64];
         snprintf(name, sizeof name, "newest 50 by %s",
                  absent ? "absent value" : attribute_kind_name((enum attribute_kind)kind));
-        print_times(name, times, count, rows_sum);
+        print_times(name, &times);
         if (absent) break;
     }
 }
 
 static void measure_ids(struct bench *bench, struct trail_reader *reader, bool with_time) {
-    double times[SAMPLES];
-    uint64_t rows_sum = 0;
+    struct times times = {.count = 0};
     for (uint32_t index = 0; index < SAMPLES; index++) {
         const struct key *key = &bench->ids[index];
         const struct trail_query query = {
@@ -305,11 +313,9 @@ static void measure_ids(struct bench *bench, struct trail_reader *reader, bool w
             .time_max_s = with_time ? key->event_time_s : INT64_MAX,
             .newest_first = true,
         };
-        uint32_t rows = 0;
-        times[index] = read_page(reader, &query, &rows);
-        rows_sum += rows;
+        read_page(reader, &query, &times);
     }
-    print_times(with_time ? "by EventId and time" : "by EventId", times, SAMPLES, rows_sum);
+    print_times(with_time ? "by EventId and time" : "by EventId", &times);
 }
 
 struct counting {
@@ -406,15 +412,17 @@ static void measure_reads(struct bench *bench) {
     struct trail_reader *reader = NULL;
     double begin = clock_s(CLOCK_MONOTONIC);
     if (!trail_reader_open(bench->options.directory, &reader, &fault)) stop(&fault);
-    uint32_t rows = 0;
     const struct trail_query newest = {
         .time_min_s = INT64_MIN, .time_max_s = INT64_MAX, .newest_first = true};
-    read_page(reader, &newest, &rows);
+    struct times first = {.count = 0};
+    read_page(reader, &newest, &first);
     printf("%-28s %.1f ms\n", "open and first page", (clock_s(CLOCK_MONOTONIC) - begin) * 1e3);
     measure_pages(bench, reader, false);
     measure_pages(bench, reader, true);
-    measure_ids(bench, reader, true);
-    measure_ids(bench, reader, false);
+    if (!bench->options.only_read) {
+        measure_ids(bench, reader, true);
+        measure_ids(bench, reader, false);
+    }
     measure_scans(reader);
     trail_reader_close(reader);
 }
@@ -481,6 +489,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
         case 's':
             options->no_sync = true;
             return 0;
+        case 'r':
+            options->only_read = true;
+            return 0;
         case 'k':
             options->keep = true;
             return 0;
@@ -501,6 +512,7 @@ int main(int argc, char **argv) {
         {"data", 'D', "DIR", 0, "the folder of model.json (tests/data)", 0},
         {"no-sync", 's', NULL, 0, "do not wait for the disk", 0},
         {"keep", 'k', NULL, 0, "leave the store where it is", 0},
+        {"read", 'r', NULL, 0, "only read what a kept store holds", 0},
         {0},
     };
     const struct argp parser = {known, parse_option, NULL, "Measures the store.", NULL, NULL, NULL};
@@ -524,7 +536,11 @@ int main(int argc, char **argv) {
     buffer_init(&bench.lines, ARENA_SIZE);
     buffer_init(&bench.packed, ARENA_SIZE);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    run(&bench);
+    if (bench.options.only_read) {
+        measure_reads(&bench);
+    } else {
+        run(&bench);
+    }
     if (own_folder && !bench.options.keep) rmdir(bench.options.directory);
     traffic_destroy(bench.traffic);
     json_reader_destroy(bench.json);
