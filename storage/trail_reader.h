@@ -116,6 +116,13 @@ MUST_CHECK bool trail_reader_scan(struct trail_reader *reader, int64_t time_min_
                                   bool (*on_columns)(void *user, const struct block_columns *),
                                   void *user, struct fault *fault);
 
+// The same with the attributes of one kind alone, for aggregates: costs a third of all attributes
+// or less. `columns` has times and ids.
+MUST_CHECK bool trail_reader_scan_kind(
+    struct trail_reader *reader, int64_t time_min_s, int64_t time_max_s, enum attribute_kind kind,
+    bool (*on_kind)(void *user, const struct block_columns *columns, const struct block_kind *kind),
+    void *user, struct fault *fault);
+
 // What trail_reader_check found.
 struct trail_check {
     uint64_t blocks;

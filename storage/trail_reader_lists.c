@@ -108,8 +108,27 @@ struct scan {
     int64_t time_max_s;
     uint32_t which;
     bool (*on_columns)(void *user, const struct block_columns *columns);
+    // Or, for one kind alone:
+    enum attribute_kind kind;
+    bool (*on_kind)(void *user, const struct block_columns *columns, const struct block_kind *kind);
     void *user;
 };
+
+// Gives one frame of a block.
+static bool give_frame(const struct scan *scan, const struct block *block, uint32_t frame,
+                       bool *more, struct fault *fault) {
+    struct block_scratch *scratch = scan->reader->scratch;
+    struct block_columns columns;
+    struct block_kind kind;
+    if (!block_read_columns(block, scratch, frame, scan->which, &columns, fault)) return false;
+    if (scan->on_kind == NULL) {
+        *more = scan->on_columns(scan->user, &columns);
+        return true;
+    }
+    if (!block_read_kind(block, scratch, frame, scan->kind, &kind, fault)) return false;
+    *more = scan->on_kind(scan->user, &columns, &kind);
+    return true;
+}
 
 static bool scan_block(const struct scan *scan, uint32_t index, bool *more, struct fault *fault) {
     struct trail_reader *reader = scan->reader;
@@ -121,10 +140,8 @@ static bool scan_block(const struct scan *scan, uint32_t index, bool *more, stru
         int64_t time_max_s = 0;
         block_frame_times(&block, frame, &time_min_s, &time_max_s);
         if (time_max_s < scan->time_min_s || time_min_s > scan->time_max_s) continue;
-        struct block_columns columns;
-        if (!block_read_columns(&block, reader->scratch, frame, scan->which, &columns, fault))
+        if (!give_frame(scan, &block, frame, more, fault))
             return trail_reader_blame(reader, index, fault);
-        *more = scan->on_columns(scan->user, &columns);
     }
     return true;
 }
@@ -154,6 +171,32 @@ static bool reserve_columns(struct arena *arena, uint32_t rows, struct tail_colu
     return columns->attribute_end != NULL && columns->account != NULL &&
            columns->received_ms != NULL && columns->flags != NULL && columns->agent != NULL &&
            columns->sequence != NULL && columns->id != NULL && columns->time_s != NULL;
+}
+
+// Gives rows of the tail; for one kind alone its hashes are picked out.
+static bool give_rows(const struct scan *scan, const struct block_columns *columns, bool *more,
+                      struct fault *fault) {
+    if (scan->on_kind == NULL) {
+        *more = scan->on_columns(scan->user, columns);
+        return true;
+    }
+    uint32_t all = columns->attribute_end[columns->rows - 1];
+    uint32_t *end = arena_allocate(scan->reader->arena, columns->rows * sizeof *end);
+    uint32_t *hash = arena_allocate(scan->reader->arena, all * sizeof *hash);
+    if (end == NULL || hash == NULL)
+        return fault_set(fault, FAULT_FULL, "trail: out of memory for the tail's columns");
+    uint32_t count = 0;
+    uint32_t at = 0;
+    for (uint32_t row = 0; row < columns->rows; row++) {
+        for (; at < columns->attribute_end[row]; at++) {
+            if (columns->attribute_kind[at] == (uint8_t)scan->kind)
+                hash[count++] = columns->attribute_hash[at];
+        }
+        end[row] = count;
+    }
+    const struct block_kind kind = {.rows = columns->rows, .end = end, .hash = hash};
+    *more = scan->on_kind(scan->user, columns, &kind);
+    return true;
 }
 
 static bool scan_rows(const struct scan *scan, const struct trail_tail_chunk *chunk, uint32_t first,
@@ -190,8 +233,7 @@ static bool scan_rows(const struct scan *scan, const struct trail_tail_chunk *ch
         .attribute_hash = chunk->attribute_hash + attributes,
         .attribute_kind = chunk->attribute_kind + attributes,
     };
-    *more = scan->on_columns(scan->user, &columns);
-    return true;
+    return give_rows(scan, &columns, more, fault);
 }
 
 // Gives a chunk in parts that are no longer than a frame.
@@ -223,12 +265,39 @@ static bool scan_all(const struct scan *scan, struct fault *fault) {
     return true;
 }
 
+static bool run_scan(const struct scan *scan, struct fault *fault) {
+    if (!trail_reader_enter(scan->reader, fault)) return false;
+    bool good = scan_all(scan, fault);
+    if (scan->reader->is_reading) trail_reader_leave(scan->reader);
+    return good;
+}
+
 bool trail_reader_scan(struct trail_reader *reader, int64_t time_min_s, int64_t time_max_s,
                        uint32_t which, bool (*on_columns)(void *user, const struct block_columns *),
                        void *user, struct fault *fault) {
-    const struct scan scan = {reader, time_min_s, time_max_s, which, on_columns, user};
-    if (!trail_reader_enter(reader, fault)) return false;
-    bool good = scan_all(&scan, fault);
-    if (reader->is_reading) trail_reader_leave(reader);
-    return good;
+    const struct scan scan = {
+        .reader = reader,
+        .time_min_s = time_min_s,
+        .time_max_s = time_max_s,
+        .which = which,
+        .on_columns = on_columns,
+        .user = user,
+    };
+    return run_scan(&scan, fault);
+}
+
+bool trail_reader_scan_kind(struct trail_reader *reader, int64_t time_min_s, int64_t time_max_s,
+                            enum attribute_kind kind,
+                            bool (*on_kind)(void *user, const struct block_columns *columns,
+                                            const struct block_kind *kind),
+                            void *user, struct fault *fault) {
+    const struct scan scan = {
+        .reader = reader,
+        .time_min_s = time_min_s,
+        .time_max_s = time_max_s,
+        .kind = kind,
+        .on_kind = on_kind,
+        .user = user,
+    };
+    return run_scan(&scan, fault);
 }

@@ -302,6 +302,42 @@ static void test_scans_columns(void **state) {
     fixture_done(&fixture);
 }
 
+struct counted {
+    uint64_t rows;
+    uint64_t hits;
+    uint32_t hash;
+};
+
+static bool on_kind(void *user, const struct block_columns *columns,
+                    const struct block_kind *kind) {
+    struct counted *counted = user;
+    assert_int_equal(columns->rows, kind->rows);
+    counted->rows += kind->rows;
+    for (uint32_t at = 0; kind->rows > 0 && at < kind->end[kind->rows - 1]; at++) {
+        if (counted->hash == 0) counted->hash = kind->hash[at];
+        if (kind->hash[at] == counted->hash) counted->hits++;
+    }
+    return true;
+}
+
+// Counts the events with the error code that is the only one there.
+static void test_scans_one_kind(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    fixture_fill(&fixture, 0, 3000, 1500);
+    fixture_fill(&fixture, 3000, 500, 170);
+    struct trail_reader *reader = open_reader(&fixture);
+    struct counted counted = {0};
+    assert_true(trail_reader_scan_kind(reader, INT64_MIN, INT64_MAX, ATTRIBUTE_ERROR_CODE, on_kind,
+                                       &counted, &fixture.fault));
+    assert_int_equal(counted.rows, 3500);
+    assert_int_equal(counted.hits, (3500 + 10) / 11);
+    trail_reader_close(reader);
+    fixture_done(&fixture);
+}
+
 struct found_faults {
     uint32_t count;
     char first[FAULT_TEXT_SIZE];
@@ -463,6 +499,7 @@ int main(void) {
         cmocka_unit_test(test_orders_equal_ids_by_account),
         cmocka_unit_test(test_follows),
         cmocka_unit_test(test_scans_columns),
+        cmocka_unit_test(test_scans_one_kind),
         cmocka_unit_test(test_names_a_damaged_block),
         cmocka_unit_test(test_refuses_newer_format),
         cmocka_unit_test(test_limits_attributes_of_a_query),
