@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/rpc/rpc.h"
+#include "base/version.h"
 
 enum {
     PEM_SIZE_MAX = 1 << 20,
@@ -318,7 +319,7 @@ static bool open_all(struct agent *agent, struct fault *fault) {
         .random = random_system(),
         .link = {agent, link_connect, link_send, link_close},
         .organization = agent->config->organization,
-        .agent_version = AGENT_VERSION,
+        .agent_version = VERSION_TEXT,
         .host_name = agent->host,
         .started_at_ms = now_ms,
         .with_objects = agent->with_objects,

@@ -19,8 +19,6 @@ enum {
     AGENT_CERTIFICATE_DAYS = 30,  // warn so long before ours expires
 };
 
-#define AGENT_VERSION "0.1.0"
-
 struct agent;
 
 struct agent_options {

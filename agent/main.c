@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rpc/rpc.h"
+#include "base/version.h"
 
 enum {
     OPTION_LOG_LEVEL = 256,
@@ -22,7 +23,7 @@ enum {
     GOODBYE_MS = 3000,  // patience at the end
 };
 
-const char *argp_program_version = "orgtrail-agent " AGENT_VERSION;
+const char *argp_program_version = "orgtrail-agent " VERSION_TEXT;
 
 struct arguments {
     const char *config;

@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 
 #include "base/buffer.h"
+#include "base/version.h"
 #include "cli/command.h"
-#include "cli/version.h"
 #include "query/format.h"
 
 static int help_run(int argc, char **argv);

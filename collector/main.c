@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/rpc/rpc.h"
+#include "base/version.h"
 #include "collector/health.h"
 #include "collector/metrics.h"
 #include "collector/notify.h"
@@ -30,7 +31,7 @@ enum {
     FREE_SHARE = 50,  // of the disk: 2 % are kept free, if that is less than SETTINGS_FREE_SIZE
 };
 
-const char *argp_program_version = "orgtrail-collector 0.1.0";
+const char *argp_program_version = "orgtrail-collector " VERSION_TEXT;
 
 struct arguments {
     const char *config;
