@@ -54,13 +54,15 @@ void agent_destroy(struct agent *agent);
 // also what only people can mend (FAULT_DENIED, FAULT_INPUT).
 MUST_CHECK bool agent_step(struct agent *agent, struct fault *fault);
 
-// Says goodbye; agent_is_stopped is true once it is said, or nobody is there to say it to.
+// Says goodbye, if somebody is there to say it to, while agent_step goes on.
 void agent_stop(struct agent *agent, const char *reason);
+// Whether the goodbye is said.
 bool agent_is_stopped(const struct agent *agent);
 
 // Reads the certificates again and connects with them. The old ones stay if they are no good.
 void agent_reload(struct agent *agent);
 
+// What happened so far.
 void agent_describe(const struct agent *agent, struct agent_status *status);
 
 // Looks at one source: false if there is none with this index.

@@ -28,7 +28,10 @@ struct batch {
     uint8_t chain[SPOOL_CHAIN_SIZE];
 };
 
+// An empty batch.
 void batch_init(struct batch *batch);
+
+// Frees its memory.
 void batch_done(struct batch *batch);
 
 // Empties it.

@@ -12,7 +12,10 @@
 
 struct fake_files;
 
+// No files. Ends the test if memory runs out.
 struct fake_files *fake_files_create(void);
+
+// Frees them.
 void fake_files_destroy(struct fake_files *fake);
 
 // The interface over them; lives as long as they do.

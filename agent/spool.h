@@ -135,6 +135,7 @@ struct spool_facts {
     uint64_t size_max;
 };
 
+// How it stands now.
 void spool_describe(const struct spool *spool, struct spool_facts *facts);
 
 // The collector's epoch as last set; empty if there is none. Borrowed until it is set again.

@@ -129,4 +129,5 @@ bool uplink_is_stopped(const struct uplink *uplink);
 // Ends the session, if any, and begins the next at once (new certificates).
 void uplink_reconnect(struct uplink *uplink);
 
+// How it stands now.
 void uplink_describe(const struct uplink *uplink, struct uplink_status *status);

@@ -427,47 +427,10 @@ static enum source_result step_lane(struct directory *directory, struct lane *la
     return SOURCE_MORE;
 }
 
-// Groups acknowledged files by folder and puts them into the folders' sets.
-static int compare_folders(const void *left, const void *right) {
-    const struct pending_file *one = left, *other = right;
-    return memcmp(one->folder.bytes, other->folder.bytes, TAKEN_KEY_SIZE);
-}
-
-static bool save_files(struct directory *directory, struct pending_file *files, uint32_t count,
-                       struct taken_key *keys, struct fault *fault) {
-    for (uint32_t index = 0; index < count; index++) {
-        files[index] = *pending_at(directory->pending, index);
-    }
-    qsort(files, count, sizeof *files, compare_folders);
-    uint32_t begin = 0;
-    while (begin < count) {
-        uint32_t end = begin;
-        while (end < count && compare_folders(&files[begin], &files[end]) == 0) {
-            keys[end - begin] = files[end].key;
-            end++;
-        }
-        if (!taken_add(directory->taken, files[begin].folder, keys, end - begin, fault)) {
-            return fault_add(fault, "remember taken files of %s", directory->root);
-        }
-        begin = end;
-    }
-    return true;
-}
-
 static bool save(void *context, struct fault *fault) {
     struct directory *directory = context;
-    uint32_t count = pending_acknowledged_count(directory->pending);
-    if (count == 0) return true;
-    struct pending_file *files = malloc(count * sizeof *files);
-    struct taken_key *keys = malloc(count * sizeof *keys);
-    bool saved = files == NULL || keys == NULL
-                     ? fault_set(fault, FAULT_FULL, "out of memory for taken files")
-                     : save_files(directory, files, count, keys, fault);
-    free(files);
-    free(keys);
-    // Those that were added before a failure are added once more: a set holds each once.
-    if (saved) pending_pop(directory->pending, count);
-    return saved;
+    if (pending_save(directory->pending, directory->taken, fault)) return true;
+    return fault_add(fault, "remember taken files of %s", directory->root);
 }
 
 static enum source_result wait_for(struct source_item *item, int64_t wait_ms) {

@@ -79,15 +79,6 @@ void pending_acknowledge(struct pending *pending, uint64_t number) {
     }
 }
 
-uint32_t pending_acknowledged_count(const struct pending *pending) {
-    return pending->acknowledged;
-}
-
-const struct pending_file *pending_at(const struct pending *pending, uint32_t index) {
-    assert(index < pending->count);
-    return &pending->files[(pending->begin + index) & (pending->count_max - 1)];
-}
-
 // Frees a slot and moves those back that were pushed past it.
 static void free_slot(struct pending *pending, uint32_t slot) {
     uint32_t mask = pending->slots_count - 1;
@@ -102,7 +93,8 @@ static void free_slot(struct pending *pending, uint32_t slot) {
     pending->slots[hole] = 0;
 }
 
-void pending_pop(struct pending *pending, uint32_t count) {
+// Drops the oldest files.
+static void pop(struct pending *pending, uint32_t count) {
     assert(count <= pending->count);
     for (uint32_t index = 0; index < count; index++) {
         uint32_t slot = find_slot(pending, &pending->files[pending->begin].key);
@@ -113,6 +105,47 @@ void pending_pop(struct pending *pending, uint32_t count) {
     }
 }
 
+static int compare_folders(const void *left, const void *right) {
+    const struct pending_file *one = left, *other = right;
+    return memcmp(one->folder.bytes, other->folder.bytes, TAKEN_KEY_SIZE);
+}
+
+// Adds the oldest `count` files to their sets, one write for each folder.
+static bool add_files(const struct pending *pending, struct taken *taken,
+                      struct pending_file *files, uint32_t count, struct taken_key *keys,
+                      struct fault *fault) {
+    for (uint32_t index = 0; index < count; index++) {
+        files[index] = pending->files[(pending->begin + index) & (pending->count_max - 1)];
+    }
+    qsort(files, count, sizeof *files, compare_folders);
+    uint32_t begin = 0;
+    while (begin < count) {
+        uint32_t end = begin;
+        while (end < count && compare_folders(&files[begin], &files[end]) == 0) {
+            keys[end - begin] = files[end].key;
+            end++;
+        }
+        if (!taken_add(taken, files[begin].folder, keys, end - begin, fault)) return false;
+        begin = end;
+    }
+    return true;
+}
+
+bool pending_save(struct pending *pending, struct taken *taken, struct fault *fault) {
+    uint32_t count = pending->acknowledged;
+    if (count == 0) return true;
+    struct pending_file *files = malloc(count * sizeof *files);
+    struct taken_key *keys = malloc(count * sizeof *keys);
+    bool saved = files == NULL || keys == NULL
+                     ? fault_set(fault, FAULT_FULL, "out of memory for taken files")
+                     : add_files(pending, taken, files, count, keys, fault);
+    free(files);
+    free(keys);
+    // Those that were added before a failure are added once more: a set holds each once.
+    if (saved) pop(pending, count);
+    return saved;
+}
+
 void pending_clear(struct pending *pending) {
-    pending_pop(pending, pending->count);
+    pop(pending, pending->count);
 }

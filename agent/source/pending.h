@@ -21,7 +21,10 @@ struct pending;
 struct pending *pending_create(uint32_t count_max);
 void pending_destroy(struct pending *pending);
 
+// Whether there is no room for another file.
 bool pending_is_full(const struct pending *pending);
+
+// Whether a file is in it.
 bool pending_has(const struct pending *pending, const struct taken_key *key);
 
 // Adds a file; the ring is not full. Its number is at least that of the one before.
@@ -30,12 +33,9 @@ void pending_push(struct pending *pending, const struct pending_file *file);
 // Everything up to this number is acknowledged.
 void pending_acknowledge(struct pending *pending, uint64_t number);
 
-// How many of the oldest files are acknowledged, and the one at an index among them.
-uint32_t pending_acknowledged_count(const struct pending *pending);
-const struct pending_file *pending_at(const struct pending *pending, uint32_t index);
-
-// Drops the oldest `count` files.
-void pending_pop(struct pending *pending, uint32_t count);
+// Puts the acknowledged files into the sets of their folders, durably, and drops them. FAULT_FULL:
+// they stay. FAULT_IO.
+MUST_CHECK bool pending_save(struct pending *pending, struct taken *taken, struct fault *fault);
 
 // Drops all.
 void pending_clear(struct pending *pending);

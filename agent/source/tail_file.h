@@ -41,6 +41,7 @@ struct tail_file {
     int64_t rested_ms;     // monotonic: since when it did not grow
 };
 
+// The hash by which a mark names a path.
 uint64_t tail_hash_path(const char *path);
 
 // Opens a path; the mark begins at offset 0. FAULT_INPUT if it is missing, FAULT_DENIED, FAULT_IO.
