@@ -495,6 +495,7 @@ bool agent_step(struct agent *agent, struct fault *fault) {
     gather_acknowledge(agent->gather);
     spool_describe(agent->spool, &status->spool);
     uplink_describe(agent->uplink, &status->uplink);
+    status->certificate_expires_s = agent->certificate_expires_s;
     status->is_done = status->has_ended && status->spool.acknowledged == status->spool.appended;
     log_session(agent);
     warn_certificate(agent, now_ms);

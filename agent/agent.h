@@ -30,9 +30,10 @@ struct agent_options {
 struct agent_status {
     uint64_t records;  // taken from the sources
     uint64_t notices;
-    bool is_full;    // the spool or its disk
-    bool has_ended;  // no source will ever give anything
-    bool is_done;    // and everything is acknowledged
+    bool is_full;                   // the spool or its disk
+    bool has_ended;                 // no source will ever give anything
+    bool is_done;                   // and everything is acknowledged
+    int64_t certificate_expires_s;  // since the Unix epoch
     struct spool_facts spool;
     struct uplink_status uplink;
 };

@@ -11,6 +11,7 @@
 
 #include "agent/agent.h"
 #include "agent/agent_config.h"
+#include "agent/health.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rpc/rpc.h"
@@ -21,6 +22,7 @@ enum {
     OPTION_CHECK,
     OPTION_ONCE,
     GOODBYE_MS = 3000,  // patience at the end
+    HEALTH_MS = 250,    // between two updates of the metrics
 };
 
 const char *argp_program_version = "orgtrail-agent " VERSION_TEXT;
@@ -106,12 +108,17 @@ static void take_signal(struct agent *agent, const sigset_t *signals, bool *is_s
 // Turns until told to end, or with --once until all is acknowledged.
 static bool loop(struct agent *agent, bool is_once, const sigset_t *signals, struct fault *fault) {
     bool is_stopping = false;
+    int64_t health_at_ms = 0;
     while (!is_stopping) {
         struct agent_status status;
         if (!agent_step(agent, fault)) return false;
         take_signal(agent, signals, &is_stopping);
         agent_describe(agent, &status);
         if (is_once && status.is_done) break;
+        int64_t now_ms = monotonic();
+        if (now_ms < health_at_ms) continue;
+        health_update(agent, now_ms);
+        health_at_ms = now_ms + HEALTH_MS;
     }
     agent_stop(agent, is_stopping ? "stopped" : "done");
     int64_t until_ms = monotonic() + GOODBYE_MS;
@@ -138,7 +145,8 @@ static bool run_agent(const struct arguments *arguments, const struct agent_conf
     struct agent *agent;
     int64_t began_ms = monotonic();
     if (!rpc_init(fault)) return false;
-    bool is_good = agent_create(&agent_options, &agent, fault);
+    bool is_good = health_start(config->http_listen, fault);
+    is_good = is_good && agent_create(&agent_options, &agent, fault);
     if (is_good) {
         LOG(LOG_INFO, "agent started", log_text("collector", config->collector_address),
             log_text("spool", config->spool_directory),
@@ -149,6 +157,7 @@ static bool run_agent(const struct arguments *arguments, const struct agent_conf
         if (is_good && arguments->is_once && status.is_done) print_summary(agent, began_ms);
         agent_destroy(agent);
     }
+    health_stop();
     rpc_done();
     return is_good;
 }
