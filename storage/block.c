@@ -33,7 +33,7 @@ void block_scratch_buffers(struct block_scratch *scratch,
         &scratch->kind_values,    &scratch->output,         &scratch->control,
         &scratch->inlined,        &scratch->strings,        &scratch->arrivals_bytes,
         &scratch->attribute_hash, &scratch->attribute_kind, &scratch->kind_hash,
-        &scratch->kind_lists,
+        &scratch->kind_lists,     &scratch->kind_sorted,
     };
     memcpy(buffers, all, sizeof all);
 }
@@ -71,7 +71,8 @@ uint32_t block_attribute_hash(const uint8_t secret[HASH_SECRET_SIZE],
                               const struct attribute *attribute) {
     struct span value = attribute->value;
     if (value.size > ATTRIBUTE_VALUE_SIZE_MAX) value.size = ATTRIBUTE_VALUE_SIZE_MAX;
-    return (uint32_t)hash_keyed(secret, (uint64_t)attribute->kind, value);
+    uint32_t hash = (uint32_t)hash_keyed(secret, (uint64_t)attribute->kind, value);
+    return (uint32_t)attribute->kind << BLOCK_HASH_BITS | (hash & ((1u << BLOCK_HASH_BITS) - 1));
 }
 
 uint32_t block_id_hash(const uint8_t secret[HASH_SECRET_SIZE], const uint8_t id[RECORD_ID_SIZE]) {

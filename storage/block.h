@@ -62,8 +62,8 @@ struct block_summary {
     uint64_t text_size;
 };
 
-// The hash under which an attribute stands in posting tables: of the value, cut at
-// ATTRIBUTE_VALUE_SIZE_MAX, with the kind as seed.
+// The hash under which an attribute stands in posting tables: its kind in the top 5 bits, below
+// them a hash of the value, cut at ATTRIBUTE_VALUE_SIZE_MAX.
 uint32_t block_attribute_hash(const uint8_t secret[HASH_SECRET_SIZE],
                               const struct attribute *attribute);
 

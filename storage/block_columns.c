@@ -51,28 +51,36 @@ static void append_accounts(struct buffer *output, const struct block_frame_rows
 
 static bool lists_equal(const struct kind_rows *kind, uint32_t left, uint32_t right) {
     uint32_t size = kind->end[left] - kind->begin[left];
-    return kind->end[right] - kind->begin[right] == size &&
-           memcmp(kind->values + kind->begin[left], kind->values + kind->begin[right],
+    if (kind->end[right] - kind->begin[right] != size) return false;
+    if (size == 1) return kind->values[kind->begin[left]] == kind->values[kind->begin[right]];
+    return memcmp(kind->values + kind->begin[left], kind->values + kind->begin[right],
                   size * sizeof *kind->values) == 0;
 }
 
 // Numbers the different lists of a kind; heads[n] is a row that has list n. Returns how many.
 static uint32_t number_lists(const struct kind_rows *kind, uint32_t rows, uint8_t *codes,
                              uint8_t *heads) {
-    uint32_t marks[BLOCK_FRAME_ROWS];  // a list's first value and size, to compare most at once
+    enum { SLOTS = 2 * BLOCK_FRAME_ROWS };
+    uint8_t slots[SLOTS] = {0};  // code + 1 by a hash of the list
     uint32_t count = 0;
     for (uint32_t row = 0; row < rows; row++) {
-        uint32_t size = kind->end[row] - kind->begin[row];
-        uint32_t mark = size == 0 ? UINT32_MAX : kind->values[kind->begin[row]] * 31 + size;
-        uint32_t code = 0;
-        while (code < count && (marks[code] != mark || !lists_equal(kind, heads[code], row))) {
-            code++;
+        if (row > 0 && lists_equal(kind, row - 1, row)) {
+            codes[row] = codes[row - 1];
+            continue;
         }
-        if (code == count) {
-            marks[count] = mark;
+        uint32_t mark = kind->end[row] - kind->begin[row];
+        for (uint32_t at = kind->begin[row]; at < kind->end[row]; at++) {
+            mark = (mark + kind->values[at]) * 0x9E3779B1u;
+        }
+        uint32_t slot = mark >> 24;
+        while (slots[slot] != 0 && !lists_equal(kind, heads[slots[slot] - 1], row)) {
+            slot = (slot + 1) % SLOTS;
+        }
+        if (slots[slot] == 0) {
+            slots[slot] = (uint8_t)(count + 1);
             heads[count++] = (uint8_t)row;
         }
-        codes[row] = (uint8_t)code;
+        codes[row] = (uint8_t)(slots[slot] - 1);
     }
     return count;
 }
@@ -99,26 +107,64 @@ static void order_lists(const struct kind_rows *kind, uint32_t rows, uint8_t *co
     for (uint32_t row = 0; row < rows; row++) codes[row] = new_codes[codes[row]];
 }
 
-static void append_symbols(struct buffer *output, const struct kind_rows *kind,
-                           const uint8_t *heads, uint32_t count, uint32_t flags) {
-    uint32_t first = (flags & BLOCK_SYMBOLS_EMPTY) != 0 ? 1 : 0;
-    buffer_append_byte(output, (uint8_t)flags);
-    bytes_append_varint(output, count - first);
-    uint32_t before = 0;
-    for (uint32_t code = first; code < count; code++) {
-        uint32_t begin = kind->begin[heads[code]];
+// The frame's values of a kind in order, each once. Returns how many.
+static uint32_t list_values(const struct kind_rows *kind, const uint8_t *heads, uint32_t count,
+                            uint64_t *sorted) {
+    uint32_t total = 0;
+    for (uint32_t code = 0; code < count; code++) {
         uint32_t end = kind->end[heads[code]];
-        if ((flags & BLOCK_SYMBOLS_LISTS) == 0) {
-            bytes_append_varint(output, kind->values[begin] - before);
-            before = kind->values[begin];
-            continue;
+        for (uint32_t at = kind->begin[heads[code]]; at < end; at++) {
+            sorted[total++] = kind->values[at];
         }
-        bytes_append_varint(output, end - begin);
-        for (; begin < end; begin++) bytes_append_varint(output, kind->values[begin]);
     }
+    block_sort(sorted, sorted + total, total);
+    uint32_t different = 0;
+    for (uint32_t index = 0; index < total; index++) {
+        if (index == 0 || sorted[index] != sorted[index - 1]) sorted[different++] = sorted[index];
+    }
+    return different;
 }
 
-static void append_kind(struct buffer *output, const struct kind_rows *kind, uint32_t rows) {
+static uint32_t index_of(const uint64_t *sorted, uint32_t count, uint32_t value) {
+    uint32_t low = 0;
+    while (count > 1) {
+        uint32_t half = count / 2;
+        if (sorted[low + half] <= value) low += half;
+        count -= half;
+    }
+    return low;
+}
+
+// Appends lists as sizes and indexes among the frame's values of the kind. False if memory runs
+// out.
+static bool append_lists(struct block_scratch *scratch, const struct kind_rows *kind,
+                         const uint8_t *heads, uint32_t first, uint32_t count) {
+    struct buffer *parts = &scratch->parts;
+    uint32_t total = 0;
+    for (uint32_t code = first; code < count; code++) {
+        uint32_t size = kind->end[heads[code]] - kind->begin[heads[code]];
+        bytes_append_varint(parts, size);
+        total += size;
+    }
+    buffer_reset(&scratch->kind_sorted);
+    uint8_t *room = buffer_reserve(&scratch->kind_sorted, 3 * (size_t)total * sizeof(uint64_t));
+    if (room == NULL) return false;
+    uint64_t *sorted = (uint64_t *)(void *)room;
+    uint32_t *indexes = (uint32_t *)(void *)(sorted + 2 * (size_t)total);
+    uint32_t values = list_values(kind, heads, count, sorted);
+    uint32_t written = 0;
+    for (uint32_t code = first; code < count; code++) {
+        uint32_t end = kind->end[heads[code]];
+        for (uint32_t at = kind->begin[heads[code]]; at < end; at++) {
+            indexes[written++] = index_of(sorted, values, kind->values[at]);
+        }
+    }
+    codes_append_bits(parts, indexes, written, codes_width(values - 1));
+    return true;
+}
+
+static bool append_kind(struct block_scratch *scratch, const struct kind_rows *kind,
+                        uint32_t rows) {
     uint8_t codes[BLOCK_FRAME_ROWS];
     uint8_t heads[BLOCK_FRAME_ROWS];
     uint32_t count = number_lists(kind, rows, codes, heads);
@@ -128,9 +174,16 @@ static void append_kind(struct buffer *output, const struct kind_rows *kind, uin
         if (size == 0) flags |= BLOCK_SYMBOLS_EMPTY;
         if (size > 1) flags |= BLOCK_SYMBOLS_LISTS;
     }
-    order_lists(kind, rows, codes, heads, count, (flags & BLOCK_SYMBOLS_LISTS) == 0);
-    append_symbols(output, kind, heads, count, flags);
-    codes_append(output, codes, rows, count);
+    bool has_lists = (flags & BLOCK_SYMBOLS_LISTS) != 0;
+    uint32_t first = (flags & BLOCK_SYMBOLS_EMPTY) != 0 ? 1 : 0;
+    order_lists(kind, rows, codes, heads, count, !has_lists);
+    buffer_append_byte(&scratch->parts, (uint8_t)flags);
+    if (has_lists) {
+        bytes_append_varint(&scratch->parts, count - first);
+        if (!append_lists(scratch, kind, heads, first, count)) return false;
+    }
+    codes_append(&scratch->parts, codes, rows, count);
+    return true;
 }
 
 // Puts the values of all kinds behind one another, kind by kind and row by row: those of kind n and
@@ -167,11 +220,12 @@ static bool collect_kinds(struct block_scratch *scratch, const struct block_fram
     return true;
 }
 
-// Appends the kinds that the frame has. Returns their number; numbers and part_ends are filled.
-static uint32_t append_kinds(struct buffer *parts, uint32_t rows, uint32_t *values,
-                             const uint32_t *ends, uint8_t numbers[ATTRIBUTE_KINDS],
-                             size_t part_ends[ATTRIBUTE_KINDS]) {
-    uint32_t kinds = 0;
+// Appends the kinds that the frame has; numbers and part_ends are filled for *kinds of them. False
+// if memory runs out.
+static bool append_kinds(struct block_scratch *scratch, uint32_t rows, uint32_t *values,
+                         const uint32_t *ends, uint32_t *kinds, uint8_t numbers[ATTRIBUTE_KINDS],
+                         size_t part_ends[ATTRIBUTE_KINDS]) {
+    *kinds = 0;
     struct kind_rows kind = {.values = values};
     uint32_t end = 0;
     for (uint32_t number = 0; number < ATTRIBUTE_KINDS; number++) {
@@ -182,11 +236,11 @@ static uint32_t append_kinds(struct buffer *parts, uint32_t rows, uint32_t *valu
             kind.end[row] = end;
         }
         if (begin == end) continue;
-        append_kind(parts, &kind, rows);
-        numbers[kinds] = (uint8_t)number;
-        part_ends[kinds++] = parts->size;
+        if (!append_kind(scratch, &kind, rows)) return false;
+        numbers[*kinds] = (uint8_t)number;
+        part_ends[(*kinds)++] = scratch->parts.size;
     }
-    return kinds;
+    return true;
 }
 
 bool columns_append(struct block_scratch *scratch, const struct block_frame_rows *frame,
@@ -212,8 +266,11 @@ bool columns_append(struct block_scratch *scratch, const struct block_frame_rows
     uint32_t value_ends[ATTRIBUTE_KINDS * BLOCK_FRAME_ROWS];
     uint8_t kind_numbers[ATTRIBUTE_KINDS];
     size_t kind_ends[ATTRIBUTE_KINDS];
-    if (!collect_kinds(scratch, frame, &values, value_ends)) return false;
-    uint32_t kinds = append_kinds(parts, frame->count, values, value_ends, kind_numbers, kind_ends);
+    uint32_t kinds;
+    if (!collect_kinds(scratch, frame, &values, value_ends) ||
+        !append_kinds(scratch, frame->count, values, value_ends, &kinds, kind_numbers, kind_ends)) {
+        return false;
+    }
 
     size_t begin = 0;
     for (uint32_t part = 0; part < BLOCK_PARTS; part++) {

@@ -96,54 +96,94 @@ bool columns_read_accounts(const struct block_frame *frame,
            read_accounts(parts.fixed[BLOCK_PART_ACCOUNTS], accounts, frame->rows);
 }
 
-// Reads the lists that are a kind's symbols: the hashes of list n are those from ends[n - 1] to
-// ends[n] of `hashes`. Returns how many lists there are; 0 if they are damaged.
-static uint32_t read_symbols(struct reader *reader, struct span postings, struct buffer *hashes,
-                             uint32_t ends[BLOCK_FRAME_ROWS]) {
-    uint32_t flags = reader_byte(reader);
+// One kind of a frame while it is read. `values` are the frame's hashes of the kind; those of
+// symbol n are the ones from ends[n - 1] (0 for the first) to ends[n] of `lists`.
+struct symbols {
+    uint32_t values_count;
+    uint32_t count;
+    uint32_t ends[BLOCK_FRAME_ROWS + 1];
+    const uint32_t *lists;
+};
+
+// Reads lists of indexes among the values; the hashes they stand for go behind the values.
+static bool read_lists(struct reader *reader, uint32_t first, struct buffer *hashes,
+                       struct symbols *symbols) {
     uint64_t count = reader_varint(reader);
-    uint32_t first = flags & BLOCK_SYMBOLS_EMPTY;
-    uint32_t places = postings_count(postings);
-    if (count > BLOCK_FRAME_ROWS - first || flags > (BLOCK_SYMBOLS_EMPTY | BLOCK_SYMBOLS_LISTS))
-        return 0;
-    ends[0] = 0;
-    uint64_t place = 0;
-    uint32_t total = 0;
-    for (uint32_t code = first; code < count + first; code++) {
-        bool is_list = (flags & BLOCK_SYMBOLS_LISTS) != 0;
-        uint64_t size = is_list ? reader_varint(reader) : 1;
-        if (size > ATTRIBUTE_COUNT_MAX) return 0;
-        for (uint64_t index = 0; index < size; index++) {
-            place = is_list ? reader_varint(reader) : place + reader_varint(reader);
-            if (reader->bad || place >= places) return 0;
-            uint32_t hash = postings_hash(postings, (uint32_t)place);
-            buffer_append(hashes, span_of(&hash, sizeof hash));
-        }
-        total += (uint32_t)size;
-        ends[code] = total;
+    if (count > BLOCK_FRAME_ROWS || symbols->values_count == 0) return false;
+    uint64_t total = 0;
+    for (uint64_t symbol = first; symbol < count + first; symbol++) {
+        uint64_t size = reader_varint(reader);
+        if (size > ATTRIBUTE_COUNT_MAX) return false;
+        total += size;
+        symbols->ends[symbol] = (uint32_t)total;
     }
-    return (uint32_t)count + first;
+    uint32_t width = codes_width(symbols->values_count - 1);
+    uint64_t packed_size = (total * width + 7) / 8;
+    const uint8_t *packed = reader_take(reader, packed_size);
+    if (packed == NULL) return false;
+    uint8_t *room = buffer_reserve(hashes, (size_t)total * sizeof(uint32_t));
+    if (room == NULL) return false;
+    for (uint64_t index = 0; index < total; index++) {
+        uint64_t value = codes_get_bits(span_of(packed, (size_t)packed_size), index * width, width);
+        if (value >= symbols->values_count) return false;
+        memcpy(room + index * sizeof(uint32_t), hashes->bytes + value * sizeof(uint32_t),
+               sizeof(uint32_t));
+    }
+    symbols->lists = (const uint32_t *)(const void *)room;
+    symbols->count = (uint32_t)count + first;
+    return true;
+}
+
+// Reads the symbols of a kind.
+static bool read_symbols(const struct block *block, uint32_t frame, uint32_t kind,
+                         struct reader *reader, struct buffer *hashes, struct symbols *symbols) {
+    uint32_t flags = reader_byte(reader);
+    uint32_t first = flags & BLOCK_SYMBOLS_EMPTY;
+    buffer_reset(hashes);
+    if (flags > (BLOCK_SYMBOLS_EMPTY | BLOCK_SYMBOLS_LISTS) ||
+        !postings_list(block->sections[BLOCK_POSTINGS], block->frames, kind, frame, hashes,
+                       &symbols->values_count)) {
+        return false;
+    }
+    symbols->ends[0] = 0;
+    if ((flags & BLOCK_SYMBOLS_LISTS) != 0) return read_lists(reader, first, hashes, symbols);
+    if (symbols->values_count > BLOCK_FRAME_ROWS) return false;
+    for (uint32_t value = 0; value < symbols->values_count; value++) {
+        symbols->ends[first + value] = value + 1;
+    }
+    symbols->lists = (const uint32_t *)(const void *)hashes->bytes;
+    symbols->count = symbols->values_count + first;
+    return symbols->count > 0;
 }
 
 // Appends the hashes of a kind, row by row. False if they are damaged or memory ran out.
-static bool read_kind(struct span part, struct span postings, uint32_t rows, struct buffer *lists,
+static bool read_kind(const struct block *block, struct block_scratch *scratch,
+                      const struct parts *parts, uint32_t frame, uint32_t kind,
                       struct buffer *hashes, uint32_t *ends) {
-    struct reader reader = reader_of(part);
-    uint32_t list_ends[BLOCK_FRAME_ROWS];
+    struct reader reader = reader_of(parts->kinds[kind]);
+    uint32_t rows = block_frame_rows(block, frame);
+    struct symbols symbols;
     uint8_t codes[BLOCK_FRAME_ROWS];
-    buffer_reset(lists);
-    uint32_t count = read_symbols(&reader, postings, lists, list_ends);
-    if (count == 0) return false;
-    codes_read(&reader, codes, rows, count);
-    if (reader.bad || buffer_overflowed(lists)) return false;
+    if (!read_symbols(block, frame, kind, &reader, &scratch->kind_lists, &symbols)) return false;
+    if (symbols.count == 0) return false;
+    codes_read(&reader, codes, rows, symbols.count);
+    if (reader.bad) return false;
+    uint64_t total = 0;
     for (uint32_t row = 0; row < rows; row++) {
-        uint32_t begin = codes[row] == 0 ? 0 : list_ends[codes[row] - 1];
-        uint32_t size = list_ends[codes[row]] - begin;
-        buffer_append(hashes,
-                      span_of(lists->bytes + begin * sizeof(uint32_t), size * sizeof(uint32_t)));
-        ends[row] = (uint32_t)(hashes->size / sizeof(uint32_t));
+        total += symbols.ends[codes[row]] - (codes[row] == 0 ? 0 : symbols.ends[codes[row] - 1]);
     }
-    return !buffer_overflowed(hashes);
+    uint8_t *room = buffer_reserve(hashes, (size_t)total * sizeof(uint32_t));
+    if (room == NULL) return false;
+    uint32_t written = (uint32_t)(hashes->size / sizeof(uint32_t));
+    for (uint32_t row = 0; row < rows; row++) {
+        uint32_t at = codes[row] == 0 ? 0 : symbols.ends[codes[row] - 1];
+        for (; at < symbols.ends[codes[row]]; at++, written++, room += sizeof(uint32_t)) {
+            memcpy(room, &symbols.lists[at], sizeof(uint32_t));
+        }
+        ends[row] = written;
+    }
+    hashes->size += (size_t)total * sizeof(uint32_t);
+    return true;
 }
 
 bool block_read_kind(const struct block *block, struct block_scratch *scratch, uint32_t frame,
@@ -156,8 +196,8 @@ bool block_read_kind(const struct block *block, struct block_scratch *scratch, u
     buffer_reset(&scratch->kind_hash);
     if (parts.kinds[kind].bytes == NULL) {
         memset(scratch->kind_end, 0, sizeof scratch->kind_end);
-    } else if (!read_kind(parts.kinds[kind], block->sections[BLOCK_POSTINGS], found.rows,
-                          &scratch->kind_lists, &scratch->kind_hash, scratch->kind_end)) {
+    } else if (!read_kind(block, scratch, &parts, frame, kind, &scratch->kind_hash,
+                          scratch->kind_end)) {
         return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged kind %u", frame, kind);
     }
     *column = (struct block_kind){
@@ -170,7 +210,8 @@ bool block_read_kind(const struct block *block, struct block_scratch *scratch, u
 
 // Decodes all kinds and puts them together row by row.
 static bool read_attributes(const struct block *block, struct block_scratch *scratch,
-                            const struct parts *parts, uint32_t rows) {
+                            const struct parts *parts, uint32_t frame) {
+    uint32_t rows = block_frame_rows(block, frame);
     uint32_t ends[ATTRIBUTE_KINDS][BLOCK_FRAME_ROWS];
     size_t begins[ATTRIBUTE_KINDS];  // of the kind's hashes
     buffer_reset(&scratch->kind_hash);
@@ -178,8 +219,8 @@ static bool read_attributes(const struct block *block, struct block_scratch *scr
         begins[kind] = scratch->kind_hash.size / sizeof(uint32_t);
         if (parts->kinds[kind].bytes == NULL) {
             for (uint32_t row = 0; row < rows; row++) ends[kind][row] = (uint32_t)begins[kind];
-        } else if (!read_kind(parts->kinds[kind], block->sections[BLOCK_POSTINGS], rows,
-                              &scratch->kind_lists, &scratch->kind_hash, ends[kind])) {
+        } else if (!read_kind(block, scratch, parts, frame, kind, &scratch->kind_hash,
+                              ends[kind])) {
             return false;
         }
     }
@@ -264,7 +305,7 @@ bool block_read_columns(const struct block *block, struct block_scratch *scratch
         result.account = scratch->account;
     }
     if ((which & BLOCK_COLUMN_ATTRIBUTES) != 0) {
-        if (!read_attributes(block, scratch, &parts, found.rows)) {
+        if (!read_attributes(block, scratch, &parts, frame)) {
             return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged attributes", frame);
         }
         result.attribute_end = scratch->attribute_end;

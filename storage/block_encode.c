@@ -114,14 +114,23 @@ static void prefetch_text(struct span text) {
     }
 }
 
-static bool tokenize(struct block_scratch *scratch, struct dictionary *dictionary,
-                     const struct block_row *const *rows, uint32_t count, const bool *whole,
-                     struct tokens_frame *frame) {
+// What tells one form of record from another: the name of its event.
+static uint32_t hint_of(const struct block_scratch *scratch, uint32_t row) {
+    uint32_t begin = row == 0 ? 0 : scratch->attribute_ends[row - 1];
+    if (begin == scratch->attribute_ends[row]) return 0;
+    return scratch->postings.hashes[scratch->attributes[begin].entry];
+}
+
+// Makes tokens of the texts of the rows from `first` on, in block order.
+static bool tokenize(struct block_scratch *scratch, struct dictionary *dictionary, uint32_t first,
+                     uint32_t count, const bool *whole, struct tokens_frame *frame) {
+    const struct block_row *const *rows = scratch->ordered + first;
     tokens_encoder_begin(scratch->encoder, dictionary);
     for (uint32_t row = 0; row < count; row++) {
         if (row + 1 < count) prefetch_text(rows[row + 1]->text);
         struct tokens_row token_row = {rows[row]->key.id, rows[row]->key.event_time_s};
-        if (!tokens_encoder_add(scratch->encoder, &token_row, rows[row]->text, whole[row])) {
+        if (!tokens_encoder_add(scratch->encoder, &token_row, rows[row]->text,
+                                hint_of(scratch, first + row), whole[row])) {
             return false;
         }
     }
@@ -130,16 +139,17 @@ static bool tokenize(struct block_scratch *scratch, struct dictionary *dictionar
 
 // Appends the texts of one frame, verified if it is its turn.
 static bool append_texts(struct block_scratch *scratch, struct dictionary *dictionary,
-                         const struct block_row *const *rows, uint32_t count, struct fault *fault) {
+                         uint32_t first, uint32_t count, struct fault *fault) {
+    const struct block_row *const *rows = scratch->ordered + first;
     struct tokens_frame frame;
     bool whole[BLOCK_FRAME_ROWS] = {false};
-    if (!tokenize(scratch, dictionary, rows, count, whole, &frame)) {
+    if (!tokenize(scratch, dictionary, first, count, whole, &frame)) {
         return fault_set(fault, FAULT_FULL, "texts: no memory");
     }
     if (scratch->frames_encoded++ % scratch->verify_frames == 0) {
         uint32_t wrong = verify_texts(scratch, dictionary, &frame, rows, count, whole);
         scratch->mismatches += wrong;
-        if (wrong > 0 && !tokenize(scratch, dictionary, rows, count, whole, &frame)) {
+        if (wrong > 0 && !tokenize(scratch, dictionary, first, count, whole, &frame)) {
             return fault_set(fault, FAULT_FULL, "texts: no memory");
         }
     }
@@ -246,7 +256,7 @@ static bool append_sections(struct block_scratch *scratch, struct dictionary *di
     for (uint32_t frame = 0; frame < frames; frame++) {
         uint32_t first = frame * BLOCK_FRAME_ROWS;
         uint32_t rows = count - first < BLOCK_FRAME_ROWS ? count - first : BLOCK_FRAME_ROWS;
-        if (!append_texts(scratch, dictionary, scratch->ordered + first, rows, fault)) {
+        if (!append_texts(scratch, dictionary, first, rows, fault)) {
             return fault_add(fault, "frame %u", frame);
         }
         texts_ends[frame] = scratch->texts.size;

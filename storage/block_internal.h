@@ -15,6 +15,7 @@ enum {
     BLOCK_HEADER_SIZE = 112,  // magic to the sizes of the sections
     BLOCK_FRAME_SIZE = 24,    // of a frame's entry in BLOCK_FRAMES
     BLOCK_ZSTD_LEVEL = 1,
+    BLOCK_HASH_BITS = 27,  // of an attribute hash; its kind stands above
 };
 
 // The sections of a block, in the order in which they lie.
@@ -61,11 +62,10 @@ void postings_sort(struct postings *postings);
 // Appends the section of a sorted table.
 void postings_append(const struct postings *postings, uint32_t frames, struct buffer *output);
 
-// The hashes of a table that was encoded.
-uint32_t postings_count(struct span section);
-
-// The hash at a place below postings_count.
-uint32_t postings_hash(struct span section, uint32_t place);
+// Appends the hashes of a kind that a frame holds, in order. False if the section is damaged or
+// memory runs out.
+bool postings_list(struct span section, uint32_t frames, uint32_t kind, uint32_t frame,
+                   struct buffer *hashes, uint32_t *count);
 
 // Whether the section's sizes are right.
 bool postings_check(struct span section, uint32_t frames);
@@ -124,7 +124,8 @@ enum block_part {
 // How the symbols of a kind are stored; a symbol is the list of values that a row has.
 enum {
     BLOCK_SYMBOLS_EMPTY = 1,  // symbol 0 is the empty list
-    BLOCK_SYMBOLS_LISTS = 2,  // lists of any length; otherwise of one value each
+    BLOCK_SYMBOLS_LISTS =
+        2,  // the others are lists; otherwise they are the frame's values in order
 };
 
 // A frame as its entry tells it.
@@ -153,7 +154,7 @@ bool texts_append(struct block_scratch *scratch, const struct tokens_frame *fram
 
 // Memory of encoding and decoding.
 enum {
-    BLOCK_SCRATCH_BUFFERS = 13,
+    BLOCK_SCRATCH_BUFFERS = 14,
     BLOCK_SCRATCH_SIZE_MAX = 512 * 1024 * 1024,  // bytes of one buffer
 };
 
@@ -182,6 +183,7 @@ struct block_scratch {
     struct buffer texts;
     struct buffer parts;        // of one frame's columns
     struct buffer kind_values;  // uint32_t
+    struct buffer kind_sorted;  // uint64_t
 
     // Decoding.
     struct tokens_decoder *decoder;
@@ -207,7 +209,7 @@ struct block_scratch {
     struct buffer attribute_kind;
     uint32_t kind_end[BLOCK_FRAME_ROWS];
     struct buffer kind_hash;   // uint32_t
-    struct buffer kind_lists;  // uint32_t
+    struct buffer kind_lists;  // uint32_t: the frame's values of a kind, then its lists
 };
 
 // All its buffers.

@@ -83,7 +83,8 @@ static uint64_t prefix_parity(uint64_t bits) {
     return bits;
 }
 
-static bool make_room(struct structure *structure, size_t text_size) {
+bool structure_begin(struct structure *structure, size_t text_size) {
+    structure->count = 0;
     size_t room = text_size + STEP + AT_ONCE;
     if (room <= structure->room) return true;
     room += room / 2;
@@ -105,21 +106,33 @@ void structure_done(struct structure *structure) {
     *structure = (struct structure){0};
 }
 
-// Pairs the brackets of one step; `bits` are all its quotes and brackets, `first` the index in `at`
-// of the lowest. False if they do not pair.
-static bool pair_brackets(struct structure *structure, uint64_t bits, uint64_t opens,
-                          uint64_t closes, uint32_t first, uint32_t *stack, uint32_t *depth) {
+// A scan between two steps.
+struct scan {
+    uint32_t stack[STRUCTURE_DEPTH_MAX];  // indexes of brackets that are open
+    uint32_t depth;
+    uint64_t escape_carry;
+    uint64_t inside;  // all ones if the next step begins inside a string
+};
+
+// Pairs the brackets of one step; `bits` are all its quotes and brackets. If `one` stops when none
+// is open any more: *closed is then the index of the last. False if they do not pair.
+static bool pair_brackets(struct structure *structure, struct scan *scan, uint64_t bits,
+                          uint64_t opens, uint64_t closes, bool one, uint32_t *closed) {
     uint64_t brackets = opens | closes;
     while (brackets != 0) {
         uint64_t bit = brackets & (0 - brackets);
         brackets ^= bit;
-        uint32_t index = first + (uint32_t)__builtin_popcountll(bits & (bit - 1));
+        uint32_t index = structure->count + (uint32_t)__builtin_popcountll(bits & (bit - 1));
         if ((opens & bit) != 0) {
-            if (*depth == STRUCTURE_DEPTH_MAX) return false;
-            stack[(*depth)++] = index;
-        } else {
-            if (*depth == 0) return false;
-            structure->match[stack[--*depth]] = index;
+            if (scan->depth == STRUCTURE_DEPTH_MAX) return false;
+            scan->stack[scan->depth++] = index;
+            continue;
+        }
+        if (scan->depth == 0) return false;
+        structure->match[scan->stack[--scan->depth]] = index;
+        if (one && scan->depth == 0) {
+            *closed = index;
+            return true;
         }
     }
     return true;
@@ -142,14 +155,16 @@ static void write_offsets(uint32_t *at, uint64_t bits, uint32_t offset) {
     }
 }
 
-bool structure_scan(struct structure *structure, struct span text) {
-    if (!make_room(structure, text.size)) return false;
-    uint32_t stack[STRUCTURE_DEPTH_MAX];
-    uint32_t depth = 0;
-    uint32_t count = 0;
-    uint64_t escape_carry = 0;
-    uint64_t inside = 0;  // all ones if the step begins inside a string
-    for (size_t offset = 0; offset < text.size; offset += STEP) {
+// Scans from an offset to the end, or if `one` until the first bracket is closed; *closed is then
+// its index.
+static bool scan_text(struct structure *structure, struct span text, size_t offset, bool one,
+                      uint32_t *closed) {
+    struct scan scan;
+    scan.depth = 0;
+    scan.escape_carry = 0;
+    scan.inside = 0;
+    *closed = UINT32_MAX;
+    for (; offset < text.size && *closed == UINT32_MAX; offset += STEP) {
         const uint8_t *bytes = text.bytes + offset;
         uint8_t last[STEP] = {0};
         if (text.size - offset < STEP) {
@@ -157,21 +172,35 @@ bool structure_scan(struct structure *structure, struct span text) {
             bytes = last;
         }
         struct masks masks = find_masks(bytes);
-        if ((masks.backslashes | escape_carry) != 0) {
-            masks.quotes &= ~find_escaped(masks.backslashes, &escape_carry);
+        if ((masks.backslashes | scan.escape_carry) != 0) {
+            masks.quotes &= ~find_escaped(masks.backslashes, &scan.escape_carry);
         }
-        uint64_t in_string = prefix_parity(masks.quotes) ^ inside;
-        inside = 0 - (in_string >> 63);
+        uint64_t in_string = prefix_parity(masks.quotes) ^ scan.inside;
+        scan.inside = 0 - (in_string >> 63);
         uint64_t opens = masks.opens & ~in_string;
         uint64_t closes = masks.closes & ~in_string;
         uint64_t bits = masks.quotes | opens | closes;
         if ((opens | closes) != 0 &&
-            !pair_brackets(structure, bits, opens, closes, count, stack, &depth)) {
+            !pair_brackets(structure, &scan, bits, opens, closes, one, closed)) {
             return false;
         }
-        write_offsets(structure->at + count, bits, (uint32_t)offset);
-        count += (uint32_t)__builtin_popcountll(bits);
+        write_offsets(structure->at + structure->count, bits, (uint32_t)offset);
+        structure->count += (uint32_t)__builtin_popcountll(bits);
     }
-    structure->count = count;
-    return depth == 0 && inside == 0;
+    return one ? *closed != UINT32_MAX : scan.depth == 0 && scan.inside == 0;
+}
+
+bool structure_scan(struct structure *structure, struct span text) {
+    uint32_t closed;
+    structure->count = 0;
+    return scan_text(structure, text, 0, false, &closed);
+}
+
+bool structure_scan_one(struct structure *structure, struct span text, uint32_t offset,
+                        uint32_t *end) {
+    uint32_t closed;
+    if (!scan_text(structure, text, offset, true, &closed)) return false;
+    structure->count = closed + 1;
+    *end = structure->at[closed] + 1;
+    return true;
 }

@@ -21,6 +21,16 @@ struct structure {
 
 void structure_done(struct structure *structure);
 
-// False if quotes or brackets do not pair, the text is nested too deeply, or memory runs out. On
-// true each quote that opens a string is directly followed (in `at`) by the one that closes it.
+// Empties it and makes room for all of a text of this size. False if memory runs out.
+bool structure_begin(struct structure *structure, size_t text_size);
+
+// Both need structure_begin for the text. On true each quote that opens a string is directly
+// followed (in `at`) by the one that closes it.
+
+// Scans the whole text. False if quotes or brackets do not pair or are nested too deeply.
 bool structure_scan(struct structure *structure, struct span text);
+
+// Adds the object or array that begins at an offset; *end is behind it. False as above; what was
+// added then means nothing.
+bool structure_scan_one(struct structure *structure, struct span text, uint32_t offset,
+                        uint32_t *end);

@@ -4,68 +4,9 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
-#include "storage/block_forms.h"
+#include "storage/block_encoder.h"
 #include "storage/block_sort.h"
 #include "storage/bytes.h"
-
-enum {
-    WORD_SHIFT = 24,  // a word is an enum token and its number, until strings have frame numbers
-    WORD_NUMBER_MAX = (1 << WORD_SHIFT) - 1,
-    NOTHING = 0x7f << WORD_SHIFT,  // a slot without any value yet
-    NO_SHAPE = UINT32_MAX,
-    NOT_OPEN = UINT32_MAX,
-    COPY = 32,            // bytes copied at once where there is room
-    OFFER_SIZE_MIN = 24,  // bytes; shorter values have little in common
-};
-
-// The value of a slot in the instance of its shape that was met last.
-struct slot {
-    const uint8_t *text;
-    uint32_t size;
-    uint32_t word;
-};
-
-// A value: bytes of the text, and for a container the structure index of its bracket.
-struct value {
-    uint32_t begin;
-    uint32_t end;
-    uint32_t open;
-    bool is_hashed;
-    uint64_t hash;
-};
-
-struct tokens_encoder {
-    struct dictionary *dictionary;
-    struct structure structure;
-
-    uint32_t shapes[TOKENS_SHAPES_MAX];  // dictionary numbers by frame number
-    uint32_t first_slots[TOKENS_SHAPES_MAX];
-    uint32_t instances[TOKENS_SHAPES_MAX];  // met so far, of this and earlier frames
-    uint32_t shapes_count;
-    uint32_t slots_count;
-    struct slot slots[TOKENS_SLOTS_MAX];
-    uint16_t frame_shapes[DICTIONARY_SHAPES_MAX];  // frame number + 1 by dictionary number
-
-    uint16_t *frame_strings;  // frame number + 1 by dictionary number; DICTIONARY_STRINGS_MAX
-    struct buffer list;       // uint64_t dictionary numbers, then as many spare ones
-    struct buffer strings;    // uint32_t dictionary numbers
-
-    struct buffer control;
-    struct buffer words;  // uint32_t
-    struct buffer tokens;
-    struct buffer inlined;
-    struct buffer packed;
-    struct buffer uuids;
-    uint32_t strings_words;  // words that name strings
-
-    struct span text;  // of the row at hand
-    const struct tokens_row *row;
-    uint8_t id_text[FORMS_UUID_SIZE];
-    uint8_t time_text[FORMS_TIME_SIZE];
-    bool has_time_text;
-    uint8_t shape_bytes[DICTIONARY_SHAPE_SIZE_MAX + COPY];
-    uint16_t shape_pieces[DICTIONARY_SLOTS_MAX + 1];
-};
 
 struct tokens_encoder *tokens_encoder_create(void) {
     struct tokens_encoder *encoder = calloc(1, sizeof *encoder);
@@ -115,118 +56,6 @@ void tokens_encoder_begin(struct tokens_encoder *encoder, struct dictionary *dic
     buffer_reset(&encoder->inlined);
     buffer_reset(&encoder->packed);
     buffer_reset(&encoder->uuids);
-}
-
-static bool is_space(uint8_t byte) {
-    return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
-}
-
-// Adds the numbers between two offsets outside strings. False if there are too many values.
-static bool add_numbers(const uint8_t *text, uint32_t at, uint32_t end, struct value *values,
-                        uint32_t *count) {
-    while (at < end) {
-        uint8_t byte = text[at];
-        if (byte != '-' && (uint8_t)(byte - '0') > 9) {
-            at++;
-            continue;
-        }
-        uint32_t begin = at++;
-        while (at < end && !is_space(text[at]) && text[at] != ',' && text[at] != ':') at++;
-        if (*count == DICTIONARY_SLOTS_MAX) return false;
-        values[(*count)++] = (struct value){begin, at, NOT_OPEN, false, 0};
-    }
-    return true;
-}
-
-// Cuts the bytes between two offsets, with the structure indexes from `index` to `index_end`, into
-// values; names of members are none. False if there are too many.
-static bool split_values(const struct tokens_encoder *encoder, uint32_t begin, uint32_t end,
-                         uint32_t index, uint32_t index_end, struct value *values,
-                         uint32_t *count) {
-    const uint8_t *text = encoder->text.bytes;
-    const uint32_t *at = encoder->structure.at;
-    uint32_t from = begin;
-    *count = 0;
-    while (index < index_end) {
-        uint32_t next = at[index];
-        if (next - from > 1 && !add_numbers(text, from, next, values, count)) return false;
-        struct value value;
-        if (text[next] == '"') {
-            uint32_t close = at[index + 1];
-            index += 2;
-            from = close + 1;
-            uint32_t after = from;
-            while (after < end && is_space(text[after])) after++;
-            if (after < end && text[after] == ':') continue;
-            value = (struct value){next + 1, close, NOT_OPEN, false, 0};
-        } else {
-            uint32_t close = encoder->structure.match[index];
-            value = (struct value){next, at[close] + 1, index, false, 0};
-            index = close + 1;
-            from = value.end;
-        }
-        if (*count == DICTIONARY_SLOTS_MAX) return false;
-        values[(*count)++] = value;
-    }
-    return end - from <= 1 || add_numbers(text, from, end, values, count);
-}
-
-// Joins the bytes outside the values into the encoder's shape_bytes. False if they are too many.
-static bool gather_shape(struct tokens_encoder *encoder, uint32_t begin, uint32_t end,
-                         const struct value *values, uint32_t count,
-                         struct dictionary_shape *shape) {
-    const uint8_t *text = encoder->text.bytes;
-    uint8_t *to = encoder->shape_bytes;
-    uint32_t size = 0;
-    for (uint32_t index = 0; index <= count; index++) {
-        uint32_t piece_end = index < count ? values[index].begin : end;
-        uint32_t piece = piece_end - begin;
-        if (piece > DICTIONARY_SHAPE_SIZE_MAX - size) return false;
-        if (piece <= COPY && encoder->text.size - begin >= COPY) {
-            memcpy(to + size, text + begin, COPY);
-        } else {
-            memcpy(to + size, text + begin, piece);
-        }
-        encoder->shape_pieces[index] = (uint16_t)piece;
-        size += piece;
-        if (index < count) begin = values[index].end;
-    }
-    *shape = (struct dictionary_shape){
-        .bytes = to,
-        .pieces = encoder->shape_pieces,
-        .size = size,
-        .slots = count,
-    };
-    return true;
-}
-
-// The frame's number of a dictionary shape, a new one if need be; NO_SHAPE if there are too many.
-static uint32_t number_shape(struct tokens_encoder *encoder, uint32_t shape, uint32_t slots) {
-    uint32_t number = encoder->frame_shapes[shape];
-    if (number > 0) return number - 1;
-    if (encoder->shapes_count == TOKENS_SHAPES_MAX) return NO_SHAPE;
-    number = encoder->shapes_count++;
-    encoder->frame_shapes[shape] = (uint16_t)(number + 1);
-    encoder->shapes[number] = shape;
-    encoder->first_slots[number] = encoder->slots_count;
-    for (uint32_t index = 0; index < slots; index++) {
-        encoder->slots[encoder->slots_count++] = (struct slot){NULL, 0, NOTHING};
-    }
-    return number;
-}
-
-// The frame's number of the shape that these bytes have with these values cut out, or NO_SHAPE.
-static uint32_t find_shape(struct tokens_encoder *encoder, uint32_t begin, uint32_t end,
-                           const struct value *values, uint32_t count) {
-    struct dictionary_shape shape;
-    if (!gather_shape(encoder, begin, end, values, count, &shape)) return NO_SHAPE;
-    uint64_t hash = dictionary_hash_shape(&shape);
-    uint32_t number = dictionary_find_shape(encoder->dictionary, &shape, hash);
-    if (number == DICTIONARY_NONE) {
-        number = dictionary_admit_shape(encoder->dictionary, &shape, hash);
-    }
-    if (number == DICTIONARY_NONE) return NO_SHAPE;
-    return number_shape(encoder, number, count);
 }
 
 static void push_word(struct tokens_encoder *encoder, uint32_t word) {
@@ -296,9 +125,9 @@ static bool put_container(struct tokens_encoder *encoder, struct slot *slot,
     uint32_t count;
     uint32_t shape = NO_SHAPE;
     if (depth < TOKENS_DEPTH_MAX &&
-        split_values(encoder, container->begin + 1, container->end - 1, container->open + 1,
-                     encoder->structure.match[container->open], values, &count)) {
-        shape = find_shape(encoder, container->begin, container->end, values, count);
+        encoder_split(encoder, container->begin + 1, container->end - 1, container->open + 1,
+                      encoder->structure.match[container->open], values, &count)) {
+        shape = encoder_find_shape(encoder, container->begin, container->end, values, count);
     }
     uint32_t word = shape != NO_SHAPE
                         ? make_word(TOKEN_INSTANCE, shape)
@@ -315,10 +144,8 @@ static bool put_container(struct tokens_encoder *encoder, struct slot *slot,
 static bool is_same(const struct tokens_encoder *encoder, const struct slot *slot,
                     const struct value *value) {
     uint32_t size = value->end - value->begin;
-    if (slot->word == NOTHING || slot->size != size) return false;
-    enum token before = slot->word >> WORD_SHIFT;
-    if (before == TOKEN_ID || before == TOKEN_TIME || before == TOKEN_INSTANCE) return false;
-    return memcmp(slot->text, encoder->text.bytes + value->begin, size) == 0;
+    return slot->size == size && slot_is_absolute(slot) &&
+           bytes_equal(slot->text, encoder->text.bytes + value->begin, size);
 }
 
 // Puts a value into its slot. Returns whether the slot's token changed.
@@ -363,9 +190,11 @@ static void hash_values(const struct tokens_encoder *encoder, const struct slot 
         struct value *value = &values[index];
         uint32_t size = value->end - value->begin;
         enum token before = slots[index].word >> WORD_SHIFT;
-        bool is_of_row = before == TOKEN_ID || before == TOKEN_TIME;
-        if (is_of_row || size > DICTIONARY_STRING_SIZE_MAX) continue;
-        if (is_same(encoder, &slots[index], value)) continue;
+        if (value->is_same) continue;
+        if (before == TOKEN_ID || before == TOKEN_TIME || size > DICTIONARY_STRING_SIZE_MAX)
+            continue;
+        value->is_same = is_same(encoder, &slots[index], value);
+        if (value->is_same) continue;
         value->hash = hash_plain(span_of(encoder->text.bytes + value->begin, size));
         value->is_hashed = true;
         dictionary_prefetch(encoder->dictionary, value->hash);
@@ -391,8 +220,7 @@ static void put_instance(struct tokens_encoder *encoder, uint32_t shape, struct 
         const struct value *value = &values[index];
         // An instance of the same shape inside this one changes the slots under our feet.
         bool is_known = encoder->instances[shape] == instances;
-        bool may_be_same = !is_known || !value->is_hashed;
-        if (may_be_same && is_same(encoder, &slots[index], value)) continue;
+        if (is_known ? value->is_same : is_same(encoder, &slots[index], value)) continue;
         if (put_value(encoder, &slots[index], value, depth)) {
             bitmap[index / 8] |= (uint8_t)(1 << index % 8);
         }
@@ -403,15 +231,31 @@ static void put_instance(struct tokens_encoder *encoder, uint32_t shape, struct 
 static bool make_room(struct tokens_encoder *encoder, size_t text_size) {
     // Each value has a byte of the text of its own, if only a quote or bracket.
     size_t values = text_size + 1;
-    return buffer_reserve(&encoder->control, 1 + values) != NULL &&
+    return structure_begin(&encoder->structure, text_size) &&
+           buffer_reserve(&encoder->control, 1 + values) != NULL &&
            buffer_reserve(&encoder->words, values * sizeof(uint32_t)) != NULL &&
            buffer_reserve(&encoder->inlined, text_size + TOKENS_SLACK) != NULL &&
            buffer_reserve(&encoder->packed, text_size) != NULL &&
            buffer_reserve(&encoder->uuids, text_size + RECORD_ID_SIZE) != NULL;
 }
 
+// Cuts the text at hand from its quotes and brackets. The frame's number of its shape or NO_SHAPE.
+static uint32_t cut_text(struct tokens_encoder *encoder, struct value *values, uint32_t *count) {
+    const struct structure *structure = &encoder->structure;
+    struct span text = encoder->text;
+    if (!structure_scan(&encoder->structure, text) || structure->count == 0) return NO_SHAPE;
+    uint32_t last = structure->count - 1;
+    bool is_container = text.bytes[structure->at[0]] != '"' && structure->match[0] == last;
+    // The members of the text's own object are its values; what stands around it is shape.
+    if (!is_container || !encoder_split(encoder, structure->at[0] + 1, structure->at[last], 1, last,
+                                        values, count)) {
+        return NO_SHAPE;
+    }
+    return encoder_find_shape(encoder, 0, (uint32_t)text.size, values, *count);
+}
+
 bool tokens_encoder_add(struct tokens_encoder *encoder, const struct tokens_row *row,
-                        struct span text, bool whole) {
+                        struct span text, uint32_t hint, bool whole) {
     assert(text.size <= WORD_NUMBER_MAX);
     if (!make_room(encoder, text.size)) return false;
     encoder->text = text;
@@ -420,19 +264,12 @@ bool tokens_encoder_add(struct tokens_encoder *encoder, const struct tokens_row 
     encoder->has_time_text = forms_print_time(row->time_s, encoder->time_text);
 
     struct value values[DICTIONARY_SLOTS_MAX];
-    uint32_t count;
+    uint32_t count = 0;
     uint32_t shape = NO_SHAPE;
-    if (!whole && structure_scan(&encoder->structure, text)) {
-        const struct structure *structure = &encoder->structure;
-        uint32_t size = (uint32_t)text.size;
-        // The members of the text's own object are its values; what stands around it is shape.
-        bool is_container = structure->count > 0 && text.bytes[structure->at[0]] != '"' &&
-                            structure->match[0] == structure->count - 1;
-        if (is_container &&
-            split_values(encoder, structure->at[0] + 1, structure->at[structure->count - 1], 1,
-                         structure->count - 1, values, &count)) {
-            shape = find_shape(encoder, 0, size, values, count);
-        }
+    if (!whole) shape = encoder_guess(encoder, hint, values, &count);
+    if (!whole && shape == NO_SHAPE) {
+        shape = cut_text(encoder, values, &count);
+        if (shape != NO_SHAPE) encoder_learn(encoder, hint, shape);
     }
     uint8_t *control = encoder->control.bytes + encoder->control.size++;
     if (shape == NO_SHAPE) {

@@ -87,9 +87,10 @@ void tokens_encoder_destroy(struct tokens_encoder *encoder);
 // Begins a frame.
 void tokens_encoder_begin(struct tokens_encoder *encoder, struct dictionary *dictionary);
 
-// Adds a row's text, as it stands if `whole`. False if memory runs out.
+// Adds a row's text, as it stands if `whole`. Texts of one hint have one shape as a rule. The text
+// is borrowed until the frame's end. False if memory runs out.
 bool tokens_encoder_add(struct tokens_encoder *encoder, const struct tokens_row *row,
-                        struct span text, bool whole);
+                        struct span text, uint32_t hint, bool whole);
 
 // Ends the frame; *frame lives until the next begin. False if memory runs out.
 bool tokens_encoder_end(struct tokens_encoder *encoder, struct tokens_frame *frame);
