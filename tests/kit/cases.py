@@ -10,6 +10,9 @@ import traceback
 from xml.sax.saxutils import quoteattr
 
 
+TEXT_MAX = 2000  # characters of a failure: some compare whole stores
+
+
 class Skipped(Exception):
     """Raised by a case that cannot run on this machine; the text says why."""
 
@@ -32,8 +35,8 @@ def run(name, namespace, only=None):
             print(f"[ SKIPPED  ] {key}: {reason}", flush=True)
             continue
         except BaseException as error:
-            failure = f"{type(error).__name__}: {error}"
-            traceback.print_exc()
+            failure = f"{type(error).__name__}: {error}"[:TEXT_MAX]
+            print(traceback.format_exc()[: 2 * TEXT_MAX], flush=True)
             if isinstance(error, KeyboardInterrupt):
                 raise
         outcomes.append((key, time.monotonic() - began, failure))

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# bench.sh: what orgtrail does per second and per byte, and what people use today does with the same
+# events on the same machine in the same run.
+#
+#   ./dev bench           1 M events through the store and end to end; about 3 minutes
+#   ./dev bench --large   10 M events through the store as well; about 6 minutes and 10 GB of disk
+#   ./dev bench --check   small and quick: fails if something is far below what is promised
+#
+# BENCH_FOLDER names the folder whose disk is measured (default: a temporary one).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+events=1000000 large=false check=false peers=200000
+case "${1:-}" in
+    "") ;;
+    --large) large=true ;;
+    --check) check=true events=200000 peers=50000 ;;
+    *) echo "usage: ./dev bench [--large | --check]" >&2; exit 2 ;;
+esac
+
+bin=$(tests/flow/build.sh //agent:orgtrail-agent //cli:orgtrail //collector:orgtrail-collector \
+    //tests/bench:store_bench //tests/kit:make_traffic)
+export ORGTRAIL_BIN=$bin
+folder=$(mktemp -d "${BENCH_FOLDER:-${TMPDIR:-/tmp}}/orgtrail-bench.XXXXXX")
+trap 'rm -rf "$folder"' EXIT
+
+store() {
+    mkdir -p "$folder/store"
+    "$bin/tests/bench/store_bench" --events "$1" --dir "$folder/store" --data tests/data 2>"$folder/log" |
+        tee "$folder/store-$1" || { tail -n 5 "$folder/log" >&2; exit 1; }
+    rm -rf "$folder/store"
+}
+
+echo "== machine: $(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), load $(cut -d' ' -f1-3 /proc/loadavg)"
+echo "== the store alone, $events events"
+store "$events"
+if $large; then
+    echo "== the store alone, 10000000 events"
+    store 10000000
+fi
+echo "== end to end: one agent, one collector, mutual TLS, fsync before every acknowledgement"
+for source in directory tail; do
+    python3 -B tests/bench/end_to_end.py --events "$events" --source "$source" --folder "$folder" |
+        tee "$folder/$source"
+done
+echo "== today's ways, $peers events: SQLite with the same indexes, gzip -6 of the lines"
+python3 -B tests/bench/peers.py --events "$peers" --folder "$folder" | tee "$folder/peers"
+if [ -x tests/flow/latency_test.py ] && ! $check; then
+    echo "== idle latency: from a line appended to its being found by lookup"
+    ORGTRAIL_BIN=$bin python3 -B tests/flow/latency_test.py | grep -iE 'ms' || true
+fi
+
+echo
+python3 -B tests/bench/table.py "$folder" "$events" "$($check && echo check || echo show)"
