@@ -3,8 +3,9 @@
 // Maps the 64-bit keyed hash of an event's key to what is known of its bytes: their 63-bit keyed
 // hash, or the place (block, frame) where they can be had. Two generations; new entries go into the
 // younger one; when that is full the older one is dropped, so that the window slides by halves and
-// never loses all. One key may have several entries: the caller decides which is meant. Whoever
-// relies on an entry notes the generation it went into: it is held while
+// never loses all. The first generation is small and each new one twice as large, up to the limit,
+// so that a small store takes little memory. One key may have several entries: the caller decides
+// which is meant. Whoever relies on an entry notes the generation it went into: it is held while
 // trail_window_holds(generation). One thread.
 
 #pragma once
