@@ -25,6 +25,7 @@ enum {
     SENDS_MAX = 8,  // messages of one turn
     HOST_SIZE = 256,
     DAY_S = 86400,
+    FULL_LOG_MS = 60000,
 };
 
 static const char service[] = "/orgtrail.v1.Collector/Stream";
@@ -50,6 +51,7 @@ struct agent {
     enum uplink_state logged_state;
     uint64_t logged_sessions;
     bool logged_full;
+    int64_t full_log_at_ms;  // the next message about a full spool
     uint64_t logged_errors[AGENT_CONFIG_SOURCES_MAX];
 };
 
@@ -418,9 +420,11 @@ static void log_session(struct agent *agent) {
         log_fault(&uplink->last_fault), log_text("kind", fault_kind_name(uplink->last_fault.kind)));
 }
 
-static void log_full(struct agent *agent, const struct gather_turn *turn) {
-    if (turn->is_full == agent->logged_full) return;
+// A spool that is drained as fast as it fills goes to and fro: it is told once a minute.
+static void log_full(struct agent *agent, const struct gather_turn *turn, int64_t now_ms) {
+    if (turn->is_full == agent->logged_full || now_ms < agent->full_log_at_ms) return;
     agent->logged_full = turn->is_full;
+    agent->full_log_at_ms = now_ms + FULL_LOG_MS;
     if (turn->is_full) {
         LOG(LOG_WARNING, "nothing more fits: sources wait", log_fault(&turn->full));
     } else {
@@ -487,7 +491,7 @@ bool agent_step(struct agent *agent, struct fault *fault) {
     status->notices += turn.notices;
     status->is_full = turn.is_full;
     status->has_ended = turn.has_ended;
-    log_full(agent, &turn);
+    log_full(agent, &turn, now_ms);
     if (agent->wants_client) renew_client(agent);
     if (!send_some(agent, &wait_ms, fault)) return false;
     if (turn.wait_ms < wait_ms) wait_ms = turn.wait_ms;

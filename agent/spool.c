@@ -128,10 +128,15 @@ static bool remove_oldest(struct spool *spool, struct fault *fault) {
     return true;
 }
 
+// Whether the oldest segment is kept only for a collector that might be restored.
+static bool is_oldest_spare(const struct spool *spool) {
+    return spool->segments_count > 1 && spool_segment_last(spool, 0) <= spool->acknowledged;
+}
+
 // Makes room for `size` more bytes below the limit.
 static bool make_room(struct spool *spool, uint64_t size, struct fault *fault) {
     while (spool->size + size > spool->size_max) {
-        if (spool->segments_count == 1 || spool_segment_last(spool, 0) > spool->acknowledged) {
+        if (!is_oldest_spare(spool)) {
             return fault_set(fault, FAULT_FULL,
                              "spool %s is full: %" PRIu64 " bytes of at most %" PRIu64
                              " wait for the collector",
@@ -142,24 +147,28 @@ static bool make_room(struct spool *spool, uint64_t size, struct fault *fault) {
     return true;
 }
 
-// A spool must not be what fills a disk that others use too.
-static bool check_free(const struct spool *spool, struct fault *fault) {
-    uint64_t free_size, total_size;
-    if (!files_measure_free(spool->files, spool->directory, &free_size, &total_size, fault)) {
-        return false;
+// A spool must not be what fills a disk that others use too: gives up spare segments, then refuses.
+static bool check_free(struct spool *spool, struct fault *fault) {
+    uint64_t free_size, free_min;
+    for (;;) {
+        uint64_t total_size;
+        if (!files_measure_free(spool->files, spool->directory, &free_size, &total_size, fault)) {
+            return false;
+        }
+        free_min = total_size / 100 * FREE_PERCENT_MIN;
+        if (free_min > FREE_SIZE_MIN) free_min = FREE_SIZE_MIN;
+        if (free_size >= free_min) return true;
+        if (!is_oldest_spare(spool)) break;
+        if (!remove_oldest(spool, fault)) return false;
     }
-    uint64_t free_min = total_size / 100 * FREE_PERCENT_MIN;
-    if (free_min > FREE_SIZE_MIN) free_min = FREE_SIZE_MIN;
-    if (free_size >= free_min) return true;
     return fault_set(fault, FAULT_FULL,
                      "disk of spool %s has %" PRIu64 " bytes free, less than %" PRIu64
                      ": make room or move the spool",
                      spool->directory, free_size, free_min);
 }
 
-// Hands the buffer to the files.
-static bool write_buffer(struct spool *spool, struct fault *fault) {
-    if (spool->buffer.size == 0) return true;
+// Hands the buffer to the files; all of it or nothing.
+static bool try_write_buffer(struct spool *spool, struct fault *fault) {
     if (files_append(spool->files, spool->handle, buffer_span(&spool->buffer), fault)) {
         spool->written += spool->buffer.size;
         spool->is_unsynced = true;
@@ -174,6 +183,16 @@ static bool write_buffer(struct spool *spool, struct fault *fault) {
         return fault_add(fault, "undo an append");
     }
     return false;
+}
+
+// The same; a full disk costs spare segments first.
+static bool write_buffer(struct spool *spool, struct fault *fault) {
+    if (spool->buffer.size == 0) return true;
+    while (!try_write_buffer(spool, fault)) {
+        if (fault->kind != FAULT_FULL || !is_oldest_spare(spool)) return false;
+        if (!remove_oldest(spool, fault)) return false;
+    }
+    return true;
 }
 
 bool spool_sync(struct spool *spool, struct fault *fault) {

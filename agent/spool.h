@@ -59,7 +59,7 @@ struct spool_options {
     const struct random *random;
     const char *directory;               // exists; copied
     uint64_t size_max;                   // bytes of all segments; 0: SPOOL_SIZE_MAX_DEFAULT
-    uint32_t segment_size;               // 0: SPOOL_SEGMENT_SIZE, or an eighth of size_max if less
+    uint32_t segment_size;               // 0: SPOOL_SEGMENT_SIZE; less on small disks
     const struct spool_source *sources;  // of this run; new names get the next free index
     uint32_t sources_count;
 };

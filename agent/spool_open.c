@@ -13,7 +13,14 @@
 //   48 stream id 16 bytes, 64 base u64, 72 acknowledged u64, 80 epoch size u64, 88 epoch 32 bytes.
 static const uint8_t stream_magic[8] = {'O', 'T', 'S', 'T', 'R', 'E', 'A', 'M'};
 
-enum { STREAM_VERSION = 1, STREAM_SIZE = 120, SIZE_MAX_MIN = 64 * 1024 };
+enum {
+    STREAM_VERSION = 1,
+    STREAM_SIZE = 120,
+    SIZE_MAX_MIN = 64 * 1024,
+    SEGMENT_SIZE_MIN = 4096,
+    SEGMENT_SHARE = 8,  // of the limit: a spool gives up space by the segment
+    DISK_SHARE = 64,    // of the disk, so that a small one is not filled by the last segment
+};
 
 static void put64(uint8_t *bytes, uint64_t value) {
     for (uint32_t index = 0; index < 8; index++) bytes[index] = (uint8_t)(value >> (8 * index));
@@ -356,7 +363,15 @@ static bool open_all(struct spool *spool, const struct spool_options *options,
 bool spool_open(const struct spool_options *options, struct spool **spool, struct fault *fault) {
     uint64_t size_max = options->size_max == 0 ? SPOOL_SIZE_MAX_DEFAULT : options->size_max;
     uint64_t segment_size = options->segment_size == 0 ? SPOOL_SEGMENT_SIZE : options->segment_size;
-    if (segment_size > size_max / 8) segment_size = size_max / 8;
+    uint64_t free_size, total_size;
+    if (!files_measure_free(options->files, options->directory, &free_size, &total_size, fault)) {
+        return fault_add(fault, "spool %s", options->directory);
+    }
+    if (segment_size > size_max / SEGMENT_SHARE) segment_size = size_max / SEGMENT_SHARE;
+    if (total_size > 0 && segment_size > total_size / DISK_SHARE) {
+        segment_size = total_size / DISK_SHARE;
+    }
+    if (segment_size < SEGMENT_SIZE_MIN) segment_size = SEGMENT_SIZE_MIN;
     if (size_max < SIZE_MAX_MIN) {
         return fault_set(fault, FAULT_INPUT, "spool %s: a size of %" PRIu64 " bytes is too small",
                          options->directory, size_max);

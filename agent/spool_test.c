@@ -490,6 +490,30 @@ static void test_full_disk_loses_nothing(void **state) {
     end(&bench);
 }
 
+// What is acknowledged is kept only as long as nobody else needs the space.
+static void test_full_disk_costs_acknowledged_segments_first(void **state) {
+    (void)state;
+    struct bench bench;
+    begin(&bench, 1 << 20, 4096);
+    append(&bench, 1, 200);
+    sync_spool(&bench);
+    spool_acknowledge(bench.spool, 200);
+    assert_int_equal(facts_of(&bench).first, 1);
+    fake_files_limit(bench.fake, facts_of(&bench).size + 3000);
+    append(&bench, 201, 300);
+    sync_spool(&bench);
+    assert_true(facts_of(&bench).first > 50);
+    check_reads(&bench, 201, 300, 0, 0);
+    // What is not acknowledged is never given up.
+    struct fault fault = {0};
+    uint64_t number = 301;
+    while (try_append(&bench, number, &fault) && spool_sync(bench.spool, &fault)) number++;
+    assert_int_equal(fault.kind, FAULT_FULL);
+    assert_true(facts_of(&bench).first <= 201);
+    check_reads(&bench, 201, facts_of(&bench).synced, 0, 0);
+    end(&bench);
+}
+
 // Feeds a spool under failures the way its owner does. Returns false once the process would end.
 static bool feed(struct bench *bench, uint64_t last, uint64_t *synced) {
     struct fault fault;
@@ -786,6 +810,7 @@ int main(void) {
         cmocka_unit_test(test_a_record_cannot_forge_a_frame),
         cmocka_unit_test(test_full_refuses_until_acknowledged),
         cmocka_unit_test(test_full_disk_loses_nothing),
+        cmocka_unit_test(test_full_disk_costs_acknowledged_segments_first),
         cmocka_unit_test(test_each_operation_failing_once_with_io),
         cmocka_unit_test(test_each_operation_failing_once_with_full),
         cmocka_unit_test(test_failure_while_opening),
