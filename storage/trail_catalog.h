@@ -33,6 +33,7 @@ void trail_catalog_destroy(struct trail_catalog *catalog);
 MUST_CHECK bool trail_catalog_add(struct trail_catalog *catalog, uint64_t number,
                                   const struct block_summary *summary, struct fault *fault);
 
+// How many blocks there are.
 uint32_t trail_catalog_count(const struct trail_catalog *catalog);
 
 // A block by index; borrowed until the next add.

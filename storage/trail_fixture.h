@@ -57,6 +57,7 @@ enum trail_outcome fixture_add(struct fixture *fixture, const char *text);
 // Offers it, expects it to be stored, and remembers it.
 void fixture_store(struct fixture *fixture, const char *text);
 
+// Begin and end a commit that must succeed.
 void fixture_begin(struct fixture *fixture);
 struct trail_receipt fixture_commit(struct fixture *fixture);
 

@@ -31,6 +31,7 @@ struct trail_heap {
     uint32_t capacity;
 };
 
+// Frees its memory and empties it.
 void trail_heap_done(struct trail_heap *heap);
 
 // False if memory runs out.
