@@ -149,6 +149,18 @@ bool gzip_reader_finish(struct gzip_reader *reader, struct fault *fault) {
     return fault_set(fault, FAULT_INPUT, "gzip: truncated after %" PRIu64 " bytes", reader->taken);
 }
 
+bool gzip_inflate_whole(struct span file, uint8_t *output, size_t output_size, size_t *written) {
+    struct libdeflate_decompressor *decompressor = libdeflate_alloc_decompressor();
+    if (decompressor == NULL) return false;
+    size_t taken, given;
+    enum libdeflate_result result = libdeflate_gzip_decompress_ex(
+        decompressor, file.bytes, file.size, output, output_size, &taken, &given);
+    libdeflate_free_decompressor(decompressor);
+    if (result != LIBDEFLATE_SUCCESS || taken != file.size) return false;
+    *written = given;
+    return true;
+}
+
 bool gzip_write(struct span bytes, int level, struct buffer *output, struct fault *fault) {
     assert(level >= 1);
     assert(level <= 12);

@@ -39,6 +39,11 @@ MUST_CHECK bool gzip_reader_step(struct gzip_reader *reader, struct span *input,
 // Whether the bytes so far end a complete file. FAULT_INPUT "truncated" otherwise: call at the end.
 MUST_CHECK bool gzip_reader_finish(struct gzip_reader *reader, struct fault *fault);
 
+// Inflates a whole file of one member at once, which costs half of what the reader does. False if
+// it is anything else: damaged, several members, larger than output_size, or memory runs out.
+// Nothing more is known then; the reader tells.
+bool gzip_inflate_whole(struct span file, uint8_t *output, size_t output_size, size_t *written);
+
 // Appends one gzip member that holds the bytes, level 1 to 12. The output depends on the bytes and
 // the level alone (no time, no name). FAULT_FULL if the buffer overflows or memory runs out.
 MUST_CHECK bool gzip_write(struct span bytes, int level, struct buffer *output,

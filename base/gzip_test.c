@@ -156,6 +156,31 @@ static void test_limits(void **state) {
     free(zeros);
 }
 
+static void test_whole_files_at_once(void **state) {
+    (void)state;
+    uint8_t text[5000], room[5001];
+    for (size_t index = 0; index < sizeof text; index++)
+        text[index] = (uint8_t)(index * index % 97);
+    struct buffer file = pack(span_of(text, sizeof text), 6);
+    size_t written = 7;
+    assert_true(gzip_inflate_whole(buffer_span(&file), room, sizeof room, &written));
+    assert_true(span_equal(span_of(room, written), span_of(text, sizeof text)));
+    assert_true(gzip_inflate_whole(buffer_span(&file), room, sizeof text, &written));
+    written = 7;
+    assert_false(gzip_inflate_whole(buffer_span(&file), room, sizeof text - 1, &written));
+    for (size_t size = 0; size < file.size; size++) {
+        assert_false(gzip_inflate_whole(span_of(file.bytes, size), room, sizeof room, &written));
+    }
+    file.bytes[file.size / 2] ^= 1;
+    assert_false(gzip_inflate_whole(buffer_span(&file), room, sizeof room, &written));
+    file.bytes[file.size / 2] ^= 1;
+    // Two members, or bytes behind: the reader's.
+    buffer_append_byte(&file, 0);
+    assert_false(gzip_inflate_whole(buffer_span(&file), room, sizeof room, &written));
+    assert_int_equal(written, 7);
+    buffer_done(&file);
+}
+
 static void test_write_is_repeatable_and_bounded(void **state) {
     (void)state;
     uint64_t seed = 1;
@@ -185,6 +210,7 @@ int main(void) {
         cmocka_unit_test(test_truncation_is_seen_at_every_byte),
         cmocka_unit_test(test_corruption_is_refused),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_whole_files_at_once),
         cmocka_unit_test(test_write_is_repeatable_and_bounded),
     };
     return cases_run("gzip_test", tests, sizeof tests / sizeof tests[0]);
