@@ -1,7 +1,7 @@
 // batch.h: one EventBatch message, encoded as its events come. Pure.
 //
 // Written by hand because it is what the agent spends its time on: each record is copied once, from
-// the spool's read buffer into the message, and nothing is allocated for it. batch_test holds it
+// the spool's read buffer into the message, and nothing is allocated for it. uplink_test holds it
 // against protobuf-c.
 
 #pragma once

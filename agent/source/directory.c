@@ -132,14 +132,17 @@ static void start(struct directory *directory) {
 
 // --- one file
 
-// Whether a path leads out of the root through a symbolic link.
-static bool leads_out(const struct directory *directory, const char *full) {
-    struct stat status;
-    if (lstat(full, &status) != 0 || !S_ISLNK(status.st_mode)) return false;
-    char root[PATH_MAX], target[PATH_MAX];
-    if (realpath(directory->root, root) == NULL || realpath(full, target) == NULL) return true;
+// Whether a path is a file (no pipe, whose opening would wait) that lies below the root, also where
+// a symbolic link leads to.
+static bool is_ours(const struct directory *directory, const char *full) {
+    struct stat link, target;
+    if (lstat(full, &link) != 0 || stat(full, &target) != 0 || !S_ISREG(target.st_mode))
+        return false;
+    if (!S_ISLNK(link.st_mode)) return true;
+    char root[PATH_MAX], resolved[PATH_MAX];
+    if (realpath(directory->root, root) == NULL || realpath(full, resolved) == NULL) return false;
     size_t size = strlen(root);
-    return strncmp(target, root, size) != 0 || (target[size] != '/' && size > 1);
+    return strncmp(resolved, root, size) == 0 && (resolved[size] == '/' || size == 1);
 }
 
 // Begins to read a file. False if it cannot be opened now, or is none of ours.
@@ -147,7 +150,7 @@ static bool begin_file(struct directory *directory, const struct walk_item *item
                        const struct taken_key *key, const struct taken_key *folder) {
     char full[PATH_SIZE];
     snprintf(full, sizeof full, "%s/%s", directory->root, item->path);
-    if (leads_out(directory, full)) return false;
+    if (!is_ours(directory, full)) return false;
     struct progress *resume = &directory->resume;
     struct progress *file = &directory->file;
     bool resumes = resume->exists && memcmp(resume->key.bytes, key->bytes, TAKEN_KEY_SIZE) == 0;

@@ -675,6 +675,52 @@ static void test_links_out_of_the_root_are_not_followed(void **state) {
     end(bench);
 }
 
+static void test_pipes_are_not_opened(void **state) {
+    (void)state;
+    struct bench *bench = begin();
+    char path[600];
+    snprintf(path, sizeof path, "%s/pipe.json", bench->root);
+    assert_int_equal(mkfifo(path, 0640), 0);
+    snprintf(path, sizeof path, "%s/linked.json", bench->root);
+    assert_int_equal(symlink("pipe.json", path), 0);
+    write_records(bench, "real.json.gz", "real", 1);
+    snprintf(path, sizeof path, "%s/inside.json.gz", bench->root);
+    assert_int_equal(symlink("real.json.gz", path), 0);
+    open_source(bench);
+    run_all(bench);
+    // The link inside of the root is a name of its own; its records are duplicates.
+    assert_int_equal(bench->count, 2);
+    end(bench);
+}
+
+// Too large to be inflated whole, so it goes through the stream.
+static void test_large_files_are_streamed(void **state) {
+    (void)state;
+    struct bench *bench = begin();
+    struct buffer text;
+    buffer_init(&text, 64 << 20);
+    buffer_append_text(&text, "{\"Records\":[");
+    uint64_t random = 1;
+    for (uint32_t index = 1; index <= 600; index++) {
+        buffer_print(&text, "%s{\"eventID\":\"", index == 1 ? "" : ",");
+        for (uint32_t word = 0; word < 600; word++) {
+            buffer_print(&text, "%016" PRIx64, random_splitmix64(&random));
+        }
+        buffer_append_text(&text, "\"}");
+    }
+    buffer_append_text(&text, "]}");
+    assert_true(text.size > 5 << 20);
+    write_gzip(bench, "a.json.gz", buffer_span(&text));
+    open_source(bench);
+    run_all(bench);
+    assert_int_equal(bench->count, 600);
+    size_t size = strlen("{\"Records\":[]}") + 599;
+    for (uint32_t index = 0; index < 600; index++) size += strlen(bench->items[index].text);
+    assert_int_equal(size, text.size);
+    buffer_done(&text);
+    end(bench);
+}
+
 static void test_a_changed_file_is_another_file(void **state) {
     (void)state;
     struct bench *bench = begin();
@@ -775,6 +821,8 @@ int main(void) {
         cmocka_unit_test(test_unreadable_file_degrades_and_is_retried),
         cmocka_unit_test(test_missing_root),
         cmocka_unit_test(test_links_out_of_the_root_are_not_followed),
+        cmocka_unit_test(test_pipes_are_not_opened),
+        cmocka_unit_test(test_large_files_are_streamed),
         cmocka_unit_test(test_a_changed_file_is_another_file),
         cmocka_unit_test(test_rewind_reads_everything_since_again),
         cmocka_unit_test(test_files_without_records),

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/hash.h"
 
@@ -13,14 +14,16 @@ uint64_t tail_hash_path(const char *path) {
 bool tail_file_open(const struct files *files, const char *path, struct tail_file *file,
                     struct fault *fault) {
     int handle;
+    struct stat status;
+    // Opening a pipe would wait for somebody to write.
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
+        return fault_set(fault, FAULT_DENIED, "%s is no regular file", path);
+    }
     if (!files_open(files, path, FILES_READ, &handle, fault)) return false;
     struct files_entry entry;
     char *copy = strdup(path);
     bool described = copy != NULL ? files_describe(files, handle, &entry, fault)
                                   : fault_set(fault, FAULT_FULL, "out of memory for %s", path);
-    if (described && entry.is_directory) {
-        described = fault_set(fault, FAULT_DENIED, "%s is a folder, not a file", path);
-    }
     if (!described) {
         files_close(files, handle);
         free(copy);

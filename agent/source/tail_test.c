@@ -454,6 +454,23 @@ static void test_too_many_files(void **state) {
     end(bench);
 }
 
+static void test_pipes_and_folders_are_not_opened(void **state) {
+    (void)state;
+    struct bench *bench = begin("a*");
+    char path[600];
+    snprintf(path, sizeof path, "%s/a.pipe", bench->folder);
+    assert_int_equal(mkfifo(path, 0640), 0);
+    snprintf(path, sizeof path, "%s/a.folder", bench->folder);
+    assert_int_equal(mkdir(path, 0750), 0);
+    append(bench, "a.log", "1\n");
+    open_source(bench);
+    run_all(bench);
+    EXPECT(bench, "1");
+    assert_int_equal(status_of(bench).state, SOURCE_STATE_DEGRADED);
+    assert_non_null(strstr(status_of(bench).last_error, "a.pipe is no regular file"));
+    end(bench);
+}
+
 static void test_oversize_line(void **state) {
     (void)state;
     struct bench *bench = begin("a.log");
@@ -585,6 +602,7 @@ int main(void) {
         cmocka_unit_test(test_several_files_and_patterns),
         cmocka_unit_test(test_a_pattern_that_matches_rotated_names),
         cmocka_unit_test(test_too_many_files),
+        cmocka_unit_test(test_pipes_and_folders_are_not_opened),
         cmocka_unit_test(test_oversize_line),
         cmocka_unit_test(test_from_the_end),
         cmocka_unit_test(test_once),
