@@ -344,6 +344,8 @@ void trail_close(struct trail *trail) {
     trail_end_reading(trail);
     trail_environment_free(trail->reading);
     trail_dictionaries_destroy(trail->dictionaries);
+    // While the lock is held: nobody else may be writing.
+    if (trail->environment != NULL) trail_environment_trim(trail->environment);
     trail_environment_close(trail->environment);
     if (trail->lock >= 0) close(trail->lock);
     trail_state_close(trail->state);

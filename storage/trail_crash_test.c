@@ -221,6 +221,7 @@ static void test_goes_on_after_a_short_write(void **state) {
     (void)state;
     struct fixture fixture;
     fixture_init(&fixture);
+    fixture.options.no_sync = false;
     fixture_open(&fixture);
     fixture_fill(&fixture, 0, 3000, 1500);
     struct rlimit old;
@@ -269,6 +270,7 @@ static void test_goes_on_after_a_full_disk(void **state) {
         fixture_done(&fixture);
         skip();
     }
+    fixture.options.no_sync = false;
     fixture_open(&fixture);
     struct trail_receipt receipt;
     bool full = false;

@@ -107,14 +107,18 @@ struct trail_change {
     size_t value_size;
 };
 
-// Applies all changes in one transaction and makes them durable. Grows the map when it is full.
-// FAULT_FULL: size_max or the disk; nothing has changed. FAULT_IO: nobody knows.
+// Applies all changes in one transaction and makes them durable. Takes the room for them on the
+// disk first, up to 32 MiB ahead, and grows the map when it is full. FAULT_FULL: size_max, the disk
+// or the address space; nothing has changed. FAULT_IO: nobody knows.
 MUST_CHECK bool trail_environment_commit(struct trail_environment *environment,
                                          const struct trail_change *changes, uint32_t changes_count,
                                          struct span values, struct fault *fault);
 
 // Bytes of the file that are or were in use.
 uint64_t trail_environment_size(struct trail_environment *environment);
+
+// The writer, before it closes: gives back what was taken of the disk ahead of need.
+void trail_environment_trim(struct trail_environment *environment);
 
 // Clears the slots of readers whose process has died.
 void trail_environment_clear_readers(struct trail_environment *environment);
