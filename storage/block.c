@@ -158,6 +158,26 @@ bool block_open(struct span bytes, bool verify, struct block *block, struct faul
     return true;
 }
 
+uint32_t block_index_sum(const uint8_t *bytes, size_t end) {
+    assert(end >= BLOCK_HEADER_SIZE);
+    uint64_t header = hash_plain(span_of(bytes + BLOCK_CHECKED, BLOCK_INDEX_SUM - BLOCK_CHECKED));
+    uint64_t sections = hash_plain(span_of(bytes + BLOCK_HEADER_SIZE, end - BLOCK_HEADER_SIZE));
+    uint32_t sum = (uint32_t)(header ^ sections);
+    return sum == 0 ? 1 : sum;
+}
+
+bool block_check_index(const struct block *block, struct fault *fault) {
+    const uint8_t *bytes = block->bytes.bytes;
+    uint32_t sum = bytes_get_32(bytes + BLOCK_INDEX_SUM);
+    bool good = false;
+    if (sum == 0) {
+        good = bytes_get_64(bytes + 8) == hash_plain(span_from(block->bytes, BLOCK_CHECKED));
+    } else {
+        good = sum == block_index_sum(bytes, (size_t)(block->sections[BLOCK_TEXTS].bytes - bytes));
+    }
+    return good || fault_set(fault, FAULT_CORRUPT, "block: its index has a wrong checksum");
+}
+
 // Where the columns and texts of a frame end.
 static void read_ends(const struct block *block, uint32_t frame, uint32_t *columns,
                       uint32_t *texts) {

@@ -238,7 +238,9 @@ static void print_header(uint8_t *header, const struct block_summary *summary,
         bytes_put_32(header + 72 + 4 * section, (uint32_t)sizes[section]);
     }
     bytes_put_32(header + 104, sample_size);
-    bytes_put_32(header + 108, 0);
+    size_t index_end = BLOCK_HEADER_SIZE;
+    for (uint32_t section = 0; section < BLOCK_TEXTS; section++) index_end += sizes[section];
+    bytes_put_32(header + BLOCK_INDEX_SUM, block_index_sum(header, index_end));
     size_t checked = (size_t)summary->size - BLOCK_CHECKED;
     bytes_put_64(header + 8, hash_plain(span_of(header + BLOCK_CHECKED, checked)));
 }

@@ -12,7 +12,8 @@ enum {
     BLOCK_MAGIC = 0x4b42544f,  // "OTBK"
     BLOCK_VERSION = 1,
     BLOCK_CHECKED = 16,       // what the checksum covers begins here
-    BLOCK_HEADER_SIZE = 112,  // magic to the sizes of the sections
+    BLOCK_HEADER_SIZE = 112,  // magic to the sum of the index
+    BLOCK_INDEX_SUM = 108,    // 32 bits; 0: none
     BLOCK_FRAME_SIZE = 24,    // of a frame's entry in BLOCK_FRAMES
     BLOCK_ZSTD_LEVEL = 1,
     BLOCK_HASH_BITS = 27,  // of an attribute hash; its kind stands above
@@ -29,6 +30,10 @@ enum block_section {
     BLOCK_TEXTS,
     BLOCK_SPARE,  // empty
 };
+
+// The sum over the header from BLOCK_CHECKED on and all sections before the texts, which begin at
+// `end`; never 0.
+uint32_t block_index_sum(const uint8_t *bytes, size_t end);
 
 // A row's attributes while a block is encoded: indexes of posting entries, by rows in block order.
 struct block_attribute {

@@ -20,7 +20,8 @@ struct trail_catalog_block {
     uint64_t sequence_reach;  // the largest sequence of this block and all before it
     uint64_t generation;      // writer: of the dedupe window that has its ids; 0: none
     uint32_t probes;          // writer: how often it was searched for an id
-    bool is_verified;         // its checksum was right once
+    bool is_checked;          // block_check_index was right once in this process
+    bool is_verified;         // its whole checksum was
 };
 
 struct trail_catalog;

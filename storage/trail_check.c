@@ -202,6 +202,7 @@ static bool check_block(struct check *check, uint32_t index, struct fault *fault
     struct block block;
     const struct dictionary *dictionary = NULL;
     check->result.blocks++;
+    trail_catalog_at(reader->catalog, index)->is_checked = false;
     trail_catalog_at(reader->catalog, index)->is_verified = false;
     bool good = trail_reader_open_block(reader, index, true, &there, &block, &found);
     if (good && !there) {

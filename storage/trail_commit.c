@@ -174,38 +174,38 @@ static struct dictionary *current_dictionary(const struct trail *trail, const st
     return plan->fresh != NULL ? plan->fresh : trail->dictionary;
 }
 
-// Writes the group table when the last block of a group has been made.
-static bool make_group(struct trail *trail, const struct plan *plan, uint64_t last,
-                       struct fault *fault) {
+// Opens the block of a number, which stands in the catalog or is one of this commit.
+static bool open_member(struct trail *trail, const struct plan *plan, uint64_t number,
+                        struct block *block, struct fault *fault) {
+    uint32_t known = trail_catalog_count(trail->catalog);
+    if (number < known) return trail_open_block(trail, (uint32_t)number, false, block, fault);
+    const struct made_block *made = &plan->blocks[number - known];
+    struct span value = span_of(trail->values.bytes + made->offset, made->summary.size);
+    return block_open(value, false, block, fault);
+}
+
+// Merges what leads to attributes in a group's blocks into trail->bytes.
+static bool merge_group(struct trail *trail, const struct plan *plan, uint64_t first,
+                        struct fault *fault) {
     struct block *blocks = arena_allocate_array(trail->arena, TRAIL_GROUP_BLOCKS, sizeof *blocks);
     if (blocks == NULL) return no_memory(fault);
-    uint64_t first = last - (TRAIL_GROUP_BLOCKS - 1);
-    uint32_t known = trail_catalog_count(trail->catalog);
     for (uint32_t index = 0; index < TRAIL_GROUP_BLOCKS; index++) {
-        uint64_t number = first + index;
-        struct span value;
-        if (number < known) {
-            const struct trail_catalog_block *entry =
-                trail_catalog_at(trail->catalog, (uint32_t)number);
-            bool found = false;
-            if (!trail_environment_get_number(trail->environment, trail->reading,
-                                              TRAIL_DATABASE_BLOCK, trail_catalog_key(entry),
-                                              &found, &value, fault)) {
-                return false;
-            }
-            if (!found)
-                return fault_set(fault, FAULT_CORRUPT, "trail: block %" PRIu64 " is missing",
-                                 number);
-        } else {
-            const struct made_block *made = &plan->blocks[number - known];
-            value = span_of(trail->values.bytes + made->offset, made->summary.size);
-        }
-        if (!block_open(value, false, &blocks[index], fault))
-            return fault_add(fault, "trail: block %" PRIu64, number);
+        if (!open_member(trail, plan, first + index, &blocks[index], fault)) return false;
     }
     // Blocks lie in `values`, which may move as it grows: the table is made beside it.
     buffer_reset(&trail->bytes);
-    if (!block_group_encode(blocks, TRAIL_GROUP_BLOCKS, &trail->bytes, fault)) return false;
+    return block_group_encode(blocks, TRAIL_GROUP_BLOCKS, &trail->bytes, fault);
+}
+
+// Writes the group table when the last block of a group has been made.
+static bool make_group(struct trail *trail, const struct plan *plan, uint64_t last,
+                       struct fault *fault) {
+    struct fault reason;
+    if (!merge_group(trail, plan, last - (TRAIL_GROUP_BLOCKS - 1), &reason)) {
+        // A damaged block costs its group the table, which readers do without, and no more.
+        if (reason.kind == FAULT_CORRUPT) return true;
+        return fault_set(fault, reason.kind, "%s", reason.text);
+    }
     size_t offset = trail->values.size;
     buffer_append(&trail->values, buffer_span(&trail->bytes));
     return add_number_change(trail, TRAIL_DATABASE_GROUP, last / TRAIL_GROUP_BLOCKS, offset, true,
@@ -393,8 +393,10 @@ static bool adopt(struct trail *trail, struct plan *plan, struct fault *fault) {
                                     &plan->blocks[index].summary, fault);
         // All rows of the block are in the younger generation: this commit's, and the tail's.
         if (adopted) {
-            trail_catalog_at(trail->catalog, known + index)->generation =
-                trail_window_generation(trail->window);
+            struct trail_catalog_block *entry = trail_catalog_at(trail->catalog, known + index);
+            entry->generation = trail_window_generation(trail->window);
+            entry->is_checked = true;
+            entry->is_verified = true;
         }
     }
     adopted = adopted && move_tail(trail, plan, fault);

@@ -231,6 +231,10 @@ bool trail_reader_open_block(struct trail_reader *reader, uint32_t index, bool v
     if (!block_open(value, verify && !entry->is_verified, block, fault))
         return trail_reader_blame(reader, index, fault);
     if (verify) entry->is_verified = true;
+    if (entry->is_verified) entry->is_checked = true;
+    if (!entry->is_checked && !block_check_index(block, fault))
+        return trail_reader_blame(reader, index, fault);
+    entry->is_checked = true;
     return true;
 }
 

@@ -54,9 +54,9 @@ void trail_reader_leave(struct trail_reader *reader);
 // In a long call: begins a newer snapshot if the present one is old. The lists stay as they are.
 MUST_CHECK bool trail_reader_renew(struct trail_reader *reader, struct fault *fault);
 
-// Opens a block by its index in the catalog; *found false if its day has been dropped since. With
-// `verify` its checksum is computed unless it was right before: that is for whoever reads texts
-// (80 us a block, once), as a search of indexes alone would touch every page of it.
+// Opens a block by its index in the catalog; *found false if its day has been dropped since. What
+// it is searched by is checked unless it was before (once in a process); with `verify` the texts
+// are too: that is for whoever reads them, as a search alone would touch every page of the block.
 MUST_CHECK bool trail_reader_open_block(struct trail_reader *reader, uint32_t index, bool verify,
                                         bool *found, struct block *block, struct fault *fault);
 
