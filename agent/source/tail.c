@@ -1,99 +1,21 @@
 #include "agent/source/tail.h"
 
 #include <assert.h>
-#include <glob.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/source/lines.h"
-#include "agent/source/tail_file.h"
+#include "agent/source/tail_internal.h"
 
-enum {
-    TURN_SIZE = 1024 * 1024,  // bytes of one file before the others get their turn
-    RECENT_MS = 60000,        // given so lately: the source is not idle
-    NO_FILE = UINT32_MAX,
-};
-
-// A mark whose file cannot be found.
-struct lost {
-    struct tail_mark mark;
-    const char *what;
-    char path[SOURCE_TEXT_SIZE];
-};
-
-struct tail {
-    const struct files *files;
-    const struct clock *clock;
-    char **paths;
-    uint32_t paths_count;
-    bool from_end;
-    bool once;
-    bool is_started;
-    struct tail_mark restored[TAIL_FILES_MAX];
-    uint32_t restored_count;
-    bool was_restored;
-
-    struct tail_file tracked[TAIL_FILES_MAX];
-    uint32_t count;
-    struct lost lost[TAIL_FILES_MAX];
-    uint32_t lost_count;
-    struct lines *lines;
-    uint32_t owner;       // whose bytes are in lines
-    bool owner_is_final;  // nothing more will be written to it
-    uint64_t turn_begin;  // offset where the owner's turn began
-    uint32_t next;        // whose turn it is
-    int64_t search_at_ms;
-
-    struct source_status status;
-    bool is_degraded;
-    int64_t given_ms;
-    uint8_t position[1 + TAIL_FILES_MAX * TAIL_MARK_SIZE];
-    char place[TAIL_PATH_SIZE + 64];
-    char detail[SOURCE_TEXT_SIZE];
-};
-
-static int64_t monotonic(const struct tail *tail) {
+int64_t tail_now(const struct tail *tail) {
     return tail->clock->monotonic_ms(tail->clock->context);
 }
 
-static void note_fault(struct tail *tail, const struct fault *fault) {
+void tail_note_fault(struct tail *tail, const struct fault *fault) {
     tail->status.errors++;
     tail->is_degraded = true;
     snprintf(tail->status.last_error, sizeof tail->status.last_error, "%s", fault->text);
-}
-
-static uint32_t find_inode(const struct tail *tail, uint64_t inode) {
-    for (uint32_t index = 0; index < tail->count; index++) {
-        if (tail->tracked[index].mark.inode == inode) return index;
-    }
-    return NO_FILE;
-}
-
-static void add_lost(struct tail *tail, const struct tail_mark *mark, const char *path,
-                     const char *what) {
-    if (tail->lost_count == TAIL_FILES_MAX) return;
-    struct lost *lost = &tail->lost[tail->lost_count++];
-    lost->mark = *mark;
-    lost->what = what;
-    snprintf(lost->path, sizeof lost->path, "%s", path);
-}
-
-// Follows one more file. It is closed if there is no room.
-static bool track(struct tail *tail, struct tail_file *file) {
-    if (tail->count < TAIL_FILES_MAX) {
-        file->rested_ms = monotonic(tail);
-        tail->tracked[tail->count++] = *file;
-        return true;
-    }
-    struct fault fault;
-    fault_set(&fault, FAULT_INPUT,
-              "more than %d files at once: %s is not read; split the source into several",
-              TAIL_FILES_MAX, file->path);
-    note_fault(tail, &fault);
-    tail_file_close(tail->files, file);
-    return false;
 }
 
 static void drop(struct tail *tail, uint32_t index) {
@@ -103,187 +25,6 @@ static void drop(struct tail *tail, uint32_t index) {
             (tail->count - index) * sizeof tail->tracked[0]);
     assert(tail->owner == NO_FILE);
 }
-
-// --- searching a folder for where a file went
-
-struct search {
-    struct tail *tail;
-    char folder[TAIL_PATH_SIZE];
-    const struct tail_mark *mark;
-    bool by_content;  // a copy: another inode with the same beginning; otherwise the same inode
-    bool is_found;
-    struct tail_file file;
-};
-
-static bool on_entry(void *user, const struct files_entry *entry) {
-    struct search *search = user;
-    if (entry->is_directory || entry->size < search->mark->offset) return true;
-    bool has_inode = entry->inode == search->mark->inode;
-    if (has_inode == search->by_content) return true;
-    if (find_inode(search->tail, entry->inode) != NO_FILE) return true;
-    char path[2 * TAIL_PATH_SIZE];
-    snprintf(path, sizeof path, "%s/%s", search->folder, entry->name);
-    struct fault fault;
-    struct tail_file file;
-    if (!tail_file_open(search->tail->files, path, &file, &fault)) return true;
-    bool matches = false;
-    if (!tail_file_matches(search->tail->files, &file, search->mark, &matches, &fault) ||
-        !matches) {
-        tail_file_close(search->tail->files, &file);
-        return true;
-    }
-    uint64_t inode = file.mark.inode;
-    file.mark = *search->mark;
-    file.mark.inode = inode;
-    file.is_rotated = true;
-    search->file = file;
-    search->is_found = true;
-    return false;
-}
-
-static void folder_of(const char *path, char folder[TAIL_PATH_SIZE]) {
-    snprintf(folder, TAIL_PATH_SIZE, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash == NULL) {
-        snprintf(folder, TAIL_PATH_SIZE, ".");
-    } else {
-        slash[slash == folder] = 0;
-    }
-}
-
-// Looks for the file of a mark beside a path: renamed, or copied. *found says whether it is now
-// followed from the mark on (or has nothing more to read).
-static bool search_folder(struct tail *tail, const char *path, const struct tail_mark *mark,
-                          bool by_content) {
-    // Without a fingerprint any file would do.
-    if (mark->fingerprint_size == 0) return false;
-    struct search search = {.tail = tail, .mark = mark, .by_content = by_content};
-    folder_of(path, search.folder);
-    struct fault fault;
-    if (!files_list(tail->files, search.folder, on_entry, &search, &fault)) {
-        note_fault(tail, &fault);
-        return false;
-    }
-    if (!search.is_found) return false;
-    if (search.file.size > mark->offset) return track(tail, &search.file);
-    tail_file_close(tail->files, &search.file);
-    return true;
-}
-
-// The file holds something else than what was read of it.
-static void on_truncated(struct tail *tail, uint32_t index) {
-    struct tail_file *file = &tail->tracked[index];
-    struct tail_mark before = file->mark;
-    file->mark.offset = 0;
-    file->mark.fingerprint_size = 0;
-    file->mark.is_skipping = false;
-    file->looked_size = 0;
-    if (!search_folder(tail, file->path, &before, true)) {
-        add_lost(tail, &before, file->path,
-                 "the file was cut off or replaced and no copy of it was found: lines written "
-                 "after this place and before that are lost, if there were any");
-    }
-}
-
-// --- finding files
-
-static void open_new(struct tail *tail, const char *path) {
-    struct fault fault;
-    bool exists;
-    struct files_entry entry;
-    if (!files_find(tail->files, path, &exists, &entry, &fault)) {
-        note_fault(tail, &fault);
-        return;
-    }
-    if (!exists || entry.is_directory) return;
-    uint32_t known = find_inode(tail, entry.inode);
-    if (known != NO_FILE) {
-        // Renamed to a name that is followed too: it goes on under it.
-        struct tail_file *file = &tail->tracked[known];
-        char *copy = strcmp(file->path, path) == 0 ? NULL : strdup(path);
-        if (copy == NULL || !file->is_rotated) {
-            free(copy);
-            return;
-        }
-        free(file->path);
-        file->path = copy;
-        file->mark.path_hash = tail_hash_path(path);
-        file->is_rotated = false;
-        return;
-    }
-    struct tail_file file;
-    if (!tail_file_open(tail->files, path, &file, &fault)) {
-        // One that is gone since it was found is no fault.
-        if (fault.kind != FAULT_INPUT) note_fault(tail, &fault);
-        return;
-    }
-    if (!tail->is_started && tail->from_end && !tail->was_restored) {
-        // Perhaps in the middle of a line, whose rest is passed over then.
-        file.mark.offset = file.size > 0 ? file.size - 1 : 0;
-        file.mark.is_skipping = file.size > 0;
-    }
-    (void)track(tail, &file);
-}
-
-static bool has_pattern(const char *path) {
-    return strpbrk(path, "*?[") != NULL;
-}
-
-static void search_files(struct tail *tail) {
-    tail->search_at_ms = monotonic(tail) + TAIL_GLOB_MS;
-    tail->is_degraded = false;
-    for (uint32_t index = 0; index < tail->paths_count; index++) {
-        if (!has_pattern(tail->paths[index])) {
-            open_new(tail, tail->paths[index]);
-            continue;
-        }
-        glob_t found;
-        if (glob(tail->paths[index], 0, NULL, &found) == 0) {
-            for (size_t match = 0; match < found.gl_pathc; match++) {
-                open_new(tail, found.gl_pathv[match]);
-            }
-        }
-        globfree(&found);
-    }
-}
-
-// Finds the file of a mark from before the restart.
-static void restore_mark(struct tail *tail, const struct tail_mark *mark) {
-    struct fault fault;
-    uint32_t known = find_inode(tail, mark->inode);
-    const char *path = tail->paths[0];
-    for (uint32_t index = 0; index < tail->paths_count; index++) {
-        if (tail_hash_path(tail->paths[index]) == mark->path_hash) path = tail->paths[index];
-    }
-    if (known != NO_FILE) {
-        struct tail_file *file = &tail->tracked[known];
-        bool matches = false;
-        if (!tail_file_matches(tail->files, file, mark, &matches, &fault)) note_fault(tail, &fault);
-        struct tail_mark fresh = file->mark;
-        file->mark = *mark;
-        file->mark.path_hash = fresh.path_hash;
-        if (!matches || file->size < mark->offset) on_truncated(tail, known);
-        return;
-    }
-    for (uint32_t index = 0; index < tail->paths_count; index++) {
-        if (search_folder(tail, tail->paths[index], mark, false)) return;
-    }
-    for (uint32_t index = 0; index < tail->paths_count; index++) {
-        if (search_folder(tail, tail->paths[index], mark, true)) return;
-    }
-    add_lost(tail, mark, path,
-             "the file was rotated away while nobody read it: lines after this "
-             "place are lost, if there were any");
-}
-
-static void start(struct tail *tail) {
-    search_files(tail);
-    for (uint32_t index = 0; index < tail->restored_count; index++) {
-        restore_mark(tail, &tail->restored[index]);
-    }
-    tail->is_started = true;
-}
-
 // --- giving
 
 static void begin_item(struct tail *tail, struct source_item *item) {
@@ -294,7 +35,7 @@ static void begin_item(struct tail *tail, struct source_item *item) {
     *item = (struct source_item){
         .position = tail_marks_encode(marks, tail->count, tail->position),
     };
-    tail->given_ms = monotonic(tail);
+    tail->given_ms = tail_now(tail);
 }
 
 static enum source_result give_lost(struct tail *tail, struct source_item *item) {
@@ -318,7 +59,7 @@ static enum source_result give_line(struct tail *tail, enum lines_result result,
     struct fault fault;
     file->mark.offset = line->end;
     file->mark.is_skipping = line->is_skipping;
-    if (!tail_file_extend(tail->files, file, &fault)) note_fault(tail, &fault);
+    if (!tail_file_extend(tail->files, file, &fault)) tail_note_fault(tail, &fault);
     begin_item(tail, item);
     if (result == LINES_RECORD) {
         item->record = line->record;
@@ -377,7 +118,7 @@ static enum source_result read_owner(struct tail *tail, struct source_item *item
     struct fault fault;
     if (!files_read_at(tail->files, file->handle, lines_end(tail->lines), bytes, room, &got,
                        &fault)) {
-        note_fault(tail, &fault);
+        tail_note_fault(tail, &fault);
         got = 0;
     }
     if (got > 0 && is_over) {
@@ -400,8 +141,12 @@ static bool check_rotated(struct tail *tail, struct tail_file *file, struct faul
     struct files_entry entry;
     if (!files_find(tail->files, file->path, &exists, &entry, fault)) return false;
     bool is_rotated = !exists || entry.inode != file->mark.inode;
-    // The new file is opened at once.
-    if (is_rotated && !file->is_rotated) tail->search_at_ms = 0;
+    if (is_rotated && !file->is_rotated) {
+        // The new file is opened at once, and those between the two.
+        tail->search_at_ms = 0;
+        if (!files_describe(tail->files, file->handle, &entry, fault)) return false;
+        tail_track_siblings(tail, file->path, entry.modified_ns);
+    }
     file->is_rotated = is_rotated;
     return true;
 }
@@ -415,10 +160,10 @@ static bool look_at_file(struct tail *tail, uint32_t index, bool *readable, bool
     *readable = false;
     *ended = false;
     if (!files_describe(tail->files, file->handle, &entry, fault)) return false;
-    if (entry.size != file->size) file->rested_ms = monotonic(tail);
+    if (entry.size != file->size) file->rested_ms = tail_now(tail);
     file->size = entry.size;
     if (entry.size < file->mark.offset) {
-        on_truncated(tail, index);
+        tail_on_truncated(tail, index);
         return true;
     }
     *readable = entry.size > file->mark.offset && entry.size != file->looked_size;
@@ -428,13 +173,13 @@ static bool look_at_file(struct tail *tail, uint32_t index, bool *readable, bool
         file->modified_ns = entry.modified_ns;
         if (!matches) {
             *readable = false;
-            on_truncated(tail, index);
+            tail_on_truncated(tail, index);
             return true;
         }
     }
     if (*readable) return true;
     if (!check_rotated(tail, file, fault)) return false;
-    if (file->is_rotated && monotonic(tail) - file->rested_ms >= TAIL_ROTATED_MS) {
+    if (file->is_rotated && tail_now(tail) - file->rested_ms >= TAIL_ROTATED_MS) {
         *ended = entry.size == file->mark.offset;
         *readable = !*ended;
     }
@@ -451,12 +196,12 @@ static bool choose_file(struct tail *tail) {
         bool readable, ended;
         struct fault fault;
         if (!look_at_file(tail, index, &readable, &ended, &fault)) {
-            note_fault(tail, &fault);
+            tail_note_fault(tail, &fault);
             continue;
         }
         if (readable) {
             const struct tail_file *file = &tail->tracked[index];
-            bool rested = monotonic(tail) - file->rested_ms >= TAIL_ROTATED_MS;
+            bool rested = tail_now(tail) - file->rested_ms >= TAIL_ROTATED_MS;
             give_turn(tail, index, file->is_rotated && rested);
             return true;
         }
@@ -468,10 +213,10 @@ static bool choose_file(struct tail *tail) {
 
 static enum source_result step(void *context, struct source_item *item) {
     struct tail *tail = context;
-    if (!tail->is_started) start(tail);
+    if (!tail->is_started) tail_start(tail);
     if (tail->owner != NO_FILE) return read_owner(tail, item);
     if (tail->lost_count > 0) return give_lost(tail, item);
-    if (monotonic(tail) >= tail->search_at_ms) search_files(tail);
+    if (tail_now(tail) >= tail->search_at_ms) tail_search(tail);
     if (choose_file(tail) || tail->lost_count > 0) return SOURCE_MORE;
     if (tail->once) return SOURCE_END;
     // A rotation that was just seen: the new file is looked for at once.
@@ -518,7 +263,7 @@ static void describe(void *context, struct source_status *status) {
         const struct tail_file *file = &tail->tracked[index];
         if (file->size > file->mark.offset) status->bytes_behind += file->size - file->mark.offset;
     }
-    bool is_idle = monotonic(tail) - tail->given_ms > RECENT_MS;
+    bool is_idle = tail_now(tail) - tail->given_ms > RECENT_MS;
     status->state = is_idle ? SOURCE_STATE_IDLE : SOURCE_STATE_OK;
     if (tail->is_degraded) status->state = SOURCE_STATE_DEGRADED;
 }

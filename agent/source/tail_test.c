@@ -293,6 +293,47 @@ static void test_rotation_while_nobody_reads(void **state) {
     end(bench);
 }
 
+// The times of change tell the order of rotated files.
+static void set_age(struct bench *bench, const char *name, int64_t age_s) {
+    char path[600];
+    snprintf(path, sizeof path, "%s/%s", bench->folder, name);
+    struct timespec times[2] = {{.tv_sec = 1773144000 - age_s}, {.tv_sec = 1773144000 - age_s}};
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void test_two_rotations_while_nobody_reads(void **state) {
+    (void)state;
+    for (uint32_t stopped = 0; stopped < 2; stopped++) {
+        struct bench *bench = begin("a.log");
+        append(bench, "a.log.7", "ancient\n");
+        set_age(bench, "a.log.7", 5000);
+        append(bench, "a.log", "1\n2\n3\n");
+        open_source(bench);
+        (void)run(bench, 1);
+        rename_file(bench, "a.log", "a.log.2");
+        set_age(bench, "a.log.2", 200);
+        append(bench, "a.log.1", "4\n");
+        set_age(bench, "a.log.1", 100);
+        append(bench, "a.log.1.gz", "packed\n");
+        append(bench, "a.log.lock", "no rotated file\n");
+        append(bench, "a.log", "5\n");
+        if (stopped == 1) {
+            reopen(bench);
+        } else {
+            forget_items(bench);
+        }
+        run_all(bench);
+        run_all(bench);
+        assert_int_equal(bench->count, 4);
+        bool seen[6] = {false};
+        for (uint32_t index = 0; index < 4; index++) seen[bench->items[index].text[0] - '0'] = true;
+        assert_true(seen[2] && seen[3] && seen[4] && seen[5]);
+        for (uint32_t turn = 0; turn < 8; turn++) run_all(bench);
+        assert_int_equal(bench->count, 4);
+        end(bench);
+    }
+}
+
 static void test_rotated_away_is_told(void **state) {
     (void)state;
     struct bench *bench = begin("a.log");
@@ -594,6 +635,7 @@ int main(void) {
         cmocka_unit_test(test_rotation_by_rename),
         cmocka_unit_test(test_last_line_of_a_rotated_file_needs_no_end),
         cmocka_unit_test(test_rotation_while_nobody_reads),
+        cmocka_unit_test(test_two_rotations_while_nobody_reads),
         cmocka_unit_test(test_rotated_away_is_told),
         cmocka_unit_test(test_copytruncate),
         cmocka_unit_test(test_copytruncate_while_nobody_reads),
