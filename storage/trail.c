@@ -392,7 +392,7 @@ bool trail_begin(struct trail *trail, struct fault *fault) {
     assert(!trail->is_committing);
     if (!check_room(trail, fault)) return false;
     if (!begin_reading(trail, fault)) return false;
-    if (!trail_window_has_room(trail->window, 0)) {
+    if (trail_window_is_due(trail->window)) {
         trail_window_rotate(trail->window);
         insert_tail(trail);
     }

@@ -37,6 +37,7 @@ struct trail_window {
     uint32_t ids_max;  // of a generation, in the end
     uint32_t extra_count;
     uint64_t number;  // of the younger generation, which is generations[number % 2]
+    bool is_due;      // more was wanted than fits
 };
 
 static size_t slots_size(uint32_t slots_count) {
@@ -156,15 +157,23 @@ void trail_window_remove(uint64_t *value) {
     *value = removed;
 }
 
-bool trail_window_has_room(const struct trail_window *window, uint32_t count) {
+bool trail_window_has_room(struct trail_window *window, uint32_t count) {
     const struct generation *generation = &window->generations[window->number % 2];
-    return generation->count + (uint64_t)count <= generation->ids_max;
+    if (generation->count + (uint64_t)count <= generation->ids_max) return true;
+    if (generation->count >= generation->ids_max / 2) window->is_due = true;
+    return false;
+}
+
+bool trail_window_is_due(const struct trail_window *window) {
+    const struct generation *generation = &window->generations[window->number % 2];
+    return window->is_due || generation->count > generation->ids_max;
 }
 
 void trail_window_rotate(struct trail_window *window) {
     uint64_t grown = (uint64_t)window->generations[window->number % 2].ids_max * 2;
     uint32_t ids_max = grown < window->ids_max ? (uint32_t)grown : window->ids_max;
     window->number++;
+    window->is_due = false;
     struct generation *generation = &window->generations[window->number % 2];
     if (generation->ids_max < ids_max && begin_generation(window, generation, ids_max)) return;
     // It has its size, or there is no memory for more: the same table again.

@@ -43,8 +43,12 @@ uint64_t *trail_window_next(struct trail_window *window, uint64_t key,
 // Makes the entry at this pointer one that matches no key.
 void trail_window_remove(uint64_t *value);
 
-// Whether count entries fit beside the extra ones.
-bool trail_window_has_room(const struct trail_window *window, uint32_t count);
+// Whether count entries fit beside the extra ones. One that does not fit makes the window due for
+// rotation once it is half full.
+bool trail_window_has_room(struct trail_window *window, uint32_t count);
+
+// Whether it is time to rotate: it is full, or more was wanted than fits.
+bool trail_window_is_due(const struct trail_window *window);
 
 // Drops the older generation and begins a new one.
 void trail_window_rotate(struct trail_window *window);

@@ -81,12 +81,12 @@ static void test_takes_the_extra_ones(void **state) {
     (void)state;
     struct trail_window *window = trail_window_create(0, 500);
     assert_non_null(window);
-    assert_true(trail_window_has_room(window, 0));
+    assert_false(trail_window_is_due(window));
     for (uint32_t turn = 0; turn < 5; turn++) {
         trail_window_rotate(window);
         for (uint32_t index = 0; index < 500; index++)
             trail_window_insert(window, turn * 1000 + index, trail_window_content(index));
-        assert_false(trail_window_has_room(window, 0));
+        assert_true(trail_window_is_due(window));
     }
     assert_true(has(window, 4499, trail_window_content(499)));
     assert_true(has(window, 3000, trail_window_content(0)));
