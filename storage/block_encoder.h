@@ -30,7 +30,7 @@ struct value {
     uint32_t end;
     uint32_t open;
     bool is_hashed;
-    bool is_same;  // as the last one of its slot
+    const uint8_t *same;  // earlier text that is known to be equal, or NULL
     uint64_t hash;
 };
 
@@ -40,7 +40,8 @@ struct tokens_encoder {
 
     uint32_t shapes[TOKENS_SHAPES_MAX];  // dictionary numbers by frame number
     uint32_t first_slots[TOKENS_SHAPES_MAX];
-    uint32_t instances[TOKENS_SHAPES_MAX];  // met so far, of this and earlier frames
+    const uint16_t *keys[TOKENS_SHAPES_MAX];
+    struct slot key_slots[DICTIONARY_KEYS];  // the last values of keys
     uint32_t shapes_count;
     uint32_t slots_count;
     struct slot slots[TOKENS_SLOTS_MAX];

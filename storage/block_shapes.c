@@ -16,7 +16,7 @@ static bool add_numbers(const uint8_t *text, uint32_t at, uint32_t end, struct v
         uint32_t begin = at++;
         while (at < end && !is_space(text[at]) && text[at] != ',' && text[at] != ':') at++;
         if (*count == DICTIONARY_SLOTS_MAX) return false;
-        values[(*count)++] = (struct value){begin, at, NOT_OPEN, false, false, 0};
+        values[(*count)++] = (struct value){begin, at, NOT_OPEN, false, NULL, 0};
     }
     return true;
 }
@@ -38,10 +38,10 @@ bool encoder_split(const struct tokens_encoder *encoder, uint32_t begin, uint32_
             uint32_t after = from;
             while (after < end && is_space(text[after])) after++;
             if (after < end && text[after] == ':') continue;
-            value = (struct value){next + 1, close, NOT_OPEN, false, false, 0};
+            value = (struct value){next + 1, close, NOT_OPEN, false, NULL, 0};
         } else {
             uint32_t close = encoder->structure.match[index];
-            value = (struct value){next, at[close] + 1, index, false, false, 0};
+            value = (struct value){next, at[close] + 1, index, false, NULL, 0};
             index = close + 1;
             from = value.end;
         }
@@ -89,6 +89,7 @@ static uint32_t number_shape(struct tokens_encoder *encoder, uint32_t shape, uin
     encoder->frame_shapes[shape] = (uint16_t)(number + 1);
     encoder->shapes[number] = shape;
     encoder->first_slots[number] = encoder->slots_count;
+    encoder->keys[number] = dictionary_shape(encoder->dictionary, shape)->keys;
     for (uint32_t index = 0; index < slots; index++) {
         encoder->slots[encoder->slots_count++] = (struct slot){NULL, 0, NOTHING};
     }
@@ -138,7 +139,7 @@ static uint32_t string_end(struct span text, uint32_t at) {
 static bool find_value(struct tokens_encoder *encoder, uint32_t at, bool quoted,
                        struct value *value) {
     struct span text = encoder->text;
-    *value = (struct value){at, at, NOT_OPEN, false, false, 0};
+    *value = (struct value){at, at, NOT_OPEN, false, NULL, 0};
     if (quoted) {
         value->end = string_end(text, at);
         return value->end < text.size;
@@ -151,6 +152,17 @@ static bool find_value(struct tokens_encoder *encoder, uint32_t at, bool quoted,
     }
     value->end = number_end(text, at);
     return (byte == '-' || (uint8_t)(byte - '0') <= 9) && value->end > at;
+}
+
+// Whether the text goes on with the value of a slot and then with this byte. Fills *value.
+static bool match_slot(struct span text, uint32_t at, uint8_t next, const struct slot *slot,
+                       struct value *value) {
+    if (slot->size >= text.size - at || text.bytes[at + slot->size] != next ||
+        !slot_is_absolute(slot) || !bytes_equal(text.bytes + at, slot->text, slot->size)) {
+        return false;
+    }
+    *value = (struct value){at, at + slot->size, NOT_OPEN, false, slot->text, 0};
+    return true;
 }
 
 // Cuts the text at hand as a shape says; slots are NULL if the frame does not have it yet. False if
@@ -168,13 +180,13 @@ static bool match_shape(struct tokens_encoder *encoder, const struct dictionary_
         if (index == shape->slots) return at == text.size;
         // Two values with nothing between them are only in texts that are no JSON.
         if (shape->pieces[index + 1] == 0) return false;
-        const struct slot *slot = slots == NULL ? NULL : &slots[index];
+        const struct slot *key = &encoder->key_slots[shape->keys[index]];
+        const struct slot *slot =
+            slots == NULL || slots[index].word == NOTHING ? key : &slots[index];
         struct value *value = &values[index];
-        if (slot != NULL && slot->size < text.size - at && slot_is_absolute(slot) &&
-            text.bytes[at + slot->size] == *piece &&
-            bytes_equal(text.bytes + at, slot->text, slot->size)) {
-            *value = (struct value){at, at + slot->size, NOT_OPEN, false, true, 0};
-        } else if (!find_value(encoder, at, size > 0 && piece[-1] == '"', value)) {
+        if (!match_slot(text, at, *piece, slot, value) &&
+            (key == slot || !match_slot(text, at, *piece, key, value)) &&
+            !find_value(encoder, at, size > 0 && piece[-1] == '"', value)) {
             return false;
         }
         at = value->end;

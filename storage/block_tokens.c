@@ -48,6 +48,7 @@ void tokens_encoder_begin(struct tokens_encoder *encoder, struct dictionary *dic
     encoder->shapes_count = 0;
     encoder->slots_count = 0;
     encoder->strings_words = 0;
+    for (uint32_t key = 0; key < DICTIONARY_KEYS; key++) encoder->key_slots[key].word = NOTHING;
     buffer_reset(&encoder->list);
     buffer_reset(&encoder->strings);
     buffer_reset(&encoder->control);
@@ -119,7 +120,7 @@ static void put_instance(struct tokens_encoder *encoder, uint32_t shape, struct 
 
 // Puts a container that is no dictionary string: as an instance, or as it stands. Returns whether
 // the slot's token changed.
-static bool put_container(struct tokens_encoder *encoder, struct slot *slot,
+static bool put_container(struct tokens_encoder *encoder, struct slot *slot, struct slot *key,
                           const struct value *container, uint32_t depth) {
     struct value values[DICTIONARY_SLOTS_MAX];
     uint32_t count;
@@ -134,23 +135,27 @@ static bool put_container(struct tokens_encoder *encoder, struct slot *slot,
                         : put_new(encoder, slot->text, container->end - container->begin);
     bool changed = shape == NO_SHAPE || word != slot->word;
     slot->word = word;
+    *key = *slot;
     if (changed) push_word(encoder, word);
     if (shape != NO_SHAPE) put_instance(encoder, shape, values, count, depth + 1);
     return changed;
 }
 
-// Whether the value has the same bytes as the one before in its slot, and these do not mean
-// something of the row.
+// Whether the value has the same bytes as the slot's, and these do not mean something of the row.
 static bool is_same(const struct tokens_encoder *encoder, const struct slot *slot,
-                    const struct value *value) {
+                    struct value *value) {
     uint32_t size = value->end - value->begin;
-    return slot->size == size && slot_is_absolute(slot) &&
-           bytes_equal(slot->text, encoder->text.bytes + value->begin, size);
+    if (slot->size != size || !slot_is_absolute(slot)) return false;
+    if (value->same == slot->text) return true;
+    if (!bytes_equal(slot->text, encoder->text.bytes + value->begin, size)) return false;
+    value->same = slot->text;
+    return true;
 }
 
-// Puts a value into its slot. Returns whether the slot's token changed.
-static bool put_value(struct tokens_encoder *encoder, struct slot *slot, const struct value *value,
-                      uint32_t depth) {
+// Puts a value that is neither the slot's nor its key's into the slot. Returns whether the slot's
+// token changed.
+static bool put_value(struct tokens_encoder *encoder, struct slot *slot, struct slot *key,
+                      const struct value *value, uint32_t depth) {
     const uint8_t *text = encoder->text.bytes + value->begin;
     uint32_t size = value->end - value->begin;
     slot->text = text;
@@ -166,7 +171,7 @@ static bool put_value(struct tokens_encoder *encoder, struct slot *slot, const s
         if (number != DICTIONARY_NONE) {
             word = make_word(TOKEN_STRINGS, number);
         } else if (value->open != NOT_OPEN) {
-            return put_container(encoder, slot, value, depth);
+            return put_container(encoder, slot, key, value, depth);
         } else {
             word = put_new(encoder, text, size);
         }
@@ -175,26 +180,27 @@ static bool put_value(struct tokens_encoder *encoder, struct slot *slot, const s
     enum token now = word >> WORD_SHIFT;
     bool has_bytes =
         now == TOKEN_INLINE || now == TOKEN_UUID || (now >= TOKEN_HEX && now <= TOKEN_BASE64);
-    if (word == slot->word && !has_bytes) return false;
+    bool changed = word != slot->word || has_bytes;
     slot->word = word;
+    *key = *slot;
+    if (!changed) return false;
     encoder->strings_words += now == TOKEN_STRINGS;
     push_word(encoder, word);
     return true;
 }
 
-// Hashes the values that are not those of before and fetches what the search for them will touch:
-// memory is slow, and so they are fetched side by side.
+// Hashes the values that no slot has and fetches what the search for them will touch: memory is
+// slow, and so they are fetched side by side.
 static void hash_values(const struct tokens_encoder *encoder, const struct slot *slots,
-                        struct value *values, uint32_t count) {
+                        const uint16_t *keys, struct value *values, uint32_t count) {
     for (uint32_t index = 0; index < count; index++) {
         struct value *value = &values[index];
         uint32_t size = value->end - value->begin;
         enum token before = slots[index].word >> WORD_SHIFT;
-        if (value->is_same) continue;
-        if (before == TOKEN_ID || before == TOKEN_TIME || size > DICTIONARY_STRING_SIZE_MAX)
-            continue;
-        value->is_same = is_same(encoder, &slots[index], value);
-        if (value->is_same) continue;
+        if (value->same != NULL || size > DICTIONARY_STRING_SIZE_MAX) continue;
+        if (before == TOKEN_ID || before == TOKEN_TIME) continue;
+        if (is_same(encoder, &slots[index], value)) continue;
+        if (is_same(encoder, &encoder->key_slots[keys[index]], value)) continue;
         value->hash = hash_plain(span_of(encoder->text.bytes + value->begin, size));
         value->is_hashed = true;
         dictionary_prefetch(encoder->dictionary, value->hash);
@@ -214,16 +220,25 @@ static void put_instance(struct tokens_encoder *encoder, uint32_t shape, struct 
     encoder->control.size += bitmap_size;
     memset(bitmap, 0, bitmap_size);
     struct slot *slots = &encoder->slots[encoder->first_slots[shape]];
-    uint32_t instances = ++encoder->instances[shape];
-    hash_values(encoder, slots, values, count);
+    const uint16_t *keys = encoder->keys[shape];
+    hash_values(encoder, slots, keys, values, count);
     for (uint32_t index = 0; index < count; index++) {
-        const struct value *value = &values[index];
-        // An instance of the same shape inside this one changes the slots under our feet.
-        bool is_known = encoder->instances[shape] == instances;
-        if (is_known ? value->is_same : is_same(encoder, &slots[index], value)) continue;
-        if (put_value(encoder, &slots[index], value, depth)) {
-            bitmap[index / 8] |= (uint8_t)(1 << index % 8);
+        struct slot *slot = &slots[index];
+        struct slot *key = &encoder->key_slots[keys[index]];
+        bool changed;
+        if (slot->word == NOTHING) *slot = *key;
+        if (is_same(encoder, slot, &values[index])) {
+            *key = *slot;
+            continue;
         }
+        if (is_same(encoder, key, &values[index])) {
+            *slot = *key;
+            push_word(encoder, make_word(TOKEN_KEY, 0));
+            changed = true;
+        } else {
+            changed = put_value(encoder, slot, key, &values[index], depth);
+        }
+        if (changed) bitmap[index / 8] |= (uint8_t)(1 << index % 8);
     }
 }
 
@@ -337,7 +352,7 @@ static bool print_words(struct tokens_encoder *encoder) {
         *at++ = (uint8_t)token;
         if (token == TOKEN_INSTANCE) {
             *at++ = (uint8_t)number;
-        } else if (token != TOKEN_ID && token != TOKEN_UUID) {
+        } else if (token != TOKEN_ID && token != TOKEN_UUID && token != TOKEN_KEY) {
             at = bytes_put_varint(at, number);
         }
     }

@@ -1,9 +1,11 @@
 // block_tokens.h: the record texts of one frame as tokens against the dictionary. Internal.
 //
 // A text is an instance of a shape: the shape's pieces with a value in each slot between them. A
-// value is a string or number, or a whole object or array, which may be an instance of its own. For
-// each shape of the frame the last value of each slot is remembered; an instance says in a bitmap
-// which slots have another value now, and gives a token for those. Layout: docs/store.md.
+// value is a string or number, or a whole object or array, which may be an instance of its own. The
+// last value of each slot of each shape of the frame is remembered, and of each key (the name of a
+// member, whatever the shape); an instance says in a bitmap which slots have another value now, and
+// gives a token for those. A shape's first instance begins with the last values of its slots' keys.
+// Layout: docs/store.md.
 
 #pragma once
 
@@ -30,6 +32,7 @@ enum token {
     TOKEN_HEX,       // 4 * characters + number of = behind; as many of the frame's packed bytes
     TOKEN_BASE36,    // the same
     TOKEN_BASE64,    // the same
+    TOKEN_KEY,       // the value that a slot of the same key had last
     TOKEN_STRINGS,
 };
 

@@ -26,6 +26,7 @@ struct tokens_decoder {
     const struct dictionary_shape *shapes[TOKENS_SHAPES_MAX];
     uint32_t first_slots[TOKENS_SHAPES_MAX];
     struct slot slots[TOKENS_SLOTS_MAX];
+    struct slot key_slots[DICTIONARY_KEYS];
     struct reader control;
     struct reader tokens;
     struct reader inlined;
@@ -67,6 +68,9 @@ bool tokens_decoder_begin(struct tokens_decoder *decoder, const struct dictionar
         uint32_t end = slots + decoder->shapes[index]->slots;
         for (; slots < end; slots++) decoder->slots[slots].token = TOKEN_NOTHING;
     }
+    for (uint32_t key = 0; key < DICTIONARY_KEYS; key++) {
+        decoder->key_slots[key].token = TOKEN_NOTHING;
+    }
     decoder->control = reader_of(frame->control);
     decoder->tokens = reader_of(frame->tokens);
     decoder->inlined = reader_of(frame->inlined);
@@ -85,7 +89,7 @@ static bool put(struct tokens_decoder *decoder, const uint8_t *bytes, uint32_t s
 }
 
 // Reads the token of a slot that has a new value.
-static bool read_token(struct tokens_decoder *decoder, struct slot *slot) {
+static bool read_token(struct tokens_decoder *decoder, struct slot *slot, const struct slot *key) {
     uint32_t token = reader_byte(&decoder->tokens);
     uint32_t string = token - TOKEN_STRINGS;
     slot->token = (uint8_t)(token < TOKEN_STRINGS ? token : TOKEN_STRINGS);
@@ -98,6 +102,9 @@ static bool read_token(struct tokens_decoder *decoder, struct slot *slot) {
             return slot->bytes != NULL && !decoder->tokens.bad;
         }
         case TOKEN_ID:
+            break;
+        case TOKEN_KEY:
+            *slot = *key;
             break;
         case TOKEN_UUID:
             slot->bytes = reader_take(&decoder->uuids, RECORD_ID_SIZE);
@@ -182,7 +189,10 @@ static bool read_instance(struct tokens_decoder *decoder, uint32_t shape_number,
     for (uint32_t index = 0; index < shape->slots; index++) {
         struct slot *slot = &slots[index];
         bool is_new = (bitmap[index / 8] >> index % 8 & 1) != 0;
-        if (is_new && !read_token(decoder, slot)) return false;
+        struct slot *key = &decoder->key_slots[shape->keys[index]];
+        if (slot->token == TOKEN_NOTHING) *slot = *key;
+        if (is_new && !read_token(decoder, slot, key)) return false;
+        *key = *slot;
         if (decoder->output != NULL && !put(decoder, piece, shape->pieces[index])) return false;
         piece += shape->pieces[index];
         if (slot->token == TOKEN_INSTANCE) {
@@ -199,7 +209,8 @@ static bool read_row(struct tokens_decoder *decoder) {
     if (decoder->control.bad) return false;
     if (shape == TOKENS_WHOLE) {
         struct slot slot;
-        if (!read_token(decoder, &slot) || slot.token != TOKEN_INLINE) return false;
+        const struct slot nothing = {.token = TOKEN_NOTHING};
+        if (!read_token(decoder, &slot, &nothing) || slot.token != TOKEN_INLINE) return false;
         return decoder->output == NULL || put(decoder, slot.bytes, slot.size);
     }
     return shape < decoder->frame.shapes_count && read_instance(decoder, shape, 0);

@@ -179,6 +179,32 @@ static bool add_string(struct dictionary *dictionary, struct span string) {
     return true;
 }
 
+// The key of the slot behind a piece: from the name of the member whose value it is, else (elements
+// of arrays) from the piece's last bytes. It depends on the piece alone; different names may share
+// one.
+static uint16_t find_key(const uint8_t *piece, size_t size) {
+    const size_t tail_size = 4;
+    size_t end = size;
+    if (end > 0 && piece[end - 1] == '"') end--;
+    while (end > 0 && (piece[end - 1] == ' ' || piece[end - 1] == ':')) end--;
+    if (end == size || end < 2 || piece[end - 1] != '"') {
+        size_t tail = size < tail_size ? size : tail_size;
+        return (uint16_t)(hash_plain(span_of(piece + size - tail, tail)) % DICTIONARY_KEYS);
+    }
+    size_t begin = end - 1;
+    while (begin > 0 && piece[begin - 1] != '"') begin--;
+    return (uint16_t)(hash_plain(span_of(piece + begin, end - begin)) % DICTIONARY_KEYS);
+}
+
+static void find_keys(const struct dictionary_shape *shape, uint8_t *keys) {
+    const uint8_t *piece = shape->bytes;
+    for (uint32_t slot = 0; slot < shape->slots; slot++) {
+        uint16_t key = find_key(piece, shape->pieces[slot]);
+        memcpy(keys + slot * sizeof key, &key, sizeof key);
+        piece += shape->pieces[slot];
+    }
+}
+
 static bool add_shape(struct dictionary *dictionary, const struct dictionary_shape *shape) {
     uint32_t number = dictionary->now.shapes;
     if (number == DICTIONARY_SHAPES_MAX || shape->size > DICTIONARY_SHAPE_SIZE_MAX ||
@@ -189,13 +215,17 @@ static bool add_shape(struct dictionary *dictionary, const struct dictionary_sha
     if (!make_room(&table, &dictionary->shapes_room, number, sizeof *shape)) return false;
     dictionary->shapes = table;
     size_t pieces_size = (shape->slots + 1) * sizeof *shape->pieces;
-    uint8_t *pieces = allocate(dictionary, pieces_size + shape->size);
+    size_t keys_size = shape->slots * sizeof *shape->keys;
+    uint8_t *pieces = allocate(dictionary, pieces_size + keys_size + shape->size);
     if (pieces == NULL) return false;
+    uint8_t *bytes = pieces + pieces_size + keys_size;
     memcpy(pieces, shape->pieces, pieces_size);
-    memcpy(pieces + pieces_size, shape->bytes, shape->size);
+    find_keys(shape, pieces + pieces_size);
+    memcpy(bytes, shape->bytes, shape->size);
     dictionary->shapes[number] = (struct dictionary_shape){
-        .bytes = pieces + pieces_size,
+        .bytes = bytes,
         .pieces = (const uint16_t *)(const void *)pieces,
+        .keys = (const uint16_t *)(const void *)(pieces + pieces_size),
         .size = shape->size,
         .slots = shape->slots,
     };

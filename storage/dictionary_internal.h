@@ -7,6 +7,7 @@
 
 enum {
     DICTIONARY_NONE = UINT32_MAX,  // no string or shape of this number
+    DICTIONARY_KEYS = 1024,        // numbers of slots' keys
     DICTIONARY_SLACK = 32,         // readable bytes behind every string and shape, for fast copies
 };
 
@@ -14,6 +15,7 @@ enum {
 struct dictionary_shape {
     const uint8_t *bytes;
     const uint16_t *pieces;  // their sizes
+    const uint16_t *keys;    // of each slot: a number that stands for its member's name
     uint32_t size;
     uint32_t slots;
 };
