@@ -160,9 +160,11 @@ void rpc_stream_resume(struct rpc_stream *stream);
 void rpc_stream_close(struct rpc_stream *stream, enum fault_kind kind, const char *text);
 
 // [any] Runs function(argument) on the stream's worker. It runs exactly once, with is_closed true
-// if the stream is over by then, so that the argument can always be freed: then it may run on the
-// calling thread, at once, and must not touch the stream's context. Posts of one thread run in
-// order.
+// if the stream is over by then, so that the argument can always be freed. Never while a callback
+// of the stream runs: what is posted before the closed callback has returned runs on the worker,
+// before or after it; what is posted later may run on the calling thread, at once, and sees all
+// that the worker did. The context is there only as long as the user keeps it. Posts of one thread
+// run in order.
 void rpc_stream_post(struct rpc_stream *stream, void (*function)(void *argument, bool is_closed),
                      void *argument);
 

@@ -51,7 +51,8 @@ void rpc_client_destroy(struct rpc_client *client) {
         rpc_stream_end(client->stream, FAULT_NONE, "ended by this side");
         rpc_stream_cancel(client->stream);
     }
-    while (client->stream != NULL) rpc_loop_step(&client->loop, -1);
+    // A stream that has finished stays for posts that were made meanwhile.
+    while (client->loop.streams != NULL) rpc_loop_step(&client->loop, -1);
     rpc_loop_done(&client->loop);
     grpc_channel_credentials_release(client->credentials);
     free(client->target);

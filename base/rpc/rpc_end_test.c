@@ -143,6 +143,66 @@ static void test_another_thread_closes(void **state) {
     assert_reason(FAULT_DENIED, "on the deny list");
 }
 
+// A post made while the worker is inside the closed callback, by a thread that does not know.
+struct late_post {
+    struct rpc_stream *stream;
+    pthread_t worker;
+    atomic_bool is_in_closed;
+    atomic_uint ran_in_closed;
+    atomic_uint ran_elsewhere;
+    atomic_uint ran;
+};
+
+static struct late_post late;
+
+static void run_late(void *argument, bool is_closed) {
+    (void)argument;
+    assert_true(is_closed);
+    if (atomic_load(&late.is_in_closed)) atomic_fetch_add(&late.ran_in_closed, 1);
+    if (!pthread_equal(pthread_self(), late.worker)) atomic_fetch_add(&late.ran_elsewhere, 1);
+    atomic_fetch_add(&late.ran, 1);
+}
+
+static void *post_late(void *argument) {
+    (void)argument;
+    rpc_stream_post(late.stream, run_late, NULL);
+    return NULL;
+}
+
+static void post_in_closed(struct test_server *from, struct rpc_stream *stream) {
+    (void)from;
+    late.stream = stream;
+    late.worker = pthread_self();
+    atomic_store(&late.is_in_closed, true);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, post_late, NULL), 0);
+    pthread_join(thread, NULL);
+    rpc_stream_post(stream, run_late, NULL);
+    atomic_store(&late.is_in_closed, false);
+}
+
+static void test_posts_wait_for_closed(void **state) {
+    (void)state;
+    memset(&late, 0, sizeof late);
+    server.on_closing = post_in_closed;
+    connect_client();
+    rpc_stream_close(client.stream, FAULT_NONE, NULL);
+    assert_true(test_client_step_until(&client, &client.closed, 1));
+    test_wait(&late.ran, 2);
+    assert_int_equal(atomic_load(&late.ran_in_closed), 0);
+    assert_int_equal(atomic_load(&late.ran_elsewhere), 0);
+    assert_int_equal(server.closed, 1);
+    // One that comes when all is over runs where it is made.
+    struct rpc_stream *stream = atomic_load(&server.last_stream);
+    for (unsigned turn = 0; turn < 2000 && atomic_load(&late.ran_elsewhere) == 0; turn++) {
+        unsigned before = atomic_load(&late.ran);
+        rpc_stream_post(stream, run_late, NULL);
+        test_wait(&late.ran, before + 1);
+    }
+    assert_true(atomic_load(&late.ran_elsewhere) > 0);
+    assert_int_equal(server.closed, 1);
+}
+
 static void test_unknown_method(void **state) {
     (void)state;
     struct test_answer answer;
@@ -366,6 +426,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_client_ends_with_a_fault, begin, end),
         cmocka_unit_test_setup_teardown(test_closing_a_stuck_stream, begin, end),
         cmocka_unit_test_setup_teardown(test_another_thread_closes, begin, end),
+        cmocka_unit_test_setup_teardown(test_posts_wait_for_closed, begin, end),
         cmocka_unit_test_setup_teardown(test_unknown_method, begin, end),
         cmocka_unit_test_setup_teardown(test_message_too_large, begin, end),
         cmocka_unit_test_setup_teardown(test_streams_max, begin, end),

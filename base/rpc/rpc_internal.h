@@ -88,7 +88,6 @@ struct rpc_stream {
     void *owner;
 
     uint32_t tags_count;  // batches started and not come back, without the wake
-    bool is_listening;    // messages may be delivered
     bool is_begun;        // initial metadata sent (server) or seen (client)
     bool is_reading;
     bool is_paused;
@@ -99,6 +98,7 @@ struct rpc_stream {
     bool is_end_sent;   // status (server) or half-close (client) was given to gRPC
     bool is_over;       // gRPC said so
     bool is_cancelled;  // the linger ran out
+    bool is_finished;   // on_finished was called
     int64_t linger_until_ms;
     enum fault_kind close_kind;
     char close_text[FAULT_TEXT_SIZE];

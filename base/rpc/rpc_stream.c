@@ -46,7 +46,19 @@ static void find_reason(const struct rpc_stream *stream, struct fault *reason) {
     }
 }
 
+// Tells the user, once.
+static void tell_finished(struct rpc_stream *stream) {
+    if (stream->is_finished) return;
+    stream->is_finished = true;
+    struct fault reason = {.kind = FAULT_NONE};
+    find_reason(stream, &reason);
+    stream->on_finished(stream, &reason);
+}
+
 static void finish(struct rpc_stream *stream) {
+    // Before posts are refused: one that is made while the user hears of the end still runs here,
+    // after it. From the mark on they run on the thread that posts, and the user's part is over.
+    tell_finished(stream);
     struct rpc_post *none = NULL;
     // A post that is in the list has woken us or will: its tag comes first.
     if (!atomic_compare_exchange_strong(&stream->posts, &none, &finished_mark)) return;
@@ -58,9 +70,6 @@ static void finish(struct rpc_stream *stream) {
     if (stream->previous != NULL) stream->previous->next = stream->next;
     if (loop->streams == stream) loop->streams = stream->next;
 
-    struct fault reason = {.kind = FAULT_NONE};
-    find_reason(stream, &reason);
-
     if (stream->incoming != NULL) grpc_byte_buffer_destroy(stream->incoming);
     if (stream->outgoing != NULL) grpc_byte_buffer_destroy(stream->outgoing);
     grpc_metadata_array_destroy(&stream->begun_metadata);
@@ -68,7 +77,6 @@ static void finish(struct rpc_stream *stream) {
     grpc_slice_unref(stream->status_details);
     grpc_call_unref(stream->call);
     stream->call = NULL;
-    stream->on_finished(stream, &reason);
     rpc_stream_release(stream);
 }
 

@@ -97,6 +97,7 @@ static void on_sent(void *stream_context) {
 static void on_closed(void *stream_context, const struct fault *reason) {
     struct echo *echo = stream_context;
     struct test_server *server = echo->server;
+    if (server->on_closing != NULL) server->on_closing(server, echo->stream);
     pthread_mutex_lock(&server->lock);
     server->last_reason = *reason;
     pthread_mutex_unlock(&server->lock);

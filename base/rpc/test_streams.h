@@ -25,9 +25,11 @@ struct test_server {
     atomic_uint pause_every;  // every so many messages pause, resumed by another thread
     atomic_int refusal;       // a fault kind; FAULT_NONE: accept
     atomic_int closing;       // a fault kind, after the first message; FAULT_NONE: do not
-    // Set before it starts.
-    uint32_t streams_max;  // 0: 100
-    uint32_t workers;      // 0: 1
+    // Set before it starts, or while it has no stream.
+    void (*on_closing)(struct test_server *server,
+                       struct rpc_stream *stream);  // in closed; or NULL
+    uint32_t streams_max;                           // 0: 100
+    uint32_t workers;                               // 0: 1
 
     atomic_uint opened;
     atomic_uint messages;
