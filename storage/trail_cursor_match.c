@@ -91,9 +91,14 @@ static bool keep_attribute(struct trail_cursor *cursor, const struct block *bloc
     return true;
 }
 
+// A frame's rows are taken in parts, each after sorting anew: rows that differ in account alone,
+// which is not known here, need an order that is the same every time.
 static int compare_items(const void *left, const void *right) {
     if (trail_heap_before(left, right)) return -1;
-    return trail_heap_before(right, left) ? 1 : 0;
+    if (trail_heap_before(right, left)) return 1;
+    const struct trail_heap_item *first = left;
+    const struct trail_heap_item *second = right;
+    return (first->row > second->row) - (first->row < second->row);
 }
 
 static bool is_in_time(const struct trail_query *query, int64_t time_s) {
@@ -165,7 +170,7 @@ void trail_cursor_sort_rows(struct trail_cursor_rows *rows, uint32_t first) {
     for (uint32_t at = 0; at < first && at < rows->count; at++) {
         uint32_t best = at;
         for (uint32_t other = at + 1; other < rows->count; other++) {
-            if (trail_heap_before(&rows->items[other], &rows->items[best])) best = other;
+            if (compare_items(&rows->items[other], &rows->items[best]) < 0) best = other;
         }
         struct trail_heap_item item = rows->items[best];
         rows->items[best] = rows->items[at];

@@ -211,6 +211,28 @@ static void test_orders_equal_ids_by_account(void **state) {
     fixture_done(&fixture);
 }
 
+// Copies of events in several accounts, all in one frame, which is given out in parts.
+static void test_orders_equal_ids_of_a_frame(void **state) {
+    (void)state;
+    for (uint32_t accounts = 2; accounts < 10; accounts++) {
+        struct fixture fixture;
+        fixture_init(&fixture);
+        fixture.options.block_rows_min = 1;
+        fixture_open(&fixture);
+        fixture_begin(&fixture);
+        for (uint32_t index = 0; index < accounts * 10; index++) {
+            // Not in order of time in the frame, which is sorted by user first.
+            uint32_t number = index % 10;
+            char *text = fixture_make_record(number, number * 7 % 10, index / 10 + 1);
+            fixture_store(&fixture, text);
+            free(text);
+        }
+        fixture_commit(&fixture);
+        fixture_compare_all(&fixture);
+        fixture_done(&fixture);
+    }
+}
+
 struct following {
     uint64_t next;
     uint32_t stop_after;
@@ -497,6 +519,7 @@ int main(void) {
         cmocka_unit_test(test_answers_through_groups),
         cmocka_unit_test(test_pages_while_events_arrive),
         cmocka_unit_test(test_orders_equal_ids_by_account),
+        cmocka_unit_test(test_orders_equal_ids_of_a_frame),
         cmocka_unit_test(test_follows),
         cmocka_unit_test(test_scans_columns),
         cmocka_unit_test(test_scans_one_kind),
