@@ -30,6 +30,14 @@ enum {
 
 static const char service[] = "/orgtrail.v1.Collector/Stream";
 
+// The three PEM texts, and what the certificate says.
+struct pems {
+    struct buffer ca;
+    struct buffer certificate;
+    struct buffer key;
+    struct certificate_facts facts;
+};
+
 struct agent {
     const struct agent_config *config;
     const struct clock *clock;
@@ -43,24 +51,17 @@ struct agent {
     struct rpc_stream *stream;  // while connected
     bool is_attempt_open;       // connect was called, closed was not
     bool wants_client;          // the client is to be made anew
+    bool wants_pems;            // from the files as they are now
+    struct pems pems;           // the present ones
     struct agent_status status;
     int64_t save_at_ms;
     int64_t warn_at_ms;  // about the certificate
-    int64_t certificate_expires_s;
     // What was logged last.
     enum uplink_state logged_state;
     uint64_t logged_sessions;
     bool logged_full;
     int64_t full_log_at_ms;  // the next message about a full spool
     uint64_t logged_errors[AGENT_CONFIG_SOURCES_MAX];
-};
-
-// The three PEM texts, and what the certificate says.
-struct pems {
-    struct buffer ca;
-    struct buffer certificate;
-    struct buffer key;
-    struct certificate_facts facts;
 };
 
 static void pems_done(struct pems *pems) {
@@ -157,13 +158,13 @@ static const struct rpc_client_callbacks client_callbacks = {
     .closed = on_closed,
 };
 
-static bool make_client(struct agent *agent, const struct pems *pems, struct fault *fault) {
+static bool make_client(struct agent *agent, struct fault *fault) {
     const struct rpc_client_options options = {
         .target = agent->config->collector_address,
         .authority = agent->config->collector_name,
         .service = service,
-        .credentials = {buffer_span(&pems->ca), buffer_span(&pems->certificate),
-                        buffer_span(&pems->key)},
+        .credentials = {buffer_span(&agent->pems.ca), buffer_span(&agent->pems.certificate),
+                        buffer_span(&agent->pems.key)},
         .callbacks = &client_callbacks,
         .context = agent,
     };
@@ -178,22 +179,30 @@ static bool make_client(struct agent *agent, const struct pems *pems, struct fau
         fault_set(&reason, FAULT_RETRY, "the attempt was given up");
         on_closed(agent, &reason);
     }
-    agent->certificate_expires_s = pems->facts.not_after_s;
     return true;
 }
 
-// Makes the client anew, from the files as they are now.
-static void renew_client(struct agent *agent) {
+// Takes the certificates as they are in the files now, if they are good.
+static void renew_pems(struct agent *agent) {
     struct pems pems;
     struct fault fault;
     int64_t now_s = agent->clock->now_ms(agent->clock->context) / 1000;
-    agent->wants_client = false;
-    if (!read_pems(agent->config, now_s, &pems, &fault) || !make_client(agent, &pems, &fault)) {
+    agent->wants_pems = false;
+    if (!read_pems(agent->config, now_s, &pems, &fault)) {
         LOG(LOG_ERROR, "certificates not taken: the old ones stay", log_fault(&fault));
-        // The attempt still has to end.
-        if (agent->is_attempt_open && agent->stream == NULL) agent->wants_client = true;
+        pems_done(&pems);
+        return;
     }
-    pems_done(&pems);
+    pems_done(&agent->pems);
+    agent->pems = pems;
+    LOG(LOG_INFO, "certificates taken");
+}
+
+// Makes the client anew.
+static bool renew_client(struct agent *agent, struct fault *fault) {
+    if (agent->wants_pems) renew_pems(agent);
+    agent->wants_client = false;
+    return make_client(agent, fault);
 }
 
 // --- what the uplink asks of us
@@ -299,11 +308,10 @@ static bool open_source(struct agent *agent, const struct agent_config_source *f
 }
 
 static bool open_all(struct agent *agent, struct fault *fault) {
-    struct pems pems;
     int64_t now_ms = agent->clock->now_ms(agent->clock->context);
-    bool is_good = read_pems(agent->config, now_ms / 1000, &pems, fault);
+    bool is_good = read_pems(agent->config, now_ms / 1000, &agent->pems, fault);
     // Only for an organization grant the object's name says whose event it is.
-    agent->with_objects = is_good && strstr(pems.facts.uri, "/organization") != NULL;
+    agent->with_objects = is_good && strstr(agent->pems.facts.uri, "/organization") != NULL;
     is_good = is_good && open_spool(agent, fault);
     if (is_good) {
         agent->gather = gather_create(agent->spool, agent->clock, agent->with_objects);
@@ -312,8 +320,7 @@ static bool open_all(struct agent *agent, struct fault *fault) {
     for (uint32_t index = 0; is_good && index < agent->config->sources_count; index++) {
         is_good = open_source(agent, &agent->config->sources[index], fault);
     }
-    is_good = is_good && gather_restore(agent->gather, fault) && make_client(agent, &pems, fault);
-    pems_done(&pems);
+    is_good = is_good && gather_restore(agent->gather, fault) && make_client(agent, fault);
     if (!is_good) return false;
     const struct uplink_options options = {
         .spool = agent->spool,
@@ -361,6 +368,7 @@ void agent_destroy(struct agent *agent) {
     uplink_destroy(agent->uplink);
     gather_destroy(agent->gather);
     spool_close(agent->spool);
+    pems_done(&agent->pems);
     free(agent);
 }
 
@@ -436,7 +444,7 @@ static void warn_certificate(struct agent *agent, int64_t now_ms) {
     if (now_ms < agent->warn_at_ms) return;
     agent->warn_at_ms = now_ms + INT64_C(1000) * DAY_S;
     int64_t left_s =
-        agent->certificate_expires_s - agent->clock->now_ms(agent->clock->context) / 1000;
+        agent->pems.facts.not_after_s - agent->clock->now_ms(agent->clock->context) / 1000;
     if (left_s > AGENT_CERTIFICATE_DAYS * DAY_S) return;
     LOG(LOG_WARNING, "the certificate expires soon: enroll this agent anew",
         log_number("days_left", left_s / DAY_S));
@@ -492,14 +500,14 @@ bool agent_step(struct agent *agent, struct fault *fault) {
     status->is_full = turn.is_full;
     status->has_ended = turn.has_ended;
     log_full(agent, &turn, now_ms);
-    if (agent->wants_client) renew_client(agent);
+    if (agent->wants_client && !renew_client(agent, fault)) return false;
     if (!send_some(agent, &wait_ms, fault)) return false;
     if (turn.wait_ms < wait_ms) wait_ms = turn.wait_ms;
     rpc_client_step(agent->client, wait_ms < AGENT_WAIT_MS ? wait_ms : AGENT_WAIT_MS);
     gather_acknowledge(agent->gather);
     spool_describe(agent->spool, &status->spool);
     uplink_describe(agent->uplink, &status->uplink);
-    status->certificate_expires_s = agent->certificate_expires_s;
+    status->certificate_expires_s = agent->pems.facts.not_after_s;
     status->is_done = status->has_ended && status->spool.acknowledged == status->spool.appended;
     log_session(agent);
     warn_certificate(agent, now_ms);
@@ -518,6 +526,7 @@ bool agent_is_stopped(const struct agent *agent) {
 void agent_reload(struct agent *agent) {
     uplink_reconnect(agent->uplink);
     agent->wants_client = true;
+    agent->wants_pems = true;
 }
 
 void agent_describe(const struct agent *agent, struct agent_status *status) {

@@ -44,11 +44,10 @@ struct collector {
     size_t texts_size;
     char notice[256];  // reason and place of the last one
     const char *organization;
+    char serial[64];  // of the last peer's certificate
 };
 
 static struct collector collector;
-static struct rpc_stream *present;
-
 static int64_t monotonic(void) {
     const struct clock *clock = clock_system();
     return clock->monotonic_ms(clock->context);
@@ -129,11 +128,10 @@ static void take_batch(struct rpc_stream *stream, const Orgtrail__V1__EventBatch
 static bool on_open(void *context, struct rpc_stream *stream, const struct rpc_peer *peer,
                     void **stream_context, struct fault *fault) {
     (void)context;
-    (void)peer;
     (void)fault;
     pthread_mutex_lock(&collector.lock);
     collector.streams++;
-    present = stream;
+    memcpy(collector.serial, peer->serial, sizeof collector.serial);
     pthread_mutex_unlock(&collector.lock);
     *stream_context = stream;
     return true;
@@ -168,9 +166,6 @@ static void on_sent(void *context) {
 static void on_closed(void *context, const struct fault *reason) {
     (void)context;
     (void)reason;
-    pthread_mutex_lock(&collector.lock);
-    present = NULL;
-    pthread_mutex_unlock(&collector.lock);
 }
 
 static void start_server(uint16_t port) {
@@ -355,6 +350,51 @@ static void test_a_collector_that_comes_and_goes(void **state) {
     end();
 }
 
+static void wait_streams(uint32_t streams) {
+    int64_t until_ms = monotonic() + WAIT_MS;
+    for (;;) {
+        pthread_mutex_lock(&collector.lock);
+        uint32_t has = collector.streams;
+        pthread_mutex_unlock(&collector.lock);
+        if (has >= streams) return;
+        if (monotonic() > until_ms) fail_msg("%u of %u streams", has, streams);
+        usleep(1000);
+    }
+}
+
+static void test_new_certificates_without_a_restart(void **state) {
+    (void)state;
+    const char *folder = begin("  - {name: log, kind: tail, path: a.log}\n");
+    const char *log = program_path("%s/a.log", folder);
+    append_file(log, "{\"n\":1}\n");
+    pid_t agent = start_agent(folder);
+    wait_records(1);
+    struct test_identity renewed;
+    const struct test_request request = {.names = "URI:spiffe://o-test/account/111111111111",
+                                         .serial = 77};
+    test_identity_make(&renewed, &collector.ca, &request);
+    write_file(program_path("%s/agent.key", folder), renewed.key);
+    write_file(program_path("%s/agent.pem", folder), renewed.certificate);
+    assert_int_equal(kill(agent, SIGHUP), 0);
+    wait_streams(2);
+    pthread_mutex_lock(&collector.lock);
+    assert_string_equal(collector.serial, "4d");
+    pthread_mutex_unlock(&collector.lock);
+    append_file(log, "{\"n\":2}\n");
+    wait_records(2);
+    // What is no good is not taken.
+    write_file(program_path("%s/agent.pem", folder), "nothing");
+    assert_int_equal(kill(agent, SIGHUP), 0);
+    wait_streams(3);
+    append_file(log, "{\"n\":3}\n");
+    wait_records(3);
+    assert_int_equal(stop_agent(agent, SIGTERM), 0);
+    const char *text = program_read(program_path("%s/agent.log", folder));
+    assert_non_null(strstr(text, "certificates taken"));
+    assert_non_null(strstr(text, "the old ones stay"));
+    end();
+}
+
 static void test_kills_lose_nothing(void **state) {
     (void)state;
     const char *folder = begin("  - {name: log, kind: tail, path: a.log}\n");
@@ -458,6 +498,7 @@ int main(void) {
         cmocka_unit_test(test_once_delivers_everything_once),
         cmocka_unit_test(test_follows_stops_and_resumes),
         cmocka_unit_test(test_a_collector_that_comes_and_goes),
+        cmocka_unit_test(test_new_certificates_without_a_restart),
         cmocka_unit_test(test_kills_lose_nothing),
         cmocka_unit_test(test_another_organization),
         cmocka_unit_test(test_a_second_agent_on_the_spool),

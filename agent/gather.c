@@ -7,7 +7,11 @@
 #include "base/buffer.h"
 #include "proto/orgtrail.pb-c.h"
 
-enum { SOURCES_MAX = 64, NOTICE_SIZE_MAX = 256 * 1024 };
+enum {
+    SOURCES_MAX = 64,
+    NOTICE_SIZE_MAX = 256 * 1024,
+    STEPS_A_LOOK = 32,  // steps between two looks at the clock
+};
 
 struct entry {
     struct source source;
@@ -174,10 +178,15 @@ static bool is_passing(const struct fault *fault) {
     return fault->kind == FAULT_FULL || fault->kind == FAULT_RETRY;
 }
 
+static int64_t monotonic(const struct gather *gather) {
+    return gather->clock->monotonic_ms(gather->clock->context);
+}
+
 // Takes from one source until it rests or the turn is used up.
-static bool step_entry(struct gather *gather, struct entry *entry, uint64_t *size,
+static bool step_entry(struct gather *gather, struct entry *entry, int64_t until_ms, uint64_t *size,
                        struct gather_turn *turn, struct fault *fault) {
-    for (uint32_t steps = 0; steps < GATHER_TURN_STEPS && *size < GATHER_TURN_SIZE; steps++) {
+    for (uint32_t steps = 1; *size < GATHER_TURN_SIZE; steps++) {
+        if (steps % STEPS_A_LOOK == 0 && monotonic(gather) >= until_ms) break;
         if (entry->held == SOURCE_MORE) {
             entry->held = entry->source.operations->step(entry->source.context, &entry->item);
         }
@@ -206,11 +215,12 @@ static bool step_entry(struct gather *gather, struct entry *entry, uint64_t *siz
 
 bool gather_step(struct gather *gather, struct gather_turn *turn, struct fault *fault) {
     *turn = (struct gather_turn){.wait_ms = 1000, .has_ended = true};
+    int64_t until_ms = monotonic(gather) + GATHER_TURN_MS;
     uint64_t size = 0;
     bool is_good = true;
     for (uint32_t count = 0; count < gather->count && is_good; count++) {
         struct entry *entry = &gather->entries[(gather->next + count) % gather->count];
-        if (!entry->has_ended) is_good = step_entry(gather, entry, &size, turn, fault);
+        if (!entry->has_ended) is_good = step_entry(gather, entry, until_ms, &size, turn, fault);
         turn->has_ended = turn->has_ended && entry->has_ended;
     }
     if (gather->count > 0) gather->next = (gather->next + 1) % gather->count;

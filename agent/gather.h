@@ -16,7 +16,7 @@
 
 enum {
     GATHER_TURN_SIZE = 1024 * 1024,  // bytes taken in one turn
-    GATHER_TURN_STEPS = 4096,        // steps of one source in one turn
+    GATHER_TURN_MS = 20,             // and how long it takes at most, about
     GATHER_FULL_MS = 100,            // pause while the spool or the disk is full
 };
 
