@@ -2,12 +2,10 @@
 // much room they take, and how soon it answers. One thread, default sync, all in one run.
 
 #include <argp.h>
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -415,14 +413,15 @@ static void measure_again(struct bench *bench, const char *name, uint32_t events
            events / watch.wall_s / 1e3, events / watch.cpu_s / 1e3, stored);
 }
 
-static uint64_t disk_size(const char *directory) {
-    char path[4096];
-    struct stat facts;
-    snprintf(path, sizeof path, "%s/data.mdb", directory);
-    if (stat(path, &facts) != 0) exit(1);
-    // A store that is open has taken room on the disk ahead of need, behind the end of the file.
-    uint64_t taken = (uint64_t)facts.st_blocks * 512;
-    return taken < (uint64_t)facts.st_size ? taken : (uint64_t)facts.st_size;
+// Bytes of the file that are in use; the store takes up to 32 MiB of the disk ahead of that.
+static uint64_t used_size(const char *directory) {
+    struct fault fault;
+    struct trail_reader *reader = NULL;
+    struct trail_facts facts;
+    if (!trail_reader_open(directory, &reader, &fault)) stop(&fault);
+    if (!trail_reader_facts(reader, &facts, &fault)) stop(&fault);
+    trail_reader_close(reader);
+    return facts.file_size;
 }
 
 static void clear_directory(const char *directory) {
@@ -459,7 +458,7 @@ static void run(struct bench *bench) {
     uint32_t events = bench->options.events;
     open_trail(bench);
     run_events(bench, events, true, &watch);
-    uint64_t size = disk_size(bench->options.directory);
+    uint64_t size = used_size(bench->options.directory);
     printf("%u events, %u per commit, %.0f bytes of text each\n", events, bench->options.commit,
            (double)bench->text_size / events);
     printf("%-28s %.1f k events/s wall, %.1f k CPU\n", "stored", events / watch.wall_s / 1e3,
