@@ -413,7 +413,7 @@ bool certificate_check_pair(struct span certificate, struct span key, struct spa
         set_openssl_fault(fault, FAULT_INPUT, "key and certificate are not of one pair");
     } else if (issuer_key == NULL || X509_check_issued(issuer, leaf) != X509_V_OK ||
                X509_verify(leaf, issuer_key) != 1) {
-        set_openssl_fault(fault, FAULT_INPUT, "certificate: not signed by this CA");
+        fault_set(fault, FAULT_INPUT, "certificate: not signed by this CA");
     } else {
         good = true;
     }
