@@ -57,8 +57,8 @@ struct agent {
     int64_t save_at_ms;
     int64_t warn_at_ms;  // about the certificate
     // What was logged last.
-    enum uplink_state logged_state;
     uint64_t logged_sessions;
+    uint64_t logged_endings;
     bool logged_full;
     int64_t full_log_at_ms;  // the next message about a full spool
     uint64_t logged_errors[AGENT_CONFIG_SOURCES_MAX];
@@ -421,9 +421,9 @@ static void log_session(struct agent *agent) {
             log_number("waiting",
                        (int64_t)(agent->status.spool.synced - agent->status.spool.acknowledged)));
     }
-    bool was_open = agent->logged_state != UPLINK_WAITING;
-    agent->logged_state = uplink->state;
-    if (!was_open || uplink->state != UPLINK_WAITING || agent_is_stopped(agent)) return;
+    // Counted, since an attempt may begin and end within one step.
+    if (uplink->endings == agent->logged_endings || agent_is_stopped(agent)) return;
+    agent->logged_endings = uplink->endings;
     LOG(LOG_WARNING, "session ended", log_text("collector", agent->config->collector_address),
         log_fault(&uplink->last_fault), log_text("kind", fault_kind_name(uplink->last_fault.kind)));
 }

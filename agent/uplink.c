@@ -124,6 +124,7 @@ static void reset_session(struct uplink *uplink) {
 void uplink_on_closed(struct uplink *uplink, const struct fault *reason) {
     assert(uplink->state != UPLINK_WAITING);
     int64_t now_ms = uplink_now(uplink);
+    uplink->status.endings++;
     if (!uplink->has_own_fault) {
         uplink->status.last_fault = *reason;
         if (reason->kind == FAULT_NONE) {

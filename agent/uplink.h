@@ -88,6 +88,7 @@ enum uplink_state {
 struct uplink_status {
     enum uplink_state state;
     uint64_t sessions;  // Welcomes received
+    uint64_t endings;   // sessions and attempts that ended
     uint64_t batches_sent;
     uint64_t events_sent;  // repeats counted again
     uint64_t gaps_sent;

@@ -434,6 +434,7 @@ static void test_backoff_grows_and_is_reset_by_use(void **state) {
         step(&bench);
         assert_int_equal(bench.connects, attempt + 1);
         close_link(&bench);
+        assert_int_equal(status_of(&bench).endings, attempt + 1);
         step(&bench);
         assert_true(bench.wait_ms >= least_ms);
         assert_true(bench.wait_ms <= most_ms);
