@@ -78,14 +78,31 @@ static struct span find_account(const struct grant *grant, const struct record *
     return record->identity_account;
 }
 
+// Whether a text reads as the name of our own events: case, and what cannot be seen at its ends,
+// make no difference.
+static bool is_own(struct span text) {
+    while (text.size > 0 && (text.bytes[0] <= ' ' || text.bytes[0] >= 0x7f)) {
+        text = span_from(text, 1);
+    }
+    while (text.size > 0 &&
+           (text.bytes[text.size - 1] <= ' ' || text.bytes[text.size - 1] >= 0x7f)) {
+        text.size--;
+    }
+    return text.size == OWN_SOURCE.size &&
+           strncasecmp((const char *)text.bytes, (const char *)OWN_SOURCE.bytes, text.size) == 0;
+}
+
 static const char *check_source_and_time(const struct admit_rules *rules,
                                          const struct record *record, int64_t now_s,
                                          struct arena *arena, enum admit_reason *reason) {
-    struct span source = record->event_source;
-    if (source.size == OWN_SOURCE.size &&
-        strncasecmp((const char *)source.bytes, (const char *)OWN_SOURCE.bytes, source.size) == 0) {
+    // Whoever reads the record later may look at either source.
+    if (is_own(record->event_source) || is_own(record->other_source)) {
         *reason = ADMIT_RESERVED_SOURCE;
         return "eventSource orgtrail.local is reserved for the collector's own events";
+    }
+    if (is_own(record->identity_invoked_by)) {
+        *reason = ADMIT_RESERVED_SOURCE;
+        return "userIdentity.invokedBy orgtrail.local is reserved for the collector's own events";
     }
     if (record->event_time_s > now_s + rules->future_max_s) {
         char time[TIME_TEXT_SIZE], now[TIME_TEXT_SIZE];

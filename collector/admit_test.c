@@ -229,6 +229,33 @@ static void test_time_and_source(void **state) {
          "{\"eventTime\":\"2023-11-14T22:00:00Z\",\"eventSource\":\"\\u006frgtrail.local\","
          "\"eventName\":\"n\"}",
          ADMIT_RESERVED_SOURCE, NULL, false, "is reserved"},
+        {"a forged own event in an insight", ONE, 0, NULL,
+         "{\"eventCategory\":\"Insight\",\"insightDetails\":{\"eventSource\":\"x\","
+         "\"eventName\":\"y\"},\"eventTime\":\"2023-11-14T22:00:00Z\","
+         "\"eventSource\":\"orgtrail.local\",\"eventName\":\"EventsLost\"}",
+         ADMIT_RESERVED_SOURCE, NULL, false, "is reserved"},
+        {"a forged own event inside of an insight", ONE, 0, NULL,
+         "{\"eventCategory\":\"Insight\",\"insightDetails\":{\"eventSource\":"
+         "\"orgtrail.local\",\"eventName\":\"y\"},\"eventTime\":\"2023-11-14T22:00:00Z\"}",
+         ADMIT_RESERVED_SOURCE, NULL, false, "is reserved"},
+        {"details of an insight in another record", ONE, 0, NULL,
+         RECORD_WITH(",\"insightDetails\":{\"eventSource\":\"orgtrail.local\"}"),
+         ADMIT_RESERVED_SOURCE, NULL, false, "is reserved"},
+        {"a forged own event with a blank", ONE, 0, NULL,
+         "{\"eventTime\":\"2023-11-14T22:00:00Z\",\"eventSource\":\"orgtrail.local \","
+         "\"eventName\":\"n\"}",
+         ADMIT_RESERVED_SOURCE, NULL, false, "is reserved"},
+        {"a forged own event with what cannot be seen", ONE, 0, NULL,
+         "{\"eventTime\":\"2023-11-14T22:00:00Z\",\"eventSource\":"
+         "\"\\u200b\\torgtrail.local\\u00a0\\u0000\",\"eventName\":\"n\"}",
+         ADMIT_RESERVED_SOURCE, NULL, false, "is reserved"},
+        {"an event invoked by us", ONE, 0, NULL,
+         RECORD_WITH(",\"userIdentity\":{\"invokedBy\":\"orgtrail.local\"}"), ADMIT_RESERVED_SOURCE,
+         NULL, false, "invokedBy"},
+        {"a name that only begins like ours", ONE, 0, NULL,
+         "{\"eventTime\":\"2023-11-14T22:00:00Z\",\"eventSource\":\"orgtrail.local.example\","
+         "\"eventName\":\"n\"}",
+         ADMIT_GOOD, "111111111111", false, NULL},
     };
     for (size_t index = 0; index < sizeof examples / sizeof examples[0]; index++) {
         check(*state, &examples[index]);

@@ -272,11 +272,15 @@ static bool read_required(const struct fields *fields, struct record *record,
                           enum record_refusal *refusal, struct fault *fault) {
     bool is_aggregated = record->category == RECORD_AGGREGATED;
     const struct yyjson_val *insight = fields->values[FIELD_INSIGHT];
+    struct span outer = json_string(fields->values[FIELD_EVENT_SOURCE]);
+    struct span inner = json_member_string(insight, SPAN_LITERAL("eventSource"));
     if (record->category == RECORD_INSIGHT && insight != NULL) {
-        record->event_source = json_member_string(insight, SPAN_LITERAL("eventSource"));
+        record->event_source = inner;
+        record->other_source = outer;
         record->event_name = json_member_string(insight, SPAN_LITERAL("eventName"));
     } else {
-        record->event_source = json_string(fields->values[FIELD_EVENT_SOURCE]);
+        record->event_source = outer;
+        record->other_source = inner;
         record->event_name = json_string(fields->values[FIELD_EVENT_NAME]);
     }
 
@@ -346,23 +350,15 @@ static bool read_global(const struct fields *fields, const struct record *record
 static struct span *const *list_spans(struct record *record, struct span *spans[32],
                                       uint32_t *count) {
     struct span *const all[] = {
-        &record->event_id,
-        &record->event_source,
-        &record->event_name,
-        &record->region,
-        &record->event_type,
-        &record->event_category,
-        &record->recipient_account,
-        &record->identity_account,
-        &record->identity_type,
-        &record->identity_arn,
-        &record->identity_invoked_by,
-        &record->access_key,
-        &record->user_name,
-        &record->issuer_name,
-        &record->session_name,
-        &record->shared_event_id,
-        &record->error_code,
+        &record->event_id,         &record->event_source,
+        &record->other_source,     &record->event_name,
+        &record->region,           &record->event_type,
+        &record->event_category,   &record->recipient_account,
+        &record->identity_account, &record->identity_type,
+        &record->identity_arn,     &record->identity_invoked_by,
+        &record->access_key,       &record->user_name,
+        &record->issuer_name,      &record->session_name,
+        &record->shared_event_id,  &record->error_code,
         &record->source_ip,
     };
     static_assert(sizeof all / sizeof all[0] <= 32, "spans of a record");

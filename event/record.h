@@ -61,6 +61,8 @@ struct record {
     bool id_is_uuid;
     int64_t event_time_s;  // since the Unix epoch
     struct span event_source;
+    struct span other_source;  // an eventSource that does not count: an insight's own beside that
+                               // of its insightDetails, or insightDetails' in any other record
     struct span event_name;
     struct span region;  // awsRegion; absent in a few service events
     struct span event_type;
