@@ -32,6 +32,7 @@ struct dictionary;
 struct dictionary *dictionary_create(uint32_t epoch);
 void dictionary_destroy(struct dictionary *dictionary);
 
+// The epoch it was made for.
 uint32_t dictionary_epoch(const struct dictionary *dictionary);
 
 // Adds what one earlier commit stored. FAULT_CORRUPT if it is damaged or does not follow what was
