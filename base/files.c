@@ -70,15 +70,28 @@ static void fill_entry(struct files_entry *entry, const char *name, const struct
     };
 }
 
+static bool check_regular(int descriptor, const char *path, struct fault *fault) {
+    struct stat status;
+    if (fstat(descriptor, &status) != 0) return set_path_fault(fault, errno, "open", path);
+    if (S_ISDIR(status.st_mode)) return set_path_fault(fault, EISDIR, "open", path);
+    if (S_ISREG(status.st_mode)) return true;
+    return fault_set(fault, FAULT_DENIED, "open %s: it is no regular file", path);
+}
+
 static bool system_open(void *context, const char *path, enum files_mode mode, int *handle,
                         struct fault *fault) {
     (void)context;
     int flags = O_CLOEXEC;
-    if (mode == FILES_READ) flags |= O_RDONLY;
+    // Opening a pipe to read it would wait for somebody to write.
+    if (mode == FILES_READ) flags |= O_RDONLY | O_NONBLOCK | O_NOCTTY;
     if (mode != FILES_READ) flags |= O_RDWR | O_APPEND | O_CREAT;
     if (mode == FILES_CREATE || mode == FILES_CREATE_PRIVATE) flags |= O_EXCL;
     int descriptor = open(path, flags, mode == FILES_CREATE_PRIVATE ? PRIVATE_MODE : FILE_MODE);
     if (descriptor < 0) return set_path_fault(fault, errno, "open", path);
+    if (mode == FILES_READ && !check_regular(descriptor, path, fault)) {
+        close(descriptor);
+        return false;
+    }
     *handle = descriptor;
     return true;
 }

@@ -64,7 +64,9 @@ struct files {
 // The system's files. Lives for ever.
 const struct files *files_system(void);
 
-// Opens a file. FAULT_INPUT if it is missing (read) or exists (create).
+// Opens a file. FAULT_INPUT if it is missing (read) or exists (create). To read, only regular
+// files: FAULT_INPUT for a folder, FAULT_DENIED for a pipe (which is not waited for), socket or
+// device.
 MUST_CHECK bool files_open(const struct files *files, const char *path, enum files_mode mode,
                            int *handle, struct fault *fault);
 

@@ -120,6 +120,23 @@ static void test_faults_say_kind_operation_and_path(void **state) {
     files_close(files, handle);
 }
 
+static void test_only_regular_files_are_read(void **state) {
+    (void)state;
+    struct fault fault = {0};
+    int handle;
+    assert_int_equal(mkfifo(in_folder("pipe"), 0600), 0);
+    // Without somebody who writes to it: it would wait for ever.
+    alarm(10);
+    assert_false(files_open(files_system(), in_folder("pipe"), FILES_READ, &handle, &fault));
+    alarm(0);
+    assert_int_equal(fault.kind, FAULT_DENIED);
+    assert_non_null(strstr(fault.text, "pipe: it is no regular file"));
+    assert_false(files_open(files_system(), "/dev/null", FILES_READ, &handle, &fault));
+    assert_int_equal(fault.kind, FAULT_DENIED);
+    assert_false(files_open(files_system(), folder, FILES_READ, &handle, &fault));
+    assert_int_equal(fault.kind, FAULT_INPUT);
+}
+
 static void test_full_disk(void **state) {
     (void)state;
     struct fault fault = {0};
@@ -320,6 +337,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_append_read_truncate, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_faults_say_kind_operation_and_path, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(test_only_regular_files_are_read, make_folder,
                                         remove_folder),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test_setup_teardown(test_folders, make_folder, remove_folder),

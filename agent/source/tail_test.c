@@ -508,7 +508,7 @@ static void test_pipes_and_folders_are_not_opened(void **state) {
     run_all(bench);
     EXPECT(bench, "1");
     assert_int_equal(status_of(bench).state, SOURCE_STATE_DEGRADED);
-    assert_non_null(strstr(status_of(bench).last_error, "a.pipe is no regular file"));
+    assert_non_null(strstr(status_of(bench).last_error, "a.pipe: it is no regular file"));
     end(bench);
 }
 
