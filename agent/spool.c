@@ -80,6 +80,19 @@ static bool encode_header(const struct spool *spool, struct buffer *buffer, stru
     return true;
 }
 
+// Removes a segment that could not be opened: the one before it goes on, with the same numbers.
+// A fault beside the one that is told already ends the process.
+static void discard_segment(const struct spool *spool, const char *path, struct fault *fault) {
+    struct fault undo;
+    if (files_remove(spool->files, path, &undo) &&
+        files_sync_directory(spool->files, spool->directory, &undo)) {
+        return;
+    }
+    *fault = undo;
+    fault->kind = FAULT_IO;
+    fault_add(fault, "undo a segment");
+}
+
 bool spool_begin_segment(struct spool *spool, struct fault *fault) {
     assert(spool->synced == spool->appended);
     assert(spool->buffer.size == 0);
@@ -90,18 +103,21 @@ bool spool_begin_segment(struct spool *spool, struct fault *fault) {
     char path[SPOOL_PATH_SIZE];
     uint64_t first = spool->appended + 1;
     spool_segment_path(spool, first, path);
-    int handle;
-    bool begun =
+    uint32_t count = spool->segments_count;
+    // An empty last segment is replaced by one with more sources or a good header.
+    bool replaces = count > 0 && spool->segments[count - 1].first == first;
+    bool written =
         encode_header(spool, &header, fault) &&
-        files_write_whole(spool->files, path, buffer_span(&header), SPOOL_FILE_MODE, fault) &&
-        files_open(spool->files, path, FILES_APPEND, &handle, fault);
+        files_write_whole(spool->files, path, buffer_span(&header), SPOOL_FILE_MODE, fault);
     size_t header_size = header.size;
     buffer_done(&header);
-    if (!begun) return false;
-
-    // An empty last segment is replaced by one with more sources or a good header.
-    uint32_t count = spool->segments_count;
-    if (count > 0 && spool->segments[count - 1].first == first) {
+    if (!written) return false;
+    int handle;
+    if (!files_open(spool->files, path, FILES_APPEND, &handle, fault)) {
+        if (!replaces) discard_segment(spool, path, fault);
+        return false;
+    }
+    if (replaces) {
         spool->size -= spool->segments[count - 1].size;
         spool->segments_count--;
     }

@@ -490,6 +490,53 @@ static void test_full_disk_loses_nothing(void **state) {
     end(&bench);
 }
 
+static bool append_sized(struct bench *bench, size_t size) {
+    char record[1024];
+    memset(record, 'x', size);
+    struct spool_item item = {.kind = SPOOL_RECORD, .record = span_of(record, size)};
+    uint64_t number;
+    struct fault fault;
+    return spool_append(bench->spool, &item, &number, &fault);
+}
+
+static uint64_t count_frames(struct bench *bench) {
+    struct spool_reader *reader = spool_reader_create(bench->spool);
+    uint64_t count = 0;
+    struct spool_frame frame;
+    struct spool_gap gap;
+    struct fault fault;
+    while (spool_reader_next(reader, &frame, &gap, &fault) == SPOOL_NEXT_FRAME) count++;
+    spool_reader_destroy(reader);
+    return count;
+}
+
+// A segment that was begun and could not be opened must not stand beside the numbers that go into
+// the one before it.
+static void test_a_segment_that_cannot_be_opened(void **state) {
+    (void)state;
+    bool has_failed = true;
+    for (uint64_t nth = 1; has_failed; nth++) {
+        struct bench bench;
+        begin(&bench, 1 << 20, 4096);
+        while (facts_of(&bench).size < 3600) assert_true(append_sized(&bench, 100));
+        sync_spool(&bench);
+        fake_files_fail(bench.fake, nth, FAULT_RETRY);
+        (void)append_sized(&bench, 1000);
+        has_failed = fake_files_has_failed(bench.fake);
+        fake_files_fail(bench.fake, 0, FAULT_RETRY);
+        // This one still has room before the new segment.
+        struct fault fault;
+        bool synced = append_sized(&bench, 10) && spool_sync(bench.spool, &fault);
+        uint64_t appended = facts_of(&bench).appended;
+        spool_close(bench.spool);
+        fake_files_crash(bench.fake, 0);
+        open_bench(&bench);
+        if (synced) assert_int_equal(facts_of(&bench).appended, appended);
+        if (synced) assert_int_equal(count_frames(&bench), appended);
+        end(&bench);
+    }
+}
+
 // What is acknowledged is kept only as long as nobody else needs the space.
 static void test_full_disk_costs_acknowledged_segments_first(void **state) {
     (void)state;
@@ -810,6 +857,7 @@ int main(void) {
         cmocka_unit_test(test_a_record_cannot_forge_a_frame),
         cmocka_unit_test(test_full_refuses_until_acknowledged),
         cmocka_unit_test(test_full_disk_loses_nothing),
+        cmocka_unit_test(test_a_segment_that_cannot_be_opened),
         cmocka_unit_test(test_full_disk_costs_acknowledged_segments_first),
         cmocka_unit_test(test_each_operation_failing_once_with_io),
         cmocka_unit_test(test_each_operation_failing_once_with_full),
