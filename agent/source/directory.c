@@ -62,6 +62,7 @@ struct directory {
     bool is_gone;            // resume's file is gone: say so
     bool previous_ended;
     uint64_t last_number;
+    uint64_t acknowledged;
 
     struct source_status status;
     bool is_degraded;
@@ -101,6 +102,8 @@ static void push_pending(struct directory *directory, const struct progress *pro
     if (pending_is_full(directory->pending)) return;
     struct pending_file file = {progress->key, progress->folder, progress->number};
     pending_push(directory->pending, &file);
+    // Perhaps it already is: nobody would say so again.
+    pending_acknowledge(directory->pending, directory->acknowledged);
 }
 
 static bool restore(void *context, uint64_t number, struct span position, struct fault *fault) {
@@ -483,6 +486,7 @@ static void appended(void *context, uint64_t number) {
 
 static void acknowledged(void *context, uint64_t number) {
     struct directory *directory = context;
+    directory->acknowledged = number;
     pending_acknowledge(directory->pending, number);
 }
 

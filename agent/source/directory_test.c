@@ -775,6 +775,30 @@ static void test_files_without_records(void **state) {
     end(bench);
 }
 
+// Such a file is as good as acknowledged: nothing will come that says so.
+static void test_files_without_records_after_the_last_acknowledgement(void **state) {
+    (void)state;
+    struct bench *bench = begin();
+    write_records(bench, "a.json.gz", "a", 2);
+    open_source(bench);
+    run_all(bench);
+    acknowledge(bench, 2);
+    write_records(bench, "b.json.gz", "b", 0);
+    bench->now_ms += DIRECTORY_POLL_MS;
+    run_all(bench);
+    assert_int_equal(bench->count, 2);
+    struct fault fault;
+    assert_true(bench->source.operations->save(bench->source.context, &fault));
+    close_source(bench);
+    open_source(bench);
+    // It is not opened again.
+    bench->denied = "b.json.gz";
+    run_all(bench);
+    assert_int_equal(bench->count, 2);
+    assert_int_equal(status_of(bench).errors, 0);
+    end(bench);
+}
+
 static void test_many_files_in_one_folder(void **state) {
     (void)state;
     struct bench *bench = begin();
@@ -826,6 +850,7 @@ int main(void) {
         cmocka_unit_test(test_a_changed_file_is_another_file),
         cmocka_unit_test(test_rewind_reads_everything_since_again),
         cmocka_unit_test(test_files_without_records),
+        cmocka_unit_test(test_files_without_records_after_the_last_acknowledgement),
         cmocka_unit_test(test_many_files_in_one_folder),
     };
     return cases_run("directory_test", tests, sizeof tests / sizeof tests[0]);
