@@ -121,7 +121,7 @@ static const cyaml_schema_value_t source_schema = {
 };
 
 static const cyaml_schema_field_t file_fields[] = {
-    CYAML_FIELD_STRING_PTR("organization", OPTIONAL, struct file, organization, 1, 63),
+    CYAML_FIELD_STRING_PTR("organization", OPTIONAL, struct file, organization, 1, 64),
     CYAML_FIELD_MAPPING("collector", CYAML_FLAG_DEFAULT, struct file, collector, collector_fields),
     CYAML_FIELD_MAPPING("certificates", CYAML_FLAG_DEFAULT, struct file, certificates,
                         certificates_fields),

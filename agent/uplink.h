@@ -31,6 +31,7 @@ enum {
     UPLINK_GREETING_MS = 30000,                   // from connect to Welcome at most
     UPLINK_BACKOFF_MIN_MS = 1000,                 // first pause before connecting again
     UPLINK_BACKOFF_MAX_MS = 60000,                // longest one
+    UPLINK_ORGANIZATION_SIZE_MAX = 64,            // bytes of an organization's id
 };
 
 struct uplink;

@@ -29,7 +29,7 @@ struct uplink_welcome {
     uint32_t unacknowledged_max;
     uint32_t heartbeat_ms;
     int64_t backup_time_ms;
-    char organization[64];
+    char organization[UPLINK_ORGANIZATION_SIZE_MAX + 1];
 };
 
 // A batch or gap that was sent.

@@ -26,7 +26,8 @@ static void on_welcome(struct uplink *uplink, const Orgtrail__V1__Welcome *messa
         return;
     }
     if ((message->chain.len != 0 && message->chain.len != SPOOL_CHAIN_SIZE) ||
-        message->collector_epoch.len > SPOOL_EPOCH_SIZE_MAX || message->resume_seq == 0) {
+        message->collector_epoch.len > SPOOL_EPOCH_SIZE_MAX || message->resume_seq == 0 ||
+        strlen(message->organization_id) > UPLINK_ORGANIZATION_SIZE_MAX) {
         uplink_end_session(uplink, FAULT_INPUT, "protocol error: malformed Welcome");
         return;
     }

@@ -20,6 +20,7 @@ struct bench {
     struct spool *spool;
     struct uplink *uplink;
     const char *organization;
+    const char *collector;  // the organization a Welcome tells; NULL: o-good
     int64_t wait_ms;
 
     uint32_t connects;
@@ -217,7 +218,8 @@ static void welcome(struct bench *bench, uint64_t resume, const uint8_t *chain) 
     body.resume_seq = resume;
     body.collector_epoch = (ProtobufCBinaryData){5, (uint8_t *)(uintptr_t) "epoch"};
     body.heartbeat_ms = 10000;
-    body.organization_id = (char *)(uintptr_t) "o-good";
+    body.organization_id =
+        (char *)(uintptr_t)(bench->collector == NULL ? "o-good" : bench->collector);
     body.backup_time_ms = 4711;
     uint8_t copy[SPOOL_CHAIN_SIZE];
     if (chain != NULL) {
@@ -576,6 +578,28 @@ static void test_a_collector_of_another_organization(void **state) {
     end(&bench);
 }
 
+static void test_a_long_organization(void **state) {
+    (void)state;
+    static const char longest[] =
+        "o-34567890123456789012345678901234567890123456789012345678901234";
+    struct bench bench;
+    begin(&bench);
+    close_bench(&bench);
+    bench.organization = longest;
+    bench.collector = longest;
+    assert_int_equal(strlen(longest), UPLINK_ORGANIZATION_SIZE_MAX);
+    open_bench(&bench);
+    stream(&bench, 1, NULL);
+    close_link(&bench);
+    bench.now_ms += UPLINK_BACKOFF_MIN_MS;
+    // A longer one is not taken for its beginning.
+    bench.collector = "o-34567890123456789012345678901234567890123456789012345678901234x";
+    greet(&bench);
+    welcome(&bench, 1, NULL);
+    expect_protocol_error(&bench);
+    end(&bench);
+}
+
 // A rolled-back spool: the collector has more than it.
 static void test_a_collector_ahead_of_the_spool(void **state) {
     (void)state;
@@ -876,6 +900,7 @@ int main(void) {
         cmocka_unit_test(test_protocol_errors_end_the_session),
         cmocka_unit_test(test_unknown_messages_are_ignored),
         cmocka_unit_test(test_a_collector_of_another_organization),
+        cmocka_unit_test(test_a_long_organization),
         cmocka_unit_test(test_a_collector_ahead_of_the_spool),
         cmocka_unit_test(test_another_history_under_our_numbers),
         cmocka_unit_test(test_a_new_stream_begins_at_the_oldest_frame),
