@@ -399,6 +399,7 @@ bool trail_begin(struct trail *trail, struct fault *fault) {
     arena_reset(trail->arena);
     trail->rows_count = 0;
     trail->offered = 0;
+    trail->lopsided = (struct trail_lopsided){0};
     trail->is_committing = true;
     return true;
 }

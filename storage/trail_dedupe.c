@@ -15,8 +15,11 @@
 #include "storage/trail_internal.h"
 
 enum {
-    PROBES_MAX = 256,   // 0.3 us each, against 80 us for taking a block in
-    SUSPECTS_MAX = 64,  // blocks with the right fingerprint; chance gives one in 8,000
+    LOPSIDED_TIMES = 8,             // a stored record so many times as large as the one offered
+    LOPSIDED_SIZE_MIN = 64 * 1024,  // bytes; below it a comparison costs little
+    LOPSIDED_SPENT_MAX = 16 << 20,  // bytes of stored records parsed for such, of one commit
+    PROBES_MAX = 256,               // 0.3 us each, against 80 us for taking a block in
+    SUSPECTS_MAX = 64,              // blocks with the right fingerprint; chance gives one in 8,000
 };
 
 // Blocks that are not in the window and may hold the id.
@@ -172,6 +175,35 @@ static bool learn_frame(struct trail *trail, uint64_t place, struct fault *fault
     return true;
 }
 
+static bool is_lopsided(size_t stored_size, size_t offered_size) {
+    return stored_size >= LOPSIDED_SIZE_MIN && stored_size / LOPSIDED_TIMES >= offered_size;
+}
+
+// Whether a small record whose key is that of a large one is called a conflict unseen, which keeps
+// its bytes: the commit has done enough of this, and others wait for it. Equal values of such
+// unequal size take a record made of blanks or escapes.
+static bool is_given_up(const struct trail *trail, const struct key *key, uint64_t hash,
+                        size_t offered_size) {
+    const struct trail_lopsided *lopsided = &trail->lopsided;
+    if (lopsided->spent < LOPSIDED_SPENT_MAX) return false;
+    uint64_t at = hash % TRAIL_LOPSIDED_KEYS;
+    return lopsided->large[at].size > 0 && key_equal(&lopsided->large[at].key, key) &&
+           is_lopsided(lopsided->large[at].size, offered_size);
+}
+
+// Whether comparing with so large a stored record is within what a commit may spend. Notes it.
+static bool may_compare(struct trail *trail, const struct key *key, uint64_t hash,
+                        size_t stored_size, size_t offered_size) {
+    if (!is_lopsided(stored_size, offered_size)) return true;
+    struct trail_lopsided *lopsided = &trail->lopsided;
+    uint64_t at = hash % TRAIL_LOPSIDED_KEYS;
+    lopsided->large[at].key = *key;
+    lopsided->large[at].size = stored_size;
+    if (lopsided->spent >= LOPSIDED_SPENT_MAX) return false;
+    lopsided->spent += stored_size;
+    return true;
+}
+
 // Compares with the bytes stored under the same key.
 static bool compare(struct trail *trail, struct span stored, struct span offered,
                     enum trail_outcome *outcome, struct fault *fault) {
@@ -306,6 +338,10 @@ bool trail_dedupe(struct trail *trail, const struct key *key, uint64_t hash, uin
                   struct span text, enum trail_outcome *outcome, struct fault *fault) {
     struct suspects suspects = {.count = 0};
     struct knowledge knowledge;
+    if (is_given_up(trail, key, hash, text.size)) {
+        *outcome = TRAIL_CONFLICT;
+        return true;
+    }
     if (!cover(trail, key, &suspects, fault)) return false;
     if (!ask_window(trail, hash, content, &knowledge, fault)) return false;
     if (knowledge.has_same) {
@@ -317,13 +353,18 @@ bool trail_dedupe(struct trail *trail, const struct key *key, uint64_t hash, uin
         return true;
     }
     const struct block_row *row = knowledge.has_other ? find_row(trail, key) : NULL;
-    if (row != NULL) return compare(trail, row->text, text, outcome, fault);
-
-    bool found = false;
-    struct span stored;
-    if (!search_blocks(trail, key, &suspects, knowledge.has_other, &found, &stored, fault))
+    bool found = row != NULL;
+    struct span stored = found ? row->text : (struct span){NULL, 0};
+    if (!found &&
+        !search_blocks(trail, key, &suspects, knowledge.has_other, &found, &stored, fault)) {
         return false;
-    if (found) return compare(trail, stored, text, outcome, fault);
-    *outcome = TRAIL_STORED;
+    }
+    if (!found) {
+        *outcome = TRAIL_STORED;
+    } else if (!may_compare(trail, key, hash, stored.size, text.size)) {
+        *outcome = TRAIL_CONFLICT;
+    } else {
+        return compare(trail, stored, text, outcome, fault);
+    }
     return true;
 }

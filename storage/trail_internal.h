@@ -50,6 +50,18 @@ struct trail_memo {
     uint64_t generation;
 };
 
+enum { TRAIL_LOPSIDED_KEYS = 64 };
+
+// What this commit spent on comparing large stored records with small ones: each costs its sender
+// next to nothing and us a parse of the large one.
+struct trail_lopsided {
+    size_t spent;  // bytes of stored records
+    struct {
+        struct key key;
+        size_t size;               // 0: none
+    } large[TRAIL_LOPSIDED_KEYS];  // stored records compared lately, by the key's hash
+};
+
 struct trail_state;
 
 struct trail {
@@ -83,6 +95,7 @@ struct trail {
     uint64_t **window_values;  // of the rows, to take them back
     uint32_t rows_count;
     uint32_t offered;
+    struct trail_lopsided lopsided;
 
     struct trail_change *changes;
     uint32_t changes_count;
