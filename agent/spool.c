@@ -46,8 +46,7 @@ uint32_t spool_find_segment(const struct spool *spool, uint64_t number) {
     return low;
 }
 
-// Makes room for one more segment in the table.
-static bool reserve_segment(struct spool *spool, struct fault *fault) {
+bool spool_reserve_segment(struct spool *spool, struct fault *fault) {
     if (spool->segments_count < spool->segments_capacity) return true;
     uint32_t capacity = spool->segments_capacity == 0 ? 64 : spool->segments_capacity * 2;
     struct segment *segments = realloc(spool->segments, capacity * sizeof *segments);
@@ -96,7 +95,7 @@ static void discard_segment(const struct spool *spool, const char *path, struct 
 bool spool_begin_segment(struct spool *spool, struct fault *fault) {
     assert(spool->synced == spool->appended);
     assert(spool->buffer.size == 0);
-    if (!reserve_segment(spool, fault)) return false;
+    if (!spool_reserve_segment(spool, fault)) return false;
 
     struct buffer header;
     buffer_init(&header, SEGMENT_HEADER_SIZE_MAX);

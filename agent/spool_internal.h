@@ -74,6 +74,9 @@ void spool_segment_path(const struct spool *spool, uint64_t first, char text[SPO
 // Writes the file `stream` from the spool's fields.
 MUST_CHECK bool spool_write_stream(struct spool *spool, struct fault *fault);
 
+// Makes room for one more segment in the table. FAULT_FULL if memory runs out.
+MUST_CHECK bool spool_reserve_segment(struct spool *spool, struct fault *fault);
+
 // Begins a segment whose first frame is appended + 1 and makes it the last one. Everything before
 // is synced. FAULT_FULL: all is as before. FAULT_IO.
 MUST_CHECK bool spool_begin_segment(struct spool *spool, struct fault *fault);

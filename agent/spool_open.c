@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/integer.h"
 #include "agent/spool_internal.h"
 #include "base/hash.h"
 #include "event/chain.h"
@@ -22,28 +23,18 @@ enum {
     DISK_SHARE = 64,    // of the disk, so that a small one is not filled by the last segment
 };
 
-static void put64(uint8_t *bytes, uint64_t value) {
-    for (uint32_t index = 0; index < 8; index++) bytes[index] = (uint8_t)(value >> (8 * index));
-}
-
-static uint64_t get64(const uint8_t *bytes) {
-    uint64_t value = 0;
-    for (uint32_t index = 8; index > 0; index--) value = value << 8 | bytes[index - 1];
-    return value;
-}
-
 bool spool_write_stream(struct spool *spool, struct fault *fault) {
     uint8_t bytes[STREAM_SIZE] = {0};
     memcpy(bytes, stream_magic, sizeof stream_magic);
     bytes[8] = STREAM_VERSION;
-    put64(bytes + 24, spool->salt);
+    integer_put64(bytes + 24, spool->salt);
     memcpy(bytes + 32, spool->spool_id, SPOOL_ID_SIZE);
     memcpy(bytes + 48, spool->stream_id, SPOOL_ID_SIZE);
-    put64(bytes + 64, spool->base);
-    put64(bytes + 72, spool->acknowledged);
-    put64(bytes + 80, spool->epoch_size);
+    integer_put64(bytes + 64, spool->base);
+    integer_put64(bytes + 72, spool->acknowledged);
+    integer_put64(bytes + 80, spool->epoch_size);
     memcpy(bytes + 88, spool->epoch, spool->epoch_size);
-    put64(bytes + 16, hash_plain(span_of(bytes + 24, sizeof bytes - 24)));
+    integer_put64(bytes + 16, hash_plain(span_of(bytes + 24, sizeof bytes - 24)));
     char path[SPOOL_PATH_SIZE];
     spool_path(spool, "stream", path);
     return files_write_whole(spool->files, path, span_of(bytes, sizeof bytes), SPOOL_FILE_MODE,
@@ -71,14 +62,15 @@ static bool read_stream(struct spool *spool, bool *usable, struct fault *fault) 
         return fault_set(fault, FAULT_INPUT, "%s: format %u is not known to this version", path,
                          bytes[8]);
     }
-    if (hash_plain(span_of(bytes + 24, sizeof bytes - 24)) != get64(bytes + 16)) return true;
-    if (get64(bytes + 80) > SPOOL_EPOCH_SIZE_MAX) return true;
-    spool->salt = get64(bytes + 24);
+    if (hash_plain(span_of(bytes + 24, sizeof bytes - 24)) != integer_get64(bytes + 16))
+        return true;
+    if (integer_get64(bytes + 80) > SPOOL_EPOCH_SIZE_MAX) return true;
+    spool->salt = integer_get64(bytes + 24);
     memcpy(spool->spool_id, bytes + 32, SPOOL_ID_SIZE);
     memcpy(spool->stream_id, bytes + 48, SPOOL_ID_SIZE);
-    spool->base = get64(bytes + 64);
-    spool->acknowledged = get64(bytes + 72);
-    spool->epoch_size = get64(bytes + 80);
+    spool->base = integer_get64(bytes + 64);
+    spool->acknowledged = integer_get64(bytes + 72);
+    spool->epoch_size = integer_get64(bytes + 80);
     memcpy(spool->epoch, bytes + 88, spool->epoch_size);
     *usable = true;
     return true;
@@ -87,7 +79,8 @@ static bool read_stream(struct spool *spool, bool *usable, struct fault *fault) 
 // While listing the folder.
 struct listing {
     struct spool *spool;
-    bool out_of_memory;
+    bool is_broken;  // *fault is set
+    struct fault *fault;
 };
 
 static bool on_entry(void *user, const struct files_entry *entry) {
@@ -100,15 +93,9 @@ static bool on_entry(void *user, const struct files_entry *entry) {
         first == 0) {
         return true;
     }
-    if (spool->segments_count == spool->segments_capacity) {
-        uint32_t capacity = spool->segments_capacity == 0 ? 64 : spool->segments_capacity * 2;
-        struct segment *segments = realloc(spool->segments, capacity * sizeof *segments);
-        if (segments == NULL) {
-            listing->out_of_memory = true;
-            return false;
-        }
-        spool->segments = segments;
-        spool->segments_capacity = capacity;
+    if (!spool_reserve_segment(spool, listing->fault)) {
+        listing->is_broken = true;
+        return false;
     }
     spool->segments[spool->segments_count++] =
         (struct segment){.first = first, .size = entry->size};
@@ -339,9 +326,9 @@ static bool open_all(struct spool *spool, const struct spool_options *options,
         if (fault->kind != FAULT_RETRY) return false;
         return fault_add(fault, "another agent uses this spool");
     }
-    struct listing listing = {.spool = spool};
+    struct listing listing = {.spool = spool, .fault = fault};
     if (!files_list(spool->files, spool->directory, on_entry, &listing, fault)) return false;
-    if (listing.out_of_memory) return fault_set(fault, FAULT_FULL, "out of memory for segments");
+    if (listing.is_broken) return false;
 
     struct recovery recovery = {.spool = spool};
     bool has_stream;

@@ -10,6 +10,7 @@
 #include "tests/kit/cases.h"
 
 // An uplink on fake files, a clock that only moves when told, and a collector played by hand.
+// One file because every case plays that collector.
 struct bench {
     struct fake_files *fake;
     uint64_t random_state;

@@ -1,6 +1,8 @@
 #include "agent/source/lines.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -170,4 +172,19 @@ enum lines_result lines_next(struct lines *lines, bool paused, bool final,
         return LINES_RECORD;
     }
     return LINES_MORE;
+}
+
+void lines_tell_oversize(const struct lines_line *line, const struct clock *clock,
+                         char detail[SOURCE_TEXT_SIZE], struct source_notice *notice) {
+    snprintf(detail, SOURCE_TEXT_SIZE, "a line of %s%" PRIu64 " bytes is larger than %d",
+             line->is_skipping ? "at least " : "", line->size, SOURCE_RECORD_SIZE_MAX);
+    *notice = (struct source_notice){
+        .reason = "record_too_large",
+        .detail = detail,
+        .time_ms = clock->now_ms(clock->context),
+        .head = line->record,
+        .size = line->size,
+        .has_sha256 = true,
+    };
+    memcpy(notice->sha256, line->sha256, sizeof line->sha256);
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "agent/source/source.h"
+#include "base/clock.h"
 #include "base/span.h"
 
 enum lines_result {
@@ -48,3 +49,7 @@ uint64_t lines_begin(const struct lines *lines);
 // more is there now, so a line that is too large is given as far as it goes. final: nothing will
 // ever come, so the last line needs no line end.
 enum lines_result lines_next(struct lines *lines, bool paused, bool final, struct lines_line *line);
+
+// Makes the notice of a line that is too large; detail keeps its text. Its place is the caller's.
+void lines_tell_oversize(const struct lines_line *line, const struct clock *clock,
+                         char detail[SOURCE_TEXT_SIZE], struct source_notice *notice);

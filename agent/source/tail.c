@@ -67,18 +67,8 @@ static enum source_result give_line(struct tail *tail, enum lines_result result,
         return SOURCE_RECORD;
     }
     snprintf(tail->place, sizeof tail->place, "byte %" PRIu64 " of %s", begin, file->path);
-    snprintf(tail->detail, sizeof tail->detail, "a line of %s%" PRIu64 " bytes is larger than %d",
-             line->is_skipping ? "at least " : "", line->size, SOURCE_RECORD_SIZE_MAX);
-    item->notice = (struct source_notice){
-        .reason = "record_too_large",
-        .place = tail->place,
-        .detail = tail->detail,
-        .time_ms = tail->clock->now_ms(tail->clock->context),
-        .head = line->record,
-        .size = line->size,
-        .has_sha256 = true,
-    };
-    memcpy(item->notice.sha256, line->sha256, sizeof line->sha256);
+    lines_tell_oversize(line, tail->clock, tail->detail, &item->notice);
+    item->notice.place = tail->place;
     tail->status.errors++;
     return SOURCE_NOTICE;
 }

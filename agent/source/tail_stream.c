@@ -32,19 +32,8 @@ static enum source_result give(struct stream *stream, enum lines_result result,
         return SOURCE_RECORD;
     }
     snprintf(stream->place, sizeof stream->place, "byte %" PRIu64 " of standard input", begin);
-    snprintf(stream->detail, sizeof stream->detail,
-             "a line of %s%" PRIu64 " bytes is larger than %d",
-             line->is_skipping ? "at least " : "", line->size, SOURCE_RECORD_SIZE_MAX);
-    item->notice = (struct source_notice){
-        .reason = "record_too_large",
-        .place = stream->place,
-        .detail = stream->detail,
-        .time_ms = stream->clock->now_ms(stream->clock->context),
-        .head = line->record,
-        .size = line->size,
-        .has_sha256 = true,
-    };
-    memcpy(item->notice.sha256, line->sha256, sizeof line->sha256);
+    lines_tell_oversize(line, stream->clock, stream->detail, &item->notice);
+    item->notice.place = stream->place;
     stream->status.errors++;
     return SOURCE_NOTICE;
 }
