@@ -152,7 +152,11 @@ static bool open_trail(const struct settings *settings, struct trail **trail, st
         .clock = clock_system(),
         .random = random_system(),
     };
-    return trail_open(&trail_options, trail, fault);
+    if (!trail_open(&trail_options, trail, fault)) return false;
+    struct fault damage;
+    if (trail_is_damaged(*trail, &damage))
+        LOG(LOG_ERROR, "the store is damaged; what is beside it goes on", log_fault(&damage));
+    return true;
 }
 
 static void reload(const struct settings *settings, struct server *server) {

@@ -46,12 +46,12 @@ static bool on_row(void *user, const struct trail_row *row) {
     struct follow *follow = step->follow;
     struct record record;
     step->seen++;
+    assert(row->sequence > follow->after);
+    follow->after = row->sequence;
     if (!reading_read(follow->reading, row, &record, &step->fault)) {
         step->has_failed = true;
         return false;
     }
-    assert(row->sequence > follow->after);
-    follow->after = row->sequence;
     if (!filter_matches(follow->filter, &record, row)) return true;
     return step->sink->on_event(step->sink->user, &record, row);
 }
@@ -60,8 +60,10 @@ bool follow_step(struct follow *follow, const struct follow_sink *sink, uint64_t
                  struct fault *fault) {
     struct step step = {.follow = follow, .sink = sink};
     uint64_t last = follow->after;
-    if (!trail_reader_follow(follow->reader, follow->after, on_row, &step, &last, fault))
+    if (!trail_reader_follow(follow->reader, follow->after, on_row, &step, &last, fault)) {
+        follow->after = last;
         return false;
+    }
     if (step.has_failed) {
         *fault = step.fault;
         return false;

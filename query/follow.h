@@ -25,7 +25,7 @@ MUST_CHECK bool follow_open(struct trail_reader *reader, const struct filter *fi
 void follow_close(struct follow *follow);
 
 // Gives the events that are there now and were not given yet. *seen: how many were looked at.
-// FAULT_CORRUPT, FAULT_IO.
+// FAULT_CORRUPT names events that cannot be read: the next step goes on behind them. FAULT_IO.
 MUST_CHECK bool follow_step(struct follow *follow, const struct follow_sink *sink, uint64_t *seen,
                             struct fault *fault);
 

@@ -224,6 +224,21 @@ static bool load_chunk(struct trail *trail, const struct trail_tail_chunk *chunk
     return trail_mirror_add(&trail->tail, rows, chunk->rows_count, fault);
 }
 
+bool trail_pass_over(struct trail *trail, const struct fault *reason, struct fault *fault) {
+    if (reason->kind != FAULT_CORRUPT) return fault_set(fault, reason->kind, "%s", reason->text);
+    if (trail->damages == 0) trail->damage = *reason;
+    trail->damages++;
+    return true;
+}
+
+bool trail_is_damaged(const struct trail *trail, struct fault *damage) {
+    if (trail->damages == 0) return false;
+    fault_set(damage, FAULT_CORRUPT, "%s (%" PRIu32 " damaged in all): run orgtrail store check",
+              trail->damage.text, trail->damages);
+    return true;
+}
+
+// What cannot be read stays where it is: its sequences are its own, and it may be mended.
 static bool load_tail(struct trail *trail, struct fault *fault) {
     struct trail_walk walk;
     if (!trail_environment_walk(trail->environment, trail->reading, TRAIL_DATABASE_TAIL, 0, &walk,
@@ -238,8 +253,11 @@ static bool load_tail(struct trail *trail, struct fault *fault) {
         struct trail_tail_chunk *chunk = NULL;
         good = trail_walk_next(&walk, &found, &key, &value, fault);
         if (!good || !found) break;
-        good = trail_tail_decode(trail->zstd, trail_walk_number(key), value, &chunk, fault) &&
-               load_chunk(trail, chunk, fault);
+        struct fault reason;
+        if (!trail_tail_decode(trail->zstd, trail_walk_number(key), value, &chunk, &reason) ||
+            !load_chunk(trail, chunk, &reason)) {
+            good = trail_pass_over(trail, &reason, fault);
+        }
         trail_tail_release(chunk);
     }
     trail_walk_end(&walk);
@@ -283,6 +301,30 @@ static bool create_parts(struct trail *trail, struct fault *fault) {
     return true;
 }
 
+// A dictionary that cannot be read to its end is given up for a new one.
+static bool load_dictionary(struct trail *trail, struct fault *fault) {
+    trail->dictionary = dictionary_create(trail->head.dictionary_epoch);
+    if (trail->dictionary == NULL)
+        return fault_set(fault, FAULT_FULL, "trail: out of memory for a dictionary");
+    struct fault reason;
+    uint32_t chunk = 0;
+    bool loaded = trail_dictionaries_load(trail->environment, trail->reading, trail->dictionary,
+                                          &chunk, &reason);
+    if (loaded && chunk != trail->head.dictionary_chunk) {
+        loaded = fault_set(&reason, FAULT_CORRUPT,
+                           "trail: chunk %" PRIu32 " of dictionary %" PRIu32 " is missing", chunk,
+                           trail->head.dictionary_epoch);
+    }
+    if (loaded) return true;
+    if (!trail_pass_over(trail, &reason, fault)) return false;
+    dictionary_destroy(trail->dictionary);
+    trail->head.dictionary_epoch++;
+    trail->head.dictionary_chunk = 0;
+    trail->dictionary = dictionary_create(trail->head.dictionary_epoch);
+    return trail->dictionary != NULL ||
+           fault_set(fault, FAULT_FULL, "trail: out of memory for a dictionary");
+}
+
 static bool load_all(struct trail *trail, struct fault *fault) {
     bool found = false;
     if (!load_meta(trail, &found, fault)) return false;
@@ -290,16 +332,7 @@ static bool load_all(struct trail *trail, struct fault *fault) {
         trail_end_reading(trail);
         if (!make_store(trail, fault) || !begin_reading(trail, fault)) return false;
     }
-    trail->dictionary = dictionary_create(trail->head.dictionary_epoch);
-    if (trail->dictionary == NULL)
-        return fault_set(fault, FAULT_FULL, "trail: out of memory for a dictionary");
-    uint32_t chunk = 0;
-    if (!trail_dictionaries_load(trail->environment, trail->reading, trail->dictionary, &chunk,
-                                 fault)) {
-        return false;
-    }
-    if (chunk != trail->head.dictionary_chunk)
-        return fault_set(fault, FAULT_CORRUPT, "trail: a chunk of the dictionary is missing");
+    if (!load_dictionary(trail, fault)) return false;
     if (!load_catalog(trail, fault) || !load_tail(trail, fault)) return false;
     insert_tail(trail);
     return trail_state_open(trail, fault);

@@ -48,6 +48,11 @@ MUST_CHECK bool trail_open(const struct trail_options *options, struct trail **t
 // Closes it; what was not committed is gone. NULL is allowed.
 void trail_close(struct trail *trail);
 
+// Whether trail_open found something damaged and went on beside it: a part of the tail (its events
+// keep their numbers and cannot be read or told from copies), a dictionary (a new one begins), an
+// agent or a stream (begins anew). *damage says what was first and how much there is; report it.
+bool trail_is_damaged(const struct trail *trail, struct fault *damage);
+
 // The store's random 16-byte epoch, new when the store is made or restored.
 void trail_epoch(const struct trail *trail, uint8_t epoch[TRAIL_EPOCH_SIZE]);
 

@@ -235,6 +235,12 @@ static bool check_tail(struct check *check, struct fault *fault) {
     const struct trail_reader *reader = check->reader;
     for (uint32_t at = 0; at < reader->chunks_count; at++) {
         const struct trail_tail_chunk *chunk = reader->chunks[at];
+        if (chunk->is_damaged) {
+            struct fault found;
+            fault_set(&found, FAULT_CORRUPT, "trail: tail chunk %" PRIu64 " is damaged",
+                      chunk->key);
+            report(check, &found);
+        }
         for (uint32_t index = 0; index < chunk->rows_count; index++) {
             const struct trail_tail_row *from = &chunk->rows[index];
             const struct checked_row row = {
@@ -289,6 +295,26 @@ static bool check_group(struct check *check, uint64_t group, struct fault *fault
         }
     }
     if (!good) report(check, &problem);
+    return true;
+}
+
+// Every chunk of every dictionary.
+static bool check_dictionary(struct check *check, uint32_t epoch, struct fault *fault) {
+    struct dictionary *dictionary = dictionary_create(epoch);
+    if (dictionary == NULL) return fault_set(fault, FAULT_FULL, "trail: out of memory for a check");
+    struct fault found;
+    uint32_t chunks = 0;
+    bool good = trail_dictionaries_load(check->reader->environment, check->reader->reading,
+                                        dictionary, &chunks, &found);
+    dictionary_destroy(dictionary);
+    if (good && epoch == check->head.dictionary_epoch && chunks < check->head.dictionary_chunk) {
+        good = fault_set(&found, FAULT_CORRUPT,
+                         "trail: chunk %" PRIu32 " of dictionary %" PRIu32 " is missing", chunks,
+                         epoch);
+    }
+    if (good) return true;
+    if (found.kind != FAULT_CORRUPT) return fault_set(fault, found.kind, "%s", found.text);
+    report(check, &found);
     return true;
 }
 
@@ -350,6 +376,10 @@ static bool check_everything(struct check *check, struct fault *fault) {
     for (uint64_t group = 0; group < check->head.block_next / TRAIL_GROUP_BLOCKS; group++) {
         if (!trail_reader_renew(reader, fault)) return false;
         if (!check_group(check, group, fault)) return false;
+    }
+    for (uint32_t epoch = 1; epoch <= check->head.dictionary_epoch; epoch++) {
+        if (!trail_reader_renew(reader, fault)) return false;
+        if (!check_dictionary(check, epoch, fault)) return false;
     }
     check->on_progress(check->user, count, count);
     check_all_seen(check);

@@ -88,7 +88,13 @@ static bool add_tail_row(struct trail_cursor *cursor, struct trail_tail_chunk *c
         .block_index = cursor->tail_count,
         .level = TRAIL_HEAP_TAIL_ROW,
     };
-    trail_cursor_rank(cursor, &row->key, row->sequence, &item);
+    if (row != NULL) {
+        trail_cursor_rank(cursor, &row->key, row->sequence, &item);
+    } else {
+        // Its rows may be anywhere: before all others. A follower hears of it in their place.
+        item.rank = cursor->by_sequence ? -(int64_t)chunk->key : INT64_MAX;
+        item.id_high = cursor->by_sequence ? 0 : chunk->key;
+    }
     if (!trail_heap_push(&cursor->heap, &item)) return no_memory(fault);
     cursor->tail[cursor->tail_count++] = (struct trail_cursor_tail){trail_tail_share(chunk), row};
     return true;
@@ -98,6 +104,10 @@ static bool add_tail(struct trail_cursor *cursor, struct fault *fault) {
     struct trail_reader *reader = cursor->reader;
     for (uint32_t at = 0; at < reader->chunks_count; at++) {
         struct trail_tail_chunk *chunk = reader->chunks[at];
+        bool is_wanted =
+            chunk->key > cursor->sequence_after && chunk->key <= cursor->query.sequence_max;
+        if (chunk->is_damaged && is_wanted && !add_tail_row(cursor, chunk, NULL, fault))
+            return false;
         for (uint32_t index = 0; index < chunk->rows_count; index++) {
             const struct trail_tail_row *row = &chunk->rows[index];
             if (!trail_cursor_wants_tail_row(cursor, chunk, row)) continue;
@@ -403,7 +413,12 @@ static bool find_next(struct trail_cursor *cursor, bool *found, struct trail_row
         const struct trail_heap_item *item = &cursor->ties[cursor->ties_next++].item;
         struct trail_row next;
         if (item->level == TRAIL_HEAP_TAIL_ROW) {
-            next = trail_reader_tail_row(cursor->tail[item->block_index].row);
+            const struct trail_cursor_tail *tail = &cursor->tail[item->block_index];
+            if (tail->row == NULL) {
+                return fault_set(fault, FAULT_CORRUPT, "trail: tail chunk %" PRIu64 " is damaged",
+                                 tail->chunk->key);
+            }
+            next = trail_reader_tail_row(tail->row);
         } else {
             bool there = false;
             const struct trail_row *loaded = NULL;
@@ -428,24 +443,64 @@ bool trail_cursor_next(struct trail_cursor *cursor, bool *found, struct trail_ro
     return good;
 }
 
+// A follower's way over what is there.
+struct following {
+    uint64_t given;       // the last sequence given, or behind which it began
+    bool is_damaged;      // something could not be read since then
+    struct fault reason;  // that
+};
+
+// Says which events are missing before the next that can be read. Returns false.
+static bool set_missing(const struct following *following, uint64_t next, struct fault *fault) {
+    return fault_set(fault, FAULT_CORRUPT, "trail: events %" PRIu64 " to %" PRIu64 ": %s",
+                     following->given + 1, next - 1, following->reason.text);
+}
+
+// The next row that can be read. Sequences have no holes: what is missing shows at the next one.
+static bool find_readable(struct trail_cursor *cursor, struct following *following, bool *found,
+                          struct trail_row *row, struct fault *fault) {
+    struct fault reason;
+    for (;;) {
+        uint64_t place = cursor->candidates_next + cursor->heap.count + cursor->ties_next;
+        if (trail_cursor_next(cursor, found, row, &reason)) break;
+        // What is damaged is behind the cursor then. If nothing is, it is the trail as a whole.
+        bool has_moved = place != cursor->candidates_next + cursor->heap.count + cursor->ties_next;
+        if (reason.kind != FAULT_CORRUPT || !has_moved)
+            return fault_set(fault, reason.kind, "%s", reason.text);
+        if (!following->is_damaged) following->reason = reason;
+        following->is_damaged = true;
+    }
+    return true;
+}
+
 bool trail_reader_follow(struct trail_reader *reader, uint64_t after,
                          bool (*on_row)(void *user, const struct trail_row *row), void *user,
                          uint64_t *last, struct fault *fault) {
     const struct trail_query all = {.time_min_s = INT64_MIN, .time_max_s = INT64_MAX};
     struct trail_cursor *cursor = NULL;
     if (!open_cursor(reader, &all, true, after, &cursor, fault)) return false;
-    uint64_t given = after;
+    struct following following = {.given = after};
     bool more = true;
     bool good = true;
-    while (more) {
+    while (good && more) {
         struct trail_row row;
-        good = trail_cursor_next(cursor, &more, &row, fault);
-        if (!good || !more) break;
-        given = row.sequence;
-        more = on_row(user, &row);
+        bool found = false;
+        good = find_readable(cursor, &following, &found, &row, fault);
+        if (!good) break;
+        uint64_t next = found ? row.sequence : trail_cursor_sequence_max(cursor) + 1;
+        if (following.is_damaged && next > following.given + 1) {
+            // The next call goes on behind them.
+            good = set_missing(&following, next, fault);
+            following.given = next - 1;
+        } else if (found) {
+            following.given = row.sequence;
+            more = on_row(user, &row);
+        } else {
+            more = false;
+        }
     }
     trail_cursor_close(cursor);
     // What was given has been given, also when a later block is damaged.
-    *last = given;
+    *last = following.given;
     return good;
 }

@@ -13,7 +13,7 @@ enum {
     TRAIL_QUERY_ATTRIBUTES_MAX = 64,
 };
 
-// A row of the tail that may match, with its chunk.
+// A row of the tail that may match, with its chunk; row NULL: the chunk is damaged.
 struct trail_cursor_tail {
     struct trail_tail_chunk *chunk;
     const struct trail_tail_row *row;

@@ -232,11 +232,186 @@ static void test_stores_no_copy_beside_damage(void **state) {
     fixture_done(&fixture);
 }
 
+static bool count_row(void *user, const struct trail_row *row) {
+    (void)row;
+    (*(uint32_t *)user)++;
+    return true;
+}
+
+// Follows to the end, beyond what is damaged, and says how many rows came and how many did not.
+static void follow_all(struct fixture *fixture, uint32_t *rows, uint64_t *missing) {
+    struct trail_reader *reader = open_reader(fixture);
+    uint64_t after = 0;
+    *rows = 0;
+    *missing = 0;
+    for (uint32_t turn = 0; turn < 1000; turn++) {
+        uint32_t before = *rows;
+        uint64_t last = 0;
+        bool good = trail_reader_follow(reader, after, count_row, rows, &last, &fixture->fault);
+        *missing += last - after - (*rows - before);
+        after = last;
+        if (good) break;
+        assert_int_equal(fixture->fault.kind, FAULT_CORRUPT);
+        assert_non_null(strstr(fixture->fault.text, "events "));
+    }
+    assert_int_equal(after, fixture->events_count);
+    trail_reader_close(reader);
+}
+
+static bool count_columns(void *user, const struct block_columns *columns) {
+    *(uint32_t *)user += columns->rows;
+    return true;
+}
+
+// Scans all. Returns the rows; there must be a fault.
+static uint32_t scan_damaged(struct fixture *fixture) {
+    struct trail_reader *reader = open_reader(fixture);
+    uint32_t rows = 0;
+    assert_false(
+        trail_reader_scan(reader, INT64_MIN, INT64_MAX, 0, count_columns, &rows, &fixture->fault));
+    assert_int_equal(fixture->fault.kind, FAULT_CORRUPT);
+    trail_reader_close(reader);
+    return rows;
+}
+
+// Opens the trail again, which must say that something is damaged.
+static void open_damaged(struct fixture *fixture) {
+    struct fault damage;
+    fixture_open(fixture);
+    assert_true(trail_is_damaged(fixture->trail, &damage));
+    assert_int_equal(damage.kind, FAULT_CORRUPT);
+}
+
+static void test_reads_beside_a_damaged_block(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture.options.block_rows_min = 1;
+    fixture_open(&fixture);
+    fill_blocks(&fixture, 0, 64);
+    close_trail(&fixture);
+    const struct attribute attribute = {.kind = ATTRIBUTE_EVENT_NAME,
+                                        .value = SPAN_LITERAL("RunInstances")};
+    assert_true(damage(&fixture, TRAIL_DATABASE_GROUP, 0, 0));
+    struct given given = read_all(&fixture, &attribute);
+    assert_int_equal(given.rows, 64);
+    assert_int_equal(given.faults, 0);
+    assert_true(count_faults(&fixture) > 0);
+
+    assert_true(damage(&fixture, TRAIL_DATABASE_BLOCK, 3, 0));
+    assert_true(damage(&fixture, TRAIL_DATABASE_BLOCK, 4, 40));
+    assert_true(damage(&fixture, TRAIL_DATABASE_BLOCK, 63, -1));
+    uint32_t rows = 0;
+    uint64_t missing = 0;
+    follow_all(&fixture, &rows, &missing);
+    assert_int_equal(rows, 61);
+    assert_int_equal(missing, 3);
+    // The last one's texts are damaged, its columns are not.
+    assert_int_equal(scan_damaged(&fixture), 62);
+    fixture_done(&fixture);
+}
+
+static void test_goes_on_beside_a_damaged_tail(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    fixture_fill(&fixture, 0, 90, 30);
+    close_trail(&fixture);
+    uint32_t faults = count_faults(&fixture);
+    assert_int_equal(faults, 0);
+    assert_true(damage(&fixture, TRAIL_DATABASE_TAIL, 1, -3));
+    struct given given = read_all(&fixture, NULL);
+    assert_true(given.rows >= 60 && given.rows < 90);
+    assert_int_equal(given.faults, 1);
+    uint32_t rows = 0;
+    uint64_t missing = 0;
+    follow_all(&fixture, &rows, &missing);
+    assert_int_equal(rows, given.rows);
+    assert_int_equal(missing, 90 - given.rows);
+    assert_int_equal(scan_damaged(&fixture), given.rows);
+    assert_true(count_faults(&fixture) > 0);
+
+    // The writer goes on behind it, also into blocks.
+    open_damaged(&fixture);
+    fixture_fill(&fixture, 90, 6000, 2000);
+    assert_int_equal(read_all(&fixture, NULL).rows, given.rows + 6000);
+    fixture_done(&fixture);
+}
+
+static void test_goes_on_beside_a_damaged_dictionary(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    fixture_fill(&fixture, 0, 8000, 2000);
+    close_trail(&fixture);
+    assert_true(damage(&fixture, TRAIL_DATABASE_DICTIONARY, 2, -3));
+    struct given given = read_all(&fixture, NULL);
+    assert_true(given.rows >= 2000 && given.rows < 8000);
+    assert_true(count_faults(&fixture) > 0);
+    open_damaged(&fixture);
+    fixture_fill(&fixture, 8000, 4000, 2000);
+    fixture_reopen(&fixture);
+    struct fault damage;
+    assert_false(trail_is_damaged(fixture.trail, &damage));
+    assert_int_equal(read_all(&fixture, NULL).rows, given.rows + 4000);
+    fixture_done(&fixture);
+}
+
+static bool count_stream(void *user, const struct trail_stream *stream) {
+    (void)stream;
+    (*(uint32_t *)user)++;
+    return true;
+}
+
+static void test_goes_on_beside_a_damaged_stream(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    fixture_begin(&fixture);
+    uint32_t agent = 0;
+    assert_true(
+        trail_agent_number(fixture.trail, SPAN_LITERAL("spiffe://o/a"), &agent, &fixture.fault));
+    for (uint8_t index = 0; index < 3; index++) {
+        const struct trail_stream stream = {.agent = agent, .stream_id = {index}};
+        assert_true(trail_stream_put(fixture.trail, &stream, &fixture.fault));
+    }
+    fixture_commit(&fixture);
+    close_trail(&fixture);
+    assert_true(damage(&fixture, TRAIL_DATABASE_STREAM, 1, 0));
+    assert_true(damage(&fixture, TRAIL_DATABASE_AGENT, 1, 0));
+    struct trail_reader *reader = open_reader(&fixture);
+    uint32_t streams = 0;
+    assert_false(trail_reader_streams(reader, count_stream, &streams, &fixture.fault));
+    assert_int_equal(streams, 2);
+    struct span uri = SPAN_LITERAL("not yet");
+    assert_true(trail_reader_agent(reader, agent, &uri, &fixture.fault));
+    assert_int_equal(uri.size, 0);
+    trail_reader_close(reader);
+
+    open_damaged(&fixture);
+    fixture_begin(&fixture);
+    uint32_t other = 0;
+    assert_true(
+        trail_agent_number(fixture.trail, SPAN_LITERAL("spiffe://o/a"), &other, &fixture.fault));
+    assert_int_equal(other, agent + 1);
+    fixture_commit(&fixture);
+    fixture_fill(&fixture, 0, 10, 5);
+    fixture_compare_all(&fixture);
+    fixture_done(&fixture);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_commits_beside_a_damaged_block),
         cmocka_unit_test(test_tells_every_turned_bit),
         cmocka_unit_test(test_stores_no_copy_beside_damage),
+        cmocka_unit_test(test_reads_beside_a_damaged_block),
+        cmocka_unit_test(test_goes_on_beside_a_damaged_tail),
+        cmocka_unit_test(test_goes_on_beside_a_damaged_dictionary),
+        cmocka_unit_test(test_goes_on_beside_a_damaged_stream),
     };
     return cases_run("trail_damage", tests, sizeof tests / sizeof tests[0]);
 }

@@ -95,13 +95,16 @@ bool trail_dictionaries_get(struct trail_dictionaries *dictionaries, MDB_txn *tr
             return fault_set(fault, FAULT_FULL, "trail: out of memory for a dictionary");
     }
     entry->used = ++dictionaries->uses;
-    if (snapshot_number == 0 || entry->snapshot_number != snapshot_number) {
+    if (entry->snapshot_number != snapshot_number) {
+        struct fault reason;
         if (!trail_dictionaries_load(dictionaries->environment, transaction, entry->dictionary,
-                                     &entry->chunk_next, fault)) {
+                                     &entry->chunk_next, &reason) &&
+            reason.kind != FAULT_CORRUPT) {
             // What was loaded in part is not kept: the next attempt begins anew.
             forget(entry);
-            return false;
+            return fault_set(fault, reason.kind, "%s", reason.text);
         }
+        // Before a damaged chunk all is there; a block that refers to more is the one to say so.
         entry->snapshot_number = snapshot_number;
     }
     *dictionary = entry->dictionary;

@@ -20,14 +20,15 @@ struct trail_dictionaries;
 struct trail_dictionaries *trail_dictionaries_create(struct trail_environment *environment);
 void trail_dictionaries_destroy(struct trail_dictionaries *dictionaries);
 
-// The dictionary of an epoch with all that the snapshot has of it; borrowed until the next call.
-// snapshot_number tells snapshots apart (0: unknown). FAULT_CORRUPT, FAULT_FULL, FAULT_IO.
+// The dictionary of an epoch with all that the snapshot has of it, up to a damaged chunk; borrowed
+// until the next call. snapshot_number tells snapshots apart and is not 0. FAULT_FULL, FAULT_IO.
 MUST_CHECK bool trail_dictionaries_get(struct trail_dictionaries *dictionaries,
                                        MDB_txn *transaction, uint64_t snapshot_number,
                                        uint32_t epoch, const struct dictionary **dictionary,
                                        struct fault *fault);
 
-// Loads the chunks of an epoch from number *next on, and moves *next behind them.
+// Loads the chunks of an epoch from number *next on, and moves *next behind them. FAULT_CORRUPT: up
+// to a damaged one.
 MUST_CHECK bool trail_dictionaries_load(struct trail_environment *environment, MDB_txn *transaction,
                                         struct dictionary *dictionary, uint32_t *next,
                                         struct fault *fault);

@@ -85,6 +85,9 @@ struct trail {
     struct arena *record_arena;   // of one record
     struct arena *extract_arena;  // of one record's attributes
 
+    uint32_t damages;     // what trail_open found
+    struct fault damage;  // the first of it
+
     bool is_committing;
     MDB_txn *reading;  // active while is_reading
     bool is_reading;
@@ -105,6 +108,9 @@ struct trail {
 };
 
 // trail.c
+
+// Remembers something damaged that trail_open goes on without. Returns true if it may.
+bool trail_pass_over(struct trail *trail, const struct fault *reason, struct fault *fault);
 
 // Ends the snapshot of the commit, if it is still there.
 void trail_end_reading(struct trail *trail);

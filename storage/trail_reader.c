@@ -88,6 +88,16 @@ static void release_chunks(struct trail_reader *reader, uint32_t from) {
     reader->chunks_count = from;
 }
 
+// Reads a chunk. A damaged one is listed too: whoever would need its rows says so.
+static bool read_chunk(struct trail_reader *reader, uint64_t key, struct span value,
+                       struct trail_tail_chunk **chunk, struct fault *fault) {
+    struct fault reason;
+    if (trail_tail_decode(reader->zstd, key, value, chunk, &reason)) return true;
+    if (reason.kind != FAULT_CORRUPT) return fault_set(fault, reason.kind, "%s", reason.text);
+    *chunk = trail_tail_make_damaged(key);
+    return *chunk != NULL || no_memory(fault);
+}
+
 // Lists the chunks of the tail again, taking over those that are known. Both lists are in order.
 static bool load_tail(struct trail_reader *reader, struct fault *fault) {
     struct trail_tail_chunk **old = reader->chunks;
@@ -113,7 +123,7 @@ static bool load_tail(struct trail_reader *reader, struct fault *fault) {
         if (at < old_count && old[at]->key == number) {
             chunk = trail_tail_share(old[at]);
         } else {
-            good = trail_tail_decode(reader->zstd, number, value, &chunk, fault);
+            good = read_chunk(reader, number, value, &chunk, fault);
         }
         if (good && !add_chunk(reader, chunk, fault)) {
             trail_tail_release(chunk);
@@ -140,8 +150,10 @@ static bool load_agents(struct trail_reader *reader, struct fault *fault) {
         struct trail_agent agent;
         good = trail_walk_next(&walk, &found, &key, &value, fault);
         if (!good || !found) break;
-        good = trail_codec_take_agent(value, &agent, fault);
-        if (!good) break;
+        struct fault ignored;
+        // A damaged one has no name: the events of all others still have theirs.
+        if (!trail_codec_take_agent(value, &agent, &ignored))
+            agent = (struct trail_agent){.uri = SPAN_LITERAL("")};
         if (reader->agents_count == reader->agents_capacity) {
             uint32_t capacity = reader->agents_capacity == 0 ? 64 : reader->agents_capacity * 2;
             char **grown = realloc(reader->agents, capacity * sizeof *grown);

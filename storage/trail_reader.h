@@ -53,7 +53,8 @@ MUST_CHECK bool trail_reader_facts(struct trail_reader *reader, struct trail_fac
 MUST_CHECK bool trail_reader_agent(struct trail_reader *reader, uint32_t agent, struct span *uri,
                                    struct fault *fault);
 
-// Calls on_stream, on_gap, on_quarantined for each one, until it returns false.
+// Calls on_stream, on_gap, on_quarantined for each one, until it returns false. FAULT_CORRUPT at
+// the end if one could not be read.
 MUST_CHECK bool trail_reader_streams(struct trail_reader *reader,
                                      bool (*on_stream)(void *user, const struct trail_stream *),
                                      void *user, struct fault *fault);
@@ -103,14 +104,16 @@ uint64_t trail_cursor_sequence_max(const struct trail_cursor *cursor);
 
 // Events in order of arrival, each once: those with sequence > after, up to what is there now.
 // Calls on_row until it returns false or none is left; *last is the sequence of the last one given
-// (`after` if none was), also when a damaged block ends it with FAULT_CORRUPT.
+// (`after` if none was). FAULT_CORRUPT comes in the place of events that cannot be read: the text
+// names their sequences and *last is the last of them, so that a call with it goes on behind them.
 MUST_CHECK bool trail_reader_follow(struct trail_reader *reader, uint64_t after,
                                     bool (*on_row)(void *user, const struct trail_row *row),
                                     void *user, uint64_t *last, struct fault *fault);
 
 // Columns of all frames with events in the range, in no order: for scans. A frame at the edge also
 // holds events outside the range: look at time_s. `which` as in block_read_columns. Columns live
-// until on_columns returns; false ends the scan.
+// until on_columns returns; false ends the scan. FAULT_CORRUPT at the end if something could not be
+// read: all else has been given.
 MUST_CHECK bool trail_reader_scan(struct trail_reader *reader, int64_t time_min_s,
                                   int64_t time_max_s, uint32_t which,
                                   bool (*on_columns)(void *user, const struct block_columns *),

@@ -2,10 +2,18 @@
 // called while a snapshot is open; a scan renews it between blocks.
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "storage/trail_reader_internal.h"
+
+// Damage is kept for the end, the first of it, and all else is given.
+static bool pass_over(const struct fault *reason, struct fault *damage, struct fault *fault) {
+    if (reason->kind != FAULT_CORRUPT) return fault_set(fault, reason->kind, "%s", reason->text);
+    if (damage->kind == FAULT_NONE) *damage = *reason;
+    return true;
+}
 
 // A walk over one database that calls `give` for each pair until it sets *more false.
 struct listing {
@@ -20,7 +28,8 @@ struct listing {
     void *user;
 };
 
-static bool walk_all(struct listing *listing, enum trail_database database, struct fault *fault) {
+static bool walk_all(struct listing *listing, enum trail_database database, struct fault *damage,
+                     struct fault *fault) {
     struct trail_reader *reader = listing->reader;
     struct trail_walk walk;
     if (!trail_environment_walk(reader->environment, reader->reading, database, 0, &walk, fault))
@@ -31,7 +40,9 @@ static bool walk_all(struct listing *listing, enum trail_database database, stru
         struct span key;
         struct span value;
         good = trail_walk_next(&walk, &more, &key, &value, fault);
-        if (good && more) good = listing->give(listing, key, value, &more, fault);
+        struct fault reason;
+        if (good && more && !listing->give(listing, key, value, &more, &reason))
+            good = pass_over(&reason, damage, fault);
     }
     trail_walk_end(&walk);
     return good;
@@ -39,9 +50,11 @@ static bool walk_all(struct listing *listing, enum trail_database database, stru
 
 static bool list(struct listing *listing, enum trail_database database, struct fault *fault) {
     if (!trail_reader_enter(listing->reader, fault)) return false;
-    bool good = walk_all(listing, database, fault);
+    struct fault damage = {.kind = FAULT_NONE};
+    bool good = walk_all(listing, database, &damage, fault);
     trail_reader_leave(listing->reader);
-    return good;
+    if (!good || damage.kind == FAULT_NONE) return good;
+    return fault_set(fault, damage.kind, "%s", damage.text);
 }
 
 static bool give_stream(struct listing *listing, struct span key, struct span value, bool *more,
@@ -247,10 +260,16 @@ static bool scan_chunk(const struct scan *scan, const struct trail_tail_chunk *c
     return true;
 }
 
-static bool scan_all(const struct scan *scan, struct fault *fault) {
+static bool scan_all(const struct scan *scan, struct fault *damage, struct fault *fault) {
     struct trail_reader *reader = scan->reader;
+    struct fault reason;
     bool more = true;
     for (uint32_t index = 0; more && index < reader->chunks_count; index++) {
+        if (reader->chunks[index]->is_damaged) {
+            fault_set(&reason, FAULT_CORRUPT, "trail: tail chunk %" PRIu64 " is damaged",
+                      reader->chunks[index]->key);
+            if (!pass_over(&reason, damage, fault)) return false;
+        }
         if (!scan_chunk(scan, reader->chunks[index], &more, fault)) return false;
     }
     // Blocks that are written meanwhile hold rows of the tail given above, or newer ones.
@@ -260,16 +279,19 @@ static bool scan_all(const struct scan *scan, struct fault *fault) {
         if (summary->time_max_s < scan->time_min_s || summary->time_min_s > scan->time_max_s)
             continue;
         if (!trail_reader_renew(reader, fault)) return false;
-        if (!scan_block(scan, index, &more, fault)) return false;
+        if (!scan_block(scan, index, &more, &reason) && !pass_over(&reason, damage, fault))
+            return false;
     }
     return true;
 }
 
 static bool run_scan(const struct scan *scan, struct fault *fault) {
     if (!trail_reader_enter(scan->reader, fault)) return false;
-    bool good = scan_all(scan, fault);
+    struct fault damage = {.kind = FAULT_NONE};
+    bool good = scan_all(scan, &damage, fault);
     if (scan->reader->is_reading) trail_reader_leave(scan->reader);
-    return good;
+    if (!good || damage.kind == FAULT_NONE) return good;
+    return fault_set(fault, damage.kind, "%s", damage.text);
 }
 
 bool trail_reader_scan(struct trail_reader *reader, int64_t time_min_s, int64_t time_max_s,

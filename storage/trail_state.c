@@ -142,12 +142,18 @@ static struct stream *find_stream(struct trail_state *state, uint32_t agent,
     return place == 0 ? NULL : &state->streams[place - 1];
 }
 
-static bool load_agent(struct trail_state *state, struct span key, struct span value,
+static bool load_agent(struct trail *trail, struct span key, struct span value,
                        struct fault *fault) {
+    struct trail_state *state = trail->state;
     struct trail_agent agent;
-    if (!trail_codec_take_agent(value, &agent, fault)) return false;
+    struct fault reason;
     if (trail_walk_number(key) != state->agents_count + 1)
         return fault_set(fault, FAULT_CORRUPT, "trail: an agent is missing");
+    if (!trail_codec_take_agent(value, &agent, &reason)) {
+        if (!trail_pass_over(trail, &reason, fault)) return false;
+        // Its number stays taken: events name it. The agent gets a new one.
+        agent = (struct trail_agent){.uri = SPAN_LITERAL("")};
+    }
     if (!add_agent(state, agent.uri, fault)) return false;
     struct agent *added = &state->agents[state->agents_count - 1];
     added->quarantine_size = agent.quarantine_size;
@@ -155,18 +161,21 @@ static bool load_agent(struct trail_state *state, struct span key, struct span v
     return true;
 }
 
-static bool load_stream(struct trail_state *state, struct span key, struct span value,
+static bool load_stream(struct trail *trail, struct span key, struct span value,
                         struct fault *fault) {
     struct trail_stream stream;
     struct stream *added = NULL;
-    if (!trail_codec_take_stream(key, value, &stream, fault)) return false;
-    if (!add_stream(state, &stream, &added, fault)) return false;
+    struct fault reason;
+    // A stream that is not known begins anew: its agent sends all it has, and copies are told.
+    if (!trail_codec_take_stream(key, value, &stream, &reason))
+        return trail_pass_over(trail, &reason, fault);
+    if (!add_stream(trail->state, &stream, &added, fault)) return false;
     added->kept = stream;
     return true;
 }
 
 static bool load_all(struct trail *trail, enum trail_database database,
-                     bool (*load)(struct trail_state *, struct span, struct span, struct fault *),
+                     bool (*load)(struct trail *, struct span, struct span, struct fault *),
                      struct fault *fault) {
     struct trail_walk walk;
     if (!trail_environment_walk(trail->environment, trail->reading, database, 0, &walk, fault))
@@ -177,7 +186,7 @@ static bool load_all(struct trail *trail, enum trail_database database,
         struct span key;
         struct span value;
         good = trail_walk_next(&walk, &found, &key, &value, fault);
-        if (good && found) good = load(trail->state, key, value, fault);
+        if (good && found) good = load(trail, key, value, fault);
     }
     trail_walk_end(&walk);
     return good;

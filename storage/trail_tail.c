@@ -141,6 +141,15 @@ bool trail_tail_decode(struct zstd *zstd, uint64_t key, struct span value,
     return true;
 }
 
+struct trail_tail_chunk *trail_tail_make_damaged(uint64_t key) {
+    struct trail_tail_chunk *chunk = calloc(1, sizeof *chunk);
+    if (chunk == NULL) return NULL;
+    chunk->key = key;
+    chunk->references = 1;
+    chunk->is_damaged = true;
+    return chunk;
+}
+
 struct trail_tail_chunk *trail_tail_share(struct trail_tail_chunk *chunk) {
     chunk->references++;
     return chunk;

@@ -48,11 +48,15 @@ struct trail_tail_chunk {
     uint8_t *attribute_kind;
     uint8_t *bytes;
     uint32_t references;
+    bool is_damaged;  // it has no rows, and stands for those that cannot be read
 };
 
 // Makes a chunk of a value. FAULT_CORRUPT with the chunk's number; FAULT_FULL if memory runs out.
 MUST_CHECK bool trail_tail_decode(struct zstd *zstd, uint64_t key, struct span value,
                                   struct trail_tail_chunk **chunk, struct fault *fault);
+
+// Makes a chunk that stands for a damaged one. NULL if memory runs out.
+struct trail_tail_chunk *trail_tail_make_damaged(uint64_t key);
 
 // One more user of the chunk, and one less. NULL is allowed.
 struct trail_tail_chunk *trail_tail_share(struct trail_tail_chunk *chunk);
