@@ -30,6 +30,8 @@ struct gather {
     uint32_t count;
     uint32_t next;  // whose turn is first
     uint64_t acknowledged;
+    bool has_rewound;
+    int64_t rewound_to_ms;  // of the last notice about it
     struct buffer notice;
 };
 
@@ -125,11 +127,11 @@ bool gather_restore(struct gather *gather, struct fault *fault) {
 }
 
 // Packs a notice as it goes on the wire.
-static bool pack_notice(struct gather *gather, const struct entry *entry, struct fault *fault) {
-    const struct source_notice *from = &entry->item.notice;
+static bool pack_notice(struct gather *gather, const char *source, const struct source_notice *from,
+                        struct fault *fault) {
     Orgtrail__V1__Notice notice = ORGTRAIL__V1__NOTICE__INIT;
     notice.reason = (char *)(uintptr_t)from->reason;
-    notice.source = (char *)(uintptr_t)entry->name;
+    notice.source = (char *)(uintptr_t)source;
     notice.place = (char *)(uintptr_t)from->place;
     notice.detail = (char *)(uintptr_t)from->detail;
     notice.time_ms = from->time_ms;
@@ -152,7 +154,7 @@ static bool pack_notice(struct gather *gather, const struct entry *entry, struct
 static bool append_item(struct gather *gather, struct entry *entry, uint64_t *size,
                         struct fault *fault) {
     bool is_notice = entry->held == SOURCE_NOTICE;
-    if (is_notice && !pack_notice(gather, entry, fault)) return false;
+    if (is_notice && !pack_notice(gather, entry->name, &entry->item.notice, fault)) return false;
     struct spool_item item = {
         .kind = is_notice ? SPOOL_NOTICE : SPOOL_RECORD,
         .source = entry->index,
@@ -255,12 +257,41 @@ bool gather_save(struct gather *gather, struct fault *fault) {
     return spool_save(gather->spool, fault);
 }
 
+// Says that the collector lost what no number can tell: once for each backup.
+static bool append_rewind(struct gather *gather, int64_t backup_time_ms, struct fault *fault) {
+    if (gather->count == 0) return true;
+    if (gather->has_rewound && gather->rewound_to_ms == backup_time_ms) return true;
+    struct entry *entry = &gather->entries[0];
+    char place[TIME_TEXT_SIZE];
+    time_print_ms(backup_time_ms > 0 ? backup_time_ms : 0, place);
+    const struct source_notice notice = {
+        .reason = "collector_restored",
+        .place = place,
+        .detail =
+            "the collector lost what it had acknowledged since this time, and the spool has "
+            "not all of it any more; directories are read again",
+        .time_ms = gather->clock->now_ms(gather->clock->context),
+    };
+    if (!pack_notice(gather, entry->name, &notice, fault)) return false;
+    struct spool_item item = {
+        .kind = SPOOL_NOTICE,
+        .source = entry->index,
+        .record = buffer_span(&gather->notice),
+        .position = spool_position(gather->spool, entry->index),
+    };
+    uint64_t number;
+    if (!spool_append(gather->spool, &item, &number, fault)) return false;
+    gather->has_rewound = true;
+    gather->rewound_to_ms = backup_time_ms;
+    return spool_sync(gather->spool, fault);
+}
+
 bool gather_rewind(struct gather *gather, int64_t backup_time_ms, struct fault *fault) {
     for (uint32_t index = 0; index < gather->count; index++) {
         const struct source *source = &gather->entries[index].source;
         if (!source->operations->rewind(source->context, backup_time_ms, fault)) return false;
     }
-    return true;
+    return append_rewind(gather, backup_time_ms, fault);
 }
 
 static bool is_in_trouble(const struct source_status *status) {

@@ -346,6 +346,12 @@ static void test_report_and_rewind(void **state) {
     struct fault fault;
     assert_true(gather_rewind(bench.gather, 4711, &fault));
     assert_int_equal(bench.one.rewound_to_ms, 4711);
+    // Told once for a backup.
+    assert_int_equal(facts_of(&bench).synced, 1);
+    assert_true(gather_rewind(bench.gather, 4711, &fault));
+    assert_int_equal(facts_of(&bench).synced, 1);
+    assert_true(gather_rewind(bench.gather, 4712, &fault));
+    assert_int_equal(facts_of(&bench).synced, 2);
     const char *name;
     struct source_status status;
     assert_true(gather_describe(bench.gather, 1, &name, &status));

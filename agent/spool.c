@@ -110,9 +110,9 @@ bool spool_begin_segment(struct spool *spool, struct fault *fault) {
         files_write_whole(spool->files, path, buffer_span(&header), SPOOL_FILE_MODE, fault);
     size_t header_size = header.size;
     buffer_done(&header);
-    if (!written) return false;
     int handle;
-    if (!files_open(spool->files, path, FILES_APPEND, &handle, fault)) {
+    // It may have got its name also where writing it failed at the end.
+    if (!written || !files_open(spool->files, path, FILES_APPEND, &handle, fault)) {
         if (!replaces) discard_segment(spool, path, fault);
         return false;
     }
@@ -311,23 +311,18 @@ void spool_set_epoch(struct spool *spool, struct span epoch) {
 }
 
 bool spool_restream(struct spool *spool, struct fault *fault) {
-    uint8_t stream_id[SPOOL_ID_SIZE], epoch[SPOOL_EPOCH_SIZE_MAX];
+    uint8_t stream_id[SPOOL_ID_SIZE];
     uint64_t base = spool->base, acknowledged = spool->acknowledged;
-    size_t epoch_size = spool->epoch_size;
     memcpy(stream_id, spool->stream_id, SPOOL_ID_SIZE);
-    memcpy(epoch, spool->epoch, sizeof epoch);
 
     random_fill(spool->random, spool->stream_id, SPOOL_ID_SIZE);
     spool->base = spool->segments[0].first - 1;
     spool->acknowledged = spool->base;
-    spool->epoch_size = 0;
     if (spool_write_stream(spool, fault)) {
         spool->stream_is_dirty = false;
         return true;
     }
     memcpy(spool->stream_id, stream_id, SPOOL_ID_SIZE);
-    memcpy(spool->epoch, epoch, sizeof epoch);
-    spool->epoch_size = epoch_size;
     spool->base = base;
     spool->acknowledged = acknowledged;
     return fault_add(fault, "take a new stream id");

@@ -117,7 +117,8 @@ MUST_CHECK bool spool_save(struct spool *spool, struct fault *fault);
 void spool_set_epoch(struct spool *spool, struct span epoch);
 
 // Takes a new stream id under which the whole spool will be sent: its oldest frame is number 1 on
-// the wire and nothing is acknowledged. Durable when it returns; on failure all is as before.
+// the wire, nothing is acknowledged, the epoch stays. Durable when it returns; on failure all is as
+// before.
 MUST_CHECK bool spool_restream(struct spool *spool, struct fault *fault);
 
 // --- asking

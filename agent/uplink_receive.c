@@ -162,10 +162,23 @@ static bool begin_stream(struct uplink *uplink, const char *reason, struct fault
     return true;
 }
 
-// The collector lost what it had acknowledged.
+// Whether the collector lost something that it had acknowledged: it resumes below it, or it was
+// restored to a time before it knew this stream, whose base says that other frames went before.
+static bool has_lost(const struct uplink *uplink, const struct spool_facts *facts,
+                     uint64_t durable) {
+    if (durable < facts->acknowledged) return true;
+    const struct uplink_welcome *welcome = &uplink->welcome;
+    struct span epoch = spool_epoch(uplink->spool);
+    bool is_other_epoch =
+        epoch.size > 0 && !span_equal(epoch, span_of(welcome->epoch, welcome->epoch_size));
+    return is_other_epoch && welcome->chain_size == 0 && facts->base > 0;
+}
+
 static bool refill(struct uplink *uplink, const struct spool_facts *facts, uint64_t durable,
                    struct fault *fault) {
-    bool is_complete = durable + 1 >= facts->first;
+    // A stream the collector does not know any more says nothing of what was sent before it began.
+    bool is_unknown = uplink->welcome.chain_size == 0 && facts->base > 0;
+    bool is_complete = durable + 1 >= facts->first && !is_unknown;
     if (!is_complete && uplink->rewind != NULL &&
         !uplink->rewind(uplink->context, uplink->welcome.backup_time_ms, fault)) {
         return fault_add(fault, "rewind the sources for a restored collector");
@@ -228,7 +241,7 @@ bool uplink_take_welcome(struct uplink *uplink, struct fault *fault) {
         return true;
     }
     uint64_t durable = facts.base + welcome->resume - 1;
-    if (durable < facts.acknowledged) {
+    if (has_lost(uplink, &facts, durable)) {
         if (!refill(uplink, &facts, durable, fault)) return false;
     } else {
         spool_acknowledge(uplink->spool, durable);

@@ -741,6 +741,44 @@ static void test_a_number_older_than_the_spool_is_no_difference(void **state) {
     end(&bench);
 }
 
+// Restored to a time before it knew this stream: what went under the stream before is lost to it,
+// and no number tells.
+static void test_a_restore_to_before_a_new_stream(void **state) {
+    (void)state;
+    struct bench bench;
+    begin(&bench);
+    close_bench(&bench);
+    bench.size_max = 64 * 1024;
+    open_bench(&bench);
+    stream(&bench, 1, NULL);
+    while (facts_of(&bench).first == 1) {
+        uint64_t first = bench.appended + 1;
+        append(&bench, 20);
+        expect_batch(&bench, first, bench.appended);
+        ack(&bench, bench.appended);
+    }
+    struct fault fault;
+    assert_true(spool_restream(bench.spool, &fault));
+    assert_true(facts_of(&bench).base > 0);
+    close_link(&bench);
+    bench.now_ms += UPLINK_BACKOFF_MIN_MS;
+    // A collector that only never heard of the stream: nothing is lost.
+    greet(&bench);
+    welcome(&bench, 1, NULL);
+    (void)next_message(&bench);
+    assert_int_equal(bench.rewinds, 0);
+    close_link(&bench);
+    bench.now_ms += UPLINK_BACKOFF_MAX_MS;
+    // The same after a restore.
+    spool_set_epoch(bench.spool, SPAN_LITERAL("older"));
+    greet(&bench);
+    welcome(&bench, 1, NULL);
+    (void)next_message(&bench);
+    assert_int_equal(bench.rewinds, 1);
+    assert_int_equal(status_of(&bench).refills, 1);
+    end(&bench);
+}
+
 static void test_a_restored_collector_is_refilled(void **state) {
     (void)state;
     struct bench bench;
@@ -906,6 +944,7 @@ int main(void) {
         cmocka_unit_test(test_another_history_under_our_numbers),
         cmocka_unit_test(test_a_new_stream_begins_at_the_oldest_frame),
         cmocka_unit_test(test_a_number_older_than_the_spool_is_no_difference),
+        cmocka_unit_test(test_a_restore_to_before_a_new_stream),
         cmocka_unit_test(test_a_restored_collector_is_refilled),
         cmocka_unit_test(test_damage_becomes_a_gap),
         cmocka_unit_test(test_throttle_and_pause),

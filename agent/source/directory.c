@@ -69,6 +69,8 @@ struct directory {
     int64_t given_ms;  // monotonic
     uint8_t position[PROGRESS_SIZE_MAX];
     char place[PATH_SIZE + 40];
+    const char *object_prefix;  // of the root, from AWSLogs on; or ""
+    char object_name[PATH_SIZE];
     char detail[SOURCE_TEXT_SIZE];
 };
 
@@ -135,6 +137,13 @@ static void start(struct directory *directory) {
 
 // --- one file
 
+// The name of a file as it stands in its bucket, as far as that is known.
+static void name_object(struct directory *directory, const struct progress *file) {
+    const char *prefix = directory->object_prefix;
+    snprintf(directory->object_name, sizeof directory->object_name, "%s%s%s", prefix,
+             prefix[0] == 0 ? "" : "/", file->path);
+}
+
 // Whether a path is a file (no pipe, whose opening would wait) that lies below the root, also where
 // a symbolic link leads to.
 static bool is_ours(const struct directory *directory, const char *full) {
@@ -146,6 +155,15 @@ static bool is_ours(const struct directory *directory, const char *full) {
     if (realpath(directory->root, root) == NULL || realpath(full, resolved) == NULL) return false;
     size_t size = strlen(root);
     return strncmp(resolved, root, size) == 0 && (resolved[size] == '/' || size == 1);
+}
+
+// The same of the file that was really opened: its name may have changed hands meanwhile.
+static bool lies_below_root(const struct directory *directory) {
+    char root[PATH_MAX], opened[PATH_MAX];
+    if (!object_find_path(directory->object, opened, sizeof opened)) return true;
+    if (realpath(directory->root, root) == NULL) return false;
+    size_t size = strlen(root);
+    return strncmp(opened, root, size) == 0 && (opened[size] == '/' || size == 1);
 }
 
 // Begins to read a file. False if it cannot be opened now, or is none of ours.
@@ -164,6 +182,10 @@ static bool begin_file(struct directory *directory, const struct walk_item *item
         if (fault.kind != FAULT_INPUT) note_fault(directory, &fault);
         return false;
     }
+    if (!lies_below_root(directory)) {
+        object_close(directory->object);
+        return false;
+    }
     if (resumes) {
         *file = *resume;
         resume->exists = false;
@@ -171,6 +193,7 @@ static bool begin_file(struct directory *directory, const struct walk_item *item
         *file = (struct progress){.exists = true, .key = *key, .folder = *folder};
         snprintf(file->path, sizeof file->path, "%s", item->path);
     }
+    name_object(directory, file);
     directory->modified_ns = item->modified_ns;
     directory->size = item->size;
     directory->is_measuring = false;
@@ -203,7 +226,7 @@ static void put_off_file(struct directory *directory) {
 static void begin_item(struct directory *directory, const struct progress *file,
                        struct source_item *item) {
     *item = (struct source_item){
-        .object = span_text(file->path),
+        .object = span_text(directory->object_name),
         .position = progress_encode(file, directory->previous_ended, directory->position),
     };
     directory->given_ms = monotonic(directory);
@@ -344,6 +367,7 @@ static enum source_result tell_gone(struct directory *directory, struct source_i
     directory->file = *resume;
     directory->file.exists = false;
     directory->file.is_ended = true;
+    name_object(directory, &directory->file);
     resume->exists = false;
     snprintf(directory->detail, sizeof directory->detail,
              "the file was removed before it was read to its end");
@@ -561,6 +585,9 @@ bool directory_open(const struct directory_options *options, struct source *sour
         directory->recent.walk = walk_create(options->files, directory->root, is_wanted);
         directory->full.walk = walk_create(options->files, directory->root, is_wanted);
     }
+    const char *bucket = directory->root == NULL ? NULL : strstr(directory->root, "/AWSLogs");
+    bool is_bucket = bucket != NULL && (bucket[8] == 0 || bucket[8] == '/');
+    directory->object_prefix = is_bucket ? bucket + 1 : "";
     bool has_memory = directory->root != NULL && directory->pending != NULL &&
                       directory->object != NULL && directory->recent.walk != NULL &&
                       directory->full.walk != NULL;

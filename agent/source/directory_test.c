@@ -284,6 +284,21 @@ static void test_layouts_and_what_is_left_out(void **state) {
     end(bench);
 }
 
+// An organization grant needs the account's folder in the object's name.
+static void test_objects_below_a_part_of_the_bucket(void **state) {
+    (void)state;
+    struct bench *bench = begin();
+    write_records(bench, "AWSLogs/o-1/111/CloudTrail/eu-west-1/2026/03/10/a.json.gz", "a", 1);
+    strcat(bench->root, "/AWSLogs/o-1/111");
+    bench->once = true;
+    open_source(bench);
+    run_all(bench);
+    assert_int_equal(bench->count, 1);
+    assert_string_equal(bench->items[0].object,
+                        "AWSLogs/o-1/111/CloudTrail/eu-west-1/2026/03/10/a.json.gz");
+    end(bench);
+}
+
 static void test_late_files_with_old_names(void **state) {
     (void)state;
     struct bench *bench = begin();
@@ -831,6 +846,7 @@ static void test_many_files_in_one_folder(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layouts_and_what_is_left_out),
+        cmocka_unit_test(test_objects_below_a_part_of_the_bucket),
         cmocka_unit_test(test_late_files_with_old_names),
         cmocka_unit_test(test_older_days_are_listed_hourly_when_changed),
         cmocka_unit_test(test_taken_files_survive_a_restart_once_acknowledged),

@@ -35,6 +35,9 @@ MUST_CHECK bool object_open(struct object *object, const char *path, bool lines,
                             struct fault *fault);
 void object_close(struct object *object);
 
+// The path of the open file as the system knows it now. False if it does not tell.
+bool object_find_path(const struct object *object, char *path, size_t path_size);
+
 // Does one bounded piece of work. Spans are borrowed until the next call.
 enum object_result object_step(struct object *object, struct span *record, uint64_t *position,
                                struct fault *fault);

@@ -18,7 +18,7 @@ void tail_note_fault(struct tail *tail, const struct fault *fault) {
     snprintf(tail->status.last_error, sizeof tail->status.last_error, "%s", fault->text);
 }
 
-static void drop(struct tail *tail, uint32_t index) {
+void tail_drop(struct tail *tail, uint32_t index) {
     tail_file_close(tail->files, &tail->tracked[index]);
     tail->count--;
     memmove(&tail->tracked[index], &tail->tracked[index + 1],
@@ -27,20 +27,23 @@ static void drop(struct tail *tail, uint32_t index) {
 }
 // --- giving
 
+// The position holds what is lost and was not told yet too: a crash must not make it forgotten.
 static void begin_item(struct tail *tail, struct source_item *item) {
-    struct tail_mark marks[TAIL_FILES_MAX];
-    for (uint32_t index = 0; index < tail->count; index++) {
-        marks[index] = tail->tracked[index].mark;
+    struct tail_mark marks[TAIL_MARKS_MAX];
+    uint32_t count = 0;
+    for (; count < tail->count; count++) marks[count] = tail->tracked[count].mark;
+    for (uint32_t index = 0; index < tail->lost_count && count < TAIL_MARKS_MAX; index++) {
+        marks[count++] = tail->lost[index].mark;
     }
     *item = (struct source_item){
-        .position = tail_marks_encode(marks, tail->count, tail->position),
+        .position = tail_marks_encode(marks, count, tail->position),
     };
     tail->given_ms = tail_now(tail);
 }
 
 static enum source_result give_lost(struct tail *tail, struct source_item *item) {
-    begin_item(tail, item);
     const struct lost *lost = &tail->lost[--tail->lost_count];
+    begin_item(tail, item);
     snprintf(tail->place, sizeof tail->place, "byte %" PRIu64 " of %s (inode %" PRIu64 ")",
              lost->mark.offset, lost->path, lost->mark.inode);
     snprintf(tail->detail, sizeof tail->detail, "%s", lost->what);
@@ -195,7 +198,7 @@ static bool choose_file(struct tail *tail) {
             give_turn(tail, index, file->is_rotated && rested);
             return true;
         }
-        if (ended) drop(tail, index);
+        if (ended) tail_drop(tail, index);
     }
     tail->next = 0;
     return false;

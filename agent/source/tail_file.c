@@ -72,8 +72,8 @@ bool tail_file_extend(const struct files *files, struct tail_file *file, struct 
 }
 
 struct span tail_marks_encode(const struct tail_mark *marks, uint32_t count,
-                              uint8_t bytes[1 + TAIL_FILES_MAX * TAIL_MARK_SIZE]) {
-    assert(count <= TAIL_FILES_MAX);
+                              uint8_t bytes[1 + TAIL_MARKS_MAX * TAIL_MARK_SIZE]) {
+    assert(count <= TAIL_MARKS_MAX);
     bytes[0] = (uint8_t)count;
     uint8_t *to = bytes + 1;
     for (uint32_t index = 0; index < count; index++) {
@@ -88,10 +88,10 @@ struct span tail_marks_encode(const struct tail_mark *marks, uint32_t count,
     return span_of(bytes, (size_t)(to - bytes));
 }
 
-uint32_t tail_marks_decode(struct span position, struct tail_mark marks[TAIL_FILES_MAX]) {
+uint32_t tail_marks_decode(struct span position, struct tail_mark marks[TAIL_MARKS_MAX]) {
     if (position.size == 0) return 0;
     uint32_t count = position.bytes[0];
-    if (count > TAIL_FILES_MAX || position.size != 1 + (size_t)count * TAIL_MARK_SIZE) return 0;
+    if (count > TAIL_MARKS_MAX || position.size != 1 + (size_t)count * TAIL_MARK_SIZE) return 0;
     for (uint32_t index = 0; index < count; index++) {
         const uint8_t *from = position.bytes + 1 + (size_t)index * TAIL_MARK_SIZE;
         struct tail_mark *mark = &marks[index];

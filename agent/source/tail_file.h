@@ -13,7 +13,8 @@
 #include "base/span.h"
 
 enum {
-    TAIL_FILES_MAX = 28,              // files of one source: their marks fit into a position
+    TAIL_FILES_MAX = 20,  // files of one source at a time
+    TAIL_MARKS_MAX = 30,  // marks of one position: of files, and of lost ones not yet told
     TAIL_FINGERPRINT_SIZE_MAX = 255,  // first bytes that are hashed
     TAIL_PATH_SIZE = 4096,
     TAIL_MARK_SIZE = 34,  // bytes of a mark in a position
@@ -59,5 +60,5 @@ MUST_CHECK bool tail_file_extend(const struct files *files, struct tail_file *fi
 
 // Writes and reads marks as a position. decode gives how many there were.
 struct span tail_marks_encode(const struct tail_mark *marks, uint32_t count,
-                              uint8_t bytes[1 + TAIL_FILES_MAX * TAIL_MARK_SIZE]);
-uint32_t tail_marks_decode(struct span position, struct tail_mark marks[TAIL_FILES_MAX]);
+                              uint8_t bytes[1 + TAIL_MARKS_MAX * TAIL_MARK_SIZE]);
+uint32_t tail_marks_decode(struct span position, struct tail_mark marks[TAIL_MARKS_MAX]);

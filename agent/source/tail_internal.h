@@ -10,6 +10,7 @@ enum {
     TURN_SIZE = 1024 * 1024,  // bytes of one file before the others get their turn
     RECENT_MS = 60000,        // given so lately: the source is not idle
     NO_FILE = UINT32_MAX,
+    LOST_MAX = TAIL_FILES_MAX + TAIL_MARKS_MAX,  // told before anything else is read
 };
 
 // A mark whose file cannot be found.
@@ -27,13 +28,13 @@ struct tail {
     bool from_end;
     bool once;
     bool is_started;
-    struct tail_mark restored[TAIL_FILES_MAX];
+    struct tail_mark restored[TAIL_MARKS_MAX];
     uint32_t restored_count;
     bool was_restored;
 
     struct tail_file tracked[TAIL_FILES_MAX];
     uint32_t count;
-    struct lost lost[TAIL_FILES_MAX];
+    struct lost lost[LOST_MAX];
     uint32_t lost_count;
     struct lines *lines;
     uint32_t owner;       // whose bytes are in lines
@@ -45,7 +46,7 @@ struct tail {
     struct source_status status;
     bool is_degraded;
     int64_t given_ms;
-    uint8_t position[1 + TAIL_FILES_MAX * TAIL_MARK_SIZE];
+    uint8_t position[1 + TAIL_MARKS_MAX * TAIL_MARK_SIZE];
     char place[TAIL_PATH_SIZE + 64];
     char detail[SOURCE_TEXT_SIZE];
 };
@@ -55,6 +56,9 @@ int64_t tail_now(const struct tail *tail);
 
 // Remembers a fault of the source; it goes on.
 void tail_note_fault(struct tail *tail, const struct fault *fault);
+
+// Stops following a file; none is being read.
+void tail_drop(struct tail *tail, uint32_t index);
 
 // Opens files that are new under the source's paths.
 void tail_search(struct tail *tail);

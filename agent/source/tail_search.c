@@ -15,7 +15,7 @@ static uint32_t find_inode(const struct tail *tail, uint64_t inode) {
 
 static void add_lost(struct tail *tail, const struct tail_mark *mark, const char *path,
                      const char *what) {
-    if (tail->lost_count == TAIL_FILES_MAX) return;
+    assert(tail->lost_count < LOST_MAX);
     struct lost *lost = &tail->lost[tail->lost_count++];
     lost->mark = *mark;
     lost->what = what;
@@ -186,6 +186,14 @@ void tail_on_truncated(struct tail *tail, uint32_t index) {
 
 // --- finding files
 
+// Gives up a rotated file that was read to its end, for one that is new.
+static void make_room(struct tail *tail) {
+    for (uint32_t index = 0; index < tail->count && tail->count == TAIL_FILES_MAX; index++) {
+        const struct tail_file *file = &tail->tracked[index];
+        if (file->is_rotated && file->size == file->mark.offset) tail_drop(tail, index);
+    }
+}
+
 static void open_new(struct tail *tail, const char *path) {
     struct fault fault;
     bool exists;
@@ -210,6 +218,7 @@ static void open_new(struct tail *tail, const char *path) {
         file->is_rotated = false;
         return;
     }
+    make_room(tail);
     struct tail_file file;
     if (!tail_file_open(tail->files, path, &file, &fault)) {
         // One that is gone since it was found is no fault.

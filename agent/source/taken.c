@@ -14,7 +14,7 @@
 // 24 spool id 16 bytes, 40 folder's time i64, 48 keys.
 static const uint8_t magic[8] = {'O', 'T', 'T', 'A', 'K', 'E', 'N', '\n'};
 
-enum { VERSION = 1, HEADER_SIZE = 48, PATH_SIZE = 4096, FILE_MODE = 0640 };
+enum { VERSION = 1, HEADER_SIZE = 48, PATH_SIZE = 4096, FILE_MODE = 0640, MARGIN_MS = 3600000 };
 
 struct taken {
     const struct files *files;
@@ -234,7 +234,9 @@ static bool on_set(void *user, const struct files_entry *entry) {
 
 bool taken_forget(struct taken *taken, int64_t since_ms, struct fault *fault) {
     struct forgetting forgetting = {.taken = taken, .fault = fault};
-    forgetting.since_ns = since_ms > INT64_MAX / 1000000 ? INT64_MAX : since_ms * 1000000;
+    // The time is of another machine's clock.
+    int64_t begin_ms = since_ms > MARGIN_MS ? since_ms - MARGIN_MS : 0;
+    forgetting.since_ns = begin_ms > INT64_MAX / 1000000 ? INT64_MAX : begin_ms * 1000000;
     for (uint32_t shard = 0; shard < 256; shard++) {
         int size = snprintf(forgetting.folder, sizeof forgetting.folder, "%s/%02x",
                             taken->directory, shard);

@@ -70,5 +70,6 @@ MUST_CHECK bool taken_settle(struct taken *taken, struct taken_set *set, int64_t
 // Frees a set's memory.
 void taken_set_done(struct taken_set *set);
 
-// Removes all sets that were written at this time or later (ms since the Unix epoch). FAULT_IO.
+// Removes all sets that were written at this time or later (ms since the Unix epoch), or up to an
+// hour before: two clocks are at work. FAULT_IO.
 MUST_CHECK bool taken_forget(struct taken *taken, int64_t since_ms, struct fault *fault);
