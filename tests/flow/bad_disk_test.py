@@ -126,6 +126,68 @@ def test_store_that_cannot_be_written():
         assert organization.check() == len(records)
 
 
+def mount_small(folder, size):
+    """Puts a disk of this size there; the sandbox, or the caller, takes it away."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        raise cases.Skipped("this machine does not let us mount; the tests of limits stand for it")
+
+
+def resize(folder, size):
+    subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True)
+
+
+def umount(folder):
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_disk_of_the_store_is_full():
+    records = make_large(1, 300)
+    with make_organization() as organization:
+        mount_small(organization.store, "6m")
+        try:
+            add_setting(organization, "store", "min_free: 1")  # the disk itself says no
+            organization.start_collector()
+            agent = organization.enroll("-a", SHOP)
+            agent.append(records)
+            line = organization.collector.wait_for_message("the store has no room")
+            assert "store" in line and "No space left on device" in line, line
+            held = organization.status()["total"]
+            assert held["balanced"] and held["stored"] < len(records), held
+            assert organization.check() == held["stored"]
+            # It goes on by itself as soon as there is room; nothing is started again.
+            resize(organization.store, "200m")
+            organization.collector.wait_for_message("the store has room again")
+            organization.wait_received(len(records), seconds=60)
+            assert sorted(organization.export()) == sorted(records)
+            assert organization.check() == len(records)
+            organization.end()
+        finally:
+            umount(organization.store)
+
+
+def test_disk_of_the_spool_is_full():
+    records = make_large(1, 1000)  # about 48 MB
+    with make_organization() as organization:
+        organization.start_collector()
+        agent = organization.enroll("-a", SHOP, is_started=False)
+        organization.collector.stop()
+        os.makedirs(agent.spool)
+        mount_small(agent.spool, "20m")
+        try:
+            agent.append(records)
+            agent.start()
+            line = agent.wait_for_message("nothing more fits")
+            assert "spool" in line and '"level":"warning"' in line, line
+            organization.start_collector()
+            organization.wait_received(len(records), seconds=60)
+            assert agent.is_running()
+            assert sorted(organization.export()) == sorted(records)
+            organization.end()
+        finally:
+            umount(agent.spool)
+
+
 def test_spool_at_its_limit():
     records = make_large(1, 1600)  # about 78 MB
     with make_organization() as organization:

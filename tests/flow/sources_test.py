@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Sources at work: standard input, rotation while the agent is away, files that come again."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from tests.flow import organization as flow  # noqa: E402
+from tests.flow.records import OWNER, SHOP, make_range  # noqa: E402
+from tests.kit import cases  # noqa: E402
+
+
+def make_organization():
+    organization = flow.Organization(accounts=[SHOP], management=OWNER)
+    organization.start_collector()
+    return organization
+
+
+def edit(agent, old, new):
+    with open(agent.config_path, encoding="utf-8") as file:
+        text = file.read()
+    assert old in text, text
+    with open(agent.config_path, "w", encoding="utf-8") as file:
+        file.write(text.replace(old, new))
+
+
+def expect_all(organization, records):
+    organization.wait_received(len(records))
+    assert sorted(organization.export()) == sorted(records)
+
+
+def test_standard_input_once():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP, is_started=False)
+        edit(agent, '"lines.ndjson"', '"-"')
+        agent.deliver(make_range(1, 30))
+        piped = b"".join(record + b"\n" for record in make_range(101, 400))
+        done = subprocess.run(
+            [*agent.arguments, "--once"], input=piped, capture_output=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        assert b"330 records" in done.stdout and b"all acknowledged" in done.stdout, done.stdout
+        expect_all(organization, make_range(1, 30) + make_range(101, 400))
+
+
+def test_once_says_why_it_cannot():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP, is_started=False)
+        edit(agent, 'organization: "o-example123"', 'organization: "o-elsewhere9"')
+        agent.deliver(make_range(1, 5))
+        done = subprocess.run(
+            [*agent.arguments, "--once"], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode != 0, done
+        for word in ("o-example123", "o-elsewhere9", "organization"):
+            assert word in done.stderr, done.stderr
+        assert organization.status()["total"]["received"] == 0
+        edit(agent, "o-elsewhere9", "o-example123")
+        agent.start()
+        expect_all(organization, make_range(1, 5))
+
+
+def test_rotation_while_the_agent_is_killed():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        wanted = make_range(9001, 9010)
+        agent.append(wanted)
+        organization.wait_received(10)  # it knows the first file
+        for step in range(6):
+            first = 1000 * step
+            agent.append(make_range(first + 1, first + 50))
+            if step % 2:
+                agent.kill()
+            agent.append(make_range(first + 51, first + 70))
+            os.rename(agent.lines, f"{agent.lines}.{step}")
+            agent.append(make_range(first + 71, first + 90))
+            wanted += make_range(first + 1, first + 90)
+            if step % 2:
+                agent.start()
+            flow.wait_until(
+                lambda count=len(wanted): f"{count} stored: {organization.status()['total']}",
+                lambda count=len(wanted): organization.status()["total"]["stored"] >= count,
+            )
+        found = [line for line in organization.export() if b"orgtrail.local" not in line]
+        assert sorted(found) == sorted(wanted)
+
+
+def test_files_that_come_again():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        agent.deliver(make_range(1, 40), "2026/03/01/first.json.gz")
+        organization.wait_received(40)
+        # A restart does not read it again, a copy under another name is told by its events.
+        agent.kill()
+        agent.start()
+        first = os.path.join(agent.files, "2026/03/01/first.json.gz")
+        shutil.copyfile(first, first.replace("first", "second"))
+        status = organization.wait_received(80)
+        assert status["total"]["duplicates"] == 40, status["total"]
+        agent.stop()
+        agent.start()
+        agent.deliver(make_range(41, 50), "2026/03/02/third.json.gz")
+        status = organization.wait_received(90)
+        assert status["total"]["stored"] == 50, status["total"]
+
+
+def test_reading_while_nobody_writes():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 20))
+        organization.wait_received(20)
+        organization.collector.kill()
+        assert len(organization.lookup("--account", SHOP)) == 20
+        assert organization.check() == 20
+        agent.append(make_range(21, 40))
+        organization.start_collector()
+        expect_all(organization, make_range(1, 40))
+
+
+if __name__ == "__main__":
+    cases.run("sources_test", globals())
