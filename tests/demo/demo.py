@@ -290,6 +290,7 @@ def main():
     def stop(*_):
         raise KeyboardInterrupt
 
+    signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGHUP, stop)
     is_kept = "--keep" in sys.argv[1:]
