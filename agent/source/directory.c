@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "agent/source/object.h"
 #include "agent/source/pending.h"
@@ -144,34 +143,12 @@ static void name_object(struct directory *directory, const struct progress *file
              prefix[0] == 0 ? "" : "/", file->path);
 }
 
-// Whether a path is a file (no pipe, whose opening would wait) that lies below the root, also where
-// a symbolic link leads to.
-static bool is_ours(const struct directory *directory, const char *full) {
-    struct stat link, target;
-    if (lstat(full, &link) != 0 || stat(full, &target) != 0 || !S_ISREG(target.st_mode))
-        return false;
-    if (!S_ISLNK(link.st_mode)) return true;
-    char root[PATH_MAX], resolved[PATH_MAX];
-    if (realpath(directory->root, root) == NULL || realpath(full, resolved) == NULL) return false;
-    size_t size = strlen(root);
-    return strncmp(resolved, root, size) == 0 && (resolved[size] == '/' || size == 1);
-}
-
-// The same of the file that was really opened: its name may have changed hands meanwhile.
-static bool lies_below_root(const struct directory *directory) {
-    char root[PATH_MAX], opened[PATH_MAX];
-    if (!object_find_path(directory->object, opened, sizeof opened)) return true;
-    if (realpath(directory->root, root) == NULL) return false;
-    size_t size = strlen(root);
-    return strncmp(opened, root, size) == 0 && (opened[size] == '/' || size == 1);
-}
-
 // Begins to read a file. False if it cannot be opened now, or is none of ours.
 static bool begin_file(struct directory *directory, const struct walk_item *item,
                        const struct taken_key *key, const struct taken_key *folder) {
     char full[PATH_SIZE];
     snprintf(full, sizeof full, "%s/%s", directory->root, item->path);
-    if (!is_ours(directory, full)) return false;
+    if (!walk_is_inside(directory->root, full)) return false;
     struct progress *resume = &directory->resume;
     struct progress *file = &directory->file;
     bool resumes = resume->exists && memcmp(resume->key.bytes, key->bytes, TAKEN_KEY_SIZE) == 0;
@@ -182,7 +159,10 @@ static bool begin_file(struct directory *directory, const struct walk_item *item
         if (fault.kind != FAULT_INPUT) note_fault(directory, &fault);
         return false;
     }
-    if (!lies_below_root(directory)) {
+    // The same of what was really opened: its name may have changed hands meanwhile.
+    char opened[PATH_MAX];
+    if (object_find_path(directory->object, opened, sizeof opened) &&
+        !walk_is_inside(directory->root, opened)) {
         object_close(directory->object);
         return false;
     }

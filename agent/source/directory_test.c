@@ -289,7 +289,7 @@ static void test_objects_below_a_part_of_the_bucket(void **state) {
     (void)state;
     struct bench *bench = begin();
     write_records(bench, "AWSLogs/o-1/111/CloudTrail/eu-west-1/2026/03/10/a.json.gz", "a", 1);
-    strcat(bench->root, "/AWSLogs/o-1/111");
+    snprintf(bench->root, sizeof bench->root, "%.*s/root/AWSLogs/o-1/111", 200, bench->folder);
     bench->once = true;
     open_source(bench);
     run_all(bench);

@@ -1,6 +1,7 @@
 #include "agent/source/walk.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -314,4 +315,13 @@ enum walk_result walk_step(struct walk *walk, struct walk_item *item, struct fau
 void walk_skip(struct walk *walk) {
     assert(walk->depth > 0);
     pop_level(walk);
+}
+
+bool walk_is_inside(const char *root, const char *path) {
+    struct stat status;
+    char resolved_root[PATH_MAX], resolved[PATH_MAX];
+    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode)) return false;
+    if (realpath(root, resolved_root) == NULL || realpath(path, resolved) == NULL) return false;
+    size_t size = strlen(resolved_root);
+    return strncmp(resolved, resolved_root, size) == 0 && (resolved[size] == '/' || size == 1);
 }

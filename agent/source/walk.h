@@ -54,3 +54,7 @@ enum walk_result walk_step(struct walk *walk, struct walk_item *item, struct fau
 
 // After WALK_FOLDER: gives none of its files and subfolders.
 void walk_skip(struct walk *walk);
+
+// Whether a path is a regular file (no pipe, whose opening would wait) that lies below the root,
+// also where symbolic links lead to.
+bool walk_is_inside(const char *root, const char *path);
