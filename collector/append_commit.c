@@ -355,39 +355,68 @@ static bool apply_gap(struct append_commit *commit, struct session *session,
     return add_own_event(commit, "EventsLost", details, sizeof details / sizeof details[0], fault);
 }
 
+// Finds the agent's stream in the trail, or begins one. *is_full if it may not begin another.
+static bool find_stream(struct append_commit *commit, const struct batch *batch,
+                        struct session *session, bool *is_full, struct fault *fault) {
+    struct trail *trail = commit->options.trail;
+    struct trail_stream *stream = &session->stream;
+    uint32_t agent;
+    if (!trail_agent_number(trail, batch->uri, &agent, fault) ||
+        !trail_stream_find(trail, agent, batch->stream_id, stream, &session->is_stored, fault)) {
+        return false;
+    }
+    *is_full =
+        !session->is_stored && trail_streams_count(trail, agent) >= APPEND_COMMIT_AGENT_STREAMS_MAX;
+    stream->agent = agent;
+    memcpy(stream->stream_id, batch->stream_id, TRAIL_STREAM_ID_SIZE);
+    if (!session->is_stored) stream->first_seen_ms = batch->received_ms;
+    assert(batch->uri.size < sizeof session->uri);
+    memcpy(session->uri, batch->uri.bytes, batch->uri.size);
+    return true;
+}
+
+// A stream that no session has begins: *slot is its session's, or batch->fault says why it may not.
+static bool begin_session(struct append_commit *commit, struct batch *batch, uint32_t *slot,
+                          struct fault *fault) {
+    struct sessions *sessions = commit->options.sessions;
+    *slot = sessions_find_free(sessions);
+    if (sessions_count_of(sessions, batch->uri) >= APPEND_COMMIT_AGENT_SESSIONS_MAX) {
+        return !fault_set(&batch->fault, FAULT_FULL,
+                          "this agent has %d streams open, each of another spool: an agent needs "
+                          "one",
+                          APPEND_COMMIT_AGENT_SESSIONS_MAX);
+    }
+    if (*slot == sessions_count_max(sessions)) {
+        return !fault_set(&batch->fault, FAULT_FULL,
+                          "the collector has no room for another stream");
+    }
+    struct session session = {.is_used = true};
+    bool is_full = false;
+    if (!find_stream(commit, batch, &session, &is_full, fault)) return false;
+    if (is_full) {
+        return !fault_set(&batch->fault, FAULT_FULL,
+                          "this agent has used %d spools, which is the limit: keep its spool, or "
+                          "enroll it under another name",
+                          APPEND_COMMIT_AGENT_STREAMS_MAX);
+    }
+    *sessions_touch(sessions, *slot) = session;
+    return true;
+}
+
 // A stream begins, or is taken over from an older session.
 static bool apply_hello(struct append_commit *commit, struct batch *batch, struct fault *fault) {
     struct sessions *sessions = commit->options.sessions;
     uint32_t slot = sessions_find(sessions, batch->uri, batch->stream_id);
     batch->superseded = NULL;
-    struct session *session;
     if (slot < sessions_count_max(sessions)) {
-        session = sessions_touch(sessions, slot);
-        batch->superseded = session->owner;
-        session->duplicates = 0;
-        session->quarantined = 0;
+        batch->superseded = sessions_get(sessions, slot)->owner;
     } else {
-        slot = sessions_find_free(sessions);
-        if (slot == sessions_count_max(sessions)) {
-            fault_set(&batch->fault, FAULT_FULL, "the collector has no room for another stream");
-            return true;
-        }
-        struct trail *trail = commit->options.trail;
-        struct trail_stream stream = {0};
-        uint32_t agent;
-        bool is_found;
-        if (!trail_agent_number(trail, batch->uri, &agent, fault) ||
-            !trail_stream_find(trail, agent, batch->stream_id, &stream, &is_found, fault)) {
-            return false;
-        }
-        stream.agent = agent;
-        memcpy(stream.stream_id, batch->stream_id, TRAIL_STREAM_ID_SIZE);
-        if (!is_found) stream.first_seen_ms = batch->received_ms;
-        session = sessions_touch(sessions, slot);
-        *session = (struct session){.is_used = true, .stream = stream};
-        assert(batch->uri.size < sizeof session->uri);
-        memcpy(session->uri, batch->uri.bytes, batch->uri.size);
+        if (!begin_session(commit, batch, &slot, fault)) return false;
+        if (batch->fault.kind != FAULT_NONE) return true;
     }
+    struct session *session = sessions_touch(sessions, slot);
+    session->duplicates = 0;
+    session->quarantined = 0;
     session->owner = batch->owner;
     session->number = ++commit->session_last;
     session->is_throttled = false;
@@ -496,7 +525,13 @@ static bool put_streams(struct append_commit *commit, struct fault *fault) {
     uint32_t count;
     const uint32_t *touched = sessions_touched(commit->options.sessions, &count);
     for (uint32_t index = 0; index < count; index++) {
-        const struct session *session = sessions_get(commit->options.sessions, touched[index]);
+        struct session *session = sessions_touch(commit->options.sessions, touched[index]);
+        // Of a stream that only said Hello there is nothing to remember beyond that its agent was
+        // seen: who says Hello for ever fills no store.
+        bool is_empty = !session->is_stored && session->stream.durable_seq == 0;
+        uint32_t agent = session->stream.agent;
+        if (is_empty && trail_streams_count(commit->options.trail, agent) > 0) continue;
+        session->is_stored = true;
         if (!trail_stream_put(commit->options.trail, &session->stream, fault)) return false;
     }
     return true;

@@ -20,8 +20,10 @@
 enum {
     APPEND_COMMIT_CONFLICTS_MAX = 16,  // own events for conflicts of one batch; the next one counts
     APPEND_COMMIT_IDENTITY_MS =
-        60000,                        // identity violations of an agent: one own event in this time
-    APPEND_COMMIT_OWN_ROWS_MAX = 64,  // own events of a commit that no batch causes
+        60000,  // identity violations of an agent: one own event in this time
+    APPEND_COMMIT_AGENT_SESSIONS_MAX = 4,    // streams that an agent may have open
+    APPEND_COMMIT_AGENT_STREAMS_MAX = 1024,  // streams of an agent that are remembered
+    APPEND_COMMIT_OWN_ROWS_MAX = 64,         // own events of a commit that no batch causes
     APPEND_COMMIT_ROWS_MAX = TRAIL_COMMIT_ROWS_MAX - APPEND_COMMIT_OWN_ROWS_MAX,
 };
 

@@ -4,13 +4,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "collector/append_commit.h"
 #include "collector/intake.h"
 #include "collector/metrics.h"
 #include "collector/test_messages.h"
 #include "storage/trail_reader.h"
 #include "tests/kit/cases.h"
 
-enum { ENDS = 4, OWN_MAX = 64 };
+enum { ENDS = 6, OWN_MAX = 64 };
 
 static const int64_t NOW_MS = 1700000000000;
 
@@ -532,7 +533,9 @@ static void test_newer_session_takes_over(void **state) {
 
 static void test_no_room_for_another_stream(void **state) {
     struct rig *rig = *state;
-    for (uint8_t index = 0; index < ENDS; index++) (void)enter(rig, index, ONE, index);
+    for (uint8_t index = 0; index < ENDS; index++) {
+        (void)enter(rig, index, index % 2 == 0 ? ONE : TWO, index);
+    }
     struct end *first = &rig->ends[0];
     struct end saved = *first;
     struct end *extra = enter(rig, 0, ONE, 99);
@@ -545,6 +548,60 @@ static void test_no_room_for_another_stream(void **state) {
     first->intake = NULL;
     extra = enter(rig, 0, ONE, 99);
     assert_false(extra->is_closed);
+}
+
+static void test_an_agent_takes_few_places(void **state) {
+    struct rig *rig = *state;
+    for (uint8_t index = 0; index < APPEND_COMMIT_AGENT_SESSIONS_MAX; index++) {
+        assert_false(enter(rig, index, ONE, index)->is_closed);
+    }
+    struct end *extra = enter(rig, 4, ONE, 99);
+    assert_true(extra->is_closed);
+    assert_int_equal(extra->closed_kind, FAULT_FULL);
+    assert_false(enter(rig, 5, TWO, 99)->is_closed);
+    // A stream it has already may be taken over.
+    leave(rig, 4);
+    assert_false(enter(rig, 4, ONE, 0)->is_closed);
+    assert_true(rig->ends[0].is_closed);
+}
+
+// Who begins new streams for ever leaves nothing behind.
+static void test_hellos_are_not_remembered(void **state) {
+    struct rig *rig = *state;
+    for (uint8_t stream = 0; stream < 50; stream++) {
+        assert_false(enter(rig, 0, ONE, stream)->is_closed);
+        leave(rig, 0);
+    }
+    // The first one says that the agent was seen.
+    assert_int_equal(trail_streams_count(rig->trail, AGENT_ONE), 1);
+    uint8_t chain[TRAIL_CHAIN_SIZE] = {0};
+    struct end *end = enter(rig, 0, ONE, 99);
+    say(end, 1, "a", "", chain);
+    pass(rig, APPEND_COMMIT_MS);
+    assert_int_equal(end->acked, 1);
+    assert_int_equal(trail_streams_count(rig->trail, AGENT_ONE), 2);
+    leave(rig, 0);
+    assert_int_equal(enter(rig, 0, ONE, 99)->resume, 2);
+}
+
+static void test_streams_of_an_agent_are_bounded(void **state) {
+    struct rig *rig = *state;
+    struct fault fault = {0};
+    struct trail_receipt receipt;
+    (void)enter(rig, 0, ONE, 0);
+    leave(rig, 0);
+    assert_true(trail_begin(rig->trail, &fault));
+    for (uint32_t count = 1; count < APPEND_COMMIT_AGENT_STREAMS_MAX; count++) {
+        struct trail_stream stream = {.agent = AGENT_ONE, .durable_seq = 1};
+        memcpy(stream.stream_id, &count, sizeof count);
+        assert_true(trail_stream_put(rig->trail, &stream, &fault));
+    }
+    assert_true(trail_commit(rig->trail, &receipt, &fault));
+    struct end *extra = enter(rig, 0, ONE, 99);
+    assert_true(extra->is_closed);
+    assert_int_equal(extra->closed_kind, FAULT_FULL);
+    assert_false(enter(rig, 1, ONE, 0)->is_closed);
+    assert_false(enter(rig, 2, TWO, 99)->is_closed);
 }
 
 static void test_full_disk_acknowledges_nothing(void **state) {
@@ -669,6 +726,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_restart_resumes_numbers, make_rig, end_rig),
         cmocka_unit_test_setup_teardown(test_newer_session_takes_over, make_rig, end_rig),
         cmocka_unit_test_setup_teardown(test_no_room_for_another_stream, make_rig, end_rig),
+        cmocka_unit_test_setup_teardown(test_an_agent_takes_few_places, make_rig, end_rig),
+        cmocka_unit_test_setup_teardown(test_hellos_are_not_remembered, make_rig, end_rig),
+        cmocka_unit_test_setup_teardown(test_streams_of_an_agent_are_bounded, make_rig, end_rig),
         cmocka_unit_test_setup_teardown(test_full_disk_acknowledges_nothing, make_rig, end_rig),
         cmocka_unit_test_setup_teardown(test_full_quarantine_throttles_its_agent, make_rig,
                                         end_rig),

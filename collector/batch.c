@@ -9,7 +9,7 @@ enum {
     // A batch that once held more than this is freed, so that one huge message does not stay in
     // memory BATCH_POOL_MAX times.
     KEPT_ARENA_SIZE_MAX = 4 << 20,
-    KEPT_MESSAGE_SIZE_MAX = 640 * 1024,
+    KEPT_SIZE_MAX = 640 * 1024 + BATCH_WEIGHT,
 };
 
 struct batch_pool {
@@ -57,8 +57,7 @@ struct batch *batch_take(struct batch_pool *pool) {
 
 void batch_give(struct batch_pool *pool, struct batch *batch) {
     assert(batch != NULL);
-    bool is_large =
-        arena_size(batch->arena) > KEPT_ARENA_SIZE_MAX || batch->size > KEPT_MESSAGE_SIZE_MAX;
+    bool is_large = arena_size(batch->arena) > KEPT_ARENA_SIZE_MAX || batch->size > KEPT_SIZE_MAX;
     struct arena *arena = batch->arena;
     struct json_reader *reader = batch->reader;
     *batch = (struct batch){.arena = arena, .reader = reader};

@@ -23,6 +23,8 @@ enum {
     BATCH_NOTICE_HEAD_MAX = 65536,    // bytes of a Notice's head
     BATCH_ARENA_SIZE_MAX = 24 << 20,  // bytes: a message of 2 MiB and all that is read from it
     BATCH_POOL_MAX = 64,              // batches kept for reuse
+    BATCH_WEIGHT = 64 * 1024,         // bytes that any batch counts beside its message: a small one
+                                      // holds arena and reader too
 };
 
 enum batch_kind {
@@ -62,7 +64,7 @@ struct batch {
     void *owner;  // the intake that made it
     struct arena *arena;
     struct json_reader *reader;
-    uint64_t size;        // bytes of the message: its weight in the queue
+    uint64_t size;        // of the message, and BATCH_WEIGHT: its weight in the queue
     uint64_t id;          // for people: counts from 1 in each session
     int64_t received_ms;  // by the collector's clock
 

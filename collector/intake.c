@@ -429,7 +429,7 @@ bool intake_message(struct intake *intake, struct span bytes) {
         end(intake, FAULT_RETRY, "no memory for another message");
         return false;
     }
-    batch->size = bytes.size;
+    batch->size = bytes.size + BATCH_WEIGHT;
     batch->id = ++intake->batches;
     batch->session = intake->session;
     batch->received_ms = now_ms(intake);

@@ -36,7 +36,7 @@ struct intake_settings {
     uint8_t epoch[TRAIL_EPOCH_SIZE];
     uint32_t heartbeat_ms;
     int64_t future_max_s;
-    uint64_t share_size;  // bytes one stream may have in append's queue; more pauses reading
+    uint64_t share_size;  // of batches one stream may have in append's queue; more pauses reading
     const struct roster *roster;
     const struct clock *clock;
     struct batch_pool *pool;

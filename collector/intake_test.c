@@ -4,6 +4,7 @@
 #include "tests/kit/cases.h"
 
 enum { SENT_MAX = 64, SUBMITTED_MAX = 64, HEARTBEAT_MS = 15000 };
+enum { SHARE_SIZE = 8 * BATCH_WEIGHT };
 
 static const char RECORD[] =
     "{\"eventTime\":\"2023-11-14T22:00:00Z\",\"eventSource\":\"ec2.amazonaws.com\","
@@ -74,7 +75,7 @@ static void begin(struct bench *bench, const char *uri) {
         .epoch = {1, 2, 3},
         .heartbeat_ms = HEARTBEAT_MS,
         .future_max_s = 86400,
-        .share_size = 4096,
+        .share_size = SHARE_SIZE,
         .roster = bench->roster,
         .clock = &bench->clock,
         .pool = batch_pool_create(),
@@ -405,6 +406,7 @@ static void test_share_pauses_and_resumes(void **state) {
     struct bench bench;
     uint8_t chain[TRAIL_CHAIN_SIZE] = {0};
     begin(&bench, ONE);
+    bench.settings.share_size = BATCH_WEIGHT + 4096;
     open_stream(&bench, 0);
     assert_false(say_events(&bench, 1, 100, RECORD, chain));
     // While it is not read, its silence is not its fault.
@@ -416,6 +418,22 @@ static void test_share_pauses_and_resumes(void **state) {
     intake_tick(bench.intake);
     assert_false(bench.is_closed);
     assert_true(say_events(&bench, 101, 101, RECORD, chain));
+    finish(&bench);
+}
+
+// What a small batch holds beside its message counts too.
+static void test_small_batches_use_up_the_share(void **state) {
+    (void)state;
+    struct bench bench;
+    uint8_t chain[TRAIL_CHAIN_SIZE] = {0};
+    begin(&bench, ONE);
+    open_stream(&bench, 0);
+    uint64_t number = 1;
+    while (say_events(&bench, number, number, "{}", chain)) number++;
+    assert_int_equal(number, SHARE_SIZE / BATCH_WEIGHT);
+    assert_false(bench.is_closed);
+    answer(&bench, 1, false);
+    assert_int_equal(bench.resumes, 1);
     finish(&bench);
 }
 
@@ -595,6 +613,7 @@ int main(void) {
         cmocka_unit_test(test_limits_of_a_batch),
         cmocka_unit_test(test_garbage_and_disorder),
         cmocka_unit_test(test_share_pauses_and_resumes),
+        cmocka_unit_test(test_small_batches_use_up_the_share),
         cmocka_unit_test(test_full_queue_is_tried_again),
         cmocka_unit_test(test_full_quarantine_throttles),
         cmocka_unit_test(test_silence_and_own_heartbeat),

@@ -11,12 +11,13 @@
 
 #include "base/fault.h"
 #include "base/rpc/rpc.h"
+#include "collector/batch.h"
 #include "collector/roster.h"
 #include "collector/settings.h"
 
 enum {
-    SERVER_QUEUE_SIZE_MAX = 64 << 20,  // bytes of batches that wait for the writer
-    SERVER_QUEUE_BATCHES_MAX = 65536,
+    SERVER_QUEUE_SIZE_MAX = 64 << 20,  // bytes of batches that wait for the writer, by their size
+    SERVER_QUEUE_BATCHES_MAX = SERVER_QUEUE_SIZE_MAX / BATCH_WEIGHT,
     SERVER_SHARE = 16,        // one stream may hold the queue's size divided by this
     SERVER_DRAIN_MS = 8000,   // streams have so long to hear their last acknowledgement
     SERVER_GRACE_MS = 2000,   // and are then cut off within this

@@ -58,6 +58,15 @@ uint32_t sessions_find_free(const struct sessions *sessions) {
     return sessions->used_max;
 }
 
+uint32_t sessions_count_of(const struct sessions *sessions, struct span uri) {
+    uint32_t count = 0;
+    for (uint32_t slot = 0; slot < sessions->used_max; slot++) {
+        const struct session *session = &sessions->slots[slot].now;
+        if (session->is_used && span_is(uri, session->uri)) count++;
+    }
+    return count;
+}
+
 uint32_t sessions_count_max(const struct sessions *sessions) {
     return sessions->count_max;
 }

@@ -21,6 +21,7 @@ struct session {
     uint64_t duplicates;   // of this session, variants included
     uint64_t quarantined;  // of this session
     bool is_throttled;     // its owner was told so
+    bool is_stored;        // the trail knows the stream
 
     // Identity violations that the present commit found.
     uint64_t violations;
@@ -39,6 +40,9 @@ uint32_t sessions_find(const struct sessions *sessions, struct span uri,
 
 // A slot that is not used, or count_max.
 uint32_t sessions_find_free(const struct sessions *sessions);
+
+// How many an agent has.
+uint32_t sessions_count_of(const struct sessions *sessions, struct span uri);
 
 // Room for so many.
 uint32_t sessions_count_max(const struct sessions *sessions);

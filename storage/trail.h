@@ -92,6 +92,9 @@ MUST_CHECK bool trail_stream_find(struct trail *trail, uint32_t agent,
                                   const uint8_t stream_id[TRAIL_STREAM_ID_SIZE],
                                   struct trail_stream *stream, bool *found, struct fault *fault);
 
+// How many streams of an agent are saved. Looks at those of all agents.
+uint32_t trail_streams_count(const struct trail *trail, uint32_t agent);
+
 // Saves it in this commit.
 MUST_CHECK bool trail_stream_put(struct trail *trail, const struct trail_stream *stream,
                                  struct fault *fault);

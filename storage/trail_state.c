@@ -249,6 +249,14 @@ bool trail_stream_find(struct trail *trail, uint32_t agent,
     return true;
 }
 
+uint32_t trail_streams_count(const struct trail *trail, uint32_t agent) {
+    uint32_t count = 0;
+    for (uint32_t index = 0; index < trail->state->streams_count; index++) {
+        count += trail->state->streams[index].staged.agent == agent;
+    }
+    return count;
+}
+
 bool trail_stream_put(struct trail *trail, const struct trail_stream *stream, struct fault *fault) {
     assert(trail->is_committing);
     struct trail_state *state = trail->state;
