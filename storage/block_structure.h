@@ -19,6 +19,7 @@ struct structure {
     uint32_t room;
 };
 
+// Frees its memory. A zeroed structure is empty and may be given too.
 void structure_done(struct structure *structure);
 
 // Empties it and makes room for all of a text of this size. False if memory runs out.
