@@ -231,7 +231,9 @@ static void test_a_full_spool_holds_what_did_not_fit(void **state) {
     struct bench bench;
     begin(&bench);
     bench.one.last = 2000;
-    turn(&bench);
+    // A turn ends early on a slow machine.
+    do turn(&bench);
+    while (!bench.turn.is_full && bench.one.given < bench.one.last);
     assert_true(bench.turn.is_full);
     assert_int_equal(bench.turn.full.kind, FAULT_FULL);
     assert_int_equal(bench.turn.wait_ms, GATHER_FULL_MS);
