@@ -50,12 +50,18 @@ static bool set_path_fault(struct fault *fault, int error, const char *operation
 }
 
 // Names an open file by asking the kernel: a handle is its descriptor.
-static bool set_handle_fault(struct fault *fault, int error, const char *operation, int handle) {
-    char link[64], path[PATH_SIZE];
+static bool system_find_path(void *context, int handle, char *path, size_t path_size) {
+    (void)context;
+    char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", handle);
-    ssize_t size = readlink(link, path, sizeof path - 1);
-    if (size < 0) size = 0;
-    path[size] = 0;
+    ssize_t size = readlink(link, path, path_size - 1);
+    if (size >= 0) path[size] = 0;
+    return size >= 0;
+}
+
+static bool set_handle_fault(struct fault *fault, int error, const char *operation, int handle) {
+    char path[PATH_SIZE];
+    if (!system_find_path(NULL, handle, path, sizeof path)) path[0] = 0;
     return set_path_fault(fault, error, operation, path);
 }
 
@@ -324,6 +330,7 @@ const struct files *files_system(void) {
         .measure_free = system_measure_free,
         .lock = system_lock,
         .set_mode = system_set_mode,
+        .find_path = system_find_path,
     };
     static const struct files files = {&operations, NULL};
     return &files;
@@ -399,6 +406,11 @@ bool files_lock(const struct files *files, const char *path, int *handle, struct
 
 bool files_set_mode(const struct files *files, int handle, uint32_t mode, struct fault *fault) {
     return files->operations->set_mode(files->context, handle, mode, fault);
+}
+
+bool files_find_path(const struct files *files, int handle, char *path, size_t path_size) {
+    return files->operations->find_path != NULL &&
+           files->operations->find_path(files->context, handle, path, path_size);
 }
 
 // Appends all that the open file holds. The caller mends the buffer on failure.

@@ -54,6 +54,7 @@ struct files_operations {
                          struct fault *fault);
     bool (*lock)(void *context, const char *path, int *handle, struct fault *fault);
     bool (*set_mode)(void *context, int handle, uint32_t mode, struct fault *fault);
+    bool (*find_path)(void *context, int handle, char *path, size_t path_size);  // NULL: unknown
 };
 
 struct files {
@@ -129,6 +130,11 @@ MUST_CHECK bool files_lock(const struct files *files, const char *path, int *han
 // Sets the permissions of an open file, as chmod does.
 MUST_CHECK bool files_set_mode(const struct files *files, int handle, uint32_t mode,
                                struct fault *fault);
+
+// Puts the path an open file has now, without links in it, into text with final zero. False if that
+// is not known: the files are no system's, or there is no /proc.
+MUST_CHECK bool files_find_path(const struct files *files, int handle, char *path,
+                                size_t path_size);
 
 // Reads a whole file of at most size_max bytes, appending to the buffer. FAULT_INPUT if larger,
 // FAULT_FULL if the buffer does not hold it.

@@ -137,6 +137,22 @@ static void test_only_regular_files_are_read(void **state) {
     assert_int_equal(fault.kind, FAULT_INPUT);
 }
 
+static void test_an_open_file_knows_its_path(void **state) {
+    (void)state;
+    struct fault fault = {0};
+    int handle;
+    assert_true(files_open(files_system(), in_folder("file"), FILES_APPEND, &handle, &fault));
+    files_close(files_system(), handle);
+    assert_int_equal(symlink("file", in_folder("link")), 0);
+    assert_true(files_open(files_system(), in_folder("link"), FILES_READ, &handle, &fault));
+    char path[4096], real[4096];
+    assert_true(files_find_path(files_system(), handle, path, sizeof path));
+    assert_non_null(realpath(in_folder("file"), real));
+    assert_string_equal(path, real);
+    files_close(files_system(), handle);
+    assert_int_equal(unlink(in_folder("link")), 0);
+}
+
 static void test_full_disk(void **state) {
     (void)state;
     struct fault fault = {0};
@@ -339,6 +355,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_faults_say_kind_operation_and_path, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(test_only_regular_files_are_read, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(test_an_open_file_knows_its_path, make_folder,
                                         remove_folder),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test_setup_teardown(test_folders, make_folder, remove_folder),

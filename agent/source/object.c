@@ -1,10 +1,8 @@
 #include "agent/source/object.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/crypto.h"
 #include "base/gzip.h"
@@ -113,14 +111,7 @@ void object_close(struct object *object) {
 }
 
 bool object_find_path(const struct object *object, char *path, size_t path_size) {
-    // The system's handles are descriptors; those of other files are not, and have no links.
-    if (object->files != files_system()) return false;
-    char link[64];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", object->handle);
-    ssize_t size = readlink(link, path, path_size - 1);
-    if (size < 0) return false;
-    path[size] = 0;
-    return true;
+    return files_find_path(object->files, object->handle, path, path_size);
 }
 
 // Inflates a small file whole, twice as fast as the stream. Whatever speaks against it leaves the
