@@ -138,9 +138,10 @@ static void start(struct directory *directory) {
 
 // The name of a file as it stands in its bucket, as far as that is known.
 static void name_object(struct directory *directory, const struct progress *file) {
-    const char *prefix = directory->object_prefix;
-    snprintf(directory->object_name, sizeof directory->object_name, "%s%s%s", prefix,
-             prefix[0] == 0 ? "" : "/", file->path);
+    struct span prefix = span_text(directory->object_prefix);
+    while (prefix.size > 0 && prefix.bytes[prefix.size - 1] == '/') prefix.size--;
+    snprintf(directory->object_name, sizeof directory->object_name, "%.*s%s%s", SPAN_PRINT(prefix),
+             prefix.size == 0 ? "" : "/", file->path);
 }
 
 // Begins to read a file. False if it cannot be opened now, or is none of ours.

@@ -48,7 +48,8 @@ struct bench {
     uint64_t numbers;  // the last number given
     struct files_operations operations;
     struct files files;
-    const char *denied;  // files whose path contains this cannot be opened
+    const char *denied;   // files whose path contains this cannot be opened
+    const char *swapped;  // just before it is opened a file becomes a link to this one
 };
 
 static int64_t now_of(void *context) {
@@ -62,6 +63,10 @@ static bool open_or_deny(void *context, const char *path, enum files_mode mode, 
                          struct fault *fault) {
     if (opening->denied != NULL && strstr(path, opening->denied) != NULL) {
         return fault_set(fault, FAULT_DENIED, "open %s: Permission denied", path);
+    }
+    if (opening->swapped != NULL && mode == FILES_READ && strstr(path, "swapped") != NULL) {
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(symlink(opening->swapped, path), 0);
     }
     return files_system()->operations->open(context, path, mode, handle, fault);
 }
@@ -289,7 +294,7 @@ static void test_objects_below_a_part_of_the_bucket(void **state) {
     (void)state;
     struct bench *bench = begin();
     write_records(bench, "AWSLogs/o-1/111/CloudTrail/eu-west-1/2026/03/10/a.json.gz", "a", 1);
-    snprintf(bench->root, sizeof bench->root, "%.*s/root/AWSLogs/o-1/111", 200, bench->folder);
+    snprintf(bench->root, sizeof bench->root, "%.*s/root/AWSLogs/o-1/111/", 200, bench->folder);
     bench->once = true;
     open_source(bench);
     run_all(bench);
@@ -690,6 +695,21 @@ static void test_links_out_of_the_root_are_not_followed(void **state) {
     end(bench);
 }
 
+static void test_a_file_that_becomes_a_link_while_it_is_opened(void **state) {
+    (void)state;
+    struct bench *bench = begin();
+    write_records(bench, "../outside.json.gz", "outside", 1);
+    write_records(bench, "swapped.json.gz", "inside", 1);
+    char outside[600];
+    snprintf(outside, sizeof outside, "%s/outside.json.gz", bench->folder);
+    bench->swapped = outside;
+    bench->once = true;
+    open_source(bench);
+    run_all(bench);
+    assert_int_equal(bench->count, 0);
+    end(bench);
+}
+
 static void test_pipes_are_not_opened(void **state) {
     (void)state;
     struct bench *bench = begin();
@@ -861,6 +881,7 @@ int main(void) {
         cmocka_unit_test(test_unreadable_file_degrades_and_is_retried),
         cmocka_unit_test(test_missing_root),
         cmocka_unit_test(test_links_out_of_the_root_are_not_followed),
+        cmocka_unit_test(test_a_file_that_becomes_a_link_while_it_is_opened),
         cmocka_unit_test(test_pipes_are_not_opened),
         cmocka_unit_test(test_large_files_are_streamed),
         cmocka_unit_test(test_a_changed_file_is_another_file),
