@@ -152,6 +152,7 @@ static bool look_at_file(struct tail *tail, uint32_t index, bool *readable, bool
     struct files_entry entry;
     *readable = false;
     *ended = false;
+    file->mark.is_done = false;
     if (!files_describe(tail->files, file->handle, &entry, fault)) return false;
     if (entry.size != file->size) file->rested_ms = tail_now(tail);
     file->size = entry.size;
@@ -172,9 +173,11 @@ static bool look_at_file(struct tail *tail, uint32_t index, bool *readable, bool
     }
     if (*readable) return true;
     if (!check_rotated(tail, file, fault)) return false;
-    if (file->is_rotated && tail_now(tail) - file->rested_ms >= TAIL_ROTATED_MS) {
-        *ended = entry.size == file->mark.offset;
-        *readable = !*ended;
+    int64_t rested_ms = tail_now(tail) - file->rested_ms;
+    if (file->is_rotated && rested_ms >= TAIL_ROTATED_MS) {
+        file->mark.is_done = entry.size == file->mark.offset;
+        *readable = !file->mark.is_done;
+        *ended = file->mark.is_done && rested_ms >= TAIL_HELD_MS;
     }
     return true;
 }

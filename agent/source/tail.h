@@ -17,7 +17,8 @@
 enum {
     TAIL_POLL_MS = 20,            // between two looks at quiet files
     TAIL_GLOB_MS = 1000,          // between two searches for new files
-    TAIL_ROTATED_MS = 600000,     // a rotated file is given up so long after its last growth
+    TAIL_ROTATED_MS = 5000,       // since its last growth: a rotated file's last line needs no end
+    TAIL_HELD_MS = 600000,        // since then too: it is given up, no writer has it open any more
     TAIL_STANDARD_INPUT_MS = 20,  // between two looks at a quiet standard input
 };
 

@@ -6,6 +6,8 @@
 
 #include "base/hash.h"
 
+enum { FLAG_SKIPPING = 1, FLAG_DONE = 2 };  // of a mark in a position
+
 uint64_t tail_hash_path(const char *path) {
     return hash_plain(span_text(path));
 }
@@ -82,7 +84,8 @@ struct span tail_marks_encode(const struct tail_mark *marks, uint32_t count,
         memcpy(to + 16, &marks[index].fingerprint, 8);
         memcpy(to + 24, &marks[index].offset, 8);
         to[32] = marks[index].fingerprint_size;
-        to[33] = marks[index].is_skipping;
+        to[33] = (uint8_t)((marks[index].is_skipping ? FLAG_SKIPPING : 0) |
+                           (marks[index].is_done ? FLAG_DONE : 0));
         to += TAIL_MARK_SIZE;
     }
     return span_of(bytes, (size_t)(to - bytes));
@@ -100,7 +103,8 @@ uint32_t tail_marks_decode(struct span position, struct tail_mark marks[TAIL_MAR
         memcpy(&mark->fingerprint, from + 16, 8);
         memcpy(&mark->offset, from + 24, 8);
         mark->fingerprint_size = from[32];
-        mark->is_skipping = from[33] != 0;
+        mark->is_skipping = (from[33] & FLAG_SKIPPING) != 0;
+        mark->is_done = (from[33] & FLAG_DONE) != 0;
     }
     return count;
 }

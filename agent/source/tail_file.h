@@ -27,6 +27,7 @@ struct tail_mark {
     uint64_t fingerprint;
     uint8_t fingerprint_size;
     bool is_skipping;  // inside a line that is too large
+    bool is_done;      // rotated and read to its end: nothing is missed if it goes away
     uint64_t offset;   // of the first byte that was not given yet
 };
 

@@ -37,6 +37,19 @@ static bool track(struct tail *tail, struct tail_file *file) {
     tail_file_close(tail->files, file);
     return false;
 }
+
+// Follows a file as one that was rotated away from a path, not as what its name is now. Out of
+// memory it keeps that name.
+static bool track_rotated(struct tail *tail, struct tail_file *file, const char *path) {
+    char *copy = strdup(path);
+    if (copy != NULL) {
+        free(file->path);
+        file->path = copy;
+    }
+    file->is_rotated = true;
+    return track(tail, file);
+}
+
 static bool has_pattern(const char *path) {
     return strpbrk(path, "*?[") != NULL;
 }
@@ -72,7 +85,6 @@ static bool on_entry(void *user, const struct files_entry *entry) {
     uint64_t inode = file.mark.inode;
     file.mark = *search->mark;
     file.mark.inode = inode;
-    file.is_rotated = true;
     search->file = file;
     search->is_found = true;
     return false;
@@ -101,7 +113,8 @@ static bool is_rotated_name(const char *name, const char *base) {
 struct siblings {
     struct tail *tail;
     char folder[TAIL_PATH_SIZE];
-    const char *base;
+    const char *path;
+    const char *base;  // its last part
     int64_t after_ns;
     uint64_t current;  // inode that stands under the path now
 };
@@ -121,14 +134,13 @@ static bool on_sibling(void *user, const struct files_entry *entry) {
         tail_note_fault(siblings->tail, &fault);
         return true;
     }
-    file.is_rotated = true;
-    return track(siblings->tail, &file);
+    return track_rotated(siblings->tail, &file, siblings->path);
 }
 
 // A file was rotated away from its path. If that happened more than once since anybody looked,
 // there are files between it and the present one that nobody has read: those changed after it.
 void tail_track_siblings(struct tail *tail, const char *path, int64_t after_ns) {
-    struct siblings siblings = {.tail = tail, .after_ns = after_ns};
+    struct siblings siblings = {.tail = tail, .path = path, .after_ns = after_ns};
     folder_of(path, siblings.folder);
     const char *slash = strrchr(path, '/');
     siblings.base = slash == NULL ? path : slash + 1;
@@ -161,8 +173,10 @@ static bool search_folder(struct tail *tail, const char *path, const struct tail
     if (!search.is_found) return false;
     struct files_entry entry;
     bool described = files_describe(tail->files, search.file.handle, &entry, &fault);
-    if (search.file.size > mark->offset) {
-        (void)track(tail, &search.file);
+    // One that was renamed may still be written to.
+    bool may_grow = !by_content && tail->count < TAIL_FILES_MAX;
+    if (search.file.size > mark->offset || may_grow) {
+        (void)track_rotated(tail, &search.file, path);
     } else {
         tail_file_close(tail->files, &search.file);
     }
@@ -276,6 +290,7 @@ static void restore_mark(struct tail *tail, const struct tail_mark *mark) {
     for (uint32_t index = 0; index < tail->paths_count; index++) {
         if (search_folder(tail, tail->paths[index], mark, true)) return;
     }
+    if (mark->is_done) return;
     add_lost(tail, mark, path,
              "the file was rotated away while nobody read it: lines after this "
              "place are lost, if there were any");

@@ -269,9 +269,82 @@ static void test_last_line_of_a_rotated_file_needs_no_end(void **state) {
     rename_file(bench, "a.log", "a.log.1");
     run_all(bench);
     EXPECT(bench, "1");
-    bench->now_ms += TAIL_ROTATED_MS;
+    bench->now_ms += 5000;
     run_all(bench);
     EXPECT(bench, "1", "2");
+    end(bench);
+}
+
+// A writer that logs seldom may have the old file open for long.
+static void test_a_quiet_writer_of_a_rotated_file(void **state) {
+    (void)state;
+    struct bench *bench = begin("a.log");
+    append(bench, "a.log", "1\n");
+    open_source(bench);
+    run_all(bench);
+    rename_file(bench, "a.log", "a.log.1");
+    append(bench, "a.log", "2\n");
+    run_all(bench);
+    bench->now_ms += TAIL_HELD_MS / 2;
+    run_all(bench);
+    append(bench, "a.log.1", "3\n");
+    append(bench, "a.log", "4\n");
+    run_all(bench);
+    EXPECT(bench, "1", "2", "3", "4");
+    // Also after a restart.
+    reopen(bench);
+    run_all(bench);
+    expect_nothing(bench);
+    append(bench, "a.log.1", "5\n");
+    run_all(bench);
+    EXPECT(bench, "5");
+    bench->now_ms += TAIL_HELD_MS;
+    run_all(bench);
+    append(bench, "a.log.1", "6\n");
+    run_all(bench);
+    EXPECT(bench, "5");
+    end(bench);
+}
+
+// It was read to its end before it went: nothing is missed.
+static void test_a_rotated_file_that_goes_later(void **state) {
+    (void)state;
+    struct bench *bench = begin("a.log");
+    append(bench, "a.log", "1\n");
+    open_source(bench);
+    run_all(bench);
+    rename_file(bench, "a.log", "a.log.1");
+    append(bench, "a.log", "2\n");
+    run_all(bench);
+    bench->now_ms += 5000;
+    run_all(bench);
+    append(bench, "a.log", "3\n");
+    run_all(bench);
+    EXPECT(bench, "1", "2", "3");
+    char path[600];
+    snprintf(path, sizeof path, "%s/a.log.1", bench->folder);
+    assert_int_equal(unlink(path), 0);
+    reopen(bench);
+    run_all(bench);
+    expect_nothing(bench);
+    end(bench);
+}
+
+// Its place is given to a file that is new.
+static void test_rotated_files_make_room(void **state) {
+    (void)state;
+    struct bench *bench = begin("a.log");
+    open_source(bench);
+    for (uint32_t index = 0; index < 40; index++) {
+        append(bench, "a.log", "1\n");
+        run_all(bench);
+        char name[32];
+        snprintf(name, sizeof name, "old-%02u", index);
+        rename_file(bench, "a.log", name);
+        run_all(bench);
+    }
+    assert_int_equal(bench->count, 40);
+    assert_int_equal(status_of(bench).errors, 0);
     end(bench);
 }
 
@@ -659,6 +732,9 @@ int main(void) {
         cmocka_unit_test(test_restart_goes_on_behind_the_last_line),
         cmocka_unit_test(test_rotation_by_rename),
         cmocka_unit_test(test_last_line_of_a_rotated_file_needs_no_end),
+        cmocka_unit_test(test_a_quiet_writer_of_a_rotated_file),
+        cmocka_unit_test(test_a_rotated_file_that_goes_later),
+        cmocka_unit_test(test_rotated_files_make_room),
         cmocka_unit_test(test_rotation_while_nobody_reads),
         cmocka_unit_test(test_two_rotations_while_nobody_reads),
         cmocka_unit_test(test_rotated_away_is_told),
