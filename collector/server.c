@@ -20,13 +20,15 @@ enum {
     TICKS_PER_HEARTBEAT = 4,
     TICK_MS_MIN = 20,
     STEP_MS = 100,     // the writer looks around at least this often
+    ROUND_MS = 20,     // and the warden
     WORKERS = 2,       // rpc threads: reading and judging is spread over them
     NAP_MS = 20,       // between steps while the disk is full
     HOUSEKEEPING = 64  // peers taken from a queue at once
 };
 
 // One stream of one agent. Its intake belongs to the stream's worker, its place in the list to the
-// writer's thread, which frees it: the last thing the worker does is to push it to `gone`.
+// warden. The last thing the worker does is to push it to `gone`; the warden takes it off the list
+// and pushes it to `left`; the writer, which may be in a commit until then, frees it.
 struct peer {
     struct server *server;
     struct rpc_stream *stream;
@@ -34,10 +36,10 @@ struct peer {
     bool is_waiting;      // worker: in `waiting`, for room in the queue
     bool is_closed;       // worker
     bool is_gone;         // worker: in `gone`
-    atomic_uint posts;    // functions posted by the writer that have not run
-    bool was_drained;     // writer
-    struct peer *next;    // writer
-    struct peer *before;  // writer
+    atomic_uint posts;    // functions posted by writer and warden that have not run
+    bool was_drained;     // warden
+    struct peer *next;    // warden, later writer
+    struct peer *before;  // warden
 };
 
 struct server {
@@ -46,25 +48,28 @@ struct server {
     struct batch_pool *pool;
     struct intake_settings intake_settings;
     struct queue *batches;
-    struct queue *opened;   // peers, from workers to the writer
-    struct queue *waiting;  // peers
-    struct queue *gone;     // peers
+    struct queue *opened;   // peers, from workers to the warden
+    struct queue *waiting;  // peers, from workers to the writer
+    struct queue *gone;     // peers, from workers to the warden
+    struct queue *left;     // peers, from the warden to the writer
     uint32_t streams_max;
     int64_t tick_ms;
 
-    pthread_t thread;
-    bool thread_runs;
+    pthread_t writer;
+    pthread_t warden;
     atomic_uint peers_count;  // from open to free
     atomic_bool is_draining;
     atomic_bool is_cutting;  // what is left is cut off
-    atomic_bool is_over;     // the writer's thread ends when no peer is left
+    atomic_bool is_over;     // both threads end when no peer is left
     atomic_bool is_full;
     atomic_llong stepped_ms;  // monotonic: when the writer's last step began
 
-    // The writer's.
+    // The warden's. It never waits for the disk: streams hear from us while the writer does.
     struct peer *peers;
-    struct peer *leaving;  // gone, with posts that have not run
     int64_t ticked_ms;
+
+    // The writer's.
+    struct peer *leaving;  // left, with posts that have not run
 };
 
 static int64_t monotonic_ms(void) {
@@ -79,7 +84,7 @@ static void nap(int64_t ms) {
 
 // On the stream's worker.
 
-// Hands the peer to the writer's thread to be freed, once nothing of it is under way here.
+// Hands the peer to the warden, to be freed, once nothing of it is under way here.
 static void leave_if_done(struct peer *peer) {
     if (!peer->is_closed || peer->is_waiting || peer->is_gone) return;
     if (!intake_is_idle(peer->intake)) return;
@@ -229,7 +234,7 @@ static void run_retry(void *argument, bool is_closed) {
     atomic_fetch_sub(&peer->posts, 1);
 }
 
-// On the writer's thread.
+// On the writer's or the warden's thread.
 
 // Runs a function on the peer's worker. The peer outlives it.
 static void post(struct peer *peer, void (*function)(void *argument, bool is_closed)) {
@@ -237,22 +242,7 @@ static void post(struct peer *peer, void (*function)(void *argument, bool is_clo
     rpc_stream_post(peer->stream, function, peer);
 }
 
-static void on_report(void *context, struct batch *batch) {
-    (void)context;
-    struct peer *peer = intake_context(batch->owner);
-    // The worker frees nothing before it has run; the batch itself keeps the intake busy.
-    rpc_stream_post(peer->stream, run_report, batch);
-}
-
-static void on_superseded(void *context, void *owner) {
-    (void)context;
-    post(intake_context(owner), run_superseded);
-}
-
-static void on_unthrottled(void *context, void *owner) {
-    (void)context;
-    post(intake_context(owner), run_unthrottled);
-}
+// On the warden's thread.
 
 static void list_peer(struct server *server, struct peer *peer) {
     peer->next = server->peers;
@@ -269,6 +259,87 @@ static void unlist_peer(struct server *server, struct peer *peer) {
     }
     peer->next = NULL;
     peer->before = NULL;
+}
+
+static void welcome_opened(struct server *server, int64_t wait_ms) {
+    void *items[HOUSEKEEPING];
+    uint32_t count;
+    while ((count = queue_pop(server->opened, items, HOUSEKEEPING, wait_ms)) > 0) {
+        for (uint32_t index = 0; index < count; index++) list_peer(server, items[index]);
+        wait_ms = 0;
+    }
+}
+
+static void part_with_gone(struct server *server) {
+    void *items[HOUSEKEEPING];
+    uint32_t count;
+    while ((count = queue_pop(server->gone, items, HOUSEKEEPING, 0)) > 0) {
+        // One that is gone was opened before, so it is in the list once `opened` is empty.
+        welcome_opened(server, 0);
+        for (uint32_t index = 0; index < count; index++) {
+            unlist_peer(server, items[index]);
+            // There is room for every peer.
+            bool is_pushed = queue_push(server->left, items[index], 1);
+            assert(is_pushed);
+        }
+    }
+}
+
+static void tick_peers(struct server *server) {
+    int64_t now = monotonic_ms();
+    if (now - server->ticked_ms < server->tick_ms) return;
+    server->ticked_ms = now;
+    for (struct peer *peer = server->peers; peer != NULL; peer = peer->next) {
+        // One tick at a time, if a worker is behind.
+        if (atomic_load(&peer->posts) == 0) post(peer, run_tick);
+    }
+}
+
+static void drain_peers(struct server *server) {
+    for (struct peer *peer = server->peers; peer != NULL; peer = peer->next) {
+        if (peer->was_drained) continue;
+        peer->was_drained = true;
+        post(peer, run_drain);
+    }
+}
+
+// Ends all streams that are left.
+static void cut_peers(struct server *server) {
+    for (struct peer *peer = server->peers; peer != NULL; peer = peer->next) {
+        rpc_stream_close(peer->stream, FAULT_RETRY, "the collector is stopping");
+    }
+}
+
+static void *run_warden(void *argument) {
+    struct server *server = argument;
+    while (!atomic_load(&server->is_over) || atomic_load(&server->peers_count) > 0) {
+        welcome_opened(server, server->tick_ms < ROUND_MS ? server->tick_ms : ROUND_MS);
+        part_with_gone(server);
+        tick_peers(server);
+        if (atomic_load(&server->is_draining)) drain_peers(server);
+        // Again in each round, for one that opened just before: a second close does nothing.
+        if (atomic_load(&server->is_cutting)) cut_peers(server);
+    }
+    return NULL;
+}
+
+// On the writer's thread.
+
+static void on_report(void *context, struct batch *batch) {
+    (void)context;
+    struct peer *peer = intake_context(batch->owner);
+    // The worker frees nothing before it has run; the batch itself keeps the intake busy.
+    rpc_stream_post(peer->stream, run_report, batch);
+}
+
+static void on_superseded(void *context, void *owner) {
+    (void)context;
+    post(intake_context(owner), run_superseded);
+}
+
+static void on_unthrottled(void *context, void *owner) {
+    (void)context;
+    post(intake_context(owner), run_unthrottled);
 }
 
 static void free_peer(struct server *server, struct peer *peer) {
@@ -292,24 +363,13 @@ static void free_leaving(struct server *server) {
     }
 }
 
-static void welcome_opened(struct server *server) {
+static void forget_left(struct server *server) {
     void *items[HOUSEKEEPING];
     uint32_t count;
-    while ((count = queue_pop(server->opened, items, HOUSEKEEPING, 0)) > 0) {
-        for (uint32_t index = 0; index < count; index++) list_peer(server, items[index]);
-    }
-}
-
-static void part_with_gone(struct server *server) {
-    void *items[HOUSEKEEPING];
-    uint32_t count;
-    while ((count = queue_pop(server->gone, items, HOUSEKEEPING, 0)) > 0) {
-        // One that is gone was opened before, so it is in the list once `opened` is empty.
-        welcome_opened(server);
+    while ((count = queue_pop(server->left, items, HOUSEKEEPING, 0)) > 0) {
         for (uint32_t index = 0; index < count; index++) {
             struct peer *peer = items[index];
             if (server->append != NULL) append_forget(server->append, peer->intake);
-            unlist_peer(server, peer);
             peer->next = server->leaving;
             server->leaving = peer;
         }
@@ -323,38 +383,9 @@ static void wake_waiting(struct server *server) {
     for (uint32_t index = 0; index < count; index++) post(items[index], run_retry);
 }
 
-static void tick_peers(struct server *server) {
-    int64_t now = monotonic_ms();
-    if (now - server->ticked_ms < server->tick_ms) return;
-    server->ticked_ms = now;
-    for (struct peer *peer = server->peers; peer != NULL; peer = peer->next) {
-        // One tick at a time, if a worker is behind.
-        if (atomic_load(&peer->posts) == 0) post(peer, run_tick);
-    }
-}
-
-static void drain_peers(struct server *server) {
-    for (struct peer *peer = server->peers; peer != NULL; peer = peer->next) {
-        if (peer->was_drained) continue;
-        peer->was_drained = true;
-        post(peer, run_drain);
-    }
-}
-
-static void serve_peers(struct server *server) {
-    welcome_opened(server);
-    part_with_gone(server);
-    wake_waiting(server);
-    tick_peers(server);
-    if (atomic_load(&server->is_draining)) drain_peers(server);
-}
-
-// Ends all streams that are left, and gives back the batches that will not be stored: their agents
-// were told nothing of them and send them again.
-static void cut_peers(struct server *server) {
-    for (struct peer *peer = server->peers; peer != NULL; peer = peer->next) {
-        rpc_stream_close(peer->stream, FAULT_RETRY, "the collector is stopping");
-    }
+// Takes no more batches, and gives back those that will not be stored: their agents were told
+// nothing of them and send them again.
+static void end_append(struct server *server) {
     queue_close(server->batches);
     void *items[HOUSEKEEPING];
     uint32_t count;
@@ -387,13 +418,14 @@ static void step_append(struct server *server) {
 static void *run_writer(void *argument) {
     struct server *server = argument;
     while (true) {
-        if (server->append != NULL && atomic_load(&server->is_cutting)) cut_peers(server);
+        if (server->append != NULL && atomic_load(&server->is_cutting)) end_append(server);
         if (server->append != NULL) {
             step_append(server);
         } else {
             nap(1);
         }
-        serve_peers(server);
+        forget_left(server);
+        wake_waiting(server);
         bool is_last = atomic_load(&server->is_over) && server->append == NULL;
         if (is_last && atomic_load(&server->peers_count) == 0) return NULL;
     }
@@ -403,7 +435,8 @@ static void *run_writer(void *argument) {
 
 static void destroy(struct server *server) {
     append_destroy(server->append);
-    struct queue *const queues[] = {server->batches, server->opened, server->waiting, server->gone};
+    struct queue *const queues[] = {server->batches, server->opened, server->waiting, server->gone,
+                                    server->left};
     for (size_t index = 0; index < sizeof queues / sizeof queues[0]; index++) {
         if (queues[index] != NULL) queue_destroy(queues[index]);
     }
@@ -421,8 +454,9 @@ static bool make_parts(struct server *server, const struct settings *settings,
     server->opened = queue_create(peers_max, peers_max);
     server->waiting = queue_create(peers_max, peers_max);
     server->gone = queue_create(peers_max, peers_max);
+    server->left = queue_create(peers_max, peers_max);
     if (server->pool == NULL || server->batches == NULL || server->opened == NULL ||
-        server->waiting == NULL || server->gone == NULL) {
+        server->waiting == NULL || server->gone == NULL || server->left == NULL) {
         return fault_set(fault, FAULT_FULL, "no memory for the queues");
     }
     server->streams_max = settings->streams_max;
@@ -454,13 +488,24 @@ static bool make_parts(struct server *server, const struct settings *settings,
     return true;
 }
 
-// Ends the writer's thread: no peer is left, or none will ever be.
-static void end_writer(struct server *server) {
+// Ends both threads: no peer is left, or none will ever be.
+static void end_threads(struct server *server) {
     atomic_store(&server->is_draining, true);
     atomic_store(&server->is_cutting, true);
     atomic_store(&server->is_over, true);
-    int status = pthread_join(server->thread, NULL);
+    int status = pthread_join(server->warden, NULL);
     assert(status == 0);
+    status = pthread_join(server->writer, NULL);
+    assert(status == 0);
+}
+
+static bool start_threads(struct server *server, struct fault *fault) {
+    int status = pthread_create(&server->writer, NULL, run_writer, server);
+    if (status != 0) return fault_set_errno(fault, FAULT_FULL, status, "start the writer's thread");
+    status = pthread_create(&server->warden, NULL, run_warden, server);
+    if (status == 0) return true;
+    // A process that cannot have a few threads at its start is not worth saving.
+    abort();
 }
 
 bool server_start(const struct settings *settings, const struct rpc_credentials *credentials,
@@ -474,10 +519,9 @@ bool server_start(const struct settings *settings, const struct rpc_credentials 
         return false;
     }
     atomic_store(&made->stepped_ms, monotonic_ms());
-    int status = pthread_create(&made->thread, NULL, run_writer, made);
-    if (status != 0) {
+    if (!start_threads(made, fault)) {
         destroy(made);
-        return fault_set_errno(fault, FAULT_FULL, status, "start the writer's thread");
+        return false;
     }
     const struct rpc_server_options options = {
         .listen = settings->listen,
@@ -489,7 +533,7 @@ bool server_start(const struct settings *settings, const struct rpc_credentials 
         .streams_max = settings->streams_max,
     };
     if (!rpc_server_start(&options, &made->rpc, fault)) {
-        end_writer(made);
+        end_threads(made);
         destroy(made);
         return false;
     }
@@ -547,6 +591,6 @@ void server_stop(struct server *server) {
         _exit(0);
     }
     rpc_server_stop(server->rpc, 0);
-    end_writer(server);
+    end_threads(server);
     destroy(server);
 }

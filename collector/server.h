@@ -1,8 +1,10 @@
 // server.h: the running collector: streams of agents on one side, the trail's writer on the other.
 //
-// Threads: rpc's workers run the streams (struct intake), one thread runs append and is told of
-// streams that come, go or wait for room through queues. server_start, server_drain and
-// server_destroy belong to the main thread; the rest may be called from any.
+// Threads: rpc's workers run the streams (struct intake). The writer runs append and does nothing
+// that others wait for beside it. The warden keeps the list of streams and the heartbeat, so that
+// agents hear from us while the writer waits for the disk. They are told through queues of streams
+// that come, go or wait for room. server_start, server_reload and server_stop belong to the main
+// thread; the rest may be called from any.
 
 #pragma once
 
@@ -18,9 +20,9 @@
 enum {
     SERVER_QUEUE_SIZE_MAX = 64 << 20,  // bytes of batches that wait for the writer, by their size
     SERVER_QUEUE_BATCHES_MAX = SERVER_QUEUE_SIZE_MAX / BATCH_WEIGHT,
-    SERVER_SHARE = 16,        // one stream may hold the queue's size divided by this
-    SERVER_DRAIN_MS = 8000,   // streams have so long to hear their last acknowledgement
-    SERVER_GRACE_MS = 2000,   // and are then cut off within this
+    SERVER_SHARE = 16,       // one stream may hold the queue's size divided by this
+    SERVER_DRAIN_MS = 8000,  // streams have so long to hear their last acknowledgement
+    SERVER_GRACE_MS = RPC_LINGER_MS + 2000,  // and are then cut off within this
     SERVER_STALL_MS = 60000,  // the writer is called stuck after this long in one step
 };
 

@@ -29,6 +29,7 @@
 enum {
     RPC_MESSAGE_SIZE_MAX = 2 * 1024 * 1024,  // bytes of one message; see docs/limits.md
     RPC_URI_SIZE = 256,
+    RPC_LINGER_MS = 3000,  // how long a close may wait for the peer to take the last bytes
 };
 
 struct rpc_server;
@@ -155,8 +156,8 @@ void rpc_stream_resume(struct rpc_stream *stream);
 
 // [any] Ends the stream, after the message under way. A server's peer sees the status that fits the
 // kind, and the text. FAULT_NONE ends it in order: a client sends no more, but is still given what
-// the server sends until that ends it too. A peer that does not take it within 3 s is cut off. text
-// may be NULL. Again: no effect. closed still comes, later.
+// the server sends until that ends it too. A peer that does not take it within RPC_LINGER_MS is cut
+// off. text may be NULL. Again: no effect. closed still comes, later.
 void rpc_stream_close(struct rpc_stream *stream, enum fault_kind kind, const char *text);
 
 // [any] Runs function(argument) on the stream's worker. It runs exactly once, with is_closed true

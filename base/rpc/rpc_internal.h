@@ -24,7 +24,6 @@
 #endif
 
 enum {
-    RPC_LINGER_MS = 3000,  // how long a close may wait for the peer to take the last bytes
     RPC_LOOKAHEAD_SIZE = 1024 * 1024,  // bytes a peer may have under way to a stream that pauses
     RPC_KEEPALIVE_MS = 20000,
     RPC_KEEPALIVE_TIMEOUT_MS = 10000,
