@@ -1,6 +1,7 @@
 #include "collector/append.h"
 
 #include <assert.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -22,6 +23,7 @@ struct append {
     struct batch **held;  // in the order they came
     uint32_t held_count;
     uint64_t held_rows;
+    uint64_t held_size;     // bytes
     uint32_t events_count;  // of the held ones
     int64_t seen_ms;        // when the first held BATCH_SEEN came; 0: none is held
     bool is_urgent;         // something other than BATCH_SEEN is held
@@ -96,12 +98,14 @@ void append_forget(struct append *append, const void *owner) {
 // Counts what is held anew, after some of it has gone.
 static void measure_held(struct append *append) {
     append->held_rows = 0;
+    append->held_size = 0;
     append->events_count = 0;
     append->seen_ms = 0;
     append->is_urgent = false;
     for (uint32_t index = 0; index < append->held_count; index++) {
         const struct batch *batch = append->held[index];
         append->held_rows += append_commit_rows(batch);
+        append->held_size += batch->size;
         append->events_count += batch->kind == BATCH_EVENTS ? batch->events_count : 0;
         if (batch->kind != BATCH_SEEN) append->is_urgent = true;
         if (batch->kind == BATCH_SEEN && append->seen_ms == 0)
@@ -122,15 +126,23 @@ static void hold(struct append *append, struct batch *batch) {
     }
     append->held[append->held_count++] = batch;
     append->held_rows += append_commit_rows(batch);
+    append->held_size += batch->size;
     append->events_count += batch->kind == BATCH_EVENTS ? batch->events_count : 0;
     if (batch->kind != BATCH_SEEN) append->is_urgent = true;
     if (batch->kind == BATCH_SEEN && append->seen_ms == 0) append->seen_ms = monotonic_ms(append);
 }
 
-// Takes what waits in the queue, up to what one commit can hold; waits for the first.
+static bool has_room(const struct append *append) {
+    return append->held_rows < APPEND_COMMIT_ROWS_MAX &&
+           append->held_size < TRAIL_COMMIT_SIZE_MAX && append->held_count + POP_MAX <= HELD_MAX;
+}
+
+// Takes what waits in the queue, up to what one commit can hold; waits for the first. What is in
+// the queue beyond that stays there: a full queue is what holds agents back.
 static void take_waiting(struct append *append, int64_t wait_ms) {
     void *items[POP_MAX];
-    while (append->held_rows < APPEND_COMMIT_ROWS_MAX && append->held_count + POP_MAX <= HELD_MAX) {
+    if (!has_room(append) && wait_ms > 0) (void)poll(NULL, 0, (int)wait_ms);
+    while (has_room(append)) {
         uint32_t count = queue_pop(append->options.queue, items, POP_MAX, wait_ms);
         for (uint32_t index = 0; index < count; index++) hold(append, items[index]);
         if (count < POP_MAX) break;
@@ -226,10 +238,15 @@ static void refuse_hellos(struct append *append) {
 // How many of the held batches, from the first on, fit into one commit.
 static uint32_t choose_group(const struct append *append) {
     uint64_t rows = 0;
+    uint64_t size = 0;
     uint32_t count = 0;
     while (count < append->held_count) {
         rows += append_commit_rows(append->held[count]);
+        // Of the message alone: what a batch weighs beside it does not go into the store.
+        uint64_t weight = append->held[count]->size;
+        size += weight > BATCH_WEIGHT ? weight - BATCH_WEIGHT : 0;
         if (rows > APPEND_COMMIT_ROWS_MAX) break;
+        if (count > 0 && size > TRAIL_COMMIT_SIZE_MAX) break;
         count++;
     }
     assert(count > 0 || append->held_count == 0);
@@ -285,9 +302,7 @@ static bool try_commit(struct append *append, uint32_t count, struct fault *faul
 static bool commit_group(struct append *append, struct fault *fault) {
     struct fault reason;
     uint32_t count = choose_group(append);
-    while (!try_commit(append, count, &reason)) {
-        // An event was put aside: the same batches pass now.
-        if (reason.kind == FAULT_RETRY) continue;
+    if (!try_commit(append, count, &reason)) {
         if (reason.kind != FAULT_FULL) return fault_set(fault, reason.kind, "%s", reason.text);
         set_full(append, true, &reason);
         refuse_hellos(append);

@@ -1,9 +1,9 @@
 // append.h: the one writer of the trail: takes batches of all agents, commits them, answers.
 //
-// Everything that waits (up to TRAIL_COMMIT_ROWS_MAX rows) goes into one transaction of the trail:
-// events, quarantine, gaps, own events and the agents' numbers, made durable by one sync. Only then
-// is any batch answered. A commit is due at once if the last one is APPEND_COMMIT_MS old or
-// APPEND_COMMIT_EVENTS wait; otherwise when that becomes true.
+// Everything that waits (up to TRAIL_COMMIT_ROWS_MAX rows and TRAIL_COMMIT_SIZE_MAX bytes) goes
+// into one transaction of the trail: events, quarantine, gaps, own events and the agents' numbers,
+// made durable by one sync. Only then is any batch answered. A commit is due at once if the last
+// one is APPEND_COMMIT_MS old or APPEND_COMMIT_EVENTS wait; otherwise when that becomes true.
 //
 // Law of conservation, asserted for every batch: received = stored + duplicate + variant +
 // quarantined + expired. Notices, gaps and own events are not in `received`.

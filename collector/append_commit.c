@@ -180,6 +180,13 @@ static bool keep_conflict(struct append_commit *commit, const struct session *se
                          fault);
 }
 
+// What decides about an event cannot be read: it is kept apart, and all others go on.
+static void put_aside(struct batch *batch, struct batch_event *event, const struct fault *fault) {
+    char *detail = arena_print(batch->arena, "%s", fault->text);
+    event->reason = ADMIT_UNDECIDED;
+    event->detail = detail == NULL ? SPAN_LITERAL("a damaged block") : span_text(detail);
+}
+
 // A Notice: an event of our own, and what it refused into quarantine.
 static bool apply_notice(struct append_commit *commit, struct session *session, struct batch *batch,
                          struct batch_event *event, struct fault *fault) {
@@ -200,7 +207,15 @@ static bool apply_notice(struct append_commit *commit, struct session *session, 
         return quarantine(commit, session, event->text, ADMIT_BAD_NOTICE, event->detail,
                           batch->received_ms, &is_new, fault);
     }
-    if (!add_own(commit, event->notice_record, commit->arena, fault)) return false;
+    if (event->reason != ADMIT_UNDECIDED &&
+        !add_own(commit, event->notice_record, commit->arena, fault)) {
+        if (fault->kind != FAULT_CORRUPT) return false;
+        put_aside(batch, event, fault);
+    }
+    if (event->reason == ADMIT_UNDECIDED) {
+        return quarantine(commit, session, event->text, ADMIT_UNDECIDED, event->detail,
+                          batch->received_ms, &is_new, fault);
+    }
     if (event->notice.head.size == 0) return true;
     return quarantine(commit, session, event->notice.head, ADMIT_NOTICE, event->detail,
                       batch->received_ms, &is_new, fault);
@@ -235,11 +250,8 @@ static bool apply_record(struct append_commit *commit, struct session *session, 
     enum trail_outcome outcome;
     if (!trail_add(commit->options.trail, &entry, &outcome, fault)) {
         if (fault->kind != FAULT_CORRUPT) return false;
-        // What decides about it cannot be read: it is kept apart, and all others go on.
-        char *detail = arena_print(batch->arena, "%s", fault->text);
-        event->reason = ADMIT_UNDECIDED;
-        event->detail = detail == NULL ? SPAN_LITERAL("a damaged block") : span_text(detail);
-        return fault_set(fault, FAULT_RETRY, "an event cannot be decided");
+        put_aside(batch, event, fault);
+        return apply_refused(commit, session, batch, event, counts, fault);
     }
     if (event->record.is_global) counts->globals++;
     if (event->is_unlisted) counts->unlisted++;

@@ -41,7 +41,8 @@ struct trail_options {
 
 // Opens the trail in a directory, makes a new one if it is empty. FAULT_RETRY if another process
 // has it open for writing; FAULT_CORRUPT if the directory holds something else or a newer major
-// format (the text names both versions); FAULT_IO.
+// format (the text names both versions); FAULT_INPUT if there is no directory; FAULT_DENIED;
+// FAULT_FULL; FAULT_IO.
 MUST_CHECK bool trail_open(const struct trail_options *options, struct trail **trail,
                            struct fault *fault);
 
@@ -56,7 +57,9 @@ bool trail_is_damaged(const struct trail *trail, struct fault *damage);
 // The store's random 16-byte epoch, new when the store is made or restored.
 void trail_epoch(const struct trail *trail, uint8_t epoch[TRAIL_EPOCH_SIZE]);
 
-// Begins one commit. FAULT_FULL if there is no room to begin with; FAULT_IO.
+// Begins one commit: up to TRAIL_COMMIT_ROWS_MAX entries and, so that memory and room stay bounded,
+// TRAIL_COMMIT_SIZE_MAX bytes of texts and quarantine in all. FAULT_FULL if there is no room to
+// begin with; FAULT_IO.
 MUST_CHECK bool trail_begin(struct trail *trail, struct fault *fault);
 
 // An event on its way in. Borrowed for the call of trail_add, but for the bytes of record->text,
@@ -70,7 +73,8 @@ struct trail_entry {
 };
 
 // Offers an event. *outcome says what became of it; duplicates within the commit are found too.
-// FAULT_FULL, FAULT_IO, FAULT_CORRUPT (a block needed to decide is damaged): abort.
+// FAULT_CORRUPT: a block needed to decide is damaged; the commit is as before and may go on.
+// FAULT_FULL, FAULT_IO, FAULT_INPUT (the text is no JSON): abort.
 MUST_CHECK bool trail_add(struct trail *trail, const struct trail_entry *entry,
                           enum trail_outcome *outcome, struct fault *fault);
 

@@ -9,7 +9,8 @@
 #include "event/key.h"
 
 enum {
-    TRAIL_COMMIT_ROWS_MAX = 8192,  // entries offered in one commit
+    TRAIL_COMMIT_ROWS_MAX = 8192,              // entries offered in one commit
+    TRAIL_COMMIT_SIZE_MAX = 64 * 1024 * 1024,  // bytes of all of them
     TRAIL_EPOCH_SIZE = 16,
     TRAIL_STREAM_ID_SIZE = 16,
     TRAIL_CHAIN_SIZE = 16,
