@@ -276,12 +276,19 @@ static void insert_tail(struct trail *trail) {
     }
 }
 
+// The tail may be longer than the options allow now: they may have been others when it was written.
+static bool make_window(struct trail *trail, struct fault *fault) {
+    uint32_t tail_rows = trail->tail.rows_count;
+    if (tail_rows < trail->options.tail_rows_max) tail_rows = trail->options.tail_rows_max;
+    trail->window =
+        trail_window_create(trail->options.window_ids, 3 * TRAIL_COMMIT_ROWS_MAX + tail_rows);
+    return trail->window != NULL || fault_set(fault, FAULT_FULL, "trail: out of memory");
+}
+
 static bool create_parts(struct trail *trail, struct fault *fault) {
-    uint32_t extra = 3 * TRAIL_COMMIT_ROWS_MAX + trail->options.tail_rows_max;
     buffer_init(&trail->values, TRAIL_VALUES_SIZE_MAX);
     buffer_init(&trail->bytes, TRAIL_CHUNK_SIZE_MAX);
     trail->catalog = trail_catalog_create();
-    trail->window = trail_window_create(trail->options.window_ids, extra);
     trail->dictionaries = trail_dictionaries_create(trail->environment);
     trail->scratch = block_scratch_create();
     trail->zstd = zstd_create();
@@ -292,10 +299,10 @@ static bool create_parts(struct trail *trail, struct fault *fault) {
     trail->arena = arena_create(ARENA_SIZE_MAX);
     trail->rows = calloc(TRAIL_COMMIT_ROWS_MAX, sizeof *trail->rows);
     trail->window_values = calloc(TRAIL_COMMIT_ROWS_MAX, sizeof *trail->window_values);
-    if (trail->catalog == NULL || trail->window == NULL || trail->dictionaries == NULL ||
-        trail->scratch == NULL || trail->zstd == NULL || trail->json[0] == NULL ||
-        trail->json[1] == NULL || trail->record_arena == NULL || trail->extract_arena == NULL ||
-        trail->arena == NULL || trail->rows == NULL || trail->window_values == NULL) {
+    if (trail->catalog == NULL || trail->dictionaries == NULL || trail->scratch == NULL ||
+        trail->zstd == NULL || trail->json[0] == NULL || trail->json[1] == NULL ||
+        trail->record_arena == NULL || trail->extract_arena == NULL || trail->arena == NULL ||
+        trail->rows == NULL || trail->window_values == NULL) {
         return fault_set(fault, FAULT_FULL, "trail: out of memory");
     }
     return true;
@@ -334,6 +341,7 @@ static bool load_all(struct trail *trail, struct fault *fault) {
     }
     if (!load_dictionary(trail, fault)) return false;
     if (!load_catalog(trail, fault) || !load_tail(trail, fault)) return false;
+    if (!make_window(trail, fault)) return false;
     insert_tail(trail);
     return trail_state_open(trail, fault);
 }

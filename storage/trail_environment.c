@@ -205,6 +205,15 @@ static struct trail_environment *find_open(dev_t device, ino_t inode) {
     return NULL;
 }
 
+// Readers come one after another: without preference growing the map could wait for ever.
+static void init_gate(pthread_rwlock_t *gate) {
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(gate, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
+}
+
 static bool open_locked(const struct trail_environment_options *options,
                         struct trail_environment **result, struct fault *fault) {
     struct stat facts;
@@ -225,7 +234,7 @@ static bool open_locked(const struct trail_environment_options *options,
     }
     struct trail_environment *environment = calloc(1, sizeof *environment);
     if (environment == NULL) return fault_set(fault, FAULT_FULL, "trail: out of memory");
-    pthread_rwlock_init(&environment->gate, NULL);
+    init_gate(&environment->gate);
     snprintf(environment->directory, sizeof environment->directory, "%s", options->directory);
     environment->device = facts.st_dev;
     environment->inode = facts.st_ino;
@@ -361,10 +370,6 @@ bool trail_walk_next(struct trail_walk *walk, bool *found, struct span *key, str
     MDB_val at;
     MDB_val got;
     int status = mdb_cursor_get(walk->cursor, &at, &got, walk->next);
-    if (status == 0 && walk->next == MDB_GET_CURRENT) {
-        // Older LMDB leaves the key of MDB_GET_CURRENT to the caller for empty pages only.
-        assert(at.mv_size > 0);
-    }
     walk->next = MDB_NEXT;
     if (status != 0 && status != MDB_NOTFOUND)
         return fault_set(fault, kind_of_status(status), "trail: walk: %s", mdb_strerror(status));

@@ -6,7 +6,8 @@
 // map takes it alone. Values read are borrowed until the read ends.
 //
 // Threads: opens and closes from any thread; one thread writes; a read begins and ends on one
-// thread.
+// thread, which has no other read open meanwhile where the map may change (it would wait for
+// itself).
 
 #pragma once
 

@@ -1,4 +1,4 @@
-// No room: on the disk, in the map, in the address space.
+// No room: on the disk, in the map, in the address space, in the dedupe window.
 
 #include <errno.h>
 #include <stdio.h>
@@ -123,11 +123,29 @@ static void test_survives_a_map_that_cannot_grow(void **state) {
     fixture_done(&fixture);
 }
 
+// Options of a later run may allow much less of a tail than there is.
+static void test_opens_with_a_long_tail(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture.options.tail_rows_max = 60000;
+    fixture.options.block_rows_min = 60000;
+    fixture.options.window_ids = 16;
+    fixture_open(&fixture);
+    fixture_fill(&fixture, 0, 33500, 4000);
+    fixture.options.tail_rows_max = 1;
+    fixture_reopen(&fixture);
+    fixture_fill(&fixture, 33500, 10, 10);
+    fixture_compare_all(&fixture);
+    fixture_done(&fixture);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_does_not_repeat_a_failed_sync),
         cmocka_unit_test(test_takes_room_ahead),
         cmocka_unit_test(test_survives_a_map_that_cannot_grow),
+        cmocka_unit_test(test_opens_with_a_long_tail),
     };
     return cases_run("trail_full", tests, sizeof tests / sizeof tests[0]);
 }

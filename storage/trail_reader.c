@@ -268,7 +268,6 @@ struct trail_row trail_reader_tail_row(const struct trail_tail_row *row) {
 }
 
 static bool create_parts(struct trail_reader *reader, struct fault *fault) {
-    buffer_init(&reader->bytes, TRAIL_CHUNK_SIZE_MAX);
     reader->catalog = trail_catalog_create();
     reader->dictionaries = trail_dictionaries_create(reader->environment);
     reader->scratch = block_scratch_create();
@@ -317,7 +316,6 @@ void trail_reader_close(struct trail_reader *reader) {
     zstd_destroy(reader->zstd);
     json_reader_destroy(reader->json);
     arena_destroy(reader->arena);
-    buffer_done(&reader->bytes);
     free(reader);
 }
 

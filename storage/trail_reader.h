@@ -6,7 +6,7 @@
 // blocks. A query is bound to what was there when it began by its sequence_max, so that pages
 // neither repeat nor skip while events arrive. A process that writes the trail (trail.h) reads it
 // through the same open environment. A reader and its cursors belong to one thread; a process may
-// have many readers. Callbacks must not call the reader that called them.
+// have many readers. Callbacks must not call a reader (trail_reader_agent alone may be called).
 
 #pragma once
 
@@ -79,7 +79,7 @@ struct trail_row {
 struct trail_query {
     const struct attribute *attributes;  // all must hold; borrowed as long as the cursor
     uint32_t attributes_count;
-    const uint8_t *id;      // RECORD_ID_SIZE bytes: only events of this id; NULL: any
+    const uint8_t *id;      // RECORD_ID_SIZE bytes: only events of this id; NULL: any. Borrowed too
     int64_t time_min_s;     // inclusive
     int64_t time_max_s;     // inclusive
     uint64_t sequence_max;  // only events up to this one: the snapshot. 0: all there are now
@@ -89,7 +89,8 @@ struct trail_query {
 };
 
 // Events that match, in the order (eventTime, id, account), oldest or newest first. Index hits are
-// verified on the record. Memory stays under 64 MiB and one block, whatever matches.
+// verified on the record. A cursor's memory stays under 64 MiB and one block, whatever matches; the
+// reader has the list of blocks (120 bytes each), the tail and up to four dictionaries beside it.
 struct trail_cursor;
 MUST_CHECK bool trail_cursor_open(struct trail_reader *reader, const struct trail_query *query,
                                   struct trail_cursor **cursor, struct fault *fault);
@@ -133,9 +134,11 @@ struct trail_check {
     uint64_t faults;
 };
 
-// Verifies everything: checksums, decodes and rebuilds every record, sequence numbers dense from 1
-// (but for dropped days), keys unique, summaries and indexes true. on_fault is called for each
-// thing wrong, with text that names block and row; on_progress now and then.
+// Verifies blocks, tail, dictionaries and group tables: checksums, decodes and rebuilds every
+// record, sequence numbers dense from 1 (but for dropped days), keys unique, summaries and indexes
+// true. What is small and has no copy (counts of the head, agents, streams, gaps, quarantine) is
+// only read when it is listed. on_fault is called for each thing wrong, with text that names block
+// and row; on_progress now and then.
 MUST_CHECK bool trail_reader_check(struct trail_reader *reader,
                                    void (*on_fault)(void *user, const struct fault *found),
                                    void (*on_progress)(void *user, uint64_t done, uint64_t all),

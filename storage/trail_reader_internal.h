@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #include "base/arena.h"
-#include "base/buffer.h"
 #include "base/json.h"
 #include "base/zstd.h"
 #include "storage/block.h"
@@ -43,7 +42,6 @@ struct trail_reader {
     struct zstd *zstd;
     struct json_reader *json;
     struct arena *arena;
-    struct buffer bytes;  // copies for callbacks
 };
 
 // Begins a snapshot and brings the lists in memory up to it. Ended by trail_reader_leave before the
