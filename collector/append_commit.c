@@ -399,7 +399,7 @@ static bool begin_session(struct append_commit *commit, struct batch *batch, uin
                           APPEND_COMMIT_AGENT_SESSIONS_MAX);
     }
     if (*slot == sessions_count_max(sessions)) {
-        return !fault_set(&batch->fault, FAULT_FULL,
+        return !fault_set(&batch->fault, FAULT_RETRY,
                           "the collector has no room for another stream");
     }
     struct session session = {.is_used = true};

@@ -245,7 +245,7 @@ static void test_no_room_for_another_stream(void **state) {
     struct end saved = *first;
     struct end *extra = rig_enter(rig, 0, RIG_ONE, 99);
     assert_true(extra->is_closed);
-    assert_int_equal(extra->closed_kind, FAULT_FULL);
+    assert_int_equal(extra->closed_kind, FAULT_RETRY);
     rig_leave(rig, 0);
     *first = saved;
     intake_destroy(

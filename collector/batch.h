@@ -27,6 +27,10 @@ enum {
                                       // holds arena and reader too
 };
 
+// The largest number an agent may speak of: a million events a second for nine years. A number near
+// 2^63 would leave its stream no room to go on.
+#define BATCH_NUMBER_MAX (UINT64_C(1) << 48)
+
 enum batch_kind {
     BATCH_HELLO,   // a stream wants to begin: append answers with its durable state
     BATCH_EVENTS,  // events of consecutive numbers

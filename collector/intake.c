@@ -354,7 +354,7 @@ static struct span clean_reason(struct span reason) {
 
 static bool on_gap(struct intake *intake, struct batch *batch, const Orgtrail__V1__Gap *gap) {
     struct fault fault = {0};
-    if (gap->first_seq == 0 || gap->last_seq < gap->first_seq || gap->last_seq > INT64_MAX) {
+    if (gap->first_seq == 0 || gap->last_seq < gap->first_seq || gap->last_seq > BATCH_NUMBER_MAX) {
         fault_set(&fault, FAULT_INPUT, "a gap from number %" PRIu64 " to %" PRIu64, gap->first_seq,
                   gap->last_seq);
     } else if (gap->chain.len != TRAIL_CHAIN_SIZE) {

@@ -401,6 +401,30 @@ static void test_garbage_and_disorder(void **state) {
     finish(&bench);
 }
 
+// A number near the end of all numbers would leave its stream none to go on with.
+static void test_numbers_have_an_end(void **state) {
+    (void)state;
+    const uint8_t after[TRAIL_CHAIN_SIZE] = {1};
+    uint8_t chain[TRAIL_CHAIN_SIZE] = {0};
+    struct bench bench;
+    begin(&bench, ONE);
+    open_stream(&bench, 0);
+    assert_false(say_gap(&bench, 1, BATCH_NUMBER_MAX + 1, after));
+    assert_closed(&bench, FAULT_INPUT, "a gap from number 1 to 281474976710657");
+    finish(&bench);
+
+    begin(&bench, ONE);
+    open_stream(&bench, BATCH_NUMBER_MAX);
+    assert_false(say_events(&bench, BATCH_NUMBER_MAX + 1, BATCH_NUMBER_MAX + 1, RECORD, chain));
+    assert_closed(&bench, FAULT_INPUT, "begins with number 281474976710657");
+    finish(&bench);
+
+    begin(&bench, ONE);
+    open_stream(&bench, 0);
+    assert_true(say_gap(&bench, 1, BATCH_NUMBER_MAX, after));
+    finish(&bench);
+}
+
 static void test_share_pauses_and_resumes(void **state) {
     (void)state;
     struct bench bench;
@@ -612,6 +636,7 @@ int main(void) {
         cmocka_unit_test(test_refused_records_say_where),
         cmocka_unit_test(test_limits_of_a_batch),
         cmocka_unit_test(test_garbage_and_disorder),
+        cmocka_unit_test(test_numbers_have_an_end),
         cmocka_unit_test(test_share_pauses_and_resumes),
         cmocka_unit_test(test_small_batches_use_up_the_share),
         cmocka_unit_test(test_full_queue_is_tried_again),

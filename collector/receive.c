@@ -22,7 +22,7 @@ bool receive_check(const Orgtrail__V1__EventBatch *message, struct fault *fault)
         return fault_set(fault, FAULT_INPUT, "a batch of %zu events, at most %d are allowed",
                          message->n_events, BATCH_EVENTS_MAX);
     }
-    if (message->first_seq == 0 || message->first_seq > INT64_MAX) {
+    if (message->first_seq == 0 || message->first_seq > BATCH_NUMBER_MAX) {
         return fault_set(fault, FAULT_INPUT, "a batch that begins with number %" PRIu64,
                          message->first_seq);
     }

@@ -147,7 +147,7 @@ static bool on_open(void *context, struct rpc_stream *stream, const struct rpc_p
     if (atomic_load(&server->is_draining)) {
         fault_set(fault, FAULT_RETRY, "the collector is stopping");
     } else if (count >= server->streams_max) {
-        fault_set(fault, FAULT_FULL, "the collector has no room for another stream: it serves %u",
+        fault_set(fault, FAULT_RETRY, "the collector has no room for another stream: it serves %u",
                   server->streams_max);
     } else {
         peer = create_peer(server, stream, who, fault);
