@@ -776,6 +776,18 @@ static void test_a_restore_to_before_a_new_stream(void **state) {
     (void)next_message(&bench);
     assert_int_equal(bench.rewinds, 1);
     assert_int_equal(status_of(&bench).refills, 1);
+    // It also has acknowledged something of the new stream by now, and is restored once more.
+    struct spool_facts facts = facts_of(&bench);
+    expect_batch(&bench, 1, facts.synced - facts.base);
+    ack(&bench, 3);
+    close_link(&bench);
+    bench.now_ms += UPLINK_BACKOFF_MAX_MS;
+    greet(&bench);
+    welcome(&bench, 1, NULL);
+    (void)next_message(&bench);
+    assert_int_equal(bench.rewinds, 2);
+    assert_int_equal(facts_of(&bench).acknowledged, facts.base);
+    expect_batch(&bench, 1, facts.synced - facts.base);
     end(&bench);
 }
 
