@@ -42,6 +42,13 @@ static bool run_and_kill(const char *out, const char *format, bool is_resumed, u
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+// Whether there is an export in the folder that could be resumed.
+static bool is_begun(const char *out) {
+    struct stat status;
+    return stat(program_path("%s/.orgtrail-export/plan.json", out), &status) == 0 ||
+           stat(program_path("%s/manifest.json", out), &status) == 0;
+}
+
 static void test_killed_again_and_again(void **state) {
     (void)state;
     static const char *const formats[] = {"cloudtrail", "ndjson"};
@@ -55,17 +62,14 @@ static void test_killed_again_and_again(void **state) {
         assert_string_equal(result.errors, "");
         assert_int_equal(result.code, 0);
         bool is_done = false;
-        unsigned kills = 0;
-        for (; !is_done && kills < 25; kills++) {
-            struct stat status;
-            bool is_begun =
-                stat(program_path("%s/.orgtrail-export/plan.json", out), &status) == 0 ||
-                stat(program_path("%s/manifest.json", out), &status) == 0;
-            is_done = run_and_kill(out, formats[form], is_begun, 1000 + kills * 4000);
+        for (unsigned kills = 0; !is_done && kills < 25; kills++) {
+            is_done = run_and_kill(out, formats[form], is_begun(out), 1000 + kills * 4000);
         }
         if (!is_done) {
+            // On a busy machine all of them may have been killed before they began.
             program_run(&result, orgtrail, "export", out, store, "--organization", "o-x",
-                        "--format", formats[form], "--resume", NULL);
+                        "--format", formats[form], is_begun(out) ? "--resume" : (char *)NULL,
+                        (char *)NULL);
             assert_string_equal(result.errors, "");
             assert_int_equal(result.code, 0);
         }
