@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/crypto.h"
+#include "collector/unlisted.h"
 
 enum {
     ARENA_SIZE_MAX = 64 << 20,  // bytes: own events and details of one commit
@@ -30,6 +31,7 @@ struct append_commit {
     struct json_reader *reader;
     struct arena *arena;
     struct told *told;  // by agent number
+    struct unlisted *unlisted;
     struct append_commit_counts counts;
     struct telling *tellings;  // room for one of each session
     uint32_t tellings_count;
@@ -44,12 +46,13 @@ struct append_commit *append_commit_create(const struct append_commit_options *o
     commit->options = *options;
     commit->reader = json_reader_create();
     commit->arena = arena_create(ARENA_SIZE_MAX);
+    commit->unlisted = unlisted_create();
     commit->told = calloc(AGENTS_MAX, sizeof *commit->told);
     commit->tellings = calloc(sessions_count_max(options->sessions), sizeof *commit->tellings);
     // Sessions of a later process have larger numbers.
     commit->session_last = (uint64_t)options->clock->now_ms(options->clock->context);
-    if (commit->reader == NULL || commit->arena == NULL || commit->told == NULL ||
-        commit->tellings == NULL) {
+    if (commit->reader == NULL || commit->arena == NULL || commit->unlisted == NULL ||
+        commit->told == NULL || commit->tellings == NULL) {
         append_commit_destroy(commit);
         return NULL;
     }
@@ -60,6 +63,7 @@ void append_commit_destroy(struct append_commit *commit) {
     if (commit == NULL) return;
     json_reader_destroy(commit->reader);
     arena_destroy(commit->arena);
+    unlisted_destroy(commit->unlisted);
     free(commit->told);
     free(commit->tellings);
     free(commit);
@@ -76,6 +80,7 @@ uint32_t append_commit_rows(const struct batch *batch) {
 
 static void undo(struct append_commit *commit) {
     sessions_undo(commit->options.sessions);
+    unlisted_undo(commit->unlisted);
     commit->counts = (struct append_commit_counts){0};
 }
 
@@ -254,7 +259,10 @@ static bool apply_record(struct append_commit *commit, struct session *session, 
         return apply_refused(commit, session, batch, event, counts, fault);
     }
     if (event->record.is_global) counts->globals++;
-    if (event->is_unlisted) counts->unlisted++;
+    if (event->is_unlisted) {
+        counts->unlisted++;
+        unlisted_note(commit->unlisted, event->account);
+    }
     if (event->record.event_time_s > session->stream.last_event_time_s) {
         session->stream.last_event_time_s = event->record.event_time_s;
     }
@@ -527,8 +535,19 @@ static bool tell_all_violations(struct append_commit *commit, struct fault *faul
         if (!session->is_used || session->violations > 0) continue;
         const struct told *told = get_told(commit, session->stream.agent);
         if (told->pending == 0 || !may_tell(told, commit->monotonic_ms)) continue;
-        if (rows++ == APPEND_COMMIT_OWN_ROWS_MAX) break;
+        if (rows++ == APPEND_COMMIT_OWN_ROWS_MAX - UNLISTED_NEW_MAX) break;
         if (!tell_violations(commit, session, fault)) return false;
+    }
+    return true;
+}
+
+// Tells of each account that the roster lacks when its first event comes.
+static bool tell_unlisted(struct append_commit *commit, struct fault *fault) {
+    for (uint32_t index = 0; index < unlisted_new_count(commit->unlisted); index++) {
+        const struct own_event_detail details[] = {
+            {"account", unlisted_new(commit->unlisted, index), 0},
+        };
+        if (!add_own_event(commit, "AccountUnlisted", details, 1, fault)) return false;
     }
     return true;
 }
@@ -551,7 +570,10 @@ static bool put_streams(struct append_commit *commit, struct fault *fault) {
 
 bool append_commit_finish(struct append_commit *commit, struct append_commit_counts *counts,
                           struct fault *fault) {
-    if (!tell_all_violations(commit, fault) || !put_streams(commit, fault)) return fail(commit);
+    if (!tell_all_violations(commit, fault) || !tell_unlisted(commit, fault) ||
+        !put_streams(commit, fault)) {
+        return fail(commit);
+    }
     struct trail_receipt receipt;
     if (!trail_commit(commit->options.trail, &receipt, fault)) {
         undo(commit);
@@ -569,6 +591,7 @@ bool append_commit_finish(struct append_commit *commit, struct append_commit_cou
         }
     }
     sessions_keep(commit->options.sessions);
+    unlisted_keep(commit->unlisted);
     *counts = commit->counts;
     return true;
 }

@@ -8,6 +8,7 @@
 #include "collector/intake.h"
 #include "collector/metrics.h"
 #include "collector/test_messages.h"
+#include "collector/unlisted.h"
 #include "tests/kit/cases.h"
 
 static void test_one_commit_answers_all(void **state) {
@@ -416,6 +417,40 @@ static void test_global_reports_are_all_counted(void **state) {
     assert_int_equal(rig_read_facts(rig, &own).events, 1);
 }
 
+// An organization's agent brings accounts that the roster lacks: each is told once.
+static void test_unlisted_accounts_are_told_once(void **state) {
+    struct rig *rig = *state;
+    struct own own;
+    uint8_t chain[TRAIL_CHAIN_SIZE] = {0};
+    struct end *end = rig_enter(rig, 0, "spiffe://o-abc/organization", 1);
+    rig_say(end, 1, "a", ",\"recipientAccountId\":\"333333333333\"", chain);
+    rig_say(end, 2, "b", ",\"recipientAccountId\":\"333333333333\"", chain);
+    rig_say(end, 3, "c", ",\"recipientAccountId\":\"111111111111\"", chain);
+    rig_pass(rig, APPEND_COMMIT_MS);
+    rig_say(end, 4, "d", ",\"recipientAccountId\":\"333333333333\"", chain);
+    rig_say(end, 5, "e", ",\"recipientAccountId\":\"444444444444\"", chain);
+    rig_pass(rig, APPEND_COMMIT_MS);
+    assert_int_equal(end->acked, 5);
+    (void)rig_read_facts(rig, &own);
+    assert_int_equal(rig_count_own(&own, "AccountUnlisted"), 2);
+    assert_non_null(strstr(own.texts[0], "\"account\":\"333333333333\""));
+    assert_non_null(strstr(own.texts[1], "\"account\":\"444444444444\""));
+    // Of many new ones at once, some are told now and the others with what comes later.
+    uint32_t many = UNLISTED_NEW_MAX + 4;
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        for (uint32_t index = 0; index < many; index++) {
+            char id[16], account[64];
+            (void)snprintf(id, sizeof id, "%u-%u", turn, index);
+            (void)snprintf(account, sizeof account, ",\"recipientAccountId\":\"5%011u\"", index);
+            rig_say(end, 6 + turn * many + index, id, account, chain);
+        }
+        rig_pass(rig, APPEND_COMMIT_MS);
+        (void)rig_read_facts(rig, &own);
+        uint32_t told = turn == 0 ? UNLISTED_NEW_MAX : many;
+        assert_int_equal(rig_count_own(&own, "AccountUnlisted"), 2 + told);
+    }
+}
+
 int main(void) {
     metrics_start();
     const struct CMUnitTest tests[] = {
@@ -439,6 +474,7 @@ int main(void) {
                                         rig_end),
         cmocka_unit_test_setup_teardown(test_last_seen_rides_or_waits, rig_make, rig_end),
         cmocka_unit_test_setup_teardown(test_global_reports_are_all_counted, rig_make, rig_end),
+        cmocka_unit_test_setup_teardown(test_unlisted_accounts_are_told_once, rig_make, rig_end),
     };
     return cases_run("collector/append", tests, sizeof tests / sizeof tests[0]);
 }
