@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "collector/append.h"
 #include "collector/batch.h"
+#include "collector/chatter.h"
 #include "collector/intake.h"
 #include "collector/metrics.h"
 
@@ -25,6 +26,9 @@ enum {
     NAP_MS = 20,       // between steps while the disk is full
     HOUSEKEEPING = 64  // peers taken from a queue at once
 };
+
+// One file because what the three kinds of threads hand to one another, and when each may let go of
+// it, can only be checked in one place.
 
 // One stream of one agent. Its intake belongs to the stream's worker, its place in the list to the
 // warden. The last thing the worker does is to push it to `gone`; the warden takes it off the list
@@ -53,6 +57,7 @@ struct server {
     struct queue *gone;     // peers, from workers to the warden
     struct queue *left;     // peers, from the warden to the writer
     uint32_t streams_max;
+    struct chatter chatter;
     int64_t tick_ms;
 
     pthread_t writer;
@@ -138,6 +143,15 @@ static struct peer *create_peer(struct server *server, struct rpc_stream *stream
     return peer;
 }
 
+static bool may_print(struct server *server) {
+    uint32_t left_out;
+    bool is_allowed = chatter_may_print(&server->chatter, monotonic_ms(), &left_out);
+    if (left_out > 0) {
+        LOG(LOG_WARNING, "lines about streams were left out", log_number("lines", left_out));
+    }
+    return is_allowed;
+}
+
 static bool on_open(void *context, struct rpc_stream *stream, const struct rpc_peer *who,
                     void **stream_context, struct fault *fault) {
     struct server *server = context;
@@ -155,16 +169,20 @@ static bool on_open(void *context, struct rpc_stream *stream, const struct rpc_p
     if (peer == NULL) {
         atomic_fetch_sub(&server->peers_count, 1);
         metric_add(&metrics_table[METRICS_STREAMS_REFUSED], (uint32_t)fault->kind, 1);
-        LOG(LOG_WARNING, "stream refused", log_text("peer", who->uri),
-            log_text("address", who->address), log_fault(fault), log_kind(fault));
+        if (may_print(server)) {
+            LOG(LOG_WARNING, "stream refused", log_text("peer", who->uri),
+                log_text("address", who->address), log_fault(fault), log_kind(fault));
+        }
         return false;
     }
     rpc_stream_hold(stream);
     bool is_pushed = queue_push(server->opened, peer, 1);
     assert(is_pushed);
     metric_add(&metrics_table[METRICS_STREAMS_OPENED], 0, 1);
-    LOG(LOG_INFO, "stream opened", log_text("peer", who->uri), log_text("address", who->address),
-        log_text("serial", who->serial));
+    if (may_print(server)) {
+        LOG(LOG_INFO, "stream opened", log_text("peer", who->uri),
+            log_text("address", who->address), log_text("serial", who->serial));
+    }
     *stream_context = peer;
     return true;
 }
@@ -186,8 +204,10 @@ static void on_closed(void *stream_context, const struct fault *reason) {
     struct span uri = intake_uri(peer->intake);
     metric_add(&metrics_table[METRICS_STREAMS_ENDED], (uint32_t)reason->kind, 1);
     enum log_level level = reason->kind == FAULT_NONE ? LOG_INFO : LOG_WARNING;
-    LOG(level, "stream ended", (struct log_field){"peer", uri, 0}, log_fault(reason),
-        log_kind(reason));
+    if (may_print(peer->server)) {
+        LOG(level, "stream ended", (struct log_field){"peer", uri, 0}, log_fault(reason),
+            log_kind(reason));
+    }
     intake_closed(peer->intake);
     peer->is_closed = true;
     leave_if_done(peer);
