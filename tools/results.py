@@ -89,10 +89,11 @@ def main():
         print_log(output_path(result, "test.log"))
         total_passed += passed
         total_failed += max(len(failed), 1)
-    for label in broken:
-        if label not in wanted:
-            print(f"FAILED {label}: did not build")
-            total_failed += 1
+    # What is no test has no cases: all of it that did not build is one failure.
+    others = sorted(label for label in set(broken) if label not in wanted)
+    if others:
+        print(f"FAILED build: {len(others)} targets did not build: {', '.join(others[:10])}")
+        total_failed += 1
     # Bazel answers 0 for good, 4 for nothing to test: whatever else went wrong must be counted.
     if code not in (0, 4) and total_failed == 0:
         print(f"FAILED bazel: exit code {code}")
