@@ -9,7 +9,7 @@
 #include "base/fault.h"
 #include "event/record.h"
 #include "query/format.h"
-#include "storage/trail_reader.h"
+#include "storage/trail/trail_reader.h"
 
 enum output_form {
     OUTPUT_TABLE,

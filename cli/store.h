@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "base/fault.h"
-#include "storage/trail_reader.h"
+#include "storage/trail/trail_reader.h"
 
 // What the arguments said of the store.
 struct store_choice {

@@ -25,7 +25,7 @@
 #include "base/random.h"
 #include "base/span.h"
 #include "collector/batch.h"
-#include "storage/trail.h"
+#include "storage/trail/trail.h"
 
 enum {
     APPEND_COMMIT_MS = 50,        // a commit of one event writes 55 KB: not more often than this

@@ -15,7 +15,7 @@
 #include "collector/batch.h"
 #include "collector/own_event.h"
 #include "collector/sessions.h"
-#include "storage/trail.h"
+#include "storage/trail/trail.h"
 
 enum {
     APPEND_COMMIT_CONFLICTS_MAX = 16,  // own events for conflicts of one batch; the next one counts

@@ -12,8 +12,8 @@
 #include "collector/batch.h"
 #include "collector/intake.h"
 #include "collector/roster.h"
-#include "storage/trail.h"
-#include "storage/trail_reader.h"
+#include "storage/trail/trail.h"
+#include "storage/trail/trail_reader.h"
 
 enum {
     RIG_ENDS = 6,

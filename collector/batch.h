@@ -15,7 +15,7 @@
 #include "base/span.h"
 #include "collector/admit.h"
 #include "event/record.h"
-#include "storage/trail_types.h"
+#include "storage/trail/trail_types.h"
 
 enum {
     BATCH_EVENTS_MAX = 500,           // events of one message

@@ -20,7 +20,7 @@
 #include "base/span.h"
 #include "collector/batch.h"
 #include "collector/roster.h"
-#include "storage/trail_types.h"
+#include "storage/trail/trail_types.h"
 
 enum {
     INTAKE_PROTOCOL = 1,

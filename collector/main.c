@@ -22,7 +22,7 @@
 #include "collector/roster.h"
 #include "collector/server.h"
 #include "collector/settings.h"
-#include "storage/trail.h"
+#include "storage/trail/trail.h"
 
 enum {
     OPTION_LOG_LEVEL = 256,

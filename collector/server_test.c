@@ -14,7 +14,7 @@
 #include "base/rpc/test_certificates.h"
 #include "collector/metrics.h"
 #include "collector/test_messages.h"
-#include "storage/trail.h"
+#include "storage/trail/trail.h"
 #include "tests/kit/cases.h"
 
 enum { WAIT_MS = 20000, HEARTBEAT_MS = 600 };

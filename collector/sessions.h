@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "base/span.h"
-#include "storage/trail_types.h"
+#include "storage/trail/trail_types.h"
 
 struct session {
     bool is_used;

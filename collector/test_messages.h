@@ -7,7 +7,7 @@
 #include "base/arena.h"
 #include "base/span.h"
 #include "proto/orgtrail.pb-c.h"
-#include "storage/trail_types.h"
+#include "storage/trail/trail_types.h"
 
 struct test_event {
     struct span text;  // record or serialized Notice

@@ -22,7 +22,7 @@
 #include "base/fault.h"
 #include "base/files.h"
 #include "query/filter.h"
-#include "storage/trail_reader.h"
+#include "storage/trail/trail_reader.h"
 
 enum {
     EXPORT_MEMORY_SIZE = 64 * 1024 * 1024,  // bytes of text held before it is spilled

@@ -13,7 +13,7 @@
 #include "event/file.h"
 #include "event/record.h"
 #include "query/export.h"
-#include "storage/trail_reader.h"
+#include "storage/trail/trail_reader.h"
 
 struct export_groups;
 

@@ -14,7 +14,7 @@
 #include "base/span.h"
 #include "event/attribute.h"
 #include "event/record.h"
-#include "storage/trail_reader.h"
+#include "storage/trail/trail_reader.h"
 
 enum {
     FILTER_ATTRIBUTES_MAX = 32,      // conditions of one query

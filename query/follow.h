@@ -9,7 +9,7 @@
 
 #include "base/fault.h"
 #include "query/filter.h"
-#include "storage/trail_reader.h"
+#include "storage/trail/trail_reader.h"
 
 struct follow;
 

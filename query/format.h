@@ -12,7 +12,7 @@
 #include "base/buffer.h"
 #include "base/span.h"
 #include "event/record.h"
-#include "storage/trail_reader.h"
+#include "storage/trail/trail_reader.h"
 
 enum {
     FORMAT_WIDTH_MIN = 60,       // columns; a narrower terminal gets this

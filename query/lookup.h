@@ -12,7 +12,7 @@
 
 #include "base/fault.h"
 #include "query/filter.h"
-#include "storage/trail_reader.h"
+#include "storage/trail/trail_reader.h"
 
 enum {
     LOOKUP_TOKEN_SIZE = 256,  // of a token's text, with the final zero

@@ -4,7 +4,7 @@
 
 #include "base/fault.h"
 #include "event/record.h"
-#include "storage/trail_reader.h"
+#include "storage/trail/trail_reader.h"
 
 struct reading;
 

@@ -9,7 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/span.h"
-#include "storage/trail_types.h"
+#include "storage/trail/trail_types.h"
 
 enum { REFUSED_KEY_SIZE = 65 };  // hex of an entry's key, with the final zero
 

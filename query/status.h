@@ -12,7 +12,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/fault.h"
-#include "storage/trail_reader.h"
+#include "storage/trail/trail_reader.h"
 
 enum {
     STATUS_AGENTS_MAX = 100000,  // certificates that ever brought something; others only in total

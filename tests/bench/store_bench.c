@@ -16,8 +16,8 @@
 #include "base/random.h"
 #include "event/attribute.h"
 #include "event/record.h"
-#include "storage/trail.h"
-#include "storage/trail_reader.h"
+#include "storage/trail/trail.h"
+#include "storage/trail/trail_reader.h"
 #include "tests/kit/traffic.h"
 
 enum {

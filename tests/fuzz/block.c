@@ -1,14 +1,14 @@
 // Block decoding: any bytes as a block, and a good block with bytes changed; the same for a
 // dictionary's chunk and a group table.
 
-#include "storage/block.h"
+#include "storage/block/block.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/buffer.h"
-#include "storage/dictionary.h"
+#include "storage/block/dictionary.h"
 #include "tests/fuzz/fuzz.h"
 
 enum {

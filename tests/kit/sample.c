@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
-#include "storage/trail.h"
+#include "storage/trail/trail.h"
 #include "tests/kit/cases.h"
 
 enum { ARENA_SIZE = 4 * 1024 * 1024 };

@@ -9,7 +9,7 @@
 #include "collector/intake.h"
 #include "collector/metrics.h"
 #include "collector/roster.h"
-#include "storage/trail.h"
+#include "storage/trail/trail.h"
 #include "tests/sim/station.h"
 
 enum {

@@ -12,7 +12,7 @@
 
 #include "base/fault.h"
 #include "base/span.h"
-#include "storage/trail_reader.h"
+#include "storage/trail/trail_reader.h"
 #include "tests/sim/feed.h"
 
 struct ledger;

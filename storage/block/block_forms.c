@@ -1,0 +1,269 @@
+#include "storage/block/block_forms.h"
+
+#include <string.h>
+
+enum { DAY_S = 24 * 60 * 60 };
+
+// Days since 1970-01-01 of a date of the Gregorian calendar, which here has no beginning. Years are
+// counted from March, so that the leap day is a year's last.
+static int64_t days_of(int64_t year, int64_t month, int64_t day) {
+    year -= month <= 2;
+    int64_t era = (year >= 0 ? year : year - 399) / 400;
+    int64_t year_of_era = year - era * 400;
+    int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    return era * 146097 + day_of_era - 719468;
+}
+
+static void date_of(int64_t days, int64_t *year, int64_t *month, int64_t *day) {
+    days += 719468;
+    int64_t era = (days >= 0 ? days : days - 146096) / 146097;
+    int64_t day_of_era = days - era * 146097;
+    int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t shifted = (5 * day_of_year + 2) / 153;
+    *day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    *month = shifted < 10 ? shifted + 3 : shifted - 9;
+    *year = year_of_era + era * 400 + (*month <= 2);
+}
+
+static void print_two(uint8_t *text, int64_t number) {
+    text[0] = (uint8_t)('0' + number / 10);
+    text[1] = (uint8_t)('0' + number % 10);
+}
+
+bool forms_print_time(int64_t time_s, uint8_t text[FORMS_TIME_SIZE]) {
+    static const int64_t year_0_s = -62167219200;
+    static const int64_t year_10000_s = 253402300800;
+    if (time_s < year_0_s || time_s >= year_10000_s) return false;
+    int64_t days = time_s / DAY_S - (time_s % DAY_S < 0);
+    int64_t second = time_s - days * DAY_S;
+    int64_t year, month, day;
+    date_of(days, &year, &month, &day);
+    memcpy(text, "0000-00-00T00:00:00Z", FORMS_TIME_SIZE);
+    print_two(text, year / 100);
+    print_two(text + 2, year % 100);
+    print_two(text + 5, month);
+    print_two(text + 8, day);
+    print_two(text + 11, second / 3600);
+    print_two(text + 14, second / 60 % 60);
+    print_two(text + 17, second % 60);
+    return true;
+}
+
+bool forms_parse_time(const uint8_t text[FORMS_TIME_SIZE], int64_t *time_s) {
+    static const char form[FORMS_TIME_SIZE + 1] = "0000-00-00T00:00:00Z";
+    int64_t digits[FORMS_TIME_SIZE];
+    for (unsigned index = 0; index < FORMS_TIME_SIZE; index++) {
+        digits[index] = text[index] - '0';
+        bool is_right = form[index] == '0' ? digits[index] >= 0 && digits[index] <= 9
+                                           : text[index] == (uint8_t)form[index];
+        if (!is_right) return false;
+    }
+    int64_t year = digits[0] * 1000 + digits[1] * 100 + digits[2] * 10 + digits[3];
+    int64_t month = digits[5] * 10 + digits[6];
+    int64_t day = digits[8] * 10 + digits[9];
+    int64_t hour = digits[11] * 10 + digits[12];
+    int64_t minute = digits[14] * 10 + digits[15];
+    int64_t second = digits[17] * 10 + digits[18];
+    if (month < 1 || month > 12 || day < 1 || day > 31) return false;
+    if (hour > 23 || minute > 59 || second > 59) return false;
+    int64_t parsed = days_of(year, month, day) * DAY_S + hour * 3600 + minute * 60 + second;
+    // The 31st of February has no spelling of its own.
+    uint8_t again[FORMS_TIME_SIZE];
+    if (!forms_print_time(parsed, again) || memcmp(again, text, FORMS_TIME_SIZE) != 0) return false;
+    *time_s = parsed;
+    return true;
+}
+
+// Where the 16 bytes begin in the text: two digits each, dashes before bytes 4, 6, 8 and 10.
+static const uint8_t uuid_places[RECORD_ID_SIZE] = {0,  2,  4,  6,  9,  11, 14, 16,
+                                                    19, 21, 24, 26, 28, 30, 32, 34};
+
+void forms_print_uuid(const uint8_t id[RECORD_ID_SIZE], uint8_t text[FORMS_UUID_SIZE]) {
+    static const char digits[] = "0123456789abcdef";
+    text[8] = text[13] = text[18] = text[23] = '-';
+    for (unsigned index = 0; index < RECORD_ID_SIZE; index++) {
+        text[uuid_places[index]] = (uint8_t)digits[id[index] >> 4];
+        text[uuid_places[index] + 1] = (uint8_t)digits[id[index] & 15];
+    }
+}
+
+// A lower-case hexadecimal digit's value; others have the bit 0x80.
+static uint8_t digit_of(uint8_t byte) {
+    uint8_t number = (uint8_t)(byte - '0');
+    uint8_t letter = (uint8_t)(byte - 'a');
+    if (number < 10) return number;
+    return letter < 6 ? (uint8_t)(letter + 10) : 0x80;
+}
+
+bool forms_parse_uuid(const uint8_t text[FORMS_UUID_SIZE], uint8_t id[RECORD_ID_SIZE]) {
+    if (text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-') return false;
+    uint8_t bad = 0;
+    for (unsigned index = 0; index < RECORD_ID_SIZE; index++) {
+        uint8_t high = digit_of(text[uuid_places[index]]);
+        uint8_t low = digit_of(text[uuid_places[index] + 1]);
+        bad |= high | low;
+        id[index] = (uint8_t)(high << 4 | (low & 15));
+    }
+    return (bad & 0x80) == 0;
+}
+
+// What a byte is to the alphabets: which have it, its kind (of which neighbours of random text
+// differ often) and its number in each.
+enum {
+    IN_HEX = 1,
+    IN_BASE36 = 2,
+    IN_BASE64 = 4,
+    KIND_DIGIT = 8,
+    KIND_UPPER = 16,
+    KIND_LOWER = 32,
+    KIND_OTHER = 64,
+    KINDS = KIND_DIGIT | KIND_UPPER | KIND_LOWER | KIND_OTHER,
+
+    RANDOM_SIZE_MIN = 12,  // shorter texts repeat too often to be kept out of compression
+};
+
+// The bits above of each ASCII byte; others have none.
+static const uint8_t classes[256] = {
+    0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
+    0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  68,
+    0,  0,  0,  68, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 0,  0,  0,  0,  0,  0,  0,  22,
+    22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22,
+    22, 22, 22, 0,  0,  0,  0,  0,  0,  37, 37, 37, 37, 37, 37, 36, 36, 36, 36, 36, 36, 36,
+    36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 0,  0,  0,  0,  0,
+};
+
+enum forms_alphabet forms_find_alphabet(struct span text, uint32_t *tail) {
+    size_t size = text.size;
+    *tail = 0;
+    while (*tail < 3 && size > 0 && text.bytes[size - 1] == '=') {
+        size--;
+        (*tail)++;
+    }
+    if (size < RANDOM_SIZE_MIN) return FORMS_NONE;
+    uint8_t all = IN_HEX | IN_BASE36 | IN_BASE64;
+    uint8_t before = 0;
+    size_t changes = 0;
+    for (size_t index = 0; index < size; index++) {
+        uint8_t class = classes[text.bytes[index]];
+        all &= class;
+        if (all == 0) return FORMS_NONE;
+        changes += (class & before & KINDS) == 0;
+        before = class;
+    }
+    // Of random neighbours two in five or more differ in kind; of words few.
+    if (changes * 4 < size) return FORMS_NONE;
+    if ((all & IN_HEX) != 0) return FORMS_HEX;
+    return (all & IN_BASE36) != 0 ? FORMS_BASE36 : FORMS_BASE64;
+}
+
+size_t forms_packed_size(enum forms_alphabet alphabet, size_t size) {
+    if (alphabet == FORMS_HEX) return (size + 1) / 2;
+    if (alphabet == FORMS_BASE36) return size / 3 * 2 + size % 3;
+    return (size * 6 + 7) / 8;
+}
+
+// The number of each byte in base 64 and base 36.
+static const uint8_t numbers[256] = {
+    0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
+    0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  62,
+    0,  0,  0,  63, 0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  0,  0,  0,  0,  0,  0,  0,  10,
+    11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32,
+    33, 34, 35, 0,  0,  0,  0,  0,  0,  36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48,
+    49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 0,  0,  0,  0,  0,
+};
+
+static uint32_t number_of(enum forms_alphabet alphabet, uint8_t byte) {
+    // Lower-case letters follow upper-case ones only outside hexadecimal.
+    uint32_t number = numbers[byte];
+    return alphabet == FORMS_HEX && number > 15 ? number - 26 : number;
+}
+
+// Packs numbers of 4 or 6 bits, the first one lowest.
+static void pack_bits(enum forms_alphabet alphabet, struct span text, uint8_t *packed) {
+    size_t index = 0;
+    if (alphabet == FORMS_BASE64) {
+        for (; index + 4 <= text.size; index += 4) {
+            const uint8_t *at = text.bytes + index;
+            uint32_t bits = numbers[at[0]] | (uint32_t)numbers[at[1]] << 6 |
+                            (uint32_t)numbers[at[2]] << 12 | (uint32_t)numbers[at[3]] << 18;
+            *packed++ = (uint8_t)bits;
+            *packed++ = (uint8_t)(bits >> 8);
+            *packed++ = (uint8_t)(bits >> 16);
+        }
+    }
+    uint32_t width = alphabet == FORMS_HEX ? 4 : 6;
+    uint32_t bits = 0;
+    uint32_t filled = 0;
+    for (; index < text.size; index++) {
+        bits |= number_of(alphabet, text.bytes[index]) << filled;
+        filled += width;
+        if (filled < 8) continue;
+        *packed++ = (uint8_t)bits;
+        bits >>= 8;
+        filled -= 8;
+    }
+    if (filled > 0) *packed = (uint8_t)bits;
+}
+
+static void pack_base36(struct span text, uint8_t *packed) {
+    size_t index = 0;
+    for (; index + 3 <= text.size; index += 3) {
+        uint32_t number = number_of(FORMS_BASE36, text.bytes[index]) * 36 * 36 +
+                          number_of(FORMS_BASE36, text.bytes[index + 1]) * 36 +
+                          number_of(FORMS_BASE36, text.bytes[index + 2]);
+        *packed++ = (uint8_t)number;
+        *packed++ = (uint8_t)(number >> 8);
+    }
+    for (; index < text.size; index++) {
+        *packed++ = (uint8_t)number_of(FORMS_BASE36, text.bytes[index]);
+    }
+}
+
+void forms_pack(enum forms_alphabet alphabet, struct span text, uint8_t *packed) {
+    if (alphabet == FORMS_BASE36) {
+        pack_base36(text, packed);
+    } else {
+        pack_bits(alphabet, text, packed);
+    }
+}
+
+static const char characters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+/";
+
+void forms_unpack(enum forms_alphabet alphabet, const uint8_t *packed, size_t size, uint8_t *text) {
+    if (alphabet == FORMS_BASE36) {
+        size_t index = 0;
+        for (; index + 3 <= size; index += 3, packed += 2) {
+            uint32_t number = packed[0] | (uint32_t)packed[1] << 8;
+            text[index] = (uint8_t)characters[number / (36 * 36) % 36];
+            text[index + 1] = (uint8_t)characters[number / 36 % 36];
+            text[index + 2] = (uint8_t)characters[number % 36];
+        }
+        for (; index < size; index++) text[index] = (uint8_t)characters[*packed++ % 36];
+        return;
+    }
+    size_t index = 0;
+    if (alphabet == FORMS_BASE64) {
+        for (; index + 4 <= size; index += 4, packed += 3) {
+            text[index] = (uint8_t)characters[packed[0] & 63];
+            text[index + 1] = (uint8_t)characters[(packed[0] >> 6 | packed[1] << 2) & 63];
+            text[index + 2] = (uint8_t)characters[(packed[1] >> 4 | packed[2] << 4) & 63];
+            text[index + 3] = (uint8_t)characters[packed[2] >> 2];
+        }
+    }
+    const char *digits = alphabet == FORMS_HEX ? "0123456789abcdef" : characters;
+    uint32_t width = alphabet == FORMS_HEX ? 4 : 6;
+    uint32_t bits = 0;
+    uint32_t filled = 0;
+    for (; index < size; index++) {
+        if (filled < width) {
+            bits |= (uint32_t)*packed++ << filled;
+            filled += 8;
+        }
+        text[index] = (uint8_t)digits[bits & ((1u << width) - 1)];
+        bits >>= width;
+        filled -= width;
+    }
+}

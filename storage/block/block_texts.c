@@ -1,0 +1,230 @@
+#include <assert.h>
+
+#include "storage/block/block_internal.h"
+
+// The texts of a frame: the numbers of struct header, variable; for each string of the dictionary
+// its number less the one before; the numbers of the shapes; the UUIDs; the packed bytes; control
+// and tokens together, then the inline bytes, each compressed if that is shorter, the inline bytes
+// against the dictionary's sample.
+
+struct header {
+    uint64_t strings;
+    uint64_t shapes;
+    uint64_t uuids;
+    uint64_t control_size;
+    uint64_t tokens_size;
+    uint64_t packed_size;
+    uint64_t inlined_size;
+    uint64_t text_size;      // of all rows
+    uint64_t tokens_packed;  // bytes of control and tokens as they lie here; 0: not compressed
+};
+
+// Appends bytes compressed, or as they are (*packed 0) if that is no longer.
+static bool append_packed(struct block_scratch *scratch, const struct zstd_shared *shared,
+                          struct span bytes, struct buffer *output, size_t *packed,
+                          struct fault *fault) {
+    size_t begin = output->size;
+    bool good = shared != NULL
+                    ? zstd_compress_shared(scratch->zstd, shared, bytes, output, fault)
+                    : zstd_compress(scratch->zstd, bytes, BLOCK_ZSTD_LEVEL, output, fault);
+    if (!good) return false;
+    *packed = output->size - begin;
+    if (*packed < bytes.size) return true;
+    output->size = begin;
+    buffer_append(output, bytes);
+    *packed = 0;
+    return true;
+}
+
+bool texts_append(struct block_scratch *scratch, const struct tokens_frame *frame,
+                  uint64_t text_size, struct buffer *output, struct fault *fault) {
+    // Control and tokens are compressed as one, into a buffer of their own since their size stands
+    // before them.
+    struct buffer *joined = &scratch->control;
+    struct buffer *packed = &scratch->parts;
+    size_t tokens_packed, inlined_packed;
+    buffer_reset(joined);
+    buffer_reset(packed);
+    buffer_append(joined, frame->control);
+    buffer_append(joined, frame->tokens);
+    if (!append_packed(scratch, NULL, buffer_span(joined), packed, &tokens_packed, fault))
+        return false;
+
+    uint64_t numbers[] = {frame->strings_count, frame->shapes_count, frame->uuids_count,
+                          frame->control.size,  frame->tokens.size,  frame->packed.size,
+                          frame->inlined.size,  text_size,           (uint64_t)tokens_packed};
+    for (size_t index = 0; index < sizeof numbers / sizeof numbers[0]; index++) {
+        bytes_append_varint(output, numbers[index]);
+    }
+    uint32_t before = 0;
+    for (uint32_t index = 0; index < frame->strings_count; index++) {
+        bytes_append_varint(output, frame->strings[index] - before);
+        before = frame->strings[index];
+    }
+    for (uint32_t index = 0; index < frame->shapes_count; index++) {
+        bytes_append_varint(output, frame->shapes[index]);
+    }
+    buffer_append(output, span_of(frame->uuids, (size_t)frame->uuids_count * RECORD_ID_SIZE));
+    buffer_append(output, frame->packed);
+    buffer_append(output, buffer_span(packed));
+    if (!append_packed(scratch, scratch->shared, frame->inlined, output, &inlined_packed, fault))
+        return false;
+    if (buffer_overflowed(joined) || buffer_overflowed(packed) || buffer_overflowed(output)) {
+        return fault_set(fault, FAULT_FULL, "texts: no memory");
+    }
+    return true;
+}
+
+static struct header read_header(struct reader *reader) {
+    struct header header;
+    header.strings = reader_varint(reader);
+    header.shapes = reader_varint(reader);
+    header.uuids = reader_varint(reader);
+    header.control_size = reader_varint(reader);
+    header.tokens_size = reader_varint(reader);
+    header.packed_size = reader_varint(reader);
+    header.inlined_size = reader_varint(reader);
+    header.text_size = reader_varint(reader);
+    header.tokens_packed = reader_varint(reader);
+    // Every number that is a count takes at least a byte that must be there.
+    if (header.strings > TOKENS_STRINGS_MAX || header.shapes > TOKENS_SHAPES_MAX ||
+        header.uuids > reader_left(reader) / RECORD_ID_SIZE ||
+        header.control_size > 2 * (uint64_t)BLOCK_TEXT_SIZE_MAX ||
+        header.tokens_size > 2 * (uint64_t)BLOCK_TEXT_SIZE_MAX ||
+        header.inlined_size > BLOCK_TEXT_SIZE_MAX || header.text_size > BLOCK_TEXT_SIZE_MAX) {
+        reader->bad = true;
+    }
+    return header;
+}
+
+// Inflates or copies what append_packed wrote into `to`, with TOKENS_SLACK bytes of room behind.
+static bool read_packed(struct block_scratch *scratch, struct span shared, struct span bytes,
+                        bool is_packed, uint64_t size, struct buffer *to, struct fault *fault) {
+    buffer_reset(to);
+    uint8_t *at = buffer_reserve(to, (size_t)size + TOKENS_SLACK);
+    if (at == NULL) return fault_set(fault, FAULT_FULL, "texts: no memory");
+    if (is_packed) {
+        if (!zstd_inflate_shared(scratch->zstd, shared, bytes, at, (size_t)size, fault))
+            return false;
+    } else {
+        if (bytes.size != size) return fault_set(fault, FAULT_CORRUPT, "texts: damaged sizes");
+        if (size > 0) memcpy(at, bytes.bytes, bytes.size);
+    }
+    memset(at + size, 0, TOKENS_SLACK);
+    to->size = (size_t)size;
+    return true;
+}
+
+// Reads the strings and shapes that the frame refers to. Marks the reader bad if they are damaged.
+static bool read_lists(struct block_scratch *scratch, const struct header *header,
+                       struct reader *reader, uint32_t shapes[TOKENS_SHAPES_MAX]) {
+    buffer_reset(&scratch->strings);
+    uint8_t *room = buffer_reserve(&scratch->strings, (size_t)header->strings * sizeof(uint32_t));
+    if (room == NULL) return false;
+    uint32_t *strings = (uint32_t *)(void *)room;
+    uint64_t string = 0;
+    for (uint64_t index = 0; index < header->strings; index++) {
+        uint64_t more = reader_varint(reader);
+        string += more;
+        if (more > UINT32_MAX || string > UINT32_MAX) reader->bad = true;
+        strings[index] = (uint32_t)string;
+    }
+    for (uint64_t index = 0; index < header->shapes; index++) {
+        uint64_t shape = reader_varint(reader);
+        if (shape > UINT32_MAX) reader->bad = true;
+        shapes[index] = (uint32_t)shape;
+    }
+    return true;
+}
+
+// Reads a frame's texts section up to what the decoder takes. *frame borrows from the scratch.
+static bool open_texts(struct block_scratch *scratch, struct span section, struct span sample,
+                       uint32_t shapes[TOKENS_SHAPES_MAX], struct tokens_frame *frame,
+                       uint64_t *text_size, struct fault *fault) {
+    struct reader reader = reader_of(section);
+    struct header header = read_header(&reader);
+    if (reader.bad) return fault_set(fault, FAULT_CORRUPT, "texts: damaged header");
+    if (!read_lists(scratch, &header, &reader, shapes)) {
+        return fault_set(fault, FAULT_FULL, "texts: no memory");
+    }
+    const uint8_t *uuids = reader_take(&reader, header.uuids * RECORD_ID_SIZE);
+    const uint8_t *values = reader_take(&reader, header.packed_size);
+    uint64_t joined_size = header.control_size + header.tokens_size;
+    uint64_t packed_size = header.tokens_packed != 0 ? header.tokens_packed : joined_size;
+    const uint8_t *packed = reader_take(&reader, packed_size);
+    if (reader.bad) return fault_set(fault, FAULT_CORRUPT, "texts: damaged lists");
+    struct span inlined = span_of(reader.at, reader_left(&reader));
+    if (!read_packed(scratch, span_of(NULL, 0), span_of(packed, (size_t)packed_size),
+                     header.tokens_packed != 0, joined_size, &scratch->control, fault) ||
+        !read_packed(scratch, sample, inlined, inlined.size != header.inlined_size,
+                     header.inlined_size, &scratch->inlined, fault)) {
+        return false;
+    }
+    const uint8_t *joined = scratch->control.bytes;
+    *frame = (struct tokens_frame){
+        .strings = (const uint32_t *)(const void *)scratch->strings.bytes,
+        .strings_count = (uint32_t)header.strings,
+        .shapes = shapes,
+        .shapes_count = (uint32_t)header.shapes,
+        .uuids = uuids,
+        .uuids_count = (uint32_t)header.uuids,
+        .control = span_of(joined, (size_t)header.control_size),
+        .tokens = span_of(joined + header.control_size, (size_t)header.tokens_size),
+        .packed = span_of(values, (size_t)header.packed_size),
+        .inlined = buffer_span(&scratch->inlined),
+    };
+    *text_size = header.text_size;
+    return true;
+}
+
+static bool is_wanted(const uint64_t rows[2], uint32_t row) {
+    return (rows[row / 64] >> row % 64 & 1) != 0;
+}
+
+bool block_read_texts(const struct block *block, struct block_scratch *scratch,
+                      const struct dictionary *dictionary, uint32_t frame, const uint64_t rows[2],
+                      struct span texts[BLOCK_FRAME_ROWS], struct span accounts[BLOCK_FRAME_ROWS],
+                      struct fault *fault) {
+    assert(dictionary_epoch(dictionary) == block->summary.epoch);
+    struct block_frame found;
+    int64_t times_s[BLOCK_FRAME_ROWS];
+    struct span all_accounts[BLOCK_FRAME_ROWS];
+    if (!block_frame_find(block, frame, &found) || !columns_read_times(&found, times_s) ||
+        !columns_read_accounts(&found, all_accounts)) {
+        return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged columns", frame);
+    }
+    struct span sample;
+    if (!dictionary_sample(dictionary, block->sample_size, &sample)) {
+        return fault_set(fault, FAULT_CORRUPT, "block: refers to a sample that is not there");
+    }
+    uint32_t shapes[TOKENS_SHAPES_MAX];
+    struct tokens_frame tokens;
+    uint64_t text_size = 0;
+    if (!open_texts(scratch, found.texts, sample, shapes, &tokens, &text_size, fault)) {
+        return fault_add(fault, "block: frame %u", frame);
+    }
+    buffer_reset(&scratch->output);
+    uint8_t *at = buffer_reserve(&scratch->output, (size_t)text_size + TOKENS_SLACK);
+    if (at == NULL) return fault_set(fault, FAULT_FULL, "block: frame %u: no memory", frame);
+    const uint8_t *end = at + text_size;
+    bool good = tokens_decoder_begin(scratch->decoder, dictionary, &tokens);
+    uint64_t left[2] = {rows[0], rows[1]};
+    const uint8_t *ids = block->sections[BLOCK_IDS].bytes;
+    for (uint32_t row = 0; good && row < found.rows && (left[0] | left[1]) != 0; row++) {
+        if (!is_wanted(rows, row)) {
+            good = tokens_decoder_skip(scratch->decoder);
+            continue;
+        }
+        left[row / 64] ^= (uint64_t)1 << row % 64;
+        struct tokens_row token_row = {
+            .id = ids + (size_t)(found.first_row + row) * RECORD_ID_SIZE,
+            .time_s = times_s[row],
+        };
+        uint8_t *begin = at;
+        good = tokens_decoder_next(scratch->decoder, &token_row, &at, end);
+        texts[row] = span_of(begin, (size_t)(at - begin));
+        accounts[row] = all_accounts[row];
+    }
+    if (!good) return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged texts", frame);
+    return true;
+}

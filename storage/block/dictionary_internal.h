@@ -1,0 +1,65 @@
+// dictionary_internal.h: a dictionary as blocks are encoded and decoded against it. Internal.
+
+#pragma once
+
+#include "base/zstd.h"
+#include "storage/block/dictionary.h"
+
+enum {
+    DICTIONARY_NONE = UINT32_MAX,  // no string or shape of this number
+    DICTIONARY_KEYS = 1024,        // numbers of slots' keys
+    DICTIONARY_SLACK = 32,         // readable bytes behind every string and shape, for fast copies
+};
+
+// A record's or a container's bytes outside its values: slots + 1 pieces, one after another.
+struct dictionary_shape {
+    const uint8_t *bytes;
+    const uint16_t *pieces;  // their sizes
+    const uint16_t *keys;    // of each slot: a number that stands for its member's name
+    uint32_t size;
+    uint32_t slots;
+};
+
+uint32_t dictionary_strings(const struct dictionary *dictionary);
+uint32_t dictionary_shapes(const struct dictionary *dictionary);
+
+// All strings by number, dictionary_strings many; until the next admission.
+const struct span *dictionary_string_table(const struct dictionary *dictionary);
+
+// The shape of a number below dictionary_shapes. Its pointers live as long as the dictionary.
+const struct dictionary_shape *dictionary_shape(const struct dictionary *dictionary,
+                                                uint32_t number);
+
+// Makes ready for find and admit; once before each block. False if memory runs out.
+MUST_CHECK bool dictionary_prepare(struct dictionary *dictionary);
+
+// Fetch ahead what a search for this hash will touch: first its slots, later its bytes.
+void dictionary_prefetch(const struct dictionary *dictionary, uint64_t hash);
+void dictionary_prefetch_bytes(const struct dictionary *dictionary, uint64_t hash);
+
+// The number of a string, or DICTIONARY_NONE. `hash` is hash_plain of it.
+uint32_t dictionary_find(const struct dictionary *dictionary, struct span string, uint64_t hash);
+
+// Says that a string that is not in the dictionary was seen. On the second time (as far as is
+// remembered) it is admitted and its number returned; otherwise DICTIONARY_NONE.
+uint32_t dictionary_admit(struct dictionary *dictionary, struct span string, uint64_t hash);
+
+// The hash under which a shape is found.
+uint64_t dictionary_hash_shape(const struct dictionary_shape *shape);
+
+// The same for a shape: bytes and pieces as in struct dictionary_shape; `hash` is
+// dictionary_hash_shape of it.
+uint32_t dictionary_find_shape(const struct dictionary *dictionary,
+                               const struct dictionary_shape *shape, uint64_t hash);
+uint32_t dictionary_admit_shape(struct dictionary *dictionary, const struct dictionary_shape *shape,
+                                uint64_t hash);
+
+// Offers text that stands in a block as it is: what of it was seen before goes into the sample.
+void dictionary_offer(struct dictionary *dictionary, struct span text);
+
+// How many bytes of the sample frames shall refer to from now on, with `shared` made of them; 0 and
+// NULL while there are too few (or no memory). Valid until the next call, keep or rollback.
+uint32_t dictionary_share(struct dictionary *dictionary, const struct zstd_shared **shared);
+
+// The first bytes of the sample; false if it has not so many.
+bool dictionary_sample(const struct dictionary *dictionary, uint32_t size, struct span *sample);

@@ -1,0 +1,71 @@
+// dictionary_state.h: what a dictionary is made of, shared by its files. Internal.
+
+#pragma once
+
+#include "storage/block/dictionary_internal.h"
+
+enum {
+    DICTIONARY_SEGMENT_SIZE = 1024 * 1024,
+    DICTIONARY_SEGMENTS_MAX =
+        2 * DICTIONARY_SIZE_MAX / DICTIONARY_SEGMENT_SIZE,  // with what is lost at their ends
+    DICTIONARY_SAMPLE_SEGMENTS = 64 * 1024,  // of text, counted to find what is common
+};
+
+// How much of everything there is, so that the dictionary can go back.
+struct dictionary_mark {
+    uint32_t strings;
+    uint32_t shapes;
+    uint32_t segment;  // in use
+    size_t used;       // bytes of that segment
+    size_t size;       // bytes of all strings and shapes
+    uint32_t sample;   // bytes of the sample
+};
+
+struct dictionary_slot {
+    uint64_t key;
+    const uint8_t *bytes;
+};
+
+struct dictionary {
+    uint32_t epoch;
+    struct span *strings;
+    uint32_t strings_room;
+    struct dictionary_shape *shapes;
+    uint32_t shapes_room;
+    uint8_t *segments[DICTIONARY_SEGMENTS_MAX];
+    struct dictionary_mark now;
+    struct dictionary_mark taken;  // what take_pending has given out
+    struct dictionary_mark kept;
+
+    // Only for writing. A slot is the hash's upper half and number + 1; 0 is free. Strings have
+    // their size in it and where they lie beside it, so that a search touches no table.
+    struct dictionary_slot *string_slots;
+    uint64_t *shape_slots;
+    uint16_t *tags;
+    struct zstd *zstd;
+
+    uint8_t *sample;            // DICTIONARY_SAMPLE_SIZE_MAX
+    uint32_t *sample_segments;  // only for writing: hashes of the segments in the sample, by hash
+    struct zstd_shared *shared;
+    uint32_t shared_size;  // bytes of the sample that `shared` holds
+};
+
+// Whether nothing was added between the two.
+bool dictionary_mark_equal(const struct dictionary_mark *left, const struct dictionary_mark *right);
+
+// Adds a string or shape as the next number. False at a limit or if memory runs out.
+bool dictionary_add_string(struct dictionary *dictionary, struct span string);
+bool dictionary_add_shape(struct dictionary *dictionary, const struct dictionary_shape *shape);
+
+// Enters what was loaded from `from` on into the search tables. What finds no slot is readable all
+// the same.
+void dictionary_enter(struct dictionary *dictionary, struct dictionary_mark from);
+
+// Whether something of this hash was noted before; notes it.
+bool dictionary_was_seen(struct dictionary *dictionary, uint64_t hash);
+
+// Room for the sample. False if memory runs out.
+bool dictionary_make_sample(struct dictionary *dictionary);
+
+// Forgets the sample made ready for compressing; it is made again when it is wanted.
+void dictionary_drop_shared(struct dictionary *dictionary);

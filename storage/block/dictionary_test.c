@@ -1,0 +1,231 @@
+#include "storage/block/dictionary.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/block/block_test_kit.h"
+#include "tests/kit/cases.h"
+
+struct fixture {
+    struct kit kit;
+    struct block_scratch *scratch;
+    struct dictionary *dictionary;
+    struct buffer bytes;
+    struct buffer chunk;
+    struct fault fault;
+};
+
+static int setup(void **state) {
+    struct fixture *fixture = calloc(1, sizeof *fixture);
+    assert_non_null(fixture);
+    kit_init(&fixture->kit, 1);
+    fixture->scratch = block_scratch_create();
+    fixture->dictionary = dictionary_create(3);
+    assert_non_null(fixture->scratch);
+    assert_non_null(fixture->dictionary);
+    block_scratch_verify(fixture->scratch, 1);
+    buffer_init(&fixture->bytes, (size_t)1 << 28);
+    buffer_init(&fixture->chunk, (size_t)1 << 28);
+    *state = fixture;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct fixture *fixture = *state;
+    buffer_done(&fixture->bytes);
+    buffer_done(&fixture->chunk);
+    dictionary_destroy(fixture->dictionary);
+    block_scratch_destroy(fixture->scratch);
+    kit_done(&fixture->kit);
+    free(fixture);
+    return 0;
+}
+
+static void encode(struct fixture *fixture) {
+    struct block_summary summary;
+    buffer_reset(&fixture->bytes);
+    assert_true(block_encode(fixture->scratch, fixture->dictionary, fixture->kit.secret,
+                             fixture->kit.rows, fixture->kit.count, &fixture->bytes, &summary,
+                             &fixture->fault));
+    assert_int_equal(block_scratch_mismatches(fixture->scratch), 0);
+}
+
+static void keep(struct fixture *fixture) {
+    buffer_reset(&fixture->chunk);
+    assert_true(dictionary_take_pending(fixture->dictionary, &fixture->chunk, &fixture->fault));
+    dictionary_keep(fixture->dictionary);
+}
+
+static void test_nothing_pending_gives_no_chunk(void **state) {
+    struct fixture *fixture = *state;
+    keep(fixture);
+    assert_int_equal(fixture->chunk.size, 0);
+    assert_int_equal(dictionary_epoch(fixture->dictionary), 3);
+    assert_false(dictionary_is_full(fixture->dictionary));
+}
+
+static void test_rollback_forgets_what_was_added(void **state) {
+    struct fixture *fixture = *state;
+    struct buffer first;
+    buffer_init(&first, (size_t)1 << 28);
+    kit_make_rows(&fixture->kit, 400);
+    encode(fixture);
+    keep(fixture);
+    assert_true(fixture->chunk.size > 0);
+    // Two failed commits, then one that succeeds: a reader that never saw the failed ones can read.
+    struct dictionary *reader = dictionary_create(3);
+    assert_non_null(reader);
+    assert_true(dictionary_load(reader, buffer_span(&fixture->chunk), &fixture->fault));
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        kit_make_rows(&fixture->kit, 300);
+        encode(fixture);
+        buffer_reset(&fixture->chunk);
+        assert_true(dictionary_take_pending(fixture->dictionary, &fixture->chunk, &fixture->fault));
+        dictionary_rollback(fixture->dictionary);
+    }
+    buffer_reset(&fixture->chunk);
+    assert_true(dictionary_take_pending(fixture->dictionary, &fixture->chunk, &fixture->fault));
+    assert_int_equal(fixture->chunk.size, 0);
+    encode(fixture);
+    keep(fixture);
+    assert_true(fixture->chunk.size > 0);
+    assert_true(dictionary_load(reader, buffer_span(&fixture->chunk), &fixture->fault));
+    struct block block;
+    assert_true(block_open(buffer_span(&fixture->bytes), true, &block, &fixture->fault));
+    const uint64_t all[2] = {UINT64_MAX, UINT64_MAX};
+    for (uint32_t frame = 0; frame < block.frames; frame++) {
+        struct span texts[BLOCK_FRAME_ROWS], accounts[BLOCK_FRAME_ROWS];
+        struct block_columns columns;
+        assert_true(block_read_columns(&block, fixture->scratch, frame, BLOCK_COLUMN_PROVENANCE,
+                                       &columns, &fixture->fault));
+        assert_true(block_read_texts(&block, fixture->scratch, reader, frame, all, texts, accounts,
+                                     &fixture->fault));
+        for (uint32_t row = 0; row < columns.rows; row++) {
+            uint32_t number = kit_row_of(&fixture->kit, columns.sequence[row]);
+            assert_true(span_equal(texts[row], fixture->kit.rows[number].text));
+        }
+    }
+    dictionary_destroy(reader);
+    buffer_done(&first);
+}
+
+static void test_a_reopened_dictionary_goes_on(void **state) {
+    struct fixture *fixture = *state;
+    struct buffer kept;
+    buffer_init(&kept, (size_t)1 << 28);
+    kit_make_rows(&fixture->kit, 1000);
+    encode(fixture);
+    encode(fixture);
+    keep(fixture);
+    struct dictionary *reopened = dictionary_create(3);
+    assert_non_null(reopened);
+    assert_true(dictionary_load(reopened, buffer_span(&fixture->chunk), &fixture->fault));
+    dictionary_destroy(fixture->dictionary);
+    fixture->dictionary = reopened;
+    size_t size = fixture->bytes.size;
+    encode(fixture);
+    keep(fixture);
+    // It finds what it loaded: as small as before but for what is seen for the first time again.
+    assert_true(fixture->bytes.size < size + size / 10);
+    buffer_done(&kept);
+}
+
+static void test_chunks_must_follow(void **state) {
+    struct fixture *fixture = *state;
+    struct buffer first;
+    buffer_init(&first, (size_t)1 << 28);
+    kit_make_rows(&fixture->kit, 400);
+    encode(fixture);
+    keep(fixture);
+    buffer_append(&first, buffer_span(&fixture->chunk));
+    kit_make_rows(&fixture->kit, 400);
+    encode(fixture);
+    keep(fixture);
+    struct dictionary *reader = dictionary_create(3);
+    struct dictionary *other = dictionary_create(4);
+    assert_non_null(reader);
+    assert_non_null(other);
+    struct fault *fault = &fixture->fault;
+    assert_false(dictionary_load(reader, buffer_span(&fixture->chunk), fault));
+    assert_int_equal(fault->kind, FAULT_CORRUPT);
+    assert_false(dictionary_load(other, buffer_span(&first), fault));
+    assert_non_null(strstr(fault->text, "epoch 3"));
+    assert_true(dictionary_load(reader, buffer_span(&first), fault));
+    assert_false(dictionary_load(reader, buffer_span(&first), fault));
+    assert_true(dictionary_load(reader, buffer_span(&fixture->chunk), fault));
+    dictionary_destroy(reader);
+    dictionary_destroy(other);
+    buffer_done(&first);
+}
+
+static void test_damaged_chunks(void **state) {
+    struct fixture *fixture = *state;
+    kit_make_rows(&fixture->kit, 100);
+    encode(fixture);
+    encode(fixture);
+    keep(fixture);
+    struct dictionary *reader = dictionary_create(3);
+    assert_non_null(reader);
+    struct span chunk = buffer_span(&fixture->chunk);
+    for (size_t at = 0; at < chunk.size; at++) {
+        fixture->chunk.bytes[at] ^= 0x41;
+        assert_false(dictionary_load(reader, chunk, &fixture->fault));
+        assert_int_equal(fixture->fault.kind, FAULT_CORRUPT);
+        fixture->chunk.bytes[at] ^= 0x41;
+    }
+    for (size_t size = 0; size < chunk.size; size++) {
+        uint8_t *copy = malloc(size + 1);
+        assert_non_null(copy);
+        memcpy(copy, chunk.bytes, size);
+        assert_false(dictionary_load(reader, span_of(copy, size), &fixture->fault));
+        free(copy);
+    }
+    assert_true(dictionary_load(reader, chunk, &fixture->fault));
+    dictionary_destroy(reader);
+}
+
+static void test_fills_up_and_goes_on(void **state) {
+    struct fixture *fixture = *state;
+    struct buffer text;
+    buffer_init(&text, (size_t)1 << 24);
+    block_scratch_verify(fixture->scratch, 8);
+    uint64_t number = 0;
+    for (uint32_t turn = 0; turn < 40 && !dictionary_is_full(fixture->dictionary); turn++) {
+        arena_reset(fixture->kit.arena);
+        fixture->kit.count = 0;
+        for (uint32_t row = 0; row < 100; row++) {
+            buffer_reset(&text);
+            buffer_append_byte(&text, '[');
+            for (uint32_t value = 0; value < 100; value++, number++) {
+                buffer_print(&text, "%s\"string %llu\"", value == 0 ? "" : ",",
+                             (unsigned long long)number);
+            }
+            buffer_append_byte(&text, ']');
+            kit_add(&fixture->kit, buffer_span(&text));
+            kit_add(&fixture->kit, buffer_span(&text));
+            kit_add(&fixture->kit, buffer_span(&text));
+        }
+        encode(fixture);
+        keep(fixture);
+    }
+    assert_true(dictionary_is_full(fixture->dictionary));
+    // Nothing is admitted any more, and texts still come back.
+    for (uint32_t turn = 0; turn < 3; turn++) {
+        kit_make_rows(&fixture->kit, 100);
+        encode(fixture);
+        keep(fixture);
+    }
+    buffer_done(&text);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_nothing_pending_gives_no_chunk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rollback_forgets_what_was_added, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_reopened_dictionary_goes_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_chunks_must_follow, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_chunks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fills_up_and_goes_on, setup, teardown),
+    };
+    return cases_run("dictionary_test", tests, sizeof tests / sizeof tests[0]);
+}

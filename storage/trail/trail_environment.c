@@ -1,0 +1,567 @@
+#include "storage/trail/trail_environment.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum {
+    PATH_SIZE = 4096,
+    PAGE_SIZE = 4096,
+    FILE_MODE = 0640,
+    LOCK_MODE = 0660,                   // readers of the group register in the lock file
+    ROOM_SIZE = 1024 * 1024,            // bytes a commit writes beside its changes, by far
+    AHEAD_SIZE_MAX = 32 * 1024 * 1024,  // bytes of the disk that are taken before they are needed
+};
+
+static const uint64_t map_size_default = (uint64_t)1 << 40;
+static const uint64_t map_size_min = 256 * 1024;  // room for the databases themselves
+
+struct trail_environment {
+    MDB_env *lmdb;
+    MDB_dbi databases[TRAIL_DATABASES];
+    char directory[PATH_SIZE];
+    dev_t device;
+    ino_t inode;
+    pid_t process;
+    bool is_read_only;
+    bool no_sync;
+    uint64_t size_max;
+    uint64_t reserved;  // writer: bytes of the file that certainly have room on the disk
+    uint32_t users;
+    bool is_broken;         // behind the gate: the map is gone, nothing may touch it again
+    pthread_rwlock_t gate;  // shared: a read transaction is active; alone: the map changes
+    struct trail_environment *next;
+};
+
+// All environments of this process, under the lock.
+static pthread_mutex_t environments_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct trail_environment *environments;
+
+static const struct {
+    const char *name;
+    unsigned flags;
+} databases[TRAIL_DATABASES] = {
+    [TRAIL_DATABASE_META] = {"meta", 0},
+    [TRAIL_DATABASE_BLOCK] = {"block", MDB_INTEGERKEY},
+    [TRAIL_DATABASE_SUMMARY] = {"summary", MDB_INTEGERKEY},
+    [TRAIL_DATABASE_GROUP] = {"group", MDB_INTEGERKEY},
+    [TRAIL_DATABASE_DICTIONARY] = {"dictionary", MDB_INTEGERKEY},
+    [TRAIL_DATABASE_TAIL] = {"tail", MDB_INTEGERKEY},
+    [TRAIL_DATABASE_AGENT] = {"agent", MDB_INTEGERKEY},
+    [TRAIL_DATABASE_STREAM] = {"stream", 0},
+    [TRAIL_DATABASE_QUARANTINE] = {"quarantine", 0},
+    [TRAIL_DATABASE_GAP] = {"gap", 0},
+};
+
+static enum fault_kind kind_of_status(int status) {
+    switch (status) {
+        case MDB_MAP_FULL:
+        case ENOSPC:
+        case EDQUOT:
+        case EFBIG:
+        case ENOMEM:
+            return FAULT_FULL;
+        case MDB_CORRUPTED:
+        case MDB_PAGE_NOTFOUND:
+        case MDB_INVALID:
+        case MDB_VERSION_MISMATCH:
+        case MDB_INCOMPATIBLE:
+            return FAULT_CORRUPT;
+        case EACCES:
+        case EPERM:
+        case EROFS:
+            return FAULT_DENIED;
+        case MDB_READERS_FULL:
+            return FAULT_RETRY;
+        default:
+            return FAULT_IO;
+    }
+}
+
+bool trail_environment_fault(struct trail_environment *environment, int status, const char *what,
+                             struct fault *fault) {
+    enum fault_kind kind = kind_of_status(status);
+    const char *advice = "";
+    if (kind == FAULT_DENIED)
+        advice = " (the trail is readable by the group that owns its directory: join it)";
+    if (status == MDB_READERS_FULL) advice = " (512 readers at a time: end some)";
+    return fault_set(fault, kind, "trail in %s: %s: %s%s", environment->directory, what,
+                     mdb_strerror(status), advice);
+}
+
+static void free_environment(struct trail_environment *environment) {
+    if (environment->lmdb != NULL) mdb_env_close(environment->lmdb);
+    pthread_rwlock_destroy(&environment->gate);
+    free(environment);
+}
+
+// Opens the file. Where the address space is limited, 1 TiB is too much: then less, which grows.
+static int open_file(struct trail_environment *environment,
+                     const struct trail_environment_options *options) {
+    uint64_t size = options->map_size != 0 ? options->map_size : map_size_default;
+    if (options->size_max != 0 && size > options->size_max) size = options->size_max;
+    if (size < map_size_min) size = map_size_min;
+    unsigned flags = MDB_NOTLS;
+    if (options->read_only) flags |= MDB_RDONLY;
+    if (options->no_sync) flags |= MDB_NOSYNC | MDB_NOMETASYNC;
+
+    for (;;) {
+        int status = mdb_env_create(&environment->lmdb);
+        if (status != 0) return status;
+        mdb_env_set_maxdbs(environment->lmdb, TRAIL_DATABASES);
+        mdb_env_set_maxreaders(environment->lmdb, TRAIL_READERS_MAX);
+        // A reader takes the size that the writer left in the file.
+        if (!options->read_only || size < map_size_default)
+            mdb_env_set_mapsize(environment->lmdb, size / PAGE_SIZE * PAGE_SIZE);
+        status = mdb_env_open(environment->lmdb, options->directory, flags, FILE_MODE);
+        if (status != ENOMEM || size <= map_size_min * 1024) return status;
+        mdb_env_close(environment->lmdb);
+        environment->lmdb = NULL;
+        size /= 16;
+    }
+}
+
+static int open_databases(struct trail_environment *environment) {
+    MDB_txn *transaction = NULL;
+    unsigned flags = environment->is_read_only ? MDB_RDONLY : 0;
+    int status = mdb_txn_begin(environment->lmdb, NULL, flags, &transaction);
+    if (status != 0) return status;
+    for (uint32_t index = 0; index < TRAIL_DATABASES; index++) {
+        unsigned create = environment->is_read_only ? 0 : MDB_CREATE;
+        status = mdb_dbi_open(transaction, databases[index].name, databases[index].flags | create,
+                              &environment->databases[index]);
+        if (status != 0) {
+            mdb_txn_abort(transaction);
+            return status;
+        }
+    }
+    return mdb_txn_commit(transaction);
+}
+
+// What must be true of an environment of ours before databases are made in it: it is empty, or it
+// has a database "meta".
+static int check_ours(struct trail_environment *environment) {
+    MDB_txn *transaction = NULL;
+    int status = mdb_txn_begin(environment->lmdb, NULL, MDB_RDONLY, &transaction);
+    if (status != 0) return status;
+    MDB_stat facts;
+    mdb_stat(transaction, 1, &facts);
+    MDB_dbi meta = 0;
+    status = facts.ms_entries == 0 ? 0 : mdb_dbi_open(transaction, "meta", 0, &meta);
+    mdb_txn_abort(transaction);
+    return status == MDB_NOTFOUND ? MDB_INVALID : status;
+}
+
+// The umask may have taken bits away from what LMDB made.
+static void set_modes(const char *directory) {
+    char path[PATH_SIZE + 16];
+    snprintf(path, sizeof path, "%s/data.mdb", directory);
+    (void)!chmod(path, FILE_MODE);
+    snprintf(path, sizeof path, "%s/lock.mdb", directory);
+    (void)!chmod(path, LOCK_MODE);
+}
+
+static bool open_new(const struct trail_environment_options *options,
+                     struct trail_environment *environment, struct fault *fault) {
+    int status = open_file(environment, options);
+    if (options->read_only && (status == ENOENT || status == ENOTDIR)) {
+        return fault_set(fault, FAULT_INPUT, "trail in %s: there is none (no data.mdb)",
+                         options->directory);
+    }
+    if (status != 0) return trail_environment_fault(environment, status, "open", fault);
+    status = check_ours(environment);
+    if (status != 0) {
+        return trail_environment_fault(environment, status,
+                                       "the file data.mdb holds something else", fault);
+    }
+    if (!options->read_only) set_modes(options->directory);
+    status = open_databases(environment);
+    if (status == MDB_NOTFOUND) {
+        return fault_set(fault, FAULT_INPUT,
+                         "trail in %s: it is empty: no collector has opened it yet",
+                         options->directory);
+    }
+    if (status != 0) return trail_environment_fault(environment, status, "open databases", fault);
+    int dead = 0;
+    mdb_reader_check(environment->lmdb, &dead);
+    return true;
+}
+
+static struct trail_environment *find_open(dev_t device, ino_t inode) {
+    pid_t process = getpid();
+    for (struct trail_environment *each = environments; each != NULL; each = each->next) {
+        if (each->device == device && each->inode == inode && each->process == process) return each;
+    }
+    return NULL;
+}
+
+// Readers come one after another: without preference growing the map could wait for ever.
+static void init_gate(pthread_rwlock_t *gate) {
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(gate, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
+}
+
+static bool open_locked(const struct trail_environment_options *options,
+                        struct trail_environment **result, struct fault *fault) {
+    struct stat facts;
+    if (stat(options->directory, &facts) != 0) {
+        enum fault_kind kind = errno == EACCES ? FAULT_DENIED : FAULT_INPUT;
+        return fault_set_errno(fault, kind, errno, "trail in %s", options->directory);
+    }
+    struct trail_environment *open = find_open(facts.st_dev, facts.st_ino);
+    if (open != NULL) {
+        if (open->is_read_only && !options->read_only) {
+            return fault_set(fault, FAULT_RETRY,
+                             "trail in %s: this process reads it: close its readers before writing",
+                             options->directory);
+        }
+        open->users++;
+        *result = open;
+        return true;
+    }
+    struct trail_environment *environment = calloc(1, sizeof *environment);
+    if (environment == NULL) return fault_set(fault, FAULT_FULL, "trail: out of memory");
+    init_gate(&environment->gate);
+    snprintf(environment->directory, sizeof environment->directory, "%s", options->directory);
+    environment->device = facts.st_dev;
+    environment->inode = facts.st_ino;
+    environment->process = getpid();
+    environment->is_read_only = options->read_only;
+    environment->no_sync = options->no_sync;
+    environment->size_max = options->size_max;
+    environment->users = 1;
+    if (!open_new(options, environment, fault)) {
+        free_environment(environment);
+        return false;
+    }
+    environment->next = environments;
+    environments = environment;
+    *result = environment;
+    return true;
+}
+
+bool trail_environment_open(const struct trail_environment_options *options,
+                            struct trail_environment **environment, struct fault *fault) {
+    pthread_mutex_lock(&environments_lock);
+    bool opened = open_locked(options, environment, fault);
+    pthread_mutex_unlock(&environments_lock);
+    return opened;
+}
+
+void trail_environment_close(struct trail_environment *environment) {
+    if (environment == NULL) return;
+    pthread_mutex_lock(&environments_lock);
+    assert(environment->users > 0);
+    environment->users--;
+    if (environment->users == 0) {
+        struct trail_environment **place = &environments;
+        while (*place != environment) place = &(*place)->next;
+        *place = environment->next;
+        free_environment(environment);
+    }
+    pthread_mutex_unlock(&environments_lock);
+}
+
+static bool set_broken_fault(const struct trail_environment *environment, struct fault *fault) {
+    return fault_set(fault, FAULT_IO,
+                     "trail in %s: its map could not be changed: start the process again",
+                     environment->directory);
+}
+
+// Gives the map another size (0: the one another process gave it). LMDB unmaps first: after a
+// failure there is no map, and nothing of this environment may be touched again.
+static bool resize(struct trail_environment *environment, uint64_t size, struct fault *fault) {
+    pthread_rwlock_wrlock(&environment->gate);
+    int status = environment->is_broken ? ENOMEM : mdb_env_set_mapsize(environment->lmdb, size);
+    if (status != 0) environment->is_broken = true;
+    pthread_rwlock_unlock(&environment->gate);
+    if (status == 0) return true;
+    trail_environment_fault(environment, status, "change the size of its map", fault);
+    fault->kind = FAULT_IO;
+    return false;
+}
+
+bool trail_environment_begin(struct trail_environment *environment, MDB_txn **transaction,
+                             struct fault *fault) {
+    for (;;) {
+        pthread_rwlock_rdlock(&environment->gate);
+        if (environment->is_broken) {
+            pthread_rwlock_unlock(&environment->gate);
+            return set_broken_fault(environment, fault);
+        }
+        int status = *transaction == NULL
+                         ? mdb_txn_begin(environment->lmdb, NULL, MDB_RDONLY, transaction)
+                         : mdb_txn_renew(*transaction);
+        if (status == 0) return true;
+        pthread_rwlock_unlock(&environment->gate);
+        if (status != MDB_MAP_RESIZED)
+            return trail_environment_fault(environment, status, "begin to read", fault);
+        if (!resize(environment, 0, fault)) return false;
+    }
+}
+
+void trail_environment_end(struct trail_environment *environment, MDB_txn *transaction) {
+    mdb_txn_reset(transaction);
+    pthread_rwlock_unlock(&environment->gate);
+}
+
+void trail_environment_free(MDB_txn *transaction) {
+    if (transaction != NULL) mdb_txn_abort(transaction);
+}
+
+bool trail_environment_get(struct trail_environment *environment, MDB_txn *transaction,
+                           enum trail_database database, struct span key, bool *found,
+                           struct span *value, struct fault *fault) {
+    MDB_val wanted = {key.size, (void *)(uintptr_t)key.bytes};
+    MDB_val got;
+    int status = mdb_get(transaction, environment->databases[database], &wanted, &got);
+    if (status != 0 && status != MDB_NOTFOUND)
+        return trail_environment_fault(environment, status, databases[database].name, fault);
+    *found = status == 0;
+    if (status == 0) *value = span_of(got.mv_data, got.mv_size);
+    return true;
+}
+
+bool trail_environment_get_number(struct trail_environment *environment, MDB_txn *transaction,
+                                  enum trail_database database, uint64_t number, bool *found,
+                                  struct span *value, struct fault *fault) {
+    assert((databases[database].flags & MDB_INTEGERKEY) != 0);
+    return trail_environment_get(environment, transaction, database,
+                                 span_of(&number, sizeof number), found, value, fault);
+}
+
+bool trail_environment_walk(struct trail_environment *environment, MDB_txn *transaction,
+                            enum trail_database database, uint64_t from, struct trail_walk *walk,
+                            struct fault *fault) {
+    int status = mdb_cursor_open(transaction, environment->databases[database], &walk->cursor);
+    if (status != 0)
+        return trail_environment_fault(environment, status, databases[database].name, fault);
+    walk->next = MDB_FIRST;
+    if (from == 0) return true;
+    MDB_val key = {sizeof from, &from};
+    MDB_val value;
+    status = mdb_cursor_get(walk->cursor, &key, &value, MDB_SET_RANGE);
+    // MDB_GET_CURRENT gives the pair found, once; at the end it is MDB_NEXT that finds nothing.
+    walk->next = status == 0 ? MDB_GET_CURRENT : MDB_NEXT;
+    if (status == MDB_NOTFOUND) {
+        mdb_cursor_get(walk->cursor, &key, &value, MDB_LAST);
+    } else if (status != 0) {
+        mdb_cursor_close(walk->cursor);
+        return trail_environment_fault(environment, status, databases[database].name, fault);
+    }
+    return true;
+}
+
+bool trail_walk_next(struct trail_walk *walk, bool *found, struct span *key, struct span *value,
+                     struct fault *fault) {
+    MDB_val at;
+    MDB_val got;
+    int status = mdb_cursor_get(walk->cursor, &at, &got, walk->next);
+    walk->next = MDB_NEXT;
+    if (status != 0 && status != MDB_NOTFOUND)
+        return fault_set(fault, kind_of_status(status), "trail: walk: %s", mdb_strerror(status));
+    *found = status == 0;
+    if (status == 0) {
+        *key = span_of(at.mv_data, at.mv_size);
+        *value = span_of(got.mv_data, got.mv_size);
+    }
+    return true;
+}
+
+void trail_walk_end(struct trail_walk *walk) {
+    mdb_cursor_close(walk->cursor);
+}
+
+uint64_t trail_walk_number(struct span key) {
+    uint64_t number = 0;
+    assert(key.size == sizeof number);
+    memcpy(&number, key.bytes, sizeof number);
+    return number;
+}
+
+static int put_changes(struct trail_environment *environment, MDB_txn *transaction,
+                       const struct trail_change *changes, uint32_t changes_count,
+                       struct span values) {
+    int status = 0;
+    for (uint32_t index = 0; index < changes_count && status == 0; index++) {
+        const struct trail_change *change = &changes[index];
+        assert(change->value_offset + change->value_size <= values.size);
+        // The copy is aligned: LMDB reads keys that are numbers as such.
+        _Alignas(uint64_t) uint8_t bytes[TRAIL_KEY_SIZE_MAX];
+        memcpy(bytes, change->key, change->key_size);
+        MDB_val key = {change->key_size, bytes};
+        MDB_dbi database = environment->databases[change->database];
+        if (change->is_delete) {
+            status = mdb_del(transaction, database, &key, NULL);
+            if (status == MDB_NOTFOUND) status = 0;
+        } else {
+            MDB_val value = {change->value_size,
+                             (void *)(uintptr_t)(values.bytes + change->value_offset)};
+            status =
+                mdb_put(transaction, database, &key, &value, change->is_append ? MDB_APPEND : 0);
+        }
+    }
+    return status;
+}
+
+// Applies the changes. *was_written: the commit itself failed, and nobody knows what the disk has.
+static int apply(struct trail_environment *environment, const struct trail_change *changes,
+                 uint32_t changes_count, struct span values, bool *was_written) {
+    MDB_txn *transaction = NULL;
+    *was_written = false;
+    int status = mdb_txn_begin(environment->lmdb, NULL, 0, &transaction);
+    if (status != 0) return status;
+    status = put_changes(environment, transaction, changes, changes_count, values);
+    if (status != 0) {
+        mdb_txn_abort(transaction);
+        return status;
+    }
+    // The commit waits for the disk, and frees the transaction even when it fails.
+    *was_written = true;
+    return mdb_txn_commit(transaction);
+}
+
+static bool set_limit_fault(const struct trail_environment *environment, struct fault *fault) {
+    return fault_set(fault, FAULT_FULL,
+                     "trail in %s: it has reached its limit of %" PRIu64
+                     " bytes: raise the limit or drop old days",
+                     environment->directory, environment->size_max);
+}
+
+// Whether the process may map as many bytes more.
+static bool has_addresses(uint64_t size) {
+    void *probe = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (probe == MAP_FAILED) return false;
+    munmap(probe, size);
+    return true;
+}
+
+// Doubles the map, up to size_max.
+static bool grow(struct trail_environment *environment, struct fault *fault) {
+    MDB_envinfo facts;
+    mdb_env_info(environment->lmdb, &facts);
+    uint64_t size = (uint64_t)facts.me_mapsize * 2;
+    uint64_t limit = environment->size_max / PAGE_SIZE * PAGE_SIZE;
+    if (environment->size_max != 0 && size > limit) size = limit;
+    if (size <= facts.me_mapsize) return set_limit_fault(environment, fault);
+    if (!has_addresses(size - facts.me_mapsize)) {
+        return fault_set(fault, FAULT_FULL,
+                         "trail in %s: no addresses for a map of %" PRIu64
+                         " bytes: raise the limit of the process (ulimit -v, LimitAS)",
+                         environment->directory, size);
+    }
+    return resize(environment, size, fault);
+}
+
+static bool set_disk_fault(const struct trail_environment *environment, int error, uint64_t size,
+                           struct fault *fault) {
+    return fault_set_errno(fault, FAULT_FULL, error,
+                           "trail in %s: no room for a commit of %" PRIu64
+                           " bytes: make room on the disk",
+                           environment->directory, size);
+}
+
+// Where a file system cannot take room ahead: whether it says that it has it.
+static bool check_free(const struct trail_environment *environment, uint64_t size,
+                       struct fault *fault) {
+    struct statvfs facts;
+    if (statvfs(environment->directory, &facts) != 0) {
+        return fault_set_errno(fault, FAULT_IO, errno, "trail in %s: free space",
+                               environment->directory);
+    }
+    if ((uint64_t)facts.f_bavail * facts.f_frsize >= size) return true;
+    return set_disk_fault(environment, ENOSPC, size, fault);
+}
+
+// Takes the room of a commit on the disk before it begins, so that a full disk never shows in the
+// middle of one: LMDB says EIO for a write that is cut short, and a sync that failed for want of
+// room may not be repeated. Room is taken in steps: it costs a write of the file system's own.
+static bool reserve(struct trail_environment *environment, uint32_t changes_count, size_t size,
+                    struct fault *fault) {
+    // A value may fill a page more than its bytes, and its key changes a page.
+    uint64_t needed = size + (uint64_t)changes_count * 2 * PAGE_SIZE + ROOM_SIZE;
+    uint64_t used = trail_environment_size(environment);
+    uint64_t end = used + needed;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        end > limit.rlim_cur) {
+        return set_disk_fault(environment, EFBIG, needed, fault);
+    }
+    if (environment->no_sync || end <= environment->reserved) return true;
+    mdb_filehandle_t file;
+    mdb_env_get_fd(environment->lmdb, &file);
+    uint64_t ahead = used / 8 < AHEAD_SIZE_MAX ? used / 8 : AHEAD_SIZE_MAX;
+    // The first time from the begin: a file may have holes.
+    uint64_t from = environment->reserved;
+    int status = fallocate(file, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(end + ahead - from));
+    if (status != 0 && (errno == ENOSPC || errno == EDQUOT)) {
+        ahead = 0;
+        status = fallocate(file, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(end - from));
+    }
+    if (status == 0) {
+        environment->reserved = end + ahead;
+        return true;
+    }
+    if (errno == EOPNOTSUPP || errno == ENOSYS) return check_free(environment, needed, fault);
+    if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
+        return set_disk_fault(environment, errno, needed, fault);
+    return fault_set_errno(fault, FAULT_IO, errno, "trail in %s: take room on the disk",
+                           environment->directory);
+}
+
+bool trail_environment_commit(struct trail_environment *environment,
+                              const struct trail_change *changes, uint32_t changes_count,
+                              struct span values, struct fault *fault) {
+    assert(!environment->is_read_only);
+    if (environment->is_broken) return set_broken_fault(environment, fault);
+    if (!reserve(environment, changes_count, values.size, fault)) return false;
+    for (;;) {
+        bool was_written = false;
+        int status = apply(environment, changes, changes_count, values, &was_written);
+        if (status == 0) return true;
+        if (status == MDB_MAP_RESIZED) {
+            if (!resize(environment, 0, fault)) return false;
+        } else if (status == MDB_MAP_FULL) {
+            if (!grow(environment, fault)) return false;
+        } else {
+            trail_environment_fault(environment, status, "commit", fault);
+            // Its room was there. Whatever the reason is, the sync may have failed, and a second
+            // one would say nothing of the pages that the first has lost.
+            if (was_written) fault->kind = FAULT_IO;
+            return false;
+        }
+    }
+}
+
+uint64_t trail_environment_size(struct trail_environment *environment) {
+    MDB_envinfo facts;
+    mdb_env_info(environment->lmdb, &facts);
+    return ((uint64_t)facts.me_last_pgno + 1) * PAGE_SIZE;
+}
+
+void trail_environment_trim(struct trail_environment *environment) {
+    mdb_filehandle_t file;
+    struct stat facts;
+    if (environment->reserved == 0 || mdb_env_get_fd(environment->lmdb, &file) != 0) return;
+    // What fails costs that room, nothing else.
+    if (fstat(file, &facts) == 0) (void)!ftruncate(file, facts.st_size);
+    environment->reserved = 0;
+}
+
+void trail_environment_clear_readers(struct trail_environment *environment) {
+    int dead = 0;
+    mdb_reader_check(environment->lmdb, &dead);
+}

@@ -1,0 +1,176 @@
+// trail_internal.h: the writer's parts, as its own files see them.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/json.h"
+#include "base/zstd.h"
+#include "storage/block/block.h"
+#include "storage/block/dictionary.h"
+#include "storage/trail/trail.h"
+#include "storage/trail/trail_catalog.h"
+#include "storage/trail/trail_codec.h"
+#include "storage/trail/trail_dictionaries.h"
+#include "storage/trail/trail_environment.h"
+#include "storage/trail/trail_window.h"
+
+enum {
+    TRAIL_TAIL_SIZE_MAX = 16 * 1024 * 1024,      // bytes of text that end the waiting as rows do
+    TRAIL_BLOCK_TEXT_SIZE = 48 * 1024 * 1024,    // bytes of text that end a block as rows do
+    TRAIL_VALUES_SIZE_MAX = 1024 * 1024 * 1024,  // bytes of all values of one commit
+    TRAIL_MEMO_COUNT = 1024,                     // seconds known to be covered by the window
+};
+
+// Rows of one commit and day that wait in the tail, with memory of their own.
+struct trail_waiting {
+    uint64_t key;
+    int64_t day;
+    int64_t oldest_ms;  // smallest time of receipt
+    size_t text_size;
+    uint32_t rows_count;
+    struct block_row *rows;
+    uint8_t *memory;
+};
+
+struct trail_tail_mirror {
+    struct trail_waiting *chunks;  // in order of key
+    uint32_t chunks_count;
+    uint32_t chunks_capacity;
+    uint32_t rows_count;
+    size_t text_size;
+};
+
+// A second whose blocks all are in the window of this generation.
+struct trail_memo {
+    int64_t time_s;
+    uint64_t generation;
+};
+
+enum { TRAIL_LOPSIDED_KEYS = 64 };
+
+// What this commit spent on comparing large stored records with small ones: each costs its sender
+// next to nothing and us a parse of the large one.
+struct trail_lopsided {
+    size_t spent;  // bytes of stored records
+    struct {
+        struct key key;
+        size_t size;               // 0: none
+    } large[TRAIL_LOPSIDED_KEYS];  // stored records compared lately, by the key's hash
+};
+
+struct trail_state;
+
+struct trail {
+    struct trail_options options;
+    struct trail_environment *environment;
+    int lock;
+    struct trail_format format;
+    struct trail_head head;  // as it is on the disk
+
+    struct trail_catalog *catalog;
+    struct trail_window *window;
+    struct trail_memo memos[TRAIL_MEMO_COUNT];
+    struct dictionary *dictionary;
+    struct trail_dictionaries *dictionaries;
+    struct trail_tail_mirror tail;
+    struct trail_state *state;  // agents, streams, quarantine, gaps
+
+    struct block_scratch *scratch;
+    struct zstd *zstd;
+    struct json_reader *json[2];
+    struct arena *record_arena;   // of one record
+    struct arena *extract_arena;  // of one record's attributes
+
+    uint32_t damages;     // what trail_open found
+    struct fault damage;  // the first of it
+
+    bool is_committing;
+    MDB_txn *reading;  // active while is_reading
+    bool is_reading;
+    uint64_t snapshot_number;
+
+    struct arena *arena;  // of the commit
+    struct block_row *rows;
+    uint64_t **window_values;  // of the rows, to take them back
+    uint32_t rows_count;
+    uint32_t offered;
+    struct trail_lopsided lopsided;
+
+    struct trail_change *changes;
+    uint32_t changes_count;
+    uint32_t changes_capacity;
+    struct buffer values;
+    struct buffer bytes;  // for what is made before it goes into values
+};
+
+// trail.c
+
+// Remembers something damaged that trail_open goes on without. Returns true if it may.
+bool trail_pass_over(struct trail *trail, const struct fault *reason, struct fault *fault);
+
+// Ends the snapshot of the commit, if it is still there.
+void trail_end_reading(struct trail *trail);
+
+// The 64-bit key of the window, and the window's value for a text.
+uint64_t trail_hash_key(const struct trail *trail, const struct key *key);
+uint64_t trail_hash_content(const struct trail *trail, struct span text);
+
+// trail_dedupe.c
+
+// Opens a block by its index in the catalog. What it is searched by is checked once in a process,
+// with `verify` its texts too. FAULT_CORRUPT names the block, also if it is missing.
+MUST_CHECK bool trail_open_block(struct trail *trail, uint32_t index, bool verify,
+                                 struct block *block, struct fault *fault);
+
+// Decides whether the event is stored already.
+MUST_CHECK bool trail_dedupe(struct trail *trail, const struct key *key, uint64_t hash,
+                             uint64_t content, struct span text, enum trail_outcome *outcome,
+                             struct fault *fault);
+
+// trail_commit.c
+
+// Writes what the commit has; with flush_tail all that waits in the tail goes into blocks too.
+MUST_CHECK bool trail_write_commit(struct trail *trail, bool flush_tail, struct fault *fault);
+
+// Appends a change whose value is what was appended to trail->values since value_offset.
+MUST_CHECK bool trail_add_change(struct trail *trail, enum trail_database database, struct span key,
+                                 size_t value_offset, bool is_append, struct fault *fault);
+MUST_CHECK bool trail_add_delete(struct trail *trail, enum trail_database database, struct span key,
+                                 struct fault *fault);
+
+// trail_rows.c
+
+// Fills a row from a record; attributes are copied into the arena, the text is borrowed.
+MUST_CHECK bool trail_make_row(struct arena *extract, struct arena *arena,
+                               const struct trail_entry *entry, const struct key *key,
+                               struct block_row *row, struct fault *fault);
+
+// Copies rows, all of one day, to the end of the mirror. FAULT_FULL if memory runs out.
+MUST_CHECK bool trail_mirror_add(struct trail_tail_mirror *mirror, const struct block_row *rows,
+                                 uint32_t rows_count, struct fault *fault);
+
+// Empties the chunk at an index; trail_mirror_close_up closes the gaps that this leaves.
+void trail_mirror_remove(struct trail_tail_mirror *mirror, uint32_t index);
+void trail_mirror_close_up(struct trail_tail_mirror *mirror);
+void trail_mirror_done(struct trail_tail_mirror *mirror);
+
+// trail_state.c
+
+// Loads agents, streams and sizes of quarantine. Reads through trail->reading.
+MUST_CHECK bool trail_state_open(struct trail *trail, struct fault *fault);
+void trail_state_close(struct trail_state *state);
+
+// Whether the commit has changed anything of it.
+bool trail_state_is_changed(const struct trail_state *state);
+
+// Adds its changes to the commit, and its counts to the head.
+MUST_CHECK bool trail_state_write(struct trail *trail, struct trail_head *head,
+                                  struct fault *fault);
+
+// The commit succeeded, or it failed.
+void trail_state_keep(struct trail_state *state);
+void trail_state_forget(struct trail_state *state);

@@ -1,0 +1,145 @@
+// trail_reader.h: the organization trail for readers, in any process, beside the writer or without
+// it.
+//
+// No snapshot of LMDB outlives a call here (a long one would keep the writer from reusing space):
+// cursors hold positions and copies, not pages, and work on while rows move from the tail into
+// blocks. A query is bound to what was there when it began by its sequence_max, so that pages
+// neither repeat nor skip while events arrive. A process that writes the trail (trail.h) reads it
+// through the same open environment. A reader and its cursors belong to one thread; a process may
+// have many readers. Callbacks must not call a reader (trail_reader_agent alone may be called).
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/fault.h"
+#include "base/span.h"
+#include "event/attribute.h"
+#include "storage/block/block.h"
+#include "storage/trail/trail_types.h"
+
+struct trail_reader;
+
+// Opens the trail of a directory read-only. FAULT_INPUT if there is none, FAULT_CORRUPT for a newer
+// major format, FAULT_DENIED without permission (the text names the group).
+MUST_CHECK bool trail_reader_open(const char *directory, struct trail_reader **reader,
+                                  struct fault *fault);
+void trail_reader_close(struct trail_reader *reader);
+
+struct trail_facts {
+    uint16_t format_major;
+    uint16_t format_minor;
+    uint8_t epoch[TRAIL_EPOCH_SIZE];
+    uint64_t sequence_last;  // of the newest event; 0: none
+    uint64_t events;         // stored now
+    uint64_t blocks;
+    uint64_t tail_rows;
+    uint64_t file_size;  // bytes used of the environment
+    uint64_t text_size;  // bytes of all records in blocks
+    int64_t time_min_s;  // of all events; meaningless without any
+    int64_t time_max_s;
+    uint64_t quarantined;        // entries
+    uint64_t quarantined_count;  // refusals they stand for
+    uint64_t gaps;
+};
+
+// Numbers of the whole trail, now.
+MUST_CHECK bool trail_reader_facts(struct trail_reader *reader, struct trail_facts *facts,
+                                   struct fault *fault);
+
+// The certificate URI of an agent's number; the span lives until the reader is closed. Empty if
+// there is none of this number. May also be called from the callbacks below.
+MUST_CHECK bool trail_reader_agent(struct trail_reader *reader, uint32_t agent, struct span *uri,
+                                   struct fault *fault);
+
+// Calls on_stream, on_gap, on_quarantined for each one, until it returns false. FAULT_CORRUPT at
+// the end if one could not be read.
+MUST_CHECK bool trail_reader_streams(struct trail_reader *reader,
+                                     bool (*on_stream)(void *user, const struct trail_stream *),
+                                     void *user, struct fault *fault);
+MUST_CHECK bool trail_reader_gaps(struct trail_reader *reader,
+                                  bool (*on_gap)(void *user, const struct trail_gap *), void *user,
+                                  struct fault *fault);
+MUST_CHECK bool trail_reader_quarantine(struct trail_reader *reader,
+                                        bool (*on_entry)(void *user,
+                                                         const struct trail_quarantined *),
+                                        void *user, struct fault *fault);
+
+// A stored event. Spans live until the next call on its cursor.
+struct trail_row {
+    uint64_t sequence;
+    struct key key;
+    uint32_t agent;
+    uint32_t flags;  // enum of block.h
+    int64_t received_ms;
+    struct span text;
+};
+
+struct trail_query {
+    const struct attribute *attributes;  // all must hold; borrowed as long as the cursor
+    uint32_t attributes_count;
+    const uint8_t *id;      // RECORD_ID_SIZE bytes: only events of this id; NULL: any. Borrowed too
+    int64_t time_min_s;     // inclusive
+    int64_t time_max_s;     // inclusive
+    uint64_t sequence_max;  // only events up to this one: the snapshot. 0: all there are now
+    bool newest_first;
+    bool has_after;  // only events behind this position in the order asked for
+    struct key after;
+};
+
+// Events that match, in the order (eventTime, id, account), oldest or newest first. Index hits are
+// verified on the record. A cursor's memory stays under 64 MiB and one block, whatever matches; the
+// reader has the list of blocks (120 bytes each), the tail and up to four dictionaries beside it.
+struct trail_cursor;
+MUST_CHECK bool trail_cursor_open(struct trail_reader *reader, const struct trail_query *query,
+                                  struct trail_cursor **cursor, struct fault *fault);
+void trail_cursor_close(struct trail_cursor *cursor);
+
+// The next row; *found false at the end. FAULT_CORRUPT names the damaged block.
+MUST_CHECK bool trail_cursor_next(struct trail_cursor *cursor, bool *found, struct trail_row *row,
+                                  struct fault *fault);
+
+// The snapshot the cursor is bound to.
+uint64_t trail_cursor_sequence_max(const struct trail_cursor *cursor);
+
+// Events in order of arrival, each once: those with sequence > after, up to what is there now.
+// Calls on_row until it returns false or none is left; *last is the sequence of the last one given
+// (`after` if none was). FAULT_CORRUPT comes in the place of events that cannot be read: the text
+// names their sequences and *last is the last of them, so that a call with it goes on behind them.
+MUST_CHECK bool trail_reader_follow(struct trail_reader *reader, uint64_t after,
+                                    bool (*on_row)(void *user, const struct trail_row *row),
+                                    void *user, uint64_t *last, struct fault *fault);
+
+// Columns of all frames with events in the range, in no order: for scans. A frame at the edge also
+// holds events outside the range: look at time_s. `which` as in block_read_columns. Columns live
+// until on_columns returns; false ends the scan. FAULT_CORRUPT at the end if something could not be
+// read: all else has been given.
+MUST_CHECK bool trail_reader_scan(struct trail_reader *reader, int64_t time_min_s,
+                                  int64_t time_max_s, uint32_t which,
+                                  bool (*on_columns)(void *user, const struct block_columns *),
+                                  void *user, struct fault *fault);
+
+// The same with the attributes of one kind alone, for aggregates: costs a third of all attributes
+// or less. `columns` has times and ids.
+MUST_CHECK bool trail_reader_scan_kind(
+    struct trail_reader *reader, int64_t time_min_s, int64_t time_max_s, enum attribute_kind kind,
+    bool (*on_kind)(void *user, const struct block_columns *columns, const struct block_kind *kind),
+    void *user, struct fault *fault);
+
+// What trail_reader_check found.
+struct trail_check {
+    uint64_t blocks;
+    uint64_t events;
+    uint64_t faults;
+};
+
+// Verifies blocks, tail, dictionaries and group tables: checksums, decodes and rebuilds every
+// record, sequence numbers dense from 1 (but for dropped days), keys unique, summaries and indexes
+// true. What is small and has no copy (counts of the head, agents, streams, gaps, quarantine) is
+// only read when it is listed. on_fault is called for each thing wrong, with text that names block
+// and row; on_progress now and then.
+MUST_CHECK bool trail_reader_check(struct trail_reader *reader,
+                                   void (*on_fault)(void *user, const struct fault *found),
+                                   void (*on_progress)(void *user, uint64_t done, uint64_t all),
+                                   void *user, struct trail_check *check, struct fault *fault);

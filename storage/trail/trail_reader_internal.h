@@ -1,0 +1,69 @@
+// trail_reader_internal.h: the reader's parts, as its own files see them.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/zstd.h"
+#include "storage/block/block.h"
+#include "storage/trail/trail_catalog.h"
+#include "storage/trail/trail_codec.h"
+#include "storage/trail/trail_dictionaries.h"
+#include "storage/trail/trail_environment.h"
+#include "storage/trail/trail_reader.h"
+#include "storage/trail/trail_tail.h"
+
+struct trail_reader {
+    struct trail_environment *environment;
+    struct trail_format format;
+
+    // What was there at the last snapshot.
+    struct trail_head head;
+    struct trail_catalog *catalog;
+    struct trail_tail_chunk **chunks;  // in order of key
+    uint32_t chunks_count;
+    uint32_t chunks_capacity;
+    char **agents;  // agent n is agents[n - 1]
+    uint32_t agents_count;
+    uint32_t agents_capacity;
+
+    MDB_txn *reading;  // active while is_reading
+    bool is_reading;
+    bool is_fresh;  // memory agrees with the snapshot snapshot_id
+    size_t snapshot_id;
+    uint64_t snapshot_number;
+    int64_t entered_ms;
+
+    struct trail_dictionaries *dictionaries;
+    struct block_scratch *scratch;
+    struct zstd *zstd;
+    struct json_reader *json;
+    struct arena *arena;
+};
+
+// Begins a snapshot and brings the lists in memory up to it. Ended by trail_reader_leave before the
+// public call returns.
+MUST_CHECK bool trail_reader_enter(struct trail_reader *reader, struct fault *fault);
+void trail_reader_leave(struct trail_reader *reader);
+
+// In a long call: begins a newer snapshot if the present one is old. The lists stay as they are.
+MUST_CHECK bool trail_reader_renew(struct trail_reader *reader, struct fault *fault);
+
+// Opens a block by its index in the catalog; *found false if its day has been dropped since. What
+// it is searched by is checked unless it was before (once in a process); with `verify` the texts
+// are too: that is for whoever reads them, as a search alone would touch every page of the block.
+MUST_CHECK bool trail_reader_open_block(struct trail_reader *reader, uint32_t index, bool verify,
+                                        bool *found, struct block *block, struct fault *fault);
+
+// The dictionary of a block's epoch.
+MUST_CHECK bool trail_reader_dictionary(struct trail_reader *reader, uint32_t epoch,
+                                        const struct dictionary **dictionary, struct fault *fault);
+
+// Adds "trail: block N of DAY" to the fault. Returns false.
+bool trail_reader_blame(const struct trail_reader *reader, uint32_t index, struct fault *fault);
+
+// A row of a chunk as readers get it; spans borrow from the chunk.
+struct trail_row trail_reader_tail_row(const struct trail_tail_row *row);
