@@ -2,7 +2,7 @@
 # fuzz.sh: run the fuzz targets with clang's libFuzzer.
 #
 #   tools/fuzz.sh [SECONDS] [TARGET...]   each target that long (60)
-#   tools/fuzz.sh --total SECONDS         all of them together that long, side by side
+#   tools/fuzz.sh --total SECONDS         all of them together about that long, one after the other
 #
 # Says "fuzz NAME: ok" or "fuzz NAME: FAILED" for each. An input that fails is kept in fuzz-failures/
 # with the command that repeats it. New inputs are not added to the corpus: copy what is worth it.
