@@ -15,7 +15,8 @@
 // gRPC's log function is one for the process, so this is too.
 static atomic_uint deaf_count;
 static _Thread_local bool is_capturing;
-static _Thread_local char captured[FAULT_TEXT_SIZE];
+// The reason stands behind the places in gRPC where it passed, in no fixed order.
+static _Thread_local char captured[4096];
 
 // A stranger who knocks without end must not fill the log: one line a second, with a count.
 static void report(const gpr_log_func_args *arguments) {

@@ -175,7 +175,9 @@ static bool open_new(const struct trail_environment_options *options,
                      struct trail_environment *environment, struct fault *fault) {
     int status = open_file(environment, options);
     if (options->read_only && (status == ENOENT || status == ENOTDIR)) {
-        return fault_set(fault, FAULT_INPUT, "trail in %s: there is none (no data.mdb)",
+        return fault_set(fault, FAULT_INPUT,
+                         "trail in %s: there is none (no data.mdb): the collector makes it when it "
+                         "first starts; is this the right folder?",
                          options->directory);
     }
     if (status != 0) return trail_environment_fault(environment, status, "open", fault);
