@@ -17,7 +17,12 @@ static void bad(void **state) {
     assert_string_equal("left", "right");
 }
 
-// Runs both inner cases in a child, with or without the XML. Returns its exit code.
+static void absent(void **state) {
+    (void)state;
+    skip();
+}
+
+// Runs the first inner cases in a child, with or without the XML. Returns its exit code.
 static int run_inner(const char *xml, const char *log, size_t count) {
     fflush(stdout);
     fflush(stderr);
@@ -31,7 +36,8 @@ static int run_inner(const char *xml, const char *log, size_t count) {
         } else {
             unsetenv("XML_OUTPUT_FILE");
         }
-        const struct CMUnitTest tests[] = {cmocka_unit_test(good), cmocka_unit_test(bad)};
+        const struct CMUnitTest tests[] = {cmocka_unit_test(good), cmocka_unit_test(bad),
+                                           cmocka_unit_test(absent)};
         int code = cases_run("inner & \"co\"", tests, count);
         fflush(stdout);
         _exit(code);
@@ -72,6 +78,19 @@ static void test_failure_is_in_xml_log_and_exit_code(void **state) {
     assert_non_null(strstr(text, "1 of 2 cases passed"));
 }
 
+// A case that cannot run here is no success: the counts leave it out.
+static void test_a_skipped_case_counts_as_none(void **state) {
+    (void)state;
+    char xml[512], log[512], text[8192];
+    paths(xml, log, sizeof xml);
+    assert_int_equal(run_inner(xml, log, 3), 1);
+    read_file(xml, text, sizeof text);
+    assert_non_null(strstr(strstr(text, "name=\"absent\""), "<skipped/>"));
+    assert_null(strstr(strstr(text, "<skipped/>") + 1, "<skipped/>"));
+    read_file(log, text, sizeof text);
+    assert_non_null(strstr(text, "1 of 3 cases passed, 1 skipped"));
+}
+
 static void test_success_without_bazel(void **state) {
     (void)state;
     char xml[512], log[512], text[8192];
@@ -85,6 +104,7 @@ static void test_success_without_bazel(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_failure_is_in_xml_log_and_exit_code),
+        cmocka_unit_test(test_a_skipped_case_counts_as_none),
         cmocka_unit_test(test_success_without_bazel),
     };
     return cases_run("cases_test", tests, sizeof tests / sizeof tests[0]);
