@@ -25,7 +25,7 @@
 enum {
     UPLINK_BATCH_EVENTS_MAX = 500,                // events of one batch
     UPLINK_BATCH_SIZE_MAX = 512 * 1024,           // bytes of one batch, or one record
-    UPLINK_UNACKNOWLEDGED_MAX = 4 * 1024 * 1024,  // bytes sent and not acknowledged
+    UPLINK_UNACKNOWLEDGED_MAX = 8 * 1024 * 1024,  // bytes sent and not acknowledged
     UPLINK_BATCHES_MAX = 64,                      // batches sent and not acknowledged
     UPLINK_HEARTBEAT_MS = 10000,                  // until a Welcome says otherwise
     UPLINK_GREETING_MS = 30000,                   // from connect to Welcome at most

@@ -118,7 +118,7 @@ static void open_bench(struct bench *bench) {
 
 static void begin(struct bench *bench) {
     *bench = (struct bench){
-        .fake = fake_files_create(), .random_state = 5, .now_ms = 1000000, .size_max = 8 << 20};
+        .fake = fake_files_create(), .random_state = 5, .now_ms = 1000000, .size_max = 16 << 20};
     bench->random = random_seeded(&bench->random_state);
     bench->clock = (struct clock){now_of, now_of, bench};
     open_bench(bench);
@@ -388,14 +388,14 @@ static void test_unacknowledged_bytes_are_limited(void **state) {
     (void)state;
     struct bench bench;
     begin(&bench);
-    append_sized(&bench, 60, 100 * 1024);
+    append_sized(&bench, 100, 100 * 1024);
     stream(&bench, 1, NULL);
     uint64_t next = 1;
-    for (; next <= 40; next += 5) expect_batch(&bench, next, next + 4);
+    for (; next <= 80; next += 5) expect_batch(&bench, next, next + 4);
     assert_true(status_of(&bench).unacknowledged_size <= UPLINK_UNACKNOWLEDGED_MAX);
     assert_null(next_message(&bench));
     ack(&bench, 5);
-    expect_batch(&bench, 41, 45);
+    expect_batch(&bench, 81, 85);
     assert_null(next_message(&bench));
     end(&bench);
 }

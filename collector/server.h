@@ -18,7 +18,7 @@
 #include "collector/settings.h"
 
 enum {
-    SERVER_QUEUE_SIZE_MAX = 64 << 20,  // bytes of batches that wait for the writer, by their size
+    SERVER_QUEUE_SIZE_MAX = 128 << 20,  // bytes of batches that wait for the writer, by their size
     SERVER_QUEUE_BATCHES_MAX = SERVER_QUEUE_SIZE_MAX / BATCH_WEIGHT,
     SERVER_SHARE = 16,       // one stream may hold the queue's size divided by this
     SERVER_DRAIN_MS = 8000,  // streams have so long to hear their last acknowledgement
