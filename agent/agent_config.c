@@ -136,21 +136,10 @@ static const cyaml_schema_value_t file_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct file, file_fields),
 };
 
-// Sets a fault with the line where a value stands: the first line that holds it behind its key.
+// Adds the line where a value stands.
 static bool refuse(const struct loaded *loaded, const char *key, const char *value,
                    struct fault *fault) {
-    struct span rest = loaded->text;
-    for (uint32_t line = 1; rest.size > 0; line++) {
-        size_t end = span_find(rest, '\n');
-        struct span text = span_of(rest.bytes, end);
-        const uint8_t *found = memmem(text.bytes, text.size, key, strlen(key));
-        if (found != NULL &&
-            memmem(found, text.size - (size_t)(found - text.bytes), value, strlen(value)) != NULL) {
-            return fault_add(fault, "%s: line %" PRIu32, loaded->path, line);
-        }
-        rest = span_from(rest, end < rest.size ? end + 1 : end);
-    }
-    return fault_add(fault, "%s", loaded->path);
+    return config_refuse(loaded->text, loaded->path, key, value, fault);
 }
 
 static bool out_of_memory(struct fault *fault) {
@@ -184,16 +173,10 @@ static bool parse_size(const struct loaded *loaded, const char *key, const char 
 // A path as the program opens it: relative ones count from the settings' folder.
 static bool resolve(struct loaded *loaded, const char *path, const char **resolved,
                     struct fault *fault) {
-    const char *slash = strrchr(loaded->path, '/');
-    if (path[0] == '/' || slash == NULL) {
-        *resolved = path;
-        return true;
-    }
-    char *text =
-        arena_print(loaded->arena, "%.*s/%s", (int)(slash - loaded->path), loaded->path, path);
-    if (text == NULL) return out_of_memory(fault);
-    *resolved = text;
-    return true;
+    char text[PATH_SIZE_MAX];
+    if (!config_resolve(loaded->path, path, text, sizeof text, fault)) return false;
+    *resolved = arena_print(loaded->arena, "%s", text);
+    return *resolved != NULL || out_of_memory(fault);
 }
 
 static bool check_name(const struct loaded *loaded, uint32_t index, struct fault *fault) {

@@ -169,7 +169,8 @@ static bool run(const struct arguments *arguments, const sigset_t *signals, stru
     if (!is_good) {
         fault_add(fault, "%s", arguments->config);
     } else if (arguments->is_check) {
-        printf("%s: good, %" PRIu32 " sources\n", arguments->config, config->sources_count);
+        printf("%s: good, %" PRIu32 " %s\n", arguments->config, config->sources_count,
+               config->sources_count == 1 ? "source" : "sources");
     } else {
         is_good = run_agent(arguments, config, signals, fault);
     }

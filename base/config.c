@@ -1,7 +1,11 @@
 #include "base/config.h"
 
 #include <assert.h>
+#include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "base/config_internal.h"
 
@@ -41,6 +45,69 @@ bool config_load(struct span text, const char *name, const cyaml_schema_value_t 
     if (loaded == NULL) return fault_set(fault, FAULT_INPUT, "%s: no settings in it", name);
     *settings = loaded;
     return true;
+}
+
+static bool is_of_word(uint8_t byte) {
+    return isalnum(byte) != 0 || byte == '_';
+}
+
+// What follows the word in the row, where it is no part of a longer one; span without bytes: no
+// such place. The empty word is everywhere.
+static struct span find_behind(struct span row, const char *word) {
+    struct span wanted = span_text(word);
+    for (size_t at = 0; at + wanted.size <= row.size; at++) {
+        if (memcmp(row.bytes + at, wanted.bytes, wanted.size) != 0) continue;
+        struct span rest = span_from(row, at + wanted.size);
+        bool is_whole = wanted.size == 0 || !is_of_word(wanted.bytes[0]) || at == 0 ||
+                        !is_of_word(row.bytes[at - 1]);
+        bool is_ended = wanted.size == 0 || rest.size == 0 ||
+                        !is_of_word(wanted.bytes[wanted.size - 1]) || !is_of_word(rest.bytes[0]);
+        if (is_whole && is_ended) return rest;
+    }
+    return (struct span){NULL, 0};
+}
+
+bool config_refuse(struct span text, const char *name, const char *key, const char *value,
+                   struct fault *fault) {
+    for (uint32_t line = 1; text.size > 0; line++) {
+        size_t end = span_find(text, '\n');
+        struct span row = span_of(text.bytes, end);
+        struct span rest = find_behind(row, key);
+        if (rest.bytes != NULL && find_behind(rest, value).bytes != NULL)
+            return fault_add(fault, "%s: line %" PRIu32, name, line);
+        text = span_from(text, end < text.size ? end + 1 : end);
+    }
+    return fault_add(fault, "%s", name);
+}
+
+// Takes the last folder off a path in place. Not if it is a link, whose ".." is another folder.
+static bool climb(char *path) {
+    char *slash = strrchr(path, '/');
+    const char *last = slash == NULL ? path : slash + 1;
+    struct stat status;
+    if (last[0] == 0 || strcmp(last, ".") == 0 || strcmp(last, "..") == 0) return false;
+    if (lstat(path, &status) != 0 || !S_ISDIR(status.st_mode)) return false;
+    path[slash == NULL ? 0 : slash - path] = 0;
+    return true;
+}
+
+bool config_resolve(const char *name, const char *given, char *path, size_t path_size,
+                    struct fault *fault) {
+    const char *slash = strrchr(name, '/');
+    bool is_relative = given[0] != '/' && slash != NULL;
+    int size = snprintf(path, path_size, "%.*s", is_relative ? (int)(slash - name) : 0, name);
+    bool is_short = size >= 0 && (size_t)size < path_size;
+    const char *rest = given;
+    while (is_short && is_relative && strncmp(rest, "../", 3) == 0 && climb(path)) rest += 3;
+    if (is_short) {
+        size_t length = strlen(path);
+        // Of "/x.yaml" and of "x/y.yaml" with "../z" nothing is left of the folder.
+        bool is_joined = is_relative && (length > 0 || name[0] == '/');
+        size = snprintf(path + length, path_size - length, "%s%s", is_joined ? "/" : "", rest);
+        is_short = size >= 0 && (size_t)size < path_size - length;
+    }
+    if (is_short) return true;
+    return fault_set(fault, FAULT_INPUT, "%s: the path \"%.40s...\" is too long", name, given);
 }
 
 void config_free(const cyaml_schema_value_t *schema, void *settings) {

@@ -22,5 +22,15 @@ enum { CONFIG_SIZE_MAX = 4 * 1024 * 1024 };  // bytes of one file: a roster of 1
 MUST_CHECK bool config_load(struct span text, const char *name, const cyaml_schema_value_t *schema,
                             void **settings, struct fault *fault);
 
+// Adds to a fault where a value stands: "NAME: line N" with the first line that holds the value
+// behind its key, or only "NAME" if none does. Returns false.
+bool config_refuse(struct span text, const char *name, const char *key, const char *value,
+                   struct fault *fault);
+
+// A path as the settings in file `name` give it, into `path`: relative ones count from the file's
+// folder. A "../" takes a folder away where that is no link. FAULT_INPUT if it is too long.
+MUST_CHECK bool config_resolve(const char *name, const char *given, char *path, size_t path_size,
+                               struct fault *fault);
+
 // Frees what config_load made. NULL is allowed.
 void config_free(const cyaml_schema_value_t *schema, void *settings);

@@ -32,6 +32,10 @@ struct check {
     uint32_t ignored;  // open containers inside a value that cyaml itself judges
     uint32_t documents;
     size_t line;  // of the event being looked at, from 1
+    // Of the last text in quotes that goes over lines; 0: there was none. An end quote that is
+    // missing makes one, which ends at the next quote.
+    size_t quote_line;
+    size_t quote_end_line;
     struct fault *fault;
 };
 
@@ -307,8 +311,19 @@ static bool on_end(struct check *check) {
     return true;
 }
 
+// Keeps where a text in quotes that goes over lines begins and ends.
+static void note_quotes(struct check *check, const yaml_event_t *event) {
+    bool is_quoted = event->type == YAML_SCALAR_EVENT &&
+                     (event->data.scalar.style == YAML_DOUBLE_QUOTED_SCALAR_STYLE ||
+                      event->data.scalar.style == YAML_SINGLE_QUOTED_SCALAR_STYLE);
+    if (!is_quoted || event->start_mark.line == event->end_mark.line) return;
+    check->quote_line = event->start_mark.line + 1;
+    check->quote_end_line = event->end_mark.line + 1;
+}
+
 static bool on_event(struct check *check, const yaml_event_t *event) {
     check->line = event->start_mark.line + 1;
+    note_quotes(check, event);
     switch (event->type) {
         case YAML_DOCUMENT_START_EVENT:
             if (++check->documents == 1) return true;
@@ -333,13 +348,27 @@ static bool on_event(struct check *check, const yaml_event_t *event) {
     }
 }
 
-static bool refuse_yaml(const yaml_parser_t *parser, struct fault *fault) {
+static bool refuse_yaml(const struct check *check, const yaml_parser_t *parser,
+                        struct fault *fault) {
+    size_t line = parser->problem_mark.line + 1;
+    const char *context = parser->context == NULL ? "" : parser->context;
     if (parser->error == YAML_MEMORY_ERROR) return fault_set(fault, FAULT_FULL, "no memory");
     if (parser->error == YAML_READER_ERROR) {
         return fault_set(fault, FAULT_INPUT, "byte %zu: not YAML: %s", parser->problem_offset,
                          parser->problem);
     }
-    return fault_set(fault, FAULT_INPUT, "line %zu: not YAML: %s", parser->problem_mark.line + 1,
+    if (strcmp(context, "while scanning a quoted scalar") == 0) {
+        return fault_set(fault, FAULT_INPUT,
+                         "line %zu: not YAML: the quote that begins here is not closed",
+                         parser->context_mark.line + 1);
+    }
+    if (check->quote_line != 0 && check->quote_end_line == line) {
+        return fault_set(fault, FAULT_INPUT,
+                         "line %zu: not YAML: the quote that begins here is closed in line %zu "
+                         "only: is one missing?",
+                         check->quote_line, line);
+    }
+    return fault_set(fault, FAULT_INPUT, "line %zu: not YAML: %s", line,
                      parser->problem == NULL ? "unreadable" : parser->problem);
 }
 
@@ -352,7 +381,7 @@ bool config_check(struct span text, const cyaml_schema_value_t *schema, struct f
     while (good && !ended) {
         yaml_event_t event;
         if (yaml_parser_parse(&parser, &event) != 1) {
-            good = refuse_yaml(&parser, fault);
+            good = refuse_yaml(&check, &parser, fault);
             break;
         }
         ended = event.type == YAML_STREAM_END_EVENT;

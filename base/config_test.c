@@ -1,7 +1,11 @@
 #include "base/config.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "tests/kit/cases.h"
@@ -166,6 +170,13 @@ static const struct {
     {"listen: a\n---\nlisten: b\n", "x.yaml: line 2: a second document begins here"},
     {"listen: a\n? [x]\n: 1\n", "x.yaml: line 2: expected a key, not a list"},
     {"listen: \xFF\n", "x.yaml: byte 8: not YAML: invalid leading UTF-8 octet"},
+    {"level: 1\nlisten: \"a\nverbose: true\n",
+     "x.yaml: line 2: not YAML: the quote that begins here is not closed"},
+    {"level: 1\nlisten: 'a\n\n\n\n",
+     "x.yaml: line 2: not YAML: the quote that begins here is not closed"},
+    {"listen: \"a\nlevel: 1\nunknown: \"admit\"\n",
+     "x.yaml: line 1: not YAML: the quote that begins here is closed in line 3 only: is one "
+     "missing?"},
     {"listen: \"a\\0b\"\n",
      "x.yaml: line 1: key \"listen\": expected a text, not one with a zero byte"},
 };
@@ -219,12 +230,65 @@ static void test_every_prefix(void **state) {
     }
 }
 
+static void test_lines_of_values(void **state) {
+    (void)state;
+    struct span text = SPAN_LITERAL("listener: c\nlisten: cc\nlisten: \"c\"  # c\n");
+    struct fault fault;
+    fault_set(&fault, FAULT_INPUT, "wrong");
+    assert_false(config_refuse(text, "x.yaml", "listen", "c", &fault));
+    assert_string_equal(fault.text, "x.yaml: line 3: wrong");
+    fault_set(&fault, FAULT_INPUT, "wrong");
+    assert_false(config_refuse(text, "x.yaml", "listen", "d", &fault));
+    assert_string_equal(fault.text, "x.yaml: wrong");
+}
+
+static void test_paths_count_from_the_file(void **state) {
+    (void)state;
+    const char *base = getenv("TEST_TMPDIR");
+    char folder[256];
+    char name[300];
+    char expected[300];
+    char path[300];
+    struct fault fault = {0};
+    assert_true(snprintf(folder, sizeof folder, "%s/config_XXXXXX", base == NULL ? "/tmp" : base) <
+                256);
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/etc", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/link", folder);
+    assert_int_equal(symlink("etc", path), 0);
+    static const char *const cases[][3] = {
+        {"etc/x.yaml", "ca.pem", "etc/ca.pem"},        {"etc/x.yaml", "../store", "store"},
+        {"etc/x.yaml", "../a/../store", "a/../store"}, {"link/x.yaml", "../store", "link/../store"},
+        {"none/x.yaml", "../store", "none/../store"},
+    };
+    for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
+        snprintf(name, sizeof name, "%s/%s", folder, cases[index][0]);
+        snprintf(expected, sizeof expected, "%s/%s", folder, cases[index][2]);
+        assert_true(config_resolve(name, cases[index][1], path, sizeof path, &fault));
+        assert_string_equal(path, expected);
+    }
+    static const char *const plain[][3] = {
+        {"x.yaml", "../store", "../store"}, {"x.yaml", "store", "store"},
+        {"/x.yaml", "store", "/store"},     {"/x.yaml", "../store", "/../store"},
+        {"/etc/x.yaml", "/srv", "/srv"},    {"/etc/x.yaml", "../../store", "/../store"},
+    };
+    for (size_t index = 0; index < sizeof plain / sizeof plain[0]; index++) {
+        assert_true(config_resolve(plain[index][0], plain[index][1], path, sizeof path, &fault));
+        assert_string_equal(path, plain[index][2]);
+    }
+    assert_false(config_resolve("/etc/x.yaml", "something", path, 10, &fault));
+    assert_int_equal(fault.kind, FAULT_INPUT);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_settings),
         cmocka_unit_test(test_bad_settings_say_where_and_what),
         cmocka_unit_test(test_hostile_texts),
         cmocka_unit_test(test_every_prefix),
+        cmocka_unit_test(test_lines_of_values),
+        cmocka_unit_test(test_paths_count_from_the_file),
     };
     return cases_run("config_test", tests, sizeof tests / sizeof tests[0]);
 }

@@ -65,7 +65,7 @@ static void print_name(const struct bundle_identity *identity, char name[BUNDLE_
 }
 
 static bool check_identity(const struct bundle_identity *identity, struct fault *fault) {
-    if (identity->account != NULL && !names_check("account", identity->account, fault))
+    if (identity->account != NULL && !names_check_account("account", identity->account, fault))
         return false;
     if (identity->region != NULL && !names_check_region(identity->region, fault)) return false;
     return identity->agent == NULL || names_check("agent", identity->agent, fault);

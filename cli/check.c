@@ -72,9 +72,11 @@ int store_run(int argc, char **argv) {
     progress_end(&checking.progress);
     trail_reader_close(reader);
     if (!is_good) return command_fail(argv[0], &fault);
-    printf("%" PRIu64 " events in %" PRIu64 " blocks and the tail: %s", check.events, check.blocks,
-           check.faults == 0 ? "all good\n" : "");
-    if (check.faults > 0) printf("%" PRIu64 " faults\n", check.faults);
+    printf("%" PRIu64 " %s in %" PRIu64 " %s and the tail: %s", check.events,
+           check.events == 1 ? "event" : "events", check.blocks,
+           check.blocks == 1 ? "block" : "blocks", check.faults == 0 ? "all good\n" : "");
+    if (check.faults > 0)
+        printf("%" PRIu64 " %s\n", check.faults, check.faults == 1 ? "fault" : "faults");
     int code = command_finish(argv[0]);
     return check.faults > 0 ? 1 : code;
 }

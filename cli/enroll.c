@@ -170,7 +170,7 @@ static bool enroll_one(const struct options *options, const struct organization 
     if (!bundle_write(options->directory, organization, plan, now_s, path, fault)) return false;
     if (!bundle_print_uri(organization->settings->organization.id, &plan->identity, uri, fault))
         return false;
-    printf("%s  %s, %u days\n", path, uri, plan->days);
+    printf("%s  %s, %u %s\n", path, uri, plan->days, plan->days == 1 ? "day" : "days");
     if (plan->csr.size > 0) printf("  put the key that made the request there as agent.key\n");
     return true;
 }
@@ -178,6 +178,8 @@ static bool enroll_one(const struct options *options, const struct organization 
 static bool enroll_account(const struct options *options, struct organization *organization,
                            int64_t now_s, struct fault *fault) {
     const char *account = options->plan.identity.account;
+    if (!names_check_account("account", account, fault)) return false;
+    bool is_aws = account[strspn(account, "0123456789")] == 0;
     bool is_listed = settings_find_account(organization->settings, account) != NULL;
     if (!is_listed && options->is_add) {
         const struct organization_account added = {.id = account};
@@ -186,10 +188,11 @@ static bool enroll_account(const struct options *options, struct organization *o
     } else if (!is_listed) {
         return fault_set(
             fault, FAULT_INPUT,
-            "account %.64s is not in the roster: use --add, or add below \"accounts:\" "
+            "account %.64s is not in the roster%s: use --add, or add below \"accounts:\" "
             "in %s/collector/collector.yaml the line\n    - {id: \"%.64s\", name: "
             "\"%.64s\"}",
-            account, options->directory, account, account);
+            account, is_aws ? "" : ", and no AWS account, which has 12 digits. If it is meant so",
+            options->directory, account, account);
     }
     return enroll_one(options, organization, &options->plan, now_s, fault);
 }
@@ -211,7 +214,8 @@ static bool enroll_all(const struct options *options, const struct organization 
         }
         made++;
     }
-    printf("%u of %u accounts; the others %s\n", made, roster->accounts_count,
+    printf("%u of %u %s; the others %s\n", made, roster->accounts_count,
+           roster->accounts_count == 1 ? "account" : "accounts",
            options->plan.is_renewal ? "have no bundle here" : "have theirs already");
     return true;
 }
@@ -223,8 +227,8 @@ static bool enroll_any(struct options *options, struct buffer *csr,
                                           now_s, fault)) {
             return false;
         }
-        printf("%s/collector/collector.pem renewed, %u days: restart the collector\n",
-               options->directory, options->plan.days);
+        printf("%s/collector/collector.pem renewed, %u %s: restart the collector\n",
+               options->directory, options->plan.days, options->plan.days == 1 ? "day" : "days");
         return true;
     }
     if (options->csr_path != NULL) {

@@ -119,7 +119,7 @@ static void test_the_agent_takes_what_enroll_makes(void **state) {
         program_run(&result, agent, "--check", "--config",
                     program_path("%s/agents/222222222222_a%zu/agent.yaml", folder, index), NULL);
         if (result.code != 0) fail_msg("%s", result.errors);
-        assert_true(program_has(result.output, index == 1 ? "2 sources" : "1 sources"));
+        assert_true(program_has(result.output, index == 1 ? "2 sources\n" : "1 source\n"));
     }
 }
 
@@ -264,14 +264,20 @@ static void test_wrong_arguments(void **state) {
         {"DIR is missing", "init"},
         {"--organization is missing", "init", "FRESH", "--management-account", "1"},
         {"--management-account is missing", "init", "FRESH", "--organization", "o-x"},
-        {"must be \"o-\"", "init", "FRESH", "--organization=x", "--management-account=1"},
+        {"must be \"o-\"", "init", "FRESH", "--organization=x", "--management-account=1x"},
         {"management account \"1/2\"", "init", "FRESH", "--organization=o-x",
          "--management-account=1/2"},
-        {"is given twice", "init", "FRESH", "--organization=o-x", "--management-account=1",
-         "--account=2", "--account=2"},
-        {"must be HOST", "init", "FRESH", "--organization=o-x", "--management-account=1",
+        {"account \"1111\": an AWS account has 12 digits, this has 4", "init", "FRESH",
+         "--organization=o-x", "--management-account=1111"},
+        {"account \"1111\": an AWS account has 12 digits, this has 4", "enroll", "ORG",
+         "--account=1111"},
+        {"account abc is not in the roster, and no AWS account, which has 12 digits", "enroll",
+         "ORG", "--account=abc"},
+        {"is given twice", "init", "FRESH", "--organization=o-x", "--management-account=1x",
+         "--account=2x", "--account=2x"},
+        {"must be HOST", "init", "FRESH", "--organization=o-x", "--management-account=1x",
          "--collector=a:b:c"},
-        {"region \"EU\"", "init", "FRESH", "--organization=o-x", "--management-account=1",
+        {"region \"EU\"", "init", "FRESH", "--organization=o-x", "--management-account=1x",
          "--home-region=EU"},
         {"one folder only", "init", "FRESH", "other", "--organization=o-x"},
         {"unrecognized option", "init", "--frob"},

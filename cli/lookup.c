@@ -2,9 +2,12 @@
 
 #include "query/lookup.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "cli/command.h"
 #include "cli/conditions.h"
 #include "cli/output.h"
@@ -91,6 +94,31 @@ static bool print_page(struct options *options, struct trail_reader *reader, str
     return is_good;
 }
 
+// Tells on standard error that nothing was found, and in what.
+static bool say_nothing_matches(const struct options *options, struct trail_reader *reader,
+                                struct fault *fault) {
+    struct trail_facts facts;
+    if (!trail_reader_facts(reader, &facts, fault)) return false;
+    if (facts.events == 0) {
+        fputs("No event matches: the trail holds none yet.\n", stderr);
+        return true;
+    }
+    const struct filter *filter = &options->filter;
+    struct buffer text;
+    char first[TIME_TEXT_SIZE];
+    char last[TIME_TEXT_SIZE];
+    time_print(facts.time_min_s, first);
+    time_print(facts.time_max_s, last);
+    buffer_init(&text, 2 * FILTER_ARENA_SIZE);
+    filter_print(filter, &text);
+    fprintf(stderr, "No event matches %.*s%s%s%s%s; searched %" PRIu64 " %s from %s to %s.\n",
+            (int)text.size, (const char *)text.bytes, filter->since_text[0] != 0 ? " since " : "",
+            filter->since_text, filter->until_text[0] != 0 ? " until " : "", filter->until_text,
+            facts.events, facts.events == 1 ? "event" : "events", first, last);
+    buffer_done(&text);
+    return true;
+}
+
 static bool run(struct options *options, struct fault *fault) {
     struct trail_reader *reader = NULL;
     struct lookup *lookup = NULL;
@@ -99,6 +127,8 @@ static bool run(struct options *options, struct fault *fault) {
     bool is_good = reading != NULL || fault_set(fault, FAULT_FULL, "no memory");
     is_good = is_good && lookup_open(reader, &options->plan, &lookup, fault) &&
               print_page(options, reader, lookup, reading, fault);
+    if (is_good && options->output.count == 0)
+        is_good = say_nothing_matches(options, reader, fault);
     lookup_close(lookup);
     reading_destroy(reading);
     trail_reader_close(reader);

@@ -48,7 +48,7 @@ static void test_the_store_comes_from_three_places(void **state) {
     assert_string_equal(result.output, first);
     unsetenv("ORGTRAIL_STORE");
     const char *folder = program_path("%s/org", program_folder());
-    program_run(&result, orgtrail, "init", folder, "--organization=o-x", "--management-account=1",
+    program_run(&result, orgtrail, "init", folder, "--organization=o-x", "--management-account=1x",
                 NULL);
     const char *config = program_path("%s/collector/collector.yaml", folder);
     assert_int_equal(rmdir(program_path("%s/store", folder)), 0);
@@ -82,6 +82,23 @@ static void test_pages_join_to_the_whole(void **state) {
             snprintf(token, sizeof token, "%.*s", (int)strcspn(page + 7, "\n"), page + 7);
     } while (token[0] != 0);
     assert_string_equal(joined, whole);
+}
+
+static void test_nothing_found_is_told(void **state) {
+    (void)state;
+    static const char *const forms[] = {"--output=table", "--output=ndjson", "--output=json"};
+    for (size_t index = 0; index < 3; index++) {
+        program_run(&result, orgtrail, "lookup", store, forms[index], "--event-name", "None",
+                    "--since", "2023-07-10", NULL);
+        assert_int_equal(result.code, 0);
+        assert_int_equal(result.output[0] == 0, index < 2);
+        assert_string_equal(result.errors,
+                            "No event matches {\"EventName\":\"None\"} since 2023-07-10; searched "
+                            "2000 events from 2023-07-10T00:00:01Z to 2023-07-12T00:06:39Z.\n");
+    }
+    assert_int_equal(yyjson_arr_size((yyjson_val *)(uintptr_t)json_member(
+                         parse(span_text(result.output)), SPAN_LITERAL("Events"))),
+                     0);
 }
 
 static void test_json_is_lookup_events(void **state) {
@@ -205,6 +222,9 @@ static void test_quarantine_of_a_clean_store(void **state) {
     program_run(&result, orgtrail, "quarantine", "list", store, NULL);
     assert_int_equal(result.code, 0);
     assert_string_equal(result.output, "");
+    assert_string_equal(result.errors, "Nothing in quarantine.\n");
+    program_run(&result, orgtrail, "quarantine", "list", store, "--reason", "future", NULL);
+    assert_string_equal(result.errors, "Nothing in quarantine for the reason \"future\".\n");
     program_run(&result, orgtrail, "quarantine", "show", "abcdef", store, NULL);
     assert_int_equal(result.code, 2);
     assert_true(program_has(result.errors, "there is no entry abcdef"));
@@ -247,6 +267,8 @@ static void test_wrong_arguments(void **state) {
         {"--limit x", "lookup", "STORE", "--limit", "x"},
         {"must be table, json or ndjson", "lookup", "STORE", "--output", "xml"},
         {"time \"tomorrow\"", "lookup", "STORE", "--since", "tomorrow"},
+        {"since: time \"2026-13-45\": there is no month 13: write it like", "lookup", "STORE",
+         "--since=2026-13-45"},
         {"time range is empty", "lookup", "STORE", "--since=2023-07-11", "--until=2023-07-10"},
         {"must be true or false", "lookup", "STORE", "--read-only=maybe"},
         {"given twice", "lookup", "STORE", "--read", "--write"},
@@ -315,6 +337,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_store_comes_from_three_places),
         cmocka_unit_test(test_pages_join_to_the_whole),
+        cmocka_unit_test(test_nothing_found_is_told),
         cmocka_unit_test(test_json_is_lookup_events),
         cmocka_unit_test(test_nothing_raw_reaches_the_table),
         cmocka_unit_test(test_tail_gives_the_last_arrivals),

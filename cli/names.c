@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "event/key.h"
+
 static bool is_lower_or_digit(char letter) {
     return (letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9');
 }
@@ -22,6 +24,10 @@ bool names_check(const char *what, const char *text, struct fault *fault) {
                      "%s \"%.80s\": must be 1 to 64 letters, digits, '-', '_' and '.', beginning "
                      "with a letter or digit",
                      what, text);
+}
+
+bool names_check_account(const char *what, const char *text, struct fault *fault) {
+    return names_check(what, text, fault) && key_check_account(text, fault);
 }
 
 bool names_check_region(const char *text, struct fault *fault) {

@@ -16,9 +16,12 @@ enum {
     NAMES_HOST_SIZE = 254,  // a DNS name and its final zero
 };
 
-// An account or an agent: 1 to 64 letters, digits, '-', '_' and '.', the first a letter or digit.
-// `what` names it in the fault. FAULT_INPUT.
+// An agent: 1 to 64 letters, digits, '-', '_' and '.', the first a letter or digit. `what` names it
+// in the fault. FAULT_INPUT.
 MUST_CHECK bool names_check(const char *what, const char *text, struct fault *fault);
+
+// An account: the same, and 12 digits if there are only digits. FAULT_INPUT.
+MUST_CHECK bool names_check_account(const char *what, const char *text, struct fault *fault);
 
 // A region: 1 to 64 lower-case letters, digits and '-'. FAULT_INPUT.
 MUST_CHECK bool names_check_region(const char *text, struct fault *fault);

@@ -165,11 +165,11 @@ static void print_organization(struct buffer *text, const struct organization_pl
 
 static bool check_plan(const struct organization_plan *plan, struct fault *fault) {
     if (!names_check_organization(plan->id, fault)) return false;
-    if (!names_check("management account", plan->management_account, fault)) return false;
+    if (!names_check_account("management account", plan->management_account, fault)) return false;
     if (plan->home_region != NULL && !names_check_region(plan->home_region, fault)) return false;
     for (uint32_t index = 0; index < plan->accounts_count; index++) {
         const char *id = plan->accounts[index].id;
-        if (!names_check("account", id, fault)) return false;
+        if (!names_check_account("account", id, fault)) return false;
         for (uint32_t before = 0; before < index; before++) {
             if (strcmp(plan->accounts[before].id, id) != 0) continue;
             return fault_set(fault, FAULT_INPUT, "account %s is given twice", id);
@@ -340,7 +340,7 @@ static bool write_checked(const char *path, struct span text, const char *id, st
 bool organization_add_account(const char *directory, const struct organization_account *account,
                               struct fault *fault) {
     char path[ORGANIZATION_PATH_SIZE];
-    if (!names_check("account", account->id, fault)) return false;
+    if (!names_check_account("account", account->id, fault)) return false;
     if (!organization_path(directory, "collector/collector.yaml", path, fault)) return false;
     struct buffer text;
     struct buffer output;

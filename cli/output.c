@@ -66,7 +66,8 @@ void output_begin(struct output *output, struct trail_reader *reader, bool is_li
     };
     buffer_init(&output->buffer, BUFFER_SIZE_MAX);
     if (output->form == OUTPUT_JSON) format_json_begin(&output->buffer);
-    if (output->form == OUTPUT_TABLE) format_table_head(&output->table, &output->buffer);
+    // An answer without events is empty: the head comes with the first.
+    if (output->form == OUTPUT_TABLE && is_live) format_table_head(&output->table, &output->buffer);
 }
 
 bool output_flush(struct output *output) {
@@ -87,6 +88,8 @@ bool output_event(struct output *output, const struct record *record, const stru
     }
     switch (output->form) {
         case OUTPUT_TABLE:
+            if (output->count == 0 && !output->is_live)
+                format_table_head(&output->table, &output->buffer);
             format_table_row(&output->table, record, row, &provenance, &output->buffer);
             break;
         case OUTPUT_JSON:

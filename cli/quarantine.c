@@ -126,6 +126,12 @@ static bool run(const struct options *options, struct fault *fault) {
     }
     if (is_good && options->is_show && listing.found == 0)
         is_good = fault_set(fault, FAULT_INPUT, "there is no entry %.64s", options->key);
+    if (is_good && !options->is_show && listing.found == 0) {
+        fprintf(stderr, "Nothing in quarantine%s%s%s.\n",
+                options->reason != NULL ? " for the reason \"" : "",
+                options->reason != NULL ? options->reason : "",
+                options->reason != NULL ? "\"" : "");
+    }
     buffer_done(&listing.text);
     trail_reader_close(listing.reader);
     return is_good;

@@ -91,14 +91,5 @@ const struct settings_account *settings_find_account(const struct settings *sett
 
 bool settings_store_directory(const struct settings *settings, const char *path, char *text,
                               size_t text_size, struct fault *fault) {
-    const char *directory = settings->store.directory;
-    const char *slash = strrchr(path, '/');
-    int size;
-    if (directory[0] == '/' || slash == NULL) {
-        size = snprintf(text, text_size, "%s", directory);
-    } else {
-        size = snprintf(text, text_size, "%.*s/%s", (int)(slash - path), path, directory);
-    }
-    if (size >= 0 && (size_t)size < text_size) return true;
-    return fault_set(fault, FAULT_INPUT, "%s: store.directory is too long", path);
+    return config_resolve(path, settings->store.directory, text, text_size, fault);
 }

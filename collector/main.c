@@ -242,7 +242,8 @@ static bool run(const struct arguments *arguments, const sigset_t *signals, stru
     bool is_good = settings_check(settings, clock->now_ms(clock->context) / 1000, fault);
     if (!is_good) fault_add(fault, "%s", arguments->config);
     if (is_good && arguments->is_check) {
-        printf("%s: good, %u accounts\n", arguments->config, settings->accounts_count);
+        printf("%s: good, %u %s\n", arguments->config, settings->accounts_count,
+               settings->accounts_count == 1 ? "account" : "accounts");
     } else if (is_good) {
         is_good = roster_create(settings->accounts, settings->accounts_count, settings->unknown,
                                 &roster, fault) &&

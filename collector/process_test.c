@@ -424,7 +424,7 @@ static void test_check_and_reload(void **state) {
     assert_int_equal(stop(program, SIGINT), 0);
 
     assert_int_equal(check_settings(program), 0);
-    assert_non_null(strstr(program->text, "collector.yaml: good, 1 accounts"));
+    assert_non_null(strstr(program->text, "collector.yaml: good, 1 account"));
     write_file(program, "collector.key", "no key");
     assert_int_equal(check_settings(program), 2);
     assert_non_null(strstr(program->text, "collector.pem"));

@@ -144,8 +144,22 @@ static const cyaml_schema_value_t file_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct settings_file, file_fields),
 };
 
+// The file's text and path, for messages.
+struct origin {
+    struct span text;
+    const char *path;
+};
+
+// Adds file and line to the fault of a key, "store.min_free" and the like, and its value.
+static bool refuse(const struct origin *origin, const char *key, const char *value,
+                   struct fault *fault) {
+    const char *dot = strrchr(key, '.');
+    return config_refuse(origin->text, origin->path, dot == NULL ? key : dot + 1, value, fault);
+}
+
 // Reads "1073741824", "1GiB" and the like. Absent: 0.
-static bool parse_size(const char *key, const char *text, uint64_t *size, struct fault *fault) {
+static bool parse_size(const struct origin *origin, const char *key, const char *text,
+                       uint64_t *size, struct fault *fault) {
     static const struct {
         const char *name;
         uint32_t bits;
@@ -162,25 +176,28 @@ static bool parse_size(const char *key, const char *text, uint64_t *size, struct
         *size = number << units[index].bits;
         return true;
     }
-    return fault_set(fault, FAULT_INPUT,
-                     "%s: \"%s\" is no size: a number above 0, with KiB, MiB, GiB or TiB or "
-                     "nothing behind it",
-                     key, text);
+    fault_set(fault, FAULT_INPUT,
+              "%s: \"%s\" is no size: a number above 0, with KiB, MiB, GiB or TiB or nothing "
+              "behind it",
+              key, text);
+    return refuse(origin, key, text, fault);
 }
 
-static bool choose_number(const char *key, uint32_t given, uint32_t otherwise, uint32_t min,
-                          uint32_t max, uint32_t *number, struct fault *fault) {
+static bool choose_number(const struct origin *origin, const char *key, uint32_t given,
+                          uint32_t otherwise, uint32_t min, uint32_t max, uint32_t *number,
+                          struct fault *fault) {
     if (given != 0 && (given < min || given > max)) {
-        return fault_set(fault, FAULT_INPUT,
-                         "%s: %" PRIu32 " is not between %" PRIu32 " and %" PRIu32, key, given, min,
-                         max);
+        fault_set(fault, FAULT_INPUT, "%s: %" PRIu32 " is not between %" PRIu32 " and %" PRIu32,
+                  key, given, min, max);
+        return refuse(origin, key, "", fault);
     }
     *number = given == 0 ? otherwise : given;
     return true;
 }
 
 // The host and port of an address to listen on: an IP address (IPv6 in brackets) and a number.
-static bool check_address(const char *key, const char *address, struct fault *fault) {
+static bool check_address(const struct origin *origin, const char *key, const char *address,
+                          struct fault *fault) {
     const char *colon = strrchr(address, ':');
     size_t host_size = colon == NULL ? 0 : (size_t)(colon - address);
     char host[INET6_ADDRSTRLEN + 2] = "";
@@ -199,35 +216,56 @@ static bool check_address(const char *key, const char *address, struct fault *fa
         is_good = end != NULL && *end == '\0' && port <= UINT16_MAX;
     }
     if (is_good) return true;
-    return fault_set(fault, FAULT_INPUT,
-                     "%s: \"%s\" is no address to listen on: 0.0.0.0:7443 and [::]:7443 are", key,
-                     address);
+    fault_set(fault, FAULT_INPUT,
+              "%s: \"%s\" is no address to listen on: 0.0.0.0:7443 and [::]:7443 are", key,
+              address);
+    return refuse(origin, key, address, fault);
+}
+
+static bool check_accounts(const struct origin *origin, const struct settings *settings,
+                           struct fault *fault) {
+    if (!key_check_account(settings->management_account, fault)) {
+        fault_add(fault, "organization.management_account");
+        return refuse(origin, "management_account", settings->management_account, fault);
+    }
+    for (uint32_t index = 0; index < settings->accounts_count; index++) {
+        const char *id = settings->accounts[index].id;
+        if (key_check_account(id, fault)) continue;
+        fault_add(fault, "roster.accounts");
+        return refuse(origin, "id", id, fault);
+    }
+    struct roster *roster = NULL;
+    if (!roster_create(settings->accounts, settings->accounts_count, settings->unknown, &roster,
+                       fault)) {
+        return fault_add(fault, "%s", origin->path);
+    }
+    roster_destroy(roster);
+    return true;
 }
 
 // Paths count from the folder of the settings file.
-static bool resolve_path(struct settings *settings, const char *path, const char *given,
+static bool resolve_path(struct settings *settings, const struct origin *origin, const char *given,
                          const char **resolved, struct fault *fault) {
-    const char *slash = strrchr(path, '/');
-    if (given[0] == '/' || slash == NULL) {
-        *resolved = given;
-        return true;
-    }
-    *resolved = arena_print(settings->arena, "%.*s/%s", (int)(slash - path), path, given);
+    char text[PATH_SIZE_MAX];
+    if (!config_resolve(origin->path, given, text, sizeof text, fault)) return false;
+    *resolved = arena_print(settings->arena, "%s", text);
     if (*resolved == NULL) return fault_set(fault, FAULT_FULL, "no memory for the settings");
     return true;
 }
 
-static bool resolve_paths(struct settings *settings, const char *path, struct fault *fault) {
+static bool resolve_paths(struct settings *settings, const struct origin *origin,
+                          struct fault *fault) {
     const struct settings_file *file = settings->file;
-    return resolve_path(settings, path, file->store.directory, &settings->store_directory, fault) &&
-           resolve_path(settings, path, file->certificates.ca, &settings->ca_path, fault) &&
-           resolve_path(settings, path, file->certificates.certificate, &settings->certificate_path,
+    return resolve_path(settings, origin, file->store.directory, &settings->store_directory,
                         fault) &&
-           resolve_path(settings, path, file->certificates.key, &settings->key_path, fault);
+           resolve_path(settings, origin, file->certificates.ca, &settings->ca_path, fault) &&
+           resolve_path(settings, origin, file->certificates.certificate,
+                        &settings->certificate_path, fault) &&
+           resolve_path(settings, origin, file->certificates.key, &settings->key_path, fault);
 }
 
 // Fills the settings from the file and checks each value.
-static bool fill(struct settings *settings, struct fault *fault) {
+static bool fill(struct settings *settings, const struct origin *origin, struct fault *fault) {
     const struct settings_file *file = settings->file;
     settings->organization = file->organization.id;
     settings->management_account = file->organization.management_account;
@@ -238,36 +276,32 @@ static bool fill(struct settings *settings, struct fault *fault) {
     settings->unknown = file->roster.unknown;
     settings->accounts = file->roster.accounts;
     settings->accounts_count = file->roster.accounts_count;
-    if (!parse_size("store.min_free", file->store.min_free, &settings->free_size_min, fault) ||
-        !parse_size("store.size_max", file->store.size_max, &settings->store_size_max, fault) ||
-        !parse_size("store.quarantine_max", file->store.quarantine_max,
+    if (!parse_size(origin, "store.min_free", file->store.min_free, &settings->free_size_min,
+                    fault) ||
+        !parse_size(origin, "store.size_max", file->store.size_max, &settings->store_size_max,
+                    fault) ||
+        !parse_size(origin, "store.quarantine_max", file->store.quarantine_max,
                     &settings->quarantine_size_max, fault)) {
         return false;
     }
     if (settings->quarantine_size_max == 0) {
         settings->quarantine_size_max = SETTINGS_QUARANTINE_SIZE;
     }
-    if (!choose_number("heartbeat_ms", file->heartbeat_ms, SETTINGS_HEARTBEAT_MS,
+    if (!choose_number(origin, "heartbeat_ms", file->heartbeat_ms, SETTINGS_HEARTBEAT_MS,
                        SETTINGS_HEARTBEAT_MS_MIN, SETTINGS_HEARTBEAT_MS_MAX,
                        &settings->heartbeat_ms, fault) ||
-        !choose_number("future_max_hours", file->future_max_hours, SETTINGS_FUTURE_HOURS, 1,
+        !choose_number(origin, "future_max_hours", file->future_max_hours, SETTINGS_FUTURE_HOURS, 1,
                        SETTINGS_FUTURE_HOURS_MAX, &settings->future_max_hours, fault) ||
-        !choose_number("streams_max", file->streams_max, SETTINGS_STREAMS, 1, SETTINGS_STREAMS_MAX,
-                       &settings->streams_max, fault)) {
+        !choose_number(origin, "streams_max", file->streams_max, SETTINGS_STREAMS, 1,
+                       SETTINGS_STREAMS_MAX, &settings->streams_max, fault)) {
         return false;
     }
-    if (!check_address("listen", settings->listen, fault)) return false;
+    if (!check_address(origin, "listen", settings->listen, fault)) return false;
     if (settings->http_listen != NULL &&
-        !check_address("http.listen", settings->http_listen, fault)) {
+        !check_address(origin, "http.listen", settings->http_listen, fault)) {
         return false;
     }
-    struct roster *roster = NULL;
-    if (!roster_create(settings->accounts, settings->accounts_count, settings->unknown, &roster,
-                       fault)) {
-        return false;
-    }
-    roster_destroy(roster);
-    return true;
+    return check_accounts(origin, settings, fault);
 }
 
 bool settings_load(const char *path, struct settings **settings, struct fault *fault) {
@@ -278,16 +312,15 @@ bool settings_load(const char *path, struct settings **settings, struct fault *f
     void *loaded = NULL;
     bool is_good = files_read_whole(files_system(), path, CONFIG_SIZE_MAX, &text, fault) &&
                    config_load(buffer_span(&text), path, &file_schema, &loaded, fault);
-    buffer_done(&text);
     made->file = loaded;
     if (is_good) {
+        const struct origin origin = {buffer_span(&text), path};
         made->arena = arena_create(ARENA_SIZE_MAX);
-        if (made->arena == NULL) {
-            is_good = fault_set(fault, FAULT_FULL, "no memory for the settings");
-        } else if (!fill(made, fault) || !resolve_paths(made, path, fault)) {
-            is_good = fault_add(fault, "%s", path);
-        }
+        is_good = made->arena != NULL ||
+                  fault_set(fault, FAULT_FULL, "%s: no memory for the settings", path);
+        is_good = is_good && fill(made, &origin, fault) && resolve_paths(made, &origin, fault);
     }
+    buffer_done(&text);
     if (!is_good) {
         settings_destroy(made);
         return false;

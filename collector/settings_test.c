@@ -71,7 +71,7 @@ static void test_everything_set(void **state) {
     struct settings *settings = NULL;
     struct fault fault = {0};
     const char *text =
-        "organization: {id: o-abc, management_account: \"1\", home_region: eu-west-1}\n"
+        "organization: {id: o-abc, management_account: a1, home_region: eu-west-1}\n"
         "listen: \"[::1]:7443\"\n"
         "http: {listen: 0.0.0.0:9090}\n"
         "store: {directory: /srv/trail, min_free: 3GiB, size_max: 1TiB, quarantine_max: 4096}\n"
@@ -113,22 +113,25 @@ static void test_mistakes_say_where(void **state) {
         {HEAD "lisen: x\n", "collector.yaml: line 5: unknown key \"lisen\""},
         {HEAD "roster:\n  acounts: []\n", "line 6: unknown key \"acounts\""},
         {HEAD "heartbeat_ms: soon\n", "line 5"},
-        {HEAD "heartbeat_ms: 5\n", "heartbeat_ms: 5 is not between 100 and 600000"},
+        {HEAD "heartbeat_ms: 5\n",
+         "collector.yaml: line 5: heartbeat_ms: 5 is not between 100 and 600000"},
         {HEAD "streams_max: 100000\n", "streams_max: 100000 is not between 1 and 16384"},
         {HEAD "roster: {unknown: maybe}\n", "line 5"},
-        {HEAD "roster: {accounts: [{id: \"1\"}, {id: \"1\"}]}\n", "lists account 1 twice"},
-        {HEAD "http: {listen: 9090}\n", "http.listen: \"9090\" is no address"},
+        {HEAD "roster: {accounts: [{id: a1}, {id: a1}]}\n", "lists account a1 twice"},
+        {HEAD "roster:\n  accounts:\n    - {id: a1}\n    - {id: \"1111\"}\n",
+         "line 8: roster.accounts: account \"1111\": an AWS account has 12 digits, this has 4"},
+        {HEAD "http: {listen: 9090}\n", "line 5: http.listen: \"9090\" is no address"},
         {"organization: {id: o-abc}\n", "line 1"},
-        {"organization: {id: o-abc, management_account: \"1\"}\nlisten: here:7443\n"
+        {"organization: {id: o-abc, management_account: a1}\nlisten: here:7443\n"
          "store: {directory: s}\ncertificates: {ca: a, certificate: b, key: c}\n",
-         "listen: \"here:7443\" is no address"},
-        {"organization: {id: o-abc, management_account: \"1\"}\nlisten: 0.0.0.0:99999\n"
+         "collector.yaml: line 2: listen: \"here:7443\" is no address"},
+        {"organization: {id: o-abc, management_account: a1}\nlisten: 0.0.0.0:99999\n"
          "store: {directory: s}\ncertificates: {ca: a, certificate: b, key: c}\n",
          "listen: \"0.0.0.0:99999\" is no address"},
-        {"organization: {id: o-abc, management_account: \"1\"}\nlisten: 0.0.0.0:1\n"
+        {"organization: {id: o-abc, management_account: a1}\nlisten: 0.0.0.0:1\n"
          "store: {directory: s, min_free: 1GB}\ncertificates: {ca: a, certificate: b, key: c}\n",
-         "store.min_free: \"1GB\" is no size"},
-        {"organization: {id: o-abc, management_account: \"1\"}\nlisten: 0.0.0.0:1\n"
+         "line 3: store.min_free: \"1GB\" is no size"},
+        {"organization: {id: o-abc, management_account: a1}\nlisten: 0.0.0.0:1\n"
          "store: {directory: s, size_max: 99999999999TiB}\n"
          "certificates: {ca: a, certificate: b, key: c}\n",
          "store.size_max"},

@@ -1,6 +1,9 @@
 #include "event/key.h"
 
 #include <assert.h>
+#include <string.h>
+
+enum { AWS_ACCOUNT_DIGITS = 12 };
 
 bool key_equal(const struct key *left, const struct key *right) {
     return left->event_time_s == right->event_time_s &&
@@ -17,6 +20,19 @@ int key_compare(const struct key *left, const struct key *right) {
     if (order != 0) return order;
     return span_compare(span_of(left->account, left->account_size),
                         span_of(right->account, right->account_size));
+}
+
+bool key_check_account(const char *text, struct fault *fault) {
+    size_t size = strlen(text);
+    size_t digits = strspn(text, "0123456789");
+    if (size == 0 || size > KEY_ACCOUNT_SIZE_MAX) {
+        return fault_set(fault, FAULT_INPUT, "account \"%.80s\": 1 to %d bytes are allowed", text,
+                         KEY_ACCOUNT_SIZE_MAX);
+    }
+    if (digits < size || digits == AWS_ACCOUNT_DIGITS) return true;
+    return fault_set(fault, FAULT_INPUT,
+                     "account \"%s\": an AWS account has %d digits, this has %zu", text,
+                     AWS_ACCOUNT_DIGITS, digits);
 }
 
 struct key key_of(const struct record *record, struct span account) {

@@ -243,6 +243,28 @@ static void test_keys(void **state) {
     assert_true(key_compare(&two, &one) > 0);
 }
 
+static void test_accounts(void **state) {
+    (void)state;
+    static const char *const good[] = {"111111111111", "000000000001", "payments", "team-7", "7x"};
+    static const char *const bad[] = {"", "1111", "1111111111111"};
+    struct fault fault = {0};
+    for (size_t index = 0; index < sizeof good / sizeof good[0]; index++) {
+        assert_true(key_check_account(good[index], &fault));
+    }
+    for (size_t index = 0; index < sizeof bad / sizeof bad[0]; index++) {
+        assert_false(key_check_account(bad[index], &fault));
+        assert_int_equal(fault.kind, FAULT_INPUT);
+    }
+    assert_string_equal(fault.text,
+                        "account \"1111111111111\": an AWS account has 12 digits, this has 13");
+    char longest[KEY_ACCOUNT_SIZE_MAX + 2];
+    memset(longest, 'x', sizeof longest);
+    longest[KEY_ACCOUNT_SIZE_MAX + 1] = 0;
+    assert_false(key_check_account(longest, &fault));
+    longest[KEY_ACCOUNT_SIZE_MAX] = 0;
+    assert_true(key_check_account(longest, &fault));
+}
+
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_fields, set_up, tear_down),
@@ -253,6 +275,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_categories_and_reading, set_up, tear_down),
         cmocka_unit_test(test_global),
         cmocka_unit_test_setup_teardown(test_keys, set_up, tear_down),
+        cmocka_unit_test(test_accounts),
     };
     return cases_run("record", tests, sizeof tests / sizeof tests[0]);
 }

@@ -156,15 +156,51 @@ bool filter_add(struct filter *filter, const char *name, const char *value, stru
     return fault_set(fault, FAULT_INPUT, "there is no condition \"%.40s\"", name);
 }
 
-static bool set_time_fault(const char *text, struct fault *fault) {
-    return fault_set(fault, FAULT_INPUT,
-                     "time \"%.40s\": must be like 2026-11-21, 2026-11-21T10:30:00Z, now, 15m, 2h "
-                     "or 7d",
-                     text);
-}
-
 static bool is_digit(char letter) {
     return letter >= '0' && letter <= '9';
+}
+
+// Which part of a date or time that is written in the right form cannot be.
+static bool find_wrong_part(const char *text, char *part, size_t part_size) {
+    static const char form[] = "0000-00-00T00:00";
+    static const struct {
+        const char *name;
+        size_t at;
+        int max;
+    } parts[] = {{"month", 5, 12}, {"day", 8, 31}, {"hour", 11, 23}, {"minute", 14, 59}};
+    size_t size = 0;
+    while (size < sizeof form - 1 &&
+           (form[size] == '0' ? is_digit(text[size])
+                              : text[size] == form[size] || (size == 10 && text[size] == ' '))) {
+        size++;
+    }
+    int values[4] = {0};
+    for (size_t index = 0; index < 4 && parts[index].at + 2 <= size; index++) {
+        const char *digits = text + parts[index].at;
+        values[index] = (digits[0] - '0') * 10 + digits[1] - '0';
+        bool is_date = index < 2;
+        if (values[index] <= parts[index].max && (values[index] > 0 || !is_date)) continue;
+        snprintf(part, part_size, "there is no %s %d", parts[index].name, values[index]);
+        return true;
+    }
+    char date[] = "0000-00-00T00:00:00Z";
+    int64_t seconds;
+    struct fault ignored;
+    if (size < 10) return false;
+    memcpy(date, text, 10);
+    if (time_parse(span_text(date), &seconds, &ignored)) return false;
+    bool is_early = memcmp(text, "1970", 4) < 0;
+    snprintf(part, part_size, is_early ? "times begin in 1970" : "that month has no day %d",
+             values[1]);
+    return true;
+}
+
+static bool set_time_fault(const char *text, struct fault *fault) {
+    fault_set(fault, FAULT_INPUT,
+              "write it like 2026-11-21, 2026-11-21T10:30:00Z, now, 15m, 2h or 7d");
+    char part[64];
+    if (find_wrong_part(text, part, sizeof part)) fault_add(fault, "%s", part);
+    return fault_add(fault, "time \"%.40s\"", text);
 }
 
 // "15m": a number and a unit.

@@ -61,6 +61,26 @@ static void test_times(void **state) {
     }
 }
 
+static void test_wrong_times_say_what(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {
+        {"2026-13-45", "time \"2026-13-45\": there is no month 13: write it like 2026-11-21, "},
+        {"2026-11-45", "there is no day 45"},
+        {"2026-00-01", "there is no month 0"},
+        {"2026-02-30", "that month has no day 30"},
+        {"2026-11-21T25:00", "there is no hour 25"},
+        {"2026-11-21 10:60", "there is no minute 60"},
+        {"1969-11-21", "times begin in 1970"},
+        {"yesterday", "time \"yesterday\": write it like"},
+    };
+    for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
+        struct fault fault = {0};
+        int64_t seconds;
+        assert_false(filter_parse_time(cases[index][0], NOW_S, &seconds, &fault));
+        if (strstr(fault.text, cases[index][1]) == NULL) fail_msg("%s", fault.text);
+    }
+}
+
 static void test_conditions_that_are_refused(void **state) {
     (void)state;
     static const char *const cases[][3] = {
@@ -170,8 +190,11 @@ static void test_matching(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_times),    cmocka_unit_test(test_conditions_that_are_refused),
-        cmocka_unit_test(test_limits),   cmocka_unit_test(test_printing_ignores_order),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_wrong_times_say_what),
+        cmocka_unit_test(test_conditions_that_are_refused),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_printing_ignores_order),
         cmocka_unit_test(test_matching),
     };
     return cases_run("filter_test", tests, sizeof tests / sizeof tests[0]);

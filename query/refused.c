@@ -52,8 +52,8 @@ void refused_print_whole(const struct trail_quarantined *entry, struct span agen
     if (entry->detail.size > 0) format_cell(entry->detail, CELL_WIDTH, false, output);
     buffer_append_text(output, "\nagent   ");
     if (agent.size > 0) format_cell(agent, TRAIL_URI_SIZE, false, output);
-    buffer_print(output, "\nrefused %" PRIu64 " times, first %s, last %s\n", entry->count, first,
-                 last);
+    buffer_print(output, "\nrefused %" PRIu64 " %s, first %s, last %s\n", entry->count,
+                 entry->count == 1 ? "time" : "times", first, last);
     struct span shown = entry->bytes;
     if (shown.size > bytes_max) shown.size = bytes_max;
     buffer_print(output, "bytes   %zu%s\n", entry->bytes.size,

@@ -14,11 +14,14 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "storage/trail/trail_denied.h"
+
 enum {
     PATH_SIZE = 4096,
     PAGE_SIZE = 4096,
     FILE_MODE = 0640,
-    LOCK_MODE = 0660,                   // readers of the group register in the lock file
+    LOCK_MODE = 0660,  // readers of the group register in the lock file
+    ADVICE_SIZE = 256,
     ROOM_SIZE = 1024 * 1024,            // bytes a commit writes beside its changes, by far
     AHEAD_SIZE_MAX = 32 * 1024 * 1024,  // bytes of the disk that are taken before they are needed
 };
@@ -91,10 +94,10 @@ static enum fault_kind kind_of_status(int status) {
 bool trail_environment_fault(struct trail_environment *environment, int status, const char *what,
                              struct fault *fault) {
     enum fault_kind kind = kind_of_status(status);
-    const char *advice = "";
-    if (kind == FAULT_DENIED)
-        advice = " (the trail is readable by the group that owns its directory: join it)";
-    if (status == MDB_READERS_FULL) advice = " (512 readers at a time: end some)";
+    char advice[ADVICE_SIZE] = "";
+    if (status == EACCES) trail_denied_describe(environment->directory, advice, sizeof advice);
+    if (status == MDB_READERS_FULL)
+        snprintf(advice, sizeof advice, " (512 readers at a time: end some)");
     return fault_set(fault, kind, "trail in %s: %s: %s%s", environment->directory, what,
                      mdb_strerror(status), advice);
 }
@@ -220,8 +223,12 @@ static bool open_locked(const struct trail_environment_options *options,
                         struct trail_environment **result, struct fault *fault) {
     struct stat facts;
     if (stat(options->directory, &facts) != 0) {
-        enum fault_kind kind = errno == EACCES ? FAULT_DENIED : FAULT_INPUT;
-        return fault_set_errno(fault, kind, errno, "trail in %s", options->directory);
+        if (errno != EACCES)
+            return fault_set_errno(fault, FAULT_INPUT, errno, "trail in %s", options->directory);
+        char advice[ADVICE_SIZE];
+        trail_denied_describe(options->directory, advice, sizeof advice);
+        return fault_set(fault, FAULT_DENIED, "trail in %s: Permission denied%s",
+                         options->directory, advice);
     }
     struct trail_environment *open = find_open(facts.st_dev, facts.st_ino);
     if (open != NULL) {
