@@ -27,6 +27,13 @@ static const cyaml_schema_field_t store_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t control_fields[] = {
+    CYAML_FIELD_STRING_PTR("socket", CYAML_FLAG_OPTIONAL, struct settings_control, socket, 1, 4096),
+    CYAML_FIELD_IGNORE("group", CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_IGNORE("admin_group", CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t account_fields[] = {
     CYAML_FIELD_STRING_PTR("id", CYAML_FLAG_DEFAULT, struct settings_account, id, 1, 64),
     CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_OPTIONAL, struct settings_account, name, 0, 256),
@@ -55,6 +62,7 @@ static const cyaml_schema_field_t settings_fields[] = {
     CYAML_FIELD_IGNORE("listen", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("http", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("certificates", CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_MAPPING("control", CYAML_FLAG_OPTIONAL, struct settings, control, control_fields),
     CYAML_FIELD_IGNORE("heartbeat_ms", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("future_max_hours", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("streams_max", CYAML_FLAG_OPTIONAL),
@@ -92,4 +100,15 @@ const struct settings_account *settings_find_account(const struct settings *sett
 bool settings_store_directory(const struct settings *settings, const char *path, char *text,
                               size_t text_size, struct fault *fault) {
     return config_resolve(path, settings->store.directory, text, text_size, fault);
+}
+
+bool settings_control_path(const struct settings *settings, const char *path, char *text,
+                           size_t text_size, struct fault *fault) {
+    const char *given = settings->control.socket;
+    if (given != NULL) return config_resolve(path, given, text, text_size, fault);
+    if (!settings_store_directory(settings, path, text, text_size, fault)) return false;
+    size_t folder_size = strlen(text);
+    int size = snprintf(text + folder_size, text_size - folder_size, "/%s", "control.sock");
+    if (size >= 0 && (size_t)size < text_size - folder_size) return true;
+    return fault_set(fault, FAULT_INPUT, "%s: store.directory is too long", path);
 }

@@ -29,6 +29,10 @@ struct settings_store {
     char *directory;  // as written; settings_store_directory resolves it
 };
 
+struct settings_control {
+    char *socket;  // as written; settings_control_path resolves it; NULL: beside the store
+};
+
 struct settings_roster {
     struct settings_account *accounts;
     unsigned accounts_count;
@@ -37,6 +41,7 @@ struct settings_roster {
 struct settings {
     struct settings_organization organization;
     struct settings_store store;
+    struct settings_control control;
     struct settings_roster roster;
 };
 
@@ -52,3 +57,7 @@ const struct settings_account *settings_find_account(const struct settings *sett
 // too long.
 MUST_CHECK bool settings_store_directory(const struct settings *settings, const char *path,
                                          char *text, size_t text_size, struct fault *fault);
+
+// The same for the control socket.
+MUST_CHECK bool settings_control_path(const struct settings *settings, const char *path, char *text,
+                                      size_t text_size, struct fault *fault);

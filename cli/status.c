@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "cli/command.h"
+#include "cli/control.h"
 #include "cli/store.h"
 #include "query/format.h"
 
@@ -32,6 +33,7 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
     switch (key) {
         case ARGP_KEY_INIT:
             state->child_inputs[0] = &options->store;
+            state->child_inputs[1] = &options->store;
             return 0;
         case OPTION_JSON:
             options->is_json = true;
@@ -52,11 +54,43 @@ static uint32_t measure_terminal(void) {
     return is_known ? size.ws_col : FORMAT_WIDTH_DEFAULT;
 }
 
-static bool print_status(struct trail_reader *reader, struct arena *arena, bool is_json,
-                         struct fault *fault) {
+// Asks the collector. Without it what stands in the store is shown all the same.
+static void ask_collector(const struct store_choice *choice, struct arena *arena,
+                          struct status_live *live) {
+    Orgtrail__V1__StatusRequest request = ORGTRAIL__V1__STATUS_REQUEST__INIT;
+    ProtobufCMessage *message = NULL;
+    struct fault fault;
+    *live = (struct status_live){0};
+    if (!control_ask_one(choice, "Status", &request.base, &orgtrail__v1__status_reply__descriptor,
+                         &message, &fault)) {
+        live->absence = arena_copy_text(arena, span_text(fault.text));
+        if (live->absence == NULL) live->absence = "no memory";
+        return;
+    }
+    const Orgtrail__V1__StatusReply *reply = (const Orgtrail__V1__StatusReply *)message;
+    live->version = arena_copy_text(arena, span_text(reply->version));
+    live->pid = reply->pid;
+    live->started_ms = reply->started_ms;
+    if (reply->complaint[0] != 0) {
+        live->complaint = arena_copy_text(arena, span_text(reply->complaint));
+    }
+    live->streams = reply->streams;
+    live->queued_batches = reply->queued_batches;
+    live->queued_bytes = reply->queued_bytes;
+    live->certificate_expires_s = reply->certificate_expires_s;
+    if (live->version == NULL) live->absence = "no memory";
+    protobuf_c_message_free_unpacked(message, NULL);
+}
+
+static bool print_status(const struct options *options, struct trail_reader *reader,
+                         struct arena *arena, struct fault *fault) {
     const struct clock *clock = clock_system();
+    bool is_json = options->is_json;
     struct status status;
+    struct status_live live;
     if (!status_collect(reader, clock->now_ms(clock->context), arena, &status, fault)) return false;
+    ask_collector(&options->store, arena, &live);
+    status.live = &live;
     struct buffer text;
     buffer_init(&text, BUFFER_SIZE_MAX);
     if (is_json) {
@@ -71,14 +105,16 @@ static bool print_status(struct trail_reader *reader, struct arena *arena, bool 
 }
 
 int status_run(int argc, char **argv) {
-    static const struct argp_child children[] = {{&store_argp, 0, NULL, 0}, {0}};
+    static const struct argp_child children[] = {
+        {&store_argp, 0, NULL, 0}, {&store_socket_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
         .options = argument_options,
         .parser = parse_argument,
         .args_doc = "[STORE]",
         .doc =
             "Shows what the trail holds, who brought how much and when, what was refused and "
-            "what is missing. Reads the store itself: the collector need not run.",
+            "what is missing. Reads the store itself: the collector need not run, but then what "
+            "only it knows is left out.",
         .children = children,
     };
     struct options options = {0};
@@ -88,7 +124,7 @@ int status_run(int argc, char **argv) {
     if (!store_open(&options.store, &reader, &fault)) return command_fail(argv[0], &fault);
     struct arena *arena = arena_create(STATUS_ARENA_SIZE);
     bool is_good = arena != NULL || fault_set(&fault, FAULT_FULL, "no memory");
-    is_good = is_good && print_status(reader, arena, options.is_json, &fault);
+    is_good = is_good && print_status(&options, reader, arena, &fault);
     arena_destroy(arena);
     trail_reader_close(reader);
     return is_good ? command_finish(argv[0]) : command_fail(argv[0], &fault);

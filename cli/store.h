@@ -15,11 +15,13 @@
 struct store_choice {
     const char *directory;  // argument or --store
     const char *config;     // --config
+    const char *socket;     // --socket
 };
 
 enum {
     STORE_OPTION_STORE = 1001,
     STORE_OPTION_CONFIG,
+    STORE_OPTION_SOCKET,
 };
 
 // The options --store and --config, as a child of a command's argp. Its input is a store_choice.
@@ -28,3 +30,12 @@ extern const struct argp store_argp;
 // Opens the chosen store for reading. FAULT_INPUT if none is chosen; as trail_reader_open.
 MUST_CHECK bool store_open(const struct store_choice *choice, struct trail_reader **reader,
                            struct fault *fault);
+
+// The option --socket, beside those of store_argp: where the collector that keeps the store is
+// spoken to. Its input is the same store_choice.
+extern const struct argp store_socket_argp;
+
+// The path of that collector's control socket, into text: --socket, or what the config says, or
+// control.sock in the store's folder. FAULT_INPUT if nothing says.
+MUST_CHECK bool store_find_socket(const struct store_choice *choice, char *text, size_t text_size,
+                                  struct fault *fault);

@@ -16,9 +16,11 @@
 #include "base/random.h"
 #include "base/rpc/rpc.h"
 #include "base/version.h"
+#include "collector/control.h"
 #include "collector/health.h"
 #include "collector/metrics.h"
 #include "collector/notify.h"
+#include "collector/operate.h"
 #include "collector/roster.h"
 #include "collector/server.h"
 #include "collector/settings.h"
@@ -205,6 +207,19 @@ static bool start_http(const struct settings *settings, struct server *server,
     return true;
 }
 
+static bool start_control(struct operate *operate, struct control **control, struct fault *fault) {
+    const struct settings *settings = operate->settings;
+    const struct control_options control_options = {
+        .path = settings->control_path,
+        .group = settings->control_group,
+        .admin_group = settings->control_admin_group,
+        .methods = operate_methods,
+        .methods_count = operate_methods_count,
+        .context = operate,
+    };
+    return control_start(&control_options, control, fault);
+}
+
 // Serves with an open trail until told to end.
 static bool serve(const struct settings *settings, const struct roster *roster, struct trail *trail,
                   const sigset_t *signals, struct fault *fault) {
@@ -212,22 +227,28 @@ static bool serve(const struct settings *settings, const struct roster *roster, 
     struct rpc_credentials credentials;
     struct server *server = NULL;
     struct http_server *http = NULL;
+    struct control *control = NULL;
+    const struct clock *clock = clock_system();
     pems_init(&pems);
     bool is_good = read_pems(settings, &pems, &credentials, fault) &&
                    server_start(settings, &credentials, roster, trail, &server, fault);
     pems_done(&pems);
     if (!is_good) return false;
-    is_good = start_http(settings, server, &http, fault);
+    struct operate operate = {server, settings, clock->now_ms(clock->context)};
+    is_good =
+        start_http(settings, server, &http, fault) && start_control(&operate, &control, fault);
     if (is_good) {
         LOG(LOG_INFO, "collector started", log_text("organization", settings->organization),
             log_text("listen", settings->listen), log_number("port", server_port(server)),
             log_number("http_port", http == NULL ? 0 : http_server_port(http)),
             log_text("store", settings->store_directory),
+            log_text("control", settings->control_path),
             log_number("accounts", settings->accounts_count));
         notify_send("READY=1");
         is_good = wait_for_end(settings, server, signals, fault);
         notify_send("STOPPING=1");
     }
+    control_stop(control);
     http_server_stop(http);
     server_stop(server);
     return is_good;

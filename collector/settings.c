@@ -44,6 +44,12 @@ struct certificates {
     char *key;
 };
 
+struct control {
+    char *socket;
+    char *group;
+    char *admin_group;
+};
+
 struct file_roster {
     enum roster_unknown unknown;
     struct roster_account *accounts;
@@ -56,6 +62,7 @@ struct settings_file {
     struct http http;
     struct store store;
     struct certificates certificates;
+    struct control control;
     struct file_roster roster;
     uint32_t heartbeat_ms;
     uint32_t future_max_hours;
@@ -91,6 +98,13 @@ static const cyaml_schema_field_t certificates_fields[] = {
     CYAML_FIELD_STRING_PTR("certificate", NEEDED, struct certificates, certificate, 1,
                            PATH_SIZE_MAX),
     CYAML_FIELD_STRING_PTR("key", NEEDED, struct certificates, key, 1, PATH_SIZE_MAX),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t control_fields[] = {
+    CYAML_FIELD_STRING_PTR("socket", OPTIONAL, struct control, socket, 1, PATH_SIZE_MAX),
+    CYAML_FIELD_STRING_PTR("group", OPTIONAL, struct control, group, 1, 64),
+    CYAML_FIELD_STRING_PTR("admin_group", OPTIONAL, struct control, admin_group, 1, 64),
     CYAML_FIELD_END,
 };
 
@@ -132,6 +146,8 @@ static const cyaml_schema_field_t file_fields[] = {
     CYAML_FIELD_MAPPING("store", CYAML_FLAG_DEFAULT, struct settings_file, store, store_fields),
     CYAML_FIELD_MAPPING("certificates", CYAML_FLAG_DEFAULT, struct settings_file, certificates,
                         certificates_fields),
+    CYAML_FIELD_MAPPING("control", CYAML_FLAG_OPTIONAL, struct settings_file, control,
+                        control_fields),
     CYAML_FIELD_MAPPING("roster", CYAML_FLAG_OPTIONAL, struct settings_file, roster, roster_fields),
     CYAML_FIELD_UINT("heartbeat_ms", CYAML_FLAG_OPTIONAL, struct settings_file, heartbeat_ms),
     CYAML_FIELD_UINT("future_max_hours", CYAML_FLAG_OPTIONAL, struct settings_file,
@@ -253,11 +269,23 @@ static bool resolve_path(struct settings *settings, const struct origin *origin,
     return true;
 }
 
+// The control socket lies in the store's folder unless its place is set.
+static bool resolve_control(struct settings *settings, const struct origin *origin,
+                            struct fault *fault) {
+    const char *given = settings->file->control.socket;
+    if (given != NULL) return resolve_path(settings, origin, given, &settings->control_path, fault);
+    settings->control_path =
+        arena_print(settings->arena, "%s/%s", settings->store_directory, SETTINGS_CONTROL_SOCKET);
+    if (settings->control_path != NULL) return true;
+    return fault_set(fault, FAULT_FULL, "no memory for the settings");
+}
+
 static bool resolve_paths(struct settings *settings, const struct origin *origin,
                           struct fault *fault) {
     const struct settings_file *file = settings->file;
     return resolve_path(settings, origin, file->store.directory, &settings->store_directory,
                         fault) &&
+           resolve_control(settings, origin, fault) &&
            resolve_path(settings, origin, file->certificates.ca, &settings->ca_path, fault) &&
            resolve_path(settings, origin, file->certificates.certificate,
                         &settings->certificate_path, fault) &&
@@ -273,6 +301,9 @@ static bool fill(struct settings *settings, const struct origin *origin, struct 
         file->organization.home_region == NULL ? "us-east-1" : file->organization.home_region;
     settings->listen = file->listen;
     settings->http_listen = file->http.listen;
+    settings->control_group = file->control.group == NULL ? "orgtrail" : file->control.group;
+    settings->control_admin_group =
+        file->control.admin_group == NULL ? "orgtrail-admin" : file->control.admin_group;
     settings->unknown = file->roster.unknown;
     settings->accounts = file->roster.accounts;
     settings->accounts_count = file->roster.accounts_count;

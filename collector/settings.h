@@ -10,6 +10,7 @@
 //     unknown: quarantine
 //     accounts:
 //       - {id: "222222222222", name: shop, unit: retail, regions: [eu-west-1, us-east-1]}
+//   control: {socket: ../store/control.sock, group: orgtrail, admin_group: orgtrail-admin}
 //   heartbeat_ms: 15000
 //   future_max_hours: 24
 //   streams_max: 2048
@@ -37,6 +38,8 @@ enum {
     SETTINGS_FREE_SIZE = 1 << 30,          // bytes, or 2 % of the disk if that is less
 };
 
+#define SETTINGS_CONTROL_SOCKET "control.sock"  // in the store's folder, unless set
+
 struct settings_file;
 
 // All texts live as long as the settings.
@@ -50,6 +53,9 @@ struct settings {
     uint64_t free_size_min;   // 0: not set
     uint64_t store_size_max;  // 0: no limit
     uint64_t quarantine_size_max;
+    const char *control_path;  // of the control socket
+    const char *control_group;
+    const char *control_admin_group;
     const char *ca_path;
     const char *certificate_path;
     const char *key_path;

@@ -276,7 +276,25 @@ static const char *find_uri(const struct status *status, uint32_t agent) {
     return "(unknown)";
 }
 
+static void print_live(const struct status *status, struct buffer *output) {
+    const struct status_live *live = status->live;
+    char age[SHORT_SIZE];
+    char time[TIME_TEXT_SIZE];
+    if (live->absence != NULL) {
+        buffer_append_text(output, "collector    not asked, what only it knows is missing: ");
+        format_cell(span_text(live->absence), FAULT_TEXT_SIZE, false, output);
+        buffer_append_byte(output, '\n');
+        return;
+    }
+    print_age((status->now_ms - live->started_ms) / 1000, age);
+    time_print(live->certificate_expires_s, time);
+    buffer_print(output, "collector    %s, up %s, %" PRIu32 " streams, certificate until %s\n",
+                 live->version, age, live->streams, time);
+    if (live->complaint != NULL) buffer_print(output, "ALARM        %s\n", live->complaint);
+}
+
 void status_print(const struct status *status, uint32_t width, struct buffer *output) {
+    if (status->live != NULL) print_live(status, output);
     print_facts(status, output);
     print_agents(status, width, output);
     if (status->reasons_count > 0)
@@ -353,8 +371,33 @@ static void print_facts_json(const struct status *status, struct buffer *output)
                  facts->quarantined, facts->quarantined_count, facts->gaps);
 }
 
+static void print_live_json(const struct status_live *live, struct buffer *output) {
+    if (live->absence != NULL) {
+        buffer_append_text(output, ",\"collector\":null,\"collector_absence\":");
+        json_append_string(output, span_text(live->absence));
+        return;
+    }
+    char started[TIME_TEXT_SIZE];
+    char expires[TIME_TEXT_SIZE];
+    time_print_ms(live->started_ms, started);
+    time_print(live->certificate_expires_s, expires);
+    buffer_print(output,
+                 ",\"collector\":{\"version\":\"%s\",\"pid\":%" PRIu64
+                 ",\"started\":\"%s\",\"streams\":%" PRIu32 ",\"queued_batches\":%" PRIu32
+                 ",\"queued_bytes\":%" PRIu64 ",\"certificate_expires\":\"%s\",\"complaint\":",
+                 live->version, live->pid, started, live->streams, live->queued_batches,
+                 live->queued_bytes, expires);
+    if (live->complaint == NULL) {
+        buffer_append_text(output, "null}");
+    } else {
+        json_append_string(output, span_text(live->complaint));
+        buffer_append_byte(output, '}');
+    }
+}
+
 void status_print_json(const struct status *status, struct buffer *output) {
     print_facts_json(status, output);
+    if (status->live != NULL) print_live_json(status->live, output);
     buffer_append_text(output, ",\"agents\":[");
     for (uint32_t index = 0; index < status->agents_count; index++) {
         if (index > 0) buffer_append_byte(output, ',');

@@ -50,8 +50,22 @@ struct status_reason {
     uint64_t count;  // refusals they stand for
 };
 
+// What only the running collector knows. Texts are borrowed as long as the status.
+struct status_live {
+    const char *absence;  // why there is nothing of it; NULL: the rest is set
+    const char *version;
+    uint64_t pid;
+    int64_t started_ms;
+    const char *complaint;  // NULL: it is healthy
+    uint32_t streams;
+    uint32_t queued_batches;
+    uint64_t queued_bytes;
+    int64_t certificate_expires_s;
+};
+
 struct status {
     int64_t now_ms;
+    const struct status_live *live;  // NULL: nobody asked
     struct trail_facts facts;
     struct status_agent *agents;  // in order of URI
     uint32_t agents_count;

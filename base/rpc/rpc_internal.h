@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "base/rpc/rpc.h"
+#include "base/rpc/rpc_local.h"
 
 #ifndef __has_feature
 #define __has_feature(x) 0
@@ -175,6 +176,14 @@ MUST_CHECK bool rpc_credentials_for_client(const struct rpc_credentials *credent
 MUST_CHECK bool rpc_credentials_for_server(const struct rpc_credentials *credentials,
                                            grpc_ssl_server_certificate_config **made,
                                            struct fault *fault);
+
+// Connects to a socket file; the descriptor does not block. FAULT_RETRY if nobody serves there,
+// FAULT_DENIED, FAULT_INPUT for a path that is none, FAULT_IO.
+MUST_CHECK bool rpc_socket_connect(const char *path, int *descriptor, struct fault *fault);
+
+// Listens on a socket file. Faults as rpc_local_start.
+MUST_CHECK bool rpc_socket_listen(const struct rpc_local_options *options, int *descriptor,
+                                  struct fault *fault);
 
 // Who called. FAULT_DENIED without exactly one URI.
 MUST_CHECK bool rpc_peer_read(grpc_call *call, struct rpc_peer *peer, struct fault *fault);
