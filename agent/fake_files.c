@@ -39,6 +39,7 @@ struct fake_files {
     bool has_failed;
     uint64_t size_max;
     uint64_t syncs;
+    uint64_t begun_size;  // of the file whose sync has begun
 };
 
 // Counts an operation; false if it is the one to fail.
@@ -175,16 +176,34 @@ static bool fake_append(void *context, int handle, struct span bytes, struct fau
     return true;
 }
 
-static bool fake_sync(void *context, int handle, struct fault *fault) {
+static void fake_sync_begin(void *context, int handle) {
     struct fake_files *fake = context;
+    fake->begun_size = node_of(fake, handle)->size;
+}
+
+// Makes the beginning of a file durable.
+static bool sync_until(struct fake_files *fake, struct node *node, uint64_t size,
+                       struct fault *fault) {
     if (!may(fake, "sync", fault)) return false;
-    struct node *node = node_of(fake, handle);
-    node->durable = realloc(node->durable, node->size + 1);
+    assert(size <= node->size);
+    node->durable = realloc(node->durable, size + 1);
     assert(node->durable != NULL);
-    if (node->size > 0) memcpy(node->durable, node->bytes, node->size);
-    node->durable_size = node->size;
+    if (size > 0) memcpy(node->durable, node->bytes, size);
+    node->durable_size = size;
     fake->syncs++;
     return true;
+}
+
+// What was appended since the beginning stays as little durable as it was.
+static bool fake_sync_end(void *context, int handle, struct fault *fault) {
+    struct fake_files *fake = context;
+    return sync_until(fake, node_of(fake, handle), fake->begun_size, fault);
+}
+
+static bool fake_sync(void *context, int handle, struct fault *fault) {
+    struct fake_files *fake = context;
+    struct node *node = node_of(fake, handle);
+    return sync_until(fake, node, node->size, fault);
 }
 
 static bool fake_truncate(void *context, int handle, uint64_t size, struct fault *fault) {
@@ -342,6 +361,8 @@ struct fake_files *fake_files_create(void) {
         .read_at = fake_read_at,
         .append = fake_append,
         .sync = fake_sync,
+        .sync_begin = fake_sync_begin,
+        .sync_end = fake_sync_end,
         .truncate = fake_truncate,
         .describe = fake_describe,
         .find = fake_find,

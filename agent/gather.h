@@ -1,7 +1,9 @@
 // gather.h: takes what the sources yield into the spool, and tells the sources what became of it.
 //
-// One turn reads a bounded amount from all sources and syncs once. A full spool or disk holds the
-// one thing that did not fit; its source is not stepped before it went in. One thread.
+// One turn reads a bounded amount from all sources and syncs once. While there is more to read it
+// does not wait for that sync: the end of the next turn does, so that reading and the disk overlap.
+// A full spool or disk holds the one thing that did not fit; its source is not stepped before it
+// went in. One thread.
 
 #pragma once
 
@@ -45,7 +47,8 @@ struct gather_turn {
     struct fault full;
 };
 
-// Does one turn: reads, appends, syncs. FAULT_IO: end the process.
+// Does one turn: reads, appends, and syncs (or begins to, if turn->wait_ms is 0). FAULT_IO: end the
+// process.
 MUST_CHECK bool gather_step(struct gather *gather, struct gather_turn *turn, struct fault *fault);
 
 // Tells the sources what is acknowledged.

@@ -124,15 +124,16 @@ struct bench {
     struct counter one;
     struct counter two;
     struct gather_turn turn;
+    struct clock clock;
+    int64_t now_ms;
+    int64_t look_ms;  // how much time passes between two looks at the clock: none, usually
 };
 
-static int64_t same_time(void *context) {
-    (void)context;
-    return 1000;
+static int64_t look(void *context) {
+    struct bench *bench = context;
+    bench->now_ms += bench->look_ms;
+    return bench->now_ms;
 }
-
-// A turn ends after some milliseconds: here it has all the time it wants.
-static const struct clock still = {same_time, same_time, NULL};
 
 static void open_bench(struct bench *bench) {
     static const struct spool_source sources[] = {{"one", "directory"}, {"two", "tail"}};
@@ -148,7 +149,7 @@ static void open_bench(struct bench *bench) {
     };
     struct fault fault;
     if (!spool_open(&options, &bench->spool, &fault)) fail_msg("%s", fault.text);
-    bench->gather = gather_create(bench->spool, &still, true);
+    bench->gather = gather_create(bench->spool, &bench->clock, true);
     assert_non_null(bench->gather);
     assert_true(
         gather_add(bench->gather, "one", (struct source){&operations, &bench->one}, &fault));
@@ -160,6 +161,8 @@ static void open_bench(struct bench *bench) {
 static void begin(struct bench *bench) {
     *bench = (struct bench){.fake = fake_files_create(), .random_state = 3, .size_max = 64 * 1024};
     bench->random = random_seeded(&bench->random_state);
+    bench->clock = (struct clock){look, look, bench};
+    bench->now_ms = 1000;
     bench->one.state = SOURCE_STATE_OK;
     bench->two.state = SOURCE_STATE_OK;
     open_bench(bench);
@@ -273,6 +276,31 @@ static void test_a_full_disk_holds_too(void **state) {
     end(&bench);
 }
 
+static void test_a_busy_turn_does_not_wait_for_its_sync(void **state) {
+    (void)state;
+    struct bench bench;
+    begin(&bench);
+    bench.one.last = 40;
+    bench.two.last = 40;
+    // The turn is over at the first look at the clock in it.
+    bench.look_ms = GATHER_TURN_MS;
+    turn(&bench);
+    assert_int_equal(bench.turn.wait_ms, 0);
+    uint64_t first = facts_of(&bench).appended;
+    assert_true(first > 0);
+    assert_true(first < 80);
+    uint64_t synced = facts_of(&bench).synced;
+    assert_true(synced < first);
+    turn(&bench);
+    assert_true(facts_of(&bench).synced >= first);
+    // Whoever has nothing to read waits for the disk.
+    bench.look_ms = 0;
+    turn(&bench);
+    assert_int_equal(bench.turn.wait_ms, 77);
+    assert_int_equal(facts_of(&bench).synced, 80);
+    end(&bench);
+}
+
 static void test_a_broken_disk_ends_the_process(void **state) {
     (void)state;
     struct bench bench;
@@ -374,6 +402,7 @@ int main(void) {
         cmocka_unit_test(test_a_turn_reads_appends_and_syncs),
         cmocka_unit_test(test_a_full_spool_holds_what_did_not_fit),
         cmocka_unit_test(test_a_full_disk_holds_too),
+        cmocka_unit_test(test_a_busy_turn_does_not_wait_for_its_sync),
         cmocka_unit_test(test_a_broken_disk_ends_the_process),
         cmocka_unit_test(test_sources_are_told_what_the_spool_holds),
         cmocka_unit_test(test_sources_save_before_the_spool),

@@ -210,18 +210,35 @@ static bool write_buffer(struct spool *spool, struct fault *fault) {
     return true;
 }
 
-bool spool_sync(struct spool *spool, struct fault *fault) {
-    if (!write_buffer(spool, fault)) return fault_add(fault, "write the spool");
-    if (spool->is_unsynced) {
-        if (!files_sync(spool->files, spool->handle, fault)) {
-            // Also when it says that the disk is full: nobody knows which pages are gone.
-            fault->kind = FAULT_IO;
-            return fault_add(fault, "sync the spool");
-        }
-        spool->is_unsynced = false;
+// Waits for the sync that was begun, if any.
+static bool end_sync(struct spool *spool, struct fault *fault) {
+    if (!spool->is_syncing) return true;
+    spool->is_syncing = false;
+    if (!files_sync_end(spool->files, spool->handle, fault)) {
+        // Also when it says that the disk is full: nobody knows which pages are gone.
+        fault->kind = FAULT_IO;
+        return fault_add(fault, "sync the spool");
     }
-    spool->synced = spool->appended;
-    memcpy(spool->synced_chain, spool->chain, SPOOL_CHAIN_SIZE);
+    spool->synced = spool->syncing;
+    memcpy(spool->synced_chain, spool->syncing_chain, SPOOL_CHAIN_SIZE);
+    return true;
+}
+
+bool spool_sync_begin(struct spool *spool, struct fault *fault) {
+    if (!end_sync(spool, fault)) return false;
+    if (!write_buffer(spool, fault)) return fault_add(fault, "write the spool");
+    if (!spool->is_unsynced) return true;
+    spool->is_unsynced = false;
+    spool->is_syncing = true;
+    spool->syncing = spool->appended;
+    memcpy(spool->syncing_chain, spool->chain, SPOOL_CHAIN_SIZE);
+    files_sync_begin(spool->files, spool->handle);
+    return true;
+}
+
+bool spool_sync(struct spool *spool, struct fault *fault) {
+    if (!spool_sync_begin(spool, fault) || !end_sync(spool, fault)) return false;
+    assert(spool->synced == spool->appended);
     return true;
 }
 
@@ -382,6 +399,9 @@ struct span spool_position(const struct spool *spool, uint32_t source) {
 void spool_close(struct spool *spool) {
     if (spool == NULL) return;
     spool_reader_destroy(spool->lookup);
+    struct fault unused;
+    // Whatever it says, the next start finds out what the disk holds.
+    (void)!end_sync(spool, &unused);
     if (spool->handle >= 0) files_close(spool->files, spool->handle);
     if (spool->lock >= 0) files_close(spool->files, spool->lock);
     buffer_done(&spool->buffer);

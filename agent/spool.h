@@ -97,6 +97,10 @@ MUST_CHECK bool spool_append(struct spool *spool, const struct spool_item *item,
 // is still in the buffer, call again later. FAULT_IO: end the process.
 MUST_CHECK bool spool_sync(struct spool *spool, struct fault *fault);
 
+// The same without waiting for it: waits only for a sync begun before, so that what had been
+// appended by then is durable now. Faults as spool_sync, FAULT_IO also of the one before.
+MUST_CHECK bool spool_sync_begin(struct spool *spool, struct fault *fault);
+
 // --- acknowledgement
 
 // The collector holds everything up to this frame number (at most the last synced one). Less than

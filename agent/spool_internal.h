@@ -55,11 +55,14 @@ struct spool {
     int handle;
     uint64_t written;      // bytes of it that were handed to the files
     struct buffer buffer;  // frames behind them
-    bool is_unsynced;      // something was written since the last sync
+    bool is_unsynced;      // something was written since the last sync began
     uint64_t appended;
     uint8_t chain[SPOOL_CHAIN_SIZE];  // after `appended`
     uint64_t synced;
     uint8_t synced_chain[SPOOL_CHAIN_SIZE];
+    bool is_syncing;   // a sync has begun and not ended
+    uint64_t syncing;  // the last number it makes durable
+    uint8_t syncing_chain[SPOOL_CHAIN_SIZE];
 
     struct spool_reader *lookup;     // for questions about old frames
     struct spool_position borrowed;  // what spool_position_before gave

@@ -205,6 +205,27 @@ static void test_unsynced_frames_are_not_read_and_die_in_a_crash(void **state) {
     end(&bench);
 }
 
+static void test_a_sync_that_has_only_begun_promises_nothing(void **state) {
+    (void)state;
+    struct bench bench;
+    struct fault fault;
+    begin(&bench, 0, 0);
+    append(&bench, 1, 10);
+    assert_true(spool_sync_begin(bench.spool, &fault));
+    append(&bench, 11, 20);
+    assert_int_equal(facts_of(&bench).synced, 0);
+    // The next one ends it; it covers what was there when it began.
+    assert_true(spool_sync_begin(bench.spool, &fault));
+    check_reads(&bench, 1, 10, 0, 0);
+    // The machine dies before the second one has ended.
+    fake_files_fail(bench.fake, 1, FAULT_IO);
+    spool_close(bench.spool);
+    fake_files_crash(bench.fake, 0);
+    open_bench(&bench);
+    assert_int_equal(facts_of(&bench).appended, 10);
+    end(&bench);
+}
+
 static void test_torn_tail_at_every_byte(void **state) {
     (void)state;
     struct bench bench;
@@ -245,14 +266,15 @@ static void test_random_crashes(void **state) {
             appended += count;
             // A full segment was synced without being asked.
             synced = facts_of(&bench).synced;
-            if (random_splitmix64(&random) % 2 == 0) {
-                sync_spool(&bench);
-                synced = appended;
-            }
-            if (random_splitmix64(&random) % 3 == 0) spool_acknowledge(bench.spool, synced / 2);
+            uint64_t how = random_splitmix64(&random) % 4;
             struct fault fault;
+            if (how == 0) sync_spool(&bench);
+            if (how == 1) assert_true(spool_sync_begin(bench.spool, &fault));
+            synced = facts_of(&bench).synced;
+            if (random_splitmix64(&random) % 3 == 0) spool_acknowledge(bench.spool, synced / 2);
             if (random_splitmix64(&random) % 5 == 0) assert_true(spool_save(bench.spool, &fault));
             if (random_splitmix64(&random) % 4 != 0) continue;
+            fake_files_fail(bench.fake, 1, FAULT_IO);
             spool_close(bench.spool);
             fake_files_crash(bench.fake, random_splitmix64(&random) | 1);
             open_bench(&bench);
@@ -648,7 +670,8 @@ static void test_failed_sync_is_fatal_even_when_full(void **state) {
     begin(&bench, 0, 0);
     append(&bench, 1, 3);
     struct fault fault;
-    fake_files_fail(bench.fake, 2, FAULT_FULL);
+    assert_true(spool_sync_begin(bench.spool, &fault));
+    fake_files_fail(bench.fake, 1, FAULT_FULL);
     assert_false(spool_sync(bench.spool, &fault));
     assert_int_equal(fault.kind, FAULT_IO);
     end(&bench);
@@ -849,6 +872,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_append_sync_read_reopen),
         cmocka_unit_test(test_unsynced_frames_are_not_read_and_die_in_a_crash),
+        cmocka_unit_test(test_a_sync_that_has_only_begun_promises_nothing),
         cmocka_unit_test(test_torn_tail_at_every_byte),
         cmocka_unit_test(test_random_crashes),
         cmocka_unit_test(test_damage_in_the_middle_is_an_exact_gap),

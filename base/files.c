@@ -11,6 +11,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/syncer.h"
+
 enum {
     FILE_MODE = 0640,
     PRIVATE_MODE = 0600,
@@ -138,6 +140,18 @@ static bool system_append(void *context, int handle, struct span bytes, struct f
 static bool system_sync(void *context, int handle, struct fault *fault) {
     (void)context;
     if (fdatasync(handle) != 0) return set_handle_fault(fault, errno, "sync", handle);
+    return true;
+}
+
+static void system_sync_begin(void *context, int handle) {
+    (void)context;
+    syncer_begin(handle);
+}
+
+static bool system_sync_end(void *context, int handle, struct fault *fault) {
+    (void)context;
+    int error = syncer_end();
+    if (error != 0) return set_handle_fault(fault, error, "sync", handle);
     return true;
 }
 
@@ -319,6 +333,8 @@ const struct files *files_system(void) {
         .read_at = system_read_at,
         .append = system_append,
         .sync = system_sync,
+        .sync_begin = system_sync_begin,
+        .sync_end = system_sync_end,
         .truncate = system_truncate,
         .describe = system_describe,
         .find = system_find,
@@ -356,6 +372,14 @@ bool files_append(const struct files *files, int handle, struct span bytes, stru
 
 bool files_sync(const struct files *files, int handle, struct fault *fault) {
     return files->operations->sync(files->context, handle, fault);
+}
+
+void files_sync_begin(const struct files *files, int handle) {
+    files->operations->sync_begin(files->context, handle);
+}
+
+bool files_sync_end(const struct files *files, int handle, struct fault *fault) {
+    return files->operations->sync_end(files->context, handle, fault);
 }
 
 bool files_truncate(const struct files *files, int handle, uint64_t size, struct fault *fault) {

@@ -2,7 +2,8 @@
 //
 // Paths are text with slashes. A handle is a small number that belongs to the files it came from.
 // What was appended survives a power cut only after files_sync; a created, renamed or removed name
-// only after files_sync_directory of its folder. All calls wait for the disk. Fault kinds:
+// only after files_sync_directory of its folder. All calls but
+// files_sync_begin wait for the disk. Fault kinds:
 // FAULT_FULL for no space or quota, FAULT_INPUT when a name is missing where it must exist or taken
 // where it must not, FAULT_DENIED for missing permission, FAULT_RETRY for too many open files or no
 // memory, FAULT_IO otherwise; texts hold operation and path. New files have mode 0640.
@@ -39,6 +40,8 @@ struct files_operations {
                     size_t *got, struct fault *fault);
     bool (*append)(void *context, int handle, struct span bytes, struct fault *fault);
     bool (*sync)(void *context, int handle, struct fault *fault);
+    void (*sync_begin)(void *context, int handle);
+    bool (*sync_end)(void *context, int handle, struct fault *fault);
     bool (*truncate)(void *context, int handle, uint64_t size, struct fault *fault);
     bool (*describe)(void *context, int handle, struct files_entry *entry, struct fault *fault);
     bool (*find)(void *context, const char *path, bool *exists, struct files_entry *entry,
@@ -84,6 +87,14 @@ MUST_CHECK bool files_append(const struct files *files, int handle, struct span 
 
 // Makes what was appended durable. After FAULT_IO nobody knows what the disk holds: never retried.
 MUST_CHECK bool files_sync(const struct files *files, int handle, struct fault *fault);
+
+// Begins to make durable what was appended until now, and does not wait: files_sync_end does, once
+// and before anything else is begun or the handle closed. What is appended in between may be made
+// durable too. One file of the process at a time, by one thread.
+void files_sync_begin(const struct files *files, int handle);
+
+// Waits for it. Faults as files_sync.
+MUST_CHECK bool files_sync_end(const struct files *files, int handle, struct fault *fault);
 
 // Cuts an open file to this size.
 MUST_CHECK bool files_truncate(const struct files *files, int handle, uint64_t size,

@@ -54,6 +54,11 @@ static void test_append_read_truncate(void **state) {
     assert_true(files_append(files, handle, SPAN_LITERAL("hello "), &fault));
     assert_true(files_append(files, handle, SPAN_LITERAL("world"), &fault));
     assert_true(files_sync(files, handle, &fault));
+    for (int turn = 0; turn < 3; turn++) {
+        files_sync_begin(files, handle);
+        assert_true(files_append(files, handle, SPAN_LITERAL(""), &fault));
+        assert_true(files_sync_end(files, handle, &fault));
+    }
     assert_true(files_read_at(files, handle, 6, bytes, sizeof bytes, &got, &fault));
     assert_int_equal(got, 5);
     assert_memory_equal(bytes, "world", 5);
