@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "agent/gather.h"
+#include "agent/renewal.h"
 #include "agent/source/directory.h"
 #include "agent/source/tail.h"
-#include "base/certificate.h"
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/log.h"
@@ -20,22 +20,11 @@
 #include "base/version.h"
 
 enum {
-    PEM_SIZE_MAX = 1 << 20,
+    TRIAL_WAIT_MS = 10,  // of a turn while new certificates are on trial
     PATH_SIZE = 4096,
     SENDS_MAX = 8,  // messages of one turn
     HOST_SIZE = 256,
-    DAY_S = 86400,
     FULL_LOG_MS = 60000,
-};
-
-static const char service[] = "/orgtrail.v1.Collector/Stream";
-
-// The three PEM texts, and what the certificate says.
-struct pems {
-    struct buffer ca;
-    struct buffer certificate;
-    struct buffer key;
-    struct certificate_facts facts;
 };
 
 struct agent {
@@ -50,9 +39,10 @@ struct agent {
     struct rpc_client *client;
     struct rpc_stream *stream;  // while connected
     bool is_attempt_open;       // connect was called, closed was not
-    bool wants_client;          // the client is to be made anew
-    bool wants_pems;            // from the files as they are now
-    struct pems pems;           // the present ones
+    bool wants_client;          // the client is to be made anew, and the attempt given up
+    bool wants_files;           // made anew with the certificates below, once no stream is open
+    struct certificate_files files;  // of the next client
+    struct renewal *renewal;         // new ones on trial, or NULL
     struct agent_status status;
     int64_t save_at_ms;
     int64_t warn_at_ms;  // about the certificate
@@ -63,44 +53,6 @@ struct agent {
     int64_t full_log_at_ms;  // the next message about a full spool
     uint64_t logged_errors[AGENT_CONFIG_SOURCES_MAX];
 };
-
-static void pems_done(struct pems *pems) {
-    buffer_done(&pems->ca);
-    buffer_done(&pems->certificate);
-    buffer_done(&pems->key);
-}
-
-// Reads and checks the certificates. The caller calls pems_done in any case.
-static bool read_pems(const struct agent_config *config, int64_t now_s, struct pems *pems,
-                      struct fault *fault) {
-    const struct files *files = files_system();
-    buffer_init(&pems->ca, PEM_SIZE_MAX);
-    buffer_init(&pems->certificate, PEM_SIZE_MAX);
-    buffer_init(&pems->key, PEM_SIZE_MAX);
-    if (!files_read_whole(files, config->ca_path, PEM_SIZE_MAX, &pems->ca, fault) ||
-        !files_read_whole(files, config->certificate_path, PEM_SIZE_MAX, &pems->certificate,
-                          fault) ||
-        !files_read_whole(files, config->key_path, PEM_SIZE_MAX, &pems->key, fault)) {
-        return fault_add(fault, "certificates");
-    }
-    if (!certificate_read(buffer_span(&pems->certificate), &pems->facts, fault) ||
-        !certificate_check_pair(buffer_span(&pems->certificate), buffer_span(&pems->key),
-                                buffer_span(&pems->ca), fault)) {
-        return fault_add(fault, "%s", config->certificate_path);
-    }
-    char time[TIME_TEXT_SIZE];
-    if (pems->facts.not_after_s <= now_s) {
-        time_print(pems->facts.not_after_s, time);
-        return fault_set(fault, FAULT_INPUT, "%s: expired at %s: enroll this agent anew",
-                         config->certificate_path, time);
-    }
-    if (pems->facts.not_before_s > now_s) {
-        time_print(pems->facts.not_before_s, time);
-        return fault_set(fault, FAULT_INPUT, "%s: not valid before %s: is this clock right?",
-                         config->certificate_path, time);
-    }
-    return true;
-}
 
 // --- the link: what the uplink asks of gRPC
 
@@ -159,12 +111,12 @@ static const struct rpc_client_callbacks client_callbacks = {
 };
 
 static bool make_client(struct agent *agent, struct fault *fault) {
+    struct certificate_set set = certificate_files_set(&agent->files);
     const struct rpc_client_options options = {
         .target = agent->config->collector_address,
         .authority = agent->config->collector_name,
-        .service = service,
-        .credentials = {buffer_span(&agent->pems.ca), buffer_span(&agent->pems.certificate),
-                        buffer_span(&agent->pems.key)},
+        .service = RENEWAL_SERVICE,
+        .credentials = {set.ca, set.certificate, set.key},
         .callbacks = &client_callbacks,
         .context = agent,
     };
@@ -182,27 +134,86 @@ static bool make_client(struct agent *agent, struct fault *fault) {
     return true;
 }
 
-// Takes the certificates as they are in the files now, if they are good.
-static void renew_pems(struct agent *agent) {
-    struct pems pems;
-    struct fault fault;
-    int64_t now_s = agent->clock->now_ms(agent->clock->context) / 1000;
-    agent->wants_pems = false;
-    if (!read_pems(agent->config, now_s, &pems, &fault)) {
-        LOG(LOG_ERROR, "certificates not taken: the old ones stay", log_fault(&fault));
-        pems_done(&pems);
-        return;
-    }
-    pems_done(&agent->pems);
-    agent->pems = pems;
-    LOG(LOG_INFO, "certificates taken");
-}
-
 // Makes the client anew.
 static bool renew_client(struct agent *agent, struct fault *fault) {
-    if (agent->wants_pems) renew_pems(agent);
     agent->wants_client = false;
+    agent->wants_files = false;
     return make_client(agent, fault);
+}
+
+// --- new certificates
+
+static bool is_same(const struct buffer *left, const struct buffer *right) {
+    return span_equal(buffer_span(left), buffer_span(right));
+}
+
+// Puts good certificates in the place of the old ones. A stream that is open stays if it shows the
+// same certificate; otherwise it makes way for one that shows the new one.
+static void take_files(struct agent *agent, struct certificate_files *files) {
+    bool is_other = !is_same(&files->certificate, &agent->files.certificate) ||
+                    !is_same(&files->key, &agent->files.key);
+    char time[TIME_TEXT_SIZE];
+    char fingerprint[CERTIFICATE_FINGERPRINT_TEXT_SIZE];
+    certificate_files_done(&agent->files);
+    agent->files = *files;
+    agent->wants_files = true;
+    agent->warn_at_ms = 0;
+    time_print(files->facts.not_after_s, time);
+    certificate_print_fingerprint(&files->facts, fingerprint);
+    LOG(LOG_INFO, is_other ? "certificates taken" : "certificates taken: the stream goes on",
+        log_text("serial", files->facts.serial), log_text("fingerprint", fingerprint),
+        log_text("not_after", time));
+    if (is_other) {
+        uplink_reconnect(agent->uplink);
+        if (agent->is_attempt_open && agent->stream == NULL) agent->wants_client = true;
+    }
+}
+
+static void refuse_files(const struct fault *fault) {
+    LOG(LOG_ERROR, "certificates not taken: the old ones stay", log_fault(fault),
+        log_text("kind", fault_kind_name(fault->kind)));
+}
+
+// Reads the files anew. While a stream is open what they hold is tried beside it; otherwise there
+// is nothing to lose and the next attempt is the trial.
+static void begin_renewal(struct agent *agent) {
+    struct certificate_files files;
+    struct fault fault;
+    int64_t now_s = agent->clock->now_ms(agent->clock->context) / 1000;
+    if (agent->renewal != NULL) {
+        renewal_destroy(agent->renewal);
+        agent->renewal = NULL;
+    }
+    if (!renewal_read(agent->config, agent->files.facts.uri, now_s, &files, &fault)) {
+        refuse_files(&fault);
+    } else if (agent->stream == NULL) {
+        take_files(agent, &files);
+        uplink_reconnect(agent->uplink);
+    } else if (is_same(&files.certificate, &agent->files.certificate) &&
+               is_same(&files.key, &agent->files.key) && is_same(&files.ca, &agent->files.ca)) {
+        certificate_files_done(&files);
+        LOG(LOG_INFO, "certificates unchanged");
+    } else if (!renewal_begin(agent->config, &files,
+                              agent->clock->monotonic_ms(agent->clock->context), &agent->renewal,
+                              &fault)) {
+        refuse_files(&fault);
+    }
+}
+
+static void step_renewal(struct agent *agent, int64_t now_ms) {
+    struct fault fault;
+    enum renewal_state state = renewal_step(agent->renewal, now_ms, &fault);
+    if (state == RENEWAL_TRYING) return;
+    struct renewal *renewal = agent->renewal;
+    agent->renewal = NULL;
+    if (state == RENEWAL_ACCEPTED) {
+        struct certificate_files files;
+        renewal_take(renewal, &files);
+        take_files(agent, &files);
+    } else {
+        renewal_destroy(renewal);
+        refuse_files(&fault);
+    }
 }
 
 // --- what the uplink asks of us
@@ -309,9 +320,9 @@ static bool open_source(struct agent *agent, const struct agent_config_source *f
 
 static bool open_all(struct agent *agent, struct fault *fault) {
     int64_t now_ms = agent->clock->now_ms(agent->clock->context);
-    bool is_good = read_pems(agent->config, now_ms / 1000, &agent->pems, fault);
+    bool is_good = renewal_read(agent->config, NULL, now_ms / 1000, &agent->files, fault);
     // Only for an organization grant the object's name says whose event it is.
-    agent->with_objects = is_good && strstr(agent->pems.facts.uri, "/organization") != NULL;
+    agent->with_objects = is_good && strstr(agent->files.facts.uri, "/organization") != NULL;
     is_good = is_good && open_spool(agent, fault);
     if (is_good) {
         agent->gather = gather_create(agent->spool, agent->clock, agent->with_objects);
@@ -360,6 +371,7 @@ void agent_destroy(struct agent *agent) {
     if (agent == NULL) return;
     struct fault fault;
     // Closing tells the uplink, so it goes first; then nothing is acknowledged any more.
+    renewal_destroy(agent->renewal);
     rpc_client_destroy(agent->client);
     if (agent->gather != NULL && !gather_save(agent->gather, &fault)) {
         LOG(LOG_WARNING, "what is acknowledged was not saved: some of it will be sent again",
@@ -368,17 +380,18 @@ void agent_destroy(struct agent *agent) {
     uplink_destroy(agent->uplink);
     gather_destroy(agent->gather);
     spool_close(agent->spool);
-    pems_done(&agent->pems);
+    certificate_files_done(&agent->files);
     free(agent);
 }
 
 bool agent_check(const struct agent_config *config, struct fault *fault) {
     const struct files *files = files_system();
     const struct clock *clock = clock_system();
-    struct pems pems;
-    bool is_good = read_pems(config, clock->now_ms(clock->context) / 1000, &pems, fault);
-    pems_done(&pems);
-    if (!is_good) return false;
+    struct certificate_files read;
+    if (!renewal_read(config, NULL, clock->now_ms(clock->context) / 1000, &read, fault)) {
+        return false;
+    }
+    certificate_files_done(&read);
     if (!files_make_directory(files, config->spool_directory, fault)) {
         return fault_add(fault, "spool.directory");
     }
@@ -440,14 +453,30 @@ static void log_full(struct agent *agent, const struct gather_turn *turn, int64_
     }
 }
 
+// Says it within the last 30 days: once a day, and when 7, 1 and 0 are left.
 static void warn_certificate(struct agent *agent, int64_t now_ms) {
+    static const int64_t marks_s[] = {AGENT_CERTIFICATE_DAYS * (int64_t)CERTIFICATE_DAY_S,
+                                      7 * CERTIFICATE_DAY_S, CERTIFICATE_DAY_S, 0};
     if (now_ms < agent->warn_at_ms) return;
-    agent->warn_at_ms = now_ms + INT64_C(1000) * DAY_S;
-    int64_t left_s =
-        agent->pems.facts.not_after_s - agent->clock->now_ms(agent->clock->context) / 1000;
-    if (left_s > AGENT_CERTIFICATE_DAYS * DAY_S) return;
-    LOG(LOG_WARNING, "the certificate expires soon: enroll this agent anew",
-        log_number("days_left", left_s / DAY_S));
+    int64_t now_s = agent->clock->now_ms(agent->clock->context) / 1000;
+    int64_t left_s = agent->files.facts.not_after_s - now_s;
+    int64_t pause_s = CERTIFICATE_DAY_S;
+    for (int index = 0; index < 4; index++) {
+        int64_t until_s = left_s - marks_s[index];
+        if (until_s > 0 && until_s < pause_s) pause_s = until_s;
+    }
+    agent->warn_at_ms = now_ms + 1000 * pause_s;
+    if (left_s > AGENT_CERTIFICATE_DAYS * (int64_t)CERTIFICATE_DAY_S) return;
+    char time[TIME_TEXT_SIZE];
+    time_print(agent->files.facts.not_after_s, time);
+    LOG(left_s > CERTIFICATE_DAY_S ? LOG_WARNING : LOG_ERROR,
+        left_s > 0
+            ? "the certificate expires soon: renew it with \"orgtrail enroll --renew\", bring "
+              "the new files here and send SIGHUP"
+            : "the certificate has expired: renew it with \"orgtrail enroll --renew\", bring "
+              "the new files here and send SIGHUP",
+        log_text("not_after", time), log_number("seconds_left", left_s),
+        log_text("serial", agent->files.facts.serial));
 }
 
 // Sends while the link takes messages. *wait_ms is until something is due.
@@ -500,14 +529,17 @@ bool agent_step(struct agent *agent, struct fault *fault) {
     status->is_full = turn.is_full;
     status->has_ended = turn.has_ended;
     log_full(agent, &turn, now_ms);
-    if (agent->wants_client && !renew_client(agent, fault)) return false;
+    if (agent->renewal != NULL) step_renewal(agent, now_ms);
+    bool is_renewable = agent->wants_client || (agent->wants_files && !agent->is_attempt_open);
+    if (is_renewable && !renew_client(agent, fault)) return false;
     if (!send_some(agent, &wait_ms, fault)) return false;
     if (turn.wait_ms < wait_ms) wait_ms = turn.wait_ms;
+    if (agent->renewal != NULL && wait_ms > TRIAL_WAIT_MS) wait_ms = TRIAL_WAIT_MS;
     rpc_client_step(agent->client, wait_ms < AGENT_WAIT_MS ? wait_ms : AGENT_WAIT_MS);
     gather_acknowledge(agent->gather);
     spool_describe(agent->spool, &status->spool);
     uplink_describe(agent->uplink, &status->uplink);
-    status->certificate_expires_s = agent->pems.facts.not_after_s;
+    status->certificate_expires_s = agent->files.facts.not_after_s;
     status->is_done = status->has_ended && status->spool.acknowledged == status->spool.appended;
     log_session(agent);
     warn_certificate(agent, now_ms);
@@ -524,9 +556,7 @@ bool agent_is_stopped(const struct agent *agent) {
 }
 
 void agent_reload(struct agent *agent) {
-    uplink_reconnect(agent->uplink);
-    agent->wants_client = true;
-    agent->wants_pems = true;
+    begin_renewal(agent);
 }
 
 void agent_describe(const struct agent *agent, struct agent_status *status) {

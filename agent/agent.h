@@ -60,7 +60,9 @@ void agent_stop(struct agent *agent, const char *reason);
 // Whether the goodbye is said.
 bool agent_is_stopped(const struct agent *agent);
 
-// Reads the certificates again and connects with them. The old ones stay if they are no good.
+// Reads the certificates again. While a stream is open they are tried beside it first. The old ones
+// stay if the new ones are no good or the collector refuses them, and so does a stream that would
+// show the same certificate again.
 void agent_reload(struct agent *agent);
 
 // What happened so far.

@@ -2,20 +2,18 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
-#include <openssl/bio.h>
+#include <inttypes.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
 
+#include "base/certificate_internal.h"
 #include "base/crypto.h"
 #include "base/random.h"
 
 enum {
     SERIAL_SIZE = 16,           // bytes; RFC 5280 allows 20
     BACKDATE_S = 5 * 60,        // how far before now a certificate begins to be valid
-    DAYS_MAX = 3650,            // a CA for ten years; agents get less
     COMMON_NAME_SIZE_MAX = 64,  // characters, RFC 5280 ub-common-name
     URI_SIZE_MAX = 255,         // bytes, as certificate_facts has room for
     DNS_NAME_SIZE_MAX = 253,    // bytes, RFC 1035
@@ -25,7 +23,7 @@ enum {
 };
 
 // Sets a fault with OpenSSL's reason, and forgets what else OpenSSL had to say.
-static bool set_openssl_fault(struct fault *fault, enum fault_kind kind, const char *what) {
+bool certificate_set_fault(struct fault *fault, enum fault_kind kind, const char *what) {
     unsigned long error = ERR_peek_last_error();
     const char *reason = error == 0 ? NULL : ERR_reason_error_string(error);
     fault_set(fault, kind, "%s: %s", what, reason == NULL ? "OpenSSL failed" : reason);
@@ -42,21 +40,21 @@ static int refuse_passphrase(char *text, int size, int writing, void *context) {
     return PASSPHRASE_NONE;
 }
 
-static BIO *open_pem(struct span pem) {
+BIO *certificate_open_pem(struct span pem) {
     if (pem.size == 0 || pem.size > PEM_SIZE_MAX) return NULL;
     return BIO_new_mem_buf(pem.bytes, (int)pem.size);
 }
 
-static X509 *read_certificate(struct span pem) {
-    BIO *bio = open_pem(pem);
+X509 *certificate_read_x509(struct span pem) {
+    BIO *bio = certificate_open_pem(pem);
     if (bio == NULL) return NULL;
     X509 *certificate = PEM_read_bio_X509(bio, NULL, refuse_passphrase, NULL);
     BIO_free(bio);
     return certificate;
 }
 
-static EVP_PKEY *read_key(struct span pem) {
-    BIO *bio = open_pem(pem);
+EVP_PKEY *certificate_read_key(struct span pem) {
+    BIO *bio = certificate_open_pem(pem);
     if (bio == NULL) return NULL;
     EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, refuse_passphrase, NULL);
     BIO_free(bio);
@@ -76,14 +74,14 @@ static bool take_bio(BIO *bio, struct buffer *output, struct fault *fault) {
 
 bool certificate_make_key(struct buffer *key, struct fault *fault) {
     EVP_PKEY *made = EVP_EC_gen("P-256");
-    if (made == NULL) return set_openssl_fault(fault, FAULT_IO, "make key");
+    if (made == NULL) return certificate_set_fault(fault, FAULT_IO, "make key");
     BIO *bio = BIO_new(BIO_s_mem());
     bool written =
         bio != NULL && PEM_write_bio_PKCS8PrivateKey(bio, made, NULL, NULL, 0, NULL, NULL) == 1;
     EVP_PKEY_free(made);
     if (!written) {
         BIO_free(bio);
-        return set_openssl_fault(fault, FAULT_IO, "write key");
+        return certificate_set_fault(fault, FAULT_IO, "write key");
     }
     return take_bio(bio, key, fault);
 }
@@ -116,9 +114,9 @@ static bool check_request(const struct certificate_request *request, struct faul
                              request->uri, at);
         }
     }
-    if (request->days == 0 || request->days > DAYS_MAX) {
-        return fault_set(fault, FAULT_INPUT, "%u days: 1 to %d are allowed", request->days,
-                         DAYS_MAX);
+    if (request->valid_s < 1 || request->valid_s > CERTIFICATE_VALID_S_MAX) {
+        return fault_set(fault, FAULT_INPUT, "valid for %" PRId64 " s: 1 s to %d days are allowed",
+                         request->valid_s, CERTIFICATE_VALID_S_MAX / CERTIFICATE_DAY_S);
     }
     if (request->dns_names_count > DNS_NAMES_MAX) {
         return fault_set(fault, FAULT_INPUT, "%u host names: at most %d are allowed",
@@ -219,8 +217,7 @@ static bool fill_certificate(X509 *certificate, X509 *issuer, EVP_PKEY *subject_
     return X509_set_version(certificate, X509_VERSION_3) == 1 &&
            set_serial(certificate, random_system()) &&
            ASN1_TIME_set(X509_getm_notBefore(certificate), now_s - BACKDATE_S) != NULL &&
-           ASN1_TIME_set(X509_getm_notAfter(certificate), now_s + (int64_t)request->days * 86400) !=
-               NULL &&
+           ASN1_TIME_set(X509_getm_notAfter(certificate), now_s + request->valid_s) != NULL &&
            X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
                                       (const unsigned char *)request->common_name, -1, -1,
                                       0) == 1 &&
@@ -234,7 +231,7 @@ static bool sign(X509 *issuer, EVP_PKEY *issuer_key, EVP_PKEY *subject_key,
                  const struct certificate_request *request, int64_t now_s, struct buffer *output,
                  struct fault *fault) {
     X509 *certificate = X509_new();
-    if (certificate == NULL) return set_openssl_fault(fault, FAULT_IO, "make certificate");
+    if (certificate == NULL) return certificate_set_fault(fault, FAULT_IO, "make certificate");
     BIO *bio = BIO_new(BIO_s_mem());
     bool made = bio != NULL &&
                 fill_certificate(certificate, issuer == NULL ? certificate : issuer, subject_key,
@@ -244,7 +241,7 @@ static bool sign(X509 *issuer, EVP_PKEY *issuer_key, EVP_PKEY *subject_key,
     X509_free(certificate);
     if (!made) {
         BIO_free(bio);
-        return set_openssl_fault(fault, FAULT_INPUT, "make certificate");
+        return certificate_set_fault(fault, FAULT_INPUT, "make certificate");
     }
     return take_bio(bio, output, fault);
 }
@@ -253,8 +250,8 @@ bool certificate_make_ca(struct span key, const struct certificate_request *requ
                          struct buffer *certificate, struct fault *fault) {
     assert(request->use == CERTIFICATE_CA);
     if (!check_request(request, fault)) return false;
-    EVP_PKEY *pair = read_key(key);
-    if (pair == NULL) return set_openssl_fault(fault, FAULT_INPUT, "CA key");
+    EVP_PKEY *pair = certificate_read_key(key);
+    if (pair == NULL) return certificate_set_fault(fault, FAULT_INPUT, "CA key");
     bool made = sign(NULL, pair, pair, request, now_s, certificate, fault);
     EVP_PKEY_free(pair);
     return made;
@@ -264,14 +261,14 @@ bool certificate_make_ca(struct span key, const struct certificate_request *requ
 static bool issue(struct span ca_certificate, struct span ca_key, EVP_PKEY *subject_key,
                   const struct certificate_request *request, int64_t now_s,
                   struct buffer *certificate, struct fault *fault) {
-    X509 *issuer = read_certificate(ca_certificate);
-    if (issuer == NULL) return set_openssl_fault(fault, FAULT_INPUT, "CA certificate");
-    EVP_PKEY *issuer_key = read_key(ca_key);
+    X509 *issuer = certificate_read_x509(ca_certificate);
+    if (issuer == NULL) return certificate_set_fault(fault, FAULT_INPUT, "CA certificate");
+    EVP_PKEY *issuer_key = certificate_read_key(ca_key);
     bool made = false;
     if (issuer_key == NULL) {
-        set_openssl_fault(fault, FAULT_INPUT, "CA key");
+        certificate_set_fault(fault, FAULT_INPUT, "CA key");
     } else if (X509_check_private_key(issuer, issuer_key) != 1) {
-        set_openssl_fault(fault, FAULT_INPUT, "CA key and CA certificate are not of one pair");
+        certificate_set_fault(fault, FAULT_INPUT, "CA key and CA certificate are not of one pair");
     } else if (X509_check_ca(issuer) != 1) {
         fault_set(fault, FAULT_INPUT, "CA certificate: it is no CA's");
     } else {
@@ -287,8 +284,8 @@ bool certificate_issue(struct span ca_certificate, struct span ca_key, struct sp
                        struct buffer *certificate, struct fault *fault) {
     assert(request->use != CERTIFICATE_CA);
     if (!check_request(request, fault)) return false;
-    EVP_PKEY *key = read_key(subject_key);
-    if (key == NULL) return set_openssl_fault(fault, FAULT_INPUT, "key");
+    EVP_PKEY *key = certificate_read_key(subject_key);
+    if (key == NULL) return certificate_set_fault(fault, FAULT_INPUT, "key");
     bool made = issue(ca_certificate, ca_key, key, request, now_s, certificate, fault);
     EVP_PKEY_free(key);
     return made;
@@ -303,15 +300,15 @@ bool certificate_issue_from_csr(struct span ca_certificate, struct span ca_key, 
                                 struct buffer *certificate, struct fault *fault) {
     assert(request->use != CERTIFICATE_CA);
     if (!check_request(request, fault)) return false;
-    BIO *bio = open_pem(csr);
+    BIO *bio = certificate_open_pem(csr);
     X509_REQ *asked =
         bio == NULL ? NULL : PEM_read_bio_X509_REQ(bio, NULL, refuse_passphrase, NULL);
     BIO_free(bio);
-    if (asked == NULL) return set_openssl_fault(fault, FAULT_INPUT, "certificate request");
+    if (asked == NULL) return certificate_set_fault(fault, FAULT_INPUT, "certificate request");
     EVP_PKEY *key = X509_REQ_get0_pubkey(asked);
     bool made = false;
     if (key == NULL || X509_REQ_verify(asked, key) != 1) {
-        set_openssl_fault(fault, FAULT_INPUT, "certificate request: its signature is wrong");
+        certificate_set_fault(fault, FAULT_INPUT, "certificate request: its signature is wrong");
     } else if (!is_elliptic(key)) {
         fault_set(fault, FAULT_INPUT,
                   "certificate request: its key is %s; make one with an ECDSA P-256 key",
@@ -355,12 +352,11 @@ static void read_uri(X509 *certificate, char *uri, size_t size) {
     GENERAL_NAMES_free(names);
 }
 
-static void read_common_name(X509 *certificate, char *text, size_t size) {
+static void read_common_name(X509_NAME *name, char *text, size_t size) {
     text[0] = 0;
-    X509_NAME *subject = X509_get_subject_name(certificate);
-    int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
     if (at < 0) return;
-    const X509_NAME_ENTRY *entry = X509_NAME_get_entry(subject, at);
+    const X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, at);
     if (!copy_text(X509_NAME_ENTRY_get_data(entry), text, size)) text[0] = 0;
 }
 
@@ -372,8 +368,10 @@ static bool read_serial(X509 *certificate, char *text, size_t size) {
     return true;
 }
 
-static bool read_facts(X509 *certificate, struct certificate_facts *facts) {
-    read_common_name(certificate, facts->common_name, sizeof facts->common_name);
+bool certificate_read_facts(X509 *certificate, struct certificate_facts *facts) {
+    read_common_name(X509_get_subject_name(certificate), facts->common_name,
+                     sizeof facts->common_name);
+    read_common_name(X509_get_issuer_name(certificate), facts->issuer, sizeof facts->issuer);
     read_uri(certificate, facts->uri, sizeof facts->uri);
     EVP_PKEY *key = X509_get0_pubkey(certificate);
     facts->is_elliptic = key != NULL && is_elliptic(key);
@@ -386,40 +384,19 @@ static bool read_facts(X509 *certificate, struct certificate_facts *facts) {
 }
 
 bool certificate_read(struct span pem, struct certificate_facts *facts, struct fault *fault) {
-    X509 *certificate = read_certificate(pem);
-    if (certificate == NULL) return set_openssl_fault(fault, FAULT_INPUT, "certificate");
+    X509 *certificate = certificate_read_x509(pem);
+    if (certificate == NULL) return certificate_set_fault(fault, FAULT_INPUT, "certificate");
     struct certificate_facts read = {0};
-    bool good = read_facts(certificate, &read);
+    bool good = certificate_read_facts(certificate, &read);
     X509_free(certificate);
-    if (!good) return set_openssl_fault(fault, FAULT_INPUT, "certificate: unusual serial or dates");
+    if (!good)
+        return certificate_set_fault(fault, FAULT_INPUT, "certificate: unusual serial or dates");
     ERR_clear_error();
     *facts = read;
     return true;
 }
 
-bool certificate_check_pair(struct span certificate, struct span key, struct span ca,
-                            struct fault *fault) {
-    X509 *leaf = read_certificate(certificate);
-    if (leaf == NULL) return set_openssl_fault(fault, FAULT_INPUT, "certificate");
-    EVP_PKEY *pair = read_key(key);
-    X509 *issuer = read_certificate(ca);
-    EVP_PKEY *issuer_key = issuer == NULL ? NULL : X509_get0_pubkey(issuer);
-    bool good = false;
-    if (pair == NULL) {
-        set_openssl_fault(fault, FAULT_INPUT, "key");
-    } else if (issuer == NULL) {
-        set_openssl_fault(fault, FAULT_INPUT, "CA certificate");
-    } else if (X509_check_private_key(leaf, pair) != 1) {
-        set_openssl_fault(fault, FAULT_INPUT, "key and certificate are not of one pair");
-    } else if (issuer_key == NULL || X509_check_issued(issuer, leaf) != X509_V_OK ||
-               X509_verify(leaf, issuer_key) != 1) {
-        fault_set(fault, FAULT_INPUT, "certificate: not signed by this CA");
-    } else {
-        good = true;
-    }
-    ERR_clear_error();
-    EVP_PKEY_free(pair);
-    X509_free(issuer);
-    X509_free(leaf);
-    return good;
+void certificate_print_fingerprint(const struct certificate_facts *facts,
+                                   char text[CERTIFICATE_FINGERPRINT_TEXT_SIZE]) {
+    crypto_print_hex(span_of(facts->fingerprint, sizeof facts->fingerprint), text);
 }

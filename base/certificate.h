@@ -4,9 +4,9 @@
 // ECDSA with SHA-256. Validity begins five minutes in the past, so that small clock differences do
 // not matter. PEM text is appended to buffers of the caller.
 //
-// Limits: 1 to 3650 days, a common name of 64 bytes, a URI of 255 printable ASCII bytes, 64 host
-// names; what is beyond them is FAULT_INPUT. A buffer that overflows is FAULT_FULL. Encrypted keys
-// are refused: nobody is there to type a passphrase.
+// Limits: valid for 1 s to 3650 days, a common name of 64 bytes, a URI of 255 printable ASCII
+// bytes, 64 host names; what is beyond them is FAULT_INPUT. A buffer that overflows is FAULT_FULL.
+// Encrypted keys are refused: nobody is there to type a passphrase.
 
 #pragma once
 
@@ -16,6 +16,12 @@
 #include "base/buffer.h"
 #include "base/fault.h"
 #include "base/span.h"
+
+enum {
+    CERTIFICATE_DAY_S = 86400,
+    CERTIFICATE_FINGERPRINT_TEXT_SIZE = 65,              // hex, with the final zero
+    CERTIFICATE_VALID_S_MAX = 3650 * CERTIFICATE_DAY_S,  // a CA for ten years; agents get less
+};
 
 // What a certificate is for decides its extensions.
 enum certificate_use {
@@ -30,12 +36,13 @@ struct certificate_request {
     const char *uri;               // URI SAN, or NULL
     const char *const *dns_names;  // DNS SANs; an IP address goes in as an IP SAN
     uint32_t dns_names_count;
-    uint32_t days;  // validity from now
+    int64_t valid_s;  // from now
 };
 
 // What a reader wants to know of a certificate.
 struct certificate_facts {
     char common_name[128];
+    char issuer[128];      // the common name of who signed it
     char uri[256];         // the URI SAN; empty if there is none or more than one
     char serial[64];       // lower-case hex
     int64_t not_before_s;  // since the Unix epoch
@@ -69,7 +76,6 @@ MUST_CHECK bool certificate_issue_from_csr(struct span ca_certificate, struct sp
 MUST_CHECK bool certificate_read(struct span pem, struct certificate_facts *facts,
                                  struct fault *fault);
 
-// Checks that certificate and key belong together and that the CA signed the certificate: what a
-// daemon wants to know before it starts. FAULT_INPUT says which of the three is wrong.
-MUST_CHECK bool certificate_check_pair(struct span certificate, struct span key, struct span ca,
-                                       struct fault *fault);
+// The fingerprint as people compare it: lower-case hex.
+void certificate_print_fingerprint(const struct certificate_facts *facts,
+                                   char text[CERTIFICATE_FINGERPRINT_TEXT_SIZE]);

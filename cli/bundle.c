@@ -84,7 +84,7 @@ static bool issue(const struct organization *organization, const struct bundle_p
         .use = CERTIFICATE_CLIENT,
         .common_name = name,
         .uri = uri,
-        .days = plan->days,
+        .valid_s = plan->valid_s,
     };
     if (plan->csr.size > 0) {
         return certificate_issue_from_csr(buffer_span(&parts->ca), buffer_span(&parts->ca_key),
@@ -233,7 +233,7 @@ static bool check_place(const char *path, bool is_there, const struct bundle_pla
 bool bundle_write(const char *directory, const struct organization *organization,
                   const struct bundle_plan *plan, int64_t now_s, char path[ORGANIZATION_PATH_SIZE],
                   struct fault *fault) {
-    assert(plan->days >= 1 && plan->days <= ORGANIZATION_DAYS_MAX);
+    assert(plan->valid_s >= 1 && plan->valid_s <= CERTIFICATE_VALID_S_MAX);
     assert(!(plan->is_tar && plan->is_renewal));
     char name[BUNDLE_NAME_SIZE];
     char made[ORGANIZATION_PATH_SIZE];

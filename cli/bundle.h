@@ -38,7 +38,7 @@ struct bundle_plan {
     const char *collector;  // "HOST:PORT" as this agent reaches it; NULL: the organization's
     const struct bundle_source *sources;
     uint32_t sources_count;
-    uint32_t days;
+    int64_t valid_s;
     struct span csr;  // PEM; empty: a key is made here
     const char *out;  // an existing folder
     bool is_tar;

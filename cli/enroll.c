@@ -1,10 +1,12 @@
 // enroll.c: orgtrail enroll, the arguments of bundle_write.
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/certificate.h"
 #include "base/clock.h"
 #include "base/files.h"
 #include "cli/bundle.h"
@@ -21,6 +23,7 @@ enum {
     OPTION_ADD,
     OPTION_RENEW,
     CSR_SIZE_MAX = 64 * 1024,  // a request is about 1 KiB
+    VALIDITY_SIZE = 32,
 };
 
 struct options {
@@ -49,7 +52,8 @@ static const struct argp_option argument_options[] = {
     {"source", 's', "[NAME=]KIND:PATH", 0,
      "what it reads: directory:PATH or tail:PATH; may be repeated", 3},
     {"csr", OPTION_CSR, "FILE", 0, "sign this request: the key stays where it is", 3},
-    {"days", OPTION_DAYS, "N", 0, "validity of the certificate (397)", 3},
+    {"days", OPTION_DAYS, "N", 0,
+     "validity of the certificate (397); 12h, 15m and 90s are less than a day", 3},
     {"out", 'O', "DIR", 0, "the folder to write bundles into (DIR/agents)", 3},
     {"tar", OPTION_TAR, 0, 0, "write NAME.tar instead of a folder", 3},
     {"renew", OPTION_RENEW, 0, 0, "replace certificate and key of a bundle that is there", 3},
@@ -81,12 +85,23 @@ static void add_source(struct options *options, char *text, struct argp_state *s
     options->plan.sources_count++;
 }
 
-static uint32_t parse_days(const char *text, struct argp_state *state) {
+// "397", "397d", "12h", "15m" or "90s".
+static int64_t parse_days(const char *text, struct argp_state *state) {
+    static const struct {
+        const char *unit;
+        int64_t s;
+    } units[] = {
+        {"", CERTIFICATE_DAY_S}, {"d", CERTIFICATE_DAY_S}, {"h", 3600}, {"m", 60}, {"s", 1}};
     char *end = NULL;
-    unsigned long days = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end != 0 || days < 1 || days > ORGANIZATION_DAYS_MAX)
-        argp_error(state, "--days %s: must be 1 to %d", text, ORGANIZATION_DAYS_MAX);
-    return (uint32_t)days;
+    unsigned long number = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
+    for (size_t index = 0; end != NULL && index < sizeof units / sizeof units[0]; index++) {
+        if (strcmp(end, units[index].unit) != 0) continue;
+        if (number < 1 || number > (unsigned long)(CERTIFICATE_VALID_S_MAX / units[index].s)) break;
+        return (int64_t)number * units[index].s;
+    }
+    argp_error(state, "--days %s: must be 1 to %d, or a shorter time such as 12h, 15m, 90s", text,
+               CERTIFICATE_VALID_S_MAX / CERTIFICATE_DAY_S);
+    return 0;
 }
 
 static void check_options(const struct options *options, struct argp_state *state) {
@@ -140,7 +155,7 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
             options->csr_path = argument;
             return 0;
         case OPTION_DAYS:
-            plan->days = parse_days(argument, state);
+            plan->valid_s = parse_days(argument, state);
             return 0;
         case OPTION_TAR:
             plan->is_tar = true;
@@ -163,6 +178,19 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
     }
 }
 
+// "397 days", "12 h", "90 s".
+static const char *print_validity(int64_t valid_s, char text[VALIDITY_SIZE]) {
+    if (valid_s % CERTIFICATE_DAY_S == 0) {
+        int64_t days = valid_s / CERTIFICATE_DAY_S;
+        snprintf(text, VALIDITY_SIZE, "%" PRId64 " %s", days, days == 1 ? "day" : "days");
+    } else if (valid_s % 3600 == 0) {
+        snprintf(text, VALIDITY_SIZE, "%" PRId64 " h", valid_s / 3600);
+    } else {
+        snprintf(text, VALIDITY_SIZE, "%" PRId64 " s", valid_s);
+    }
+    return text;
+}
+
 static bool enroll_one(const struct options *options, const struct organization *organization,
                        const struct bundle_plan *plan, int64_t now_s, struct fault *fault) {
     char path[ORGANIZATION_PATH_SIZE];
@@ -170,7 +198,8 @@ static bool enroll_one(const struct options *options, const struct organization 
     if (!bundle_write(options->directory, organization, plan, now_s, path, fault)) return false;
     if (!bundle_print_uri(organization->settings->organization.id, &plan->identity, uri, fault))
         return false;
-    printf("%s  %s, %u %s\n", path, uri, plan->days, plan->days == 1 ? "day" : "days");
+    char validity[VALIDITY_SIZE];
+    printf("%s  %s, %s\n", path, uri, print_validity(plan->valid_s, validity));
     if (plan->csr.size > 0) printf("  put the key that made the request there as agent.key\n");
     return true;
 }
@@ -223,12 +252,13 @@ static bool enroll_all(const struct options *options, const struct organization 
 static bool enroll_any(struct options *options, struct buffer *csr,
                        struct organization *organization, int64_t now_s, struct fault *fault) {
     if (options->is_server) {
-        if (!organization_renew_collector(options->directory, organization, options->plan.days,
+        if (!organization_renew_collector(options->directory, organization, options->plan.valid_s,
                                           now_s, fault)) {
             return false;
         }
-        printf("%s/collector/collector.pem renewed, %u %s: restart the collector\n",
-               options->directory, options->plan.days, options->plan.days == 1 ? "day" : "days");
+        char validity[VALIDITY_SIZE];
+        printf("%s/collector/collector.pem renewed, %s: send the collector SIGHUP\n",
+               options->directory, print_validity(options->plan.valid_s, validity));
         return true;
     }
     if (options->csr_path != NULL) {
@@ -258,7 +288,8 @@ int enroll_run(int argc, char **argv) {
             "Makes what an agent needs: ca.pem, agent.pem, agent.key and agent.yaml, in a "
             "folder or a tar file, for the organization that \"orgtrail init\" made in DIR.",
     };
-    static struct options options = {.plan = {.days = ORGANIZATION_CERTIFICATE_DAYS}};
+    static struct options options = {
+        .plan = {.valid_s = ORGANIZATION_CERTIFICATE_DAYS * CERTIFICATE_DAY_S}};
     options.plan.sources = options.sources;
     argp_parse(&argp, argc, argv, 0, NULL, &options);
 

@@ -75,8 +75,8 @@ static void done_secrets(struct secrets *secrets) {
 
 // The collector's certificate names the host that agents call; localhost too, so that an agent on
 // the same machine needs nothing special.
-static bool issue_collector(const char *host, uint32_t days, int64_t now_s, struct secrets *secrets,
-                            struct fault *fault) {
+static bool issue_collector(const char *host, int64_t valid_s, int64_t now_s,
+                            struct secrets *secrets, struct fault *fault) {
     const char *names[] = {"localhost", host};
     bool is_local = strcmp(host, "localhost") == 0;
     struct certificate_request request = {
@@ -84,7 +84,7 @@ static bool issue_collector(const char *host, uint32_t days, int64_t now_s, stru
         .common_name = "orgtrail collector",
         .dns_names = names,
         .dns_names_count = is_local ? 1 : 2,
-        .days = days,
+        .valid_s = valid_s,
     };
     return certificate_make_key(&secrets->key, fault) &&
            certificate_issue(buffer_span(&secrets->ca), buffer_span(&secrets->ca_key),
@@ -99,12 +99,13 @@ static bool make_secrets(const struct organization_plan *plan, const char *host,
     struct certificate_request request = {
         .use = CERTIFICATE_CA,
         .common_name = name,
-        .days = ORGANIZATION_CA_DAYS,
+        .valid_s = ORGANIZATION_CA_DAYS * (int64_t)CERTIFICATE_DAY_S,
     };
     return certificate_make_key(&secrets->ca_key, fault) &&
            certificate_make_ca(buffer_span(&secrets->ca_key), &request, now_s, &secrets->ca,
                                fault) &&
-           issue_collector(host, ORGANIZATION_CERTIFICATE_DAYS, now_s, secrets, fault);
+           issue_collector(host, ORGANIZATION_CERTIFICATE_DAYS * CERTIFICATE_DAY_S, now_s, secrets,
+                           fault);
 }
 
 // JSON's string literals are YAML's double-quoted scalars, so any name is safe.
@@ -370,7 +371,7 @@ bool organization_read_ca(const char *directory, struct buffer *certificate, str
 }
 
 bool organization_renew_collector(const char *directory, const struct organization *organization,
-                                  uint32_t days, int64_t now_s, struct fault *fault) {
+                                  int64_t valid_s, int64_t now_s, struct fault *fault) {
     char host[NAMES_HOST_SIZE];
     uint16_t port;
     if (!names_split_address(organization->collector, ORGANIZATION_PORT, host, &port, fault)) {
@@ -380,7 +381,7 @@ bool organization_renew_collector(const char *directory, const struct organizati
     init_secrets(&secrets);
     bool is_good =
         organization_read_ca(directory, &secrets.ca, &secrets.ca_key, fault) &&
-        issue_collector(host, days, now_s, &secrets, fault) &&
+        issue_collector(host, valid_s, now_s, &secrets, fault) &&
         write_file(directory, "collector/collector.key", buffer_span(&secrets.key), 0600, fault) &&
         write_file(directory, "collector/collector.pem", buffer_span(&secrets.certificate), 0644,
                    fault);

@@ -24,7 +24,6 @@
 enum {
     ORGANIZATION_CA_DAYS = 3650,          // a CA is replaced with two accepted meanwhile
     ORGANIZATION_CERTIFICATE_DAYS = 397,  // what browsers accept at most: renewing is a habit
-    ORGANIZATION_DAYS_MAX = 3650,         // no certificate outlives its CA
     ORGANIZATION_PORT = 7443,             // the collector's, unless another is given
     ORGANIZATION_PATH_SIZE = 4096,        // of any path here, with the final zero
 };
@@ -70,8 +69,8 @@ MUST_CHECK bool organization_add_account(const char *directory,
 
 // Puts a new key and certificate for the collector in place of the present ones.
 MUST_CHECK bool organization_renew_collector(const char *directory,
-                                             const struct organization *organization, uint32_t days,
-                                             int64_t now_s, struct fault *fault);
+                                             const struct organization *organization,
+                                             int64_t valid_s, int64_t now_s, struct fault *fault);
 
 // Appends the CA's certificate and key of the folder. FAULT_INPUT, FAULT_IO.
 MUST_CHECK bool organization_read_ca(const char *directory, struct buffer *certificate,

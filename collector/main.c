@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/certificate.h"
+#include "base/certificate_files.h"
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/http_server.h"
@@ -29,7 +29,6 @@
 enum {
     OPTION_LOG_LEVEL = 256,
     OPTION_CHECK,
-    PEM_SIZE_MAX = 1 << 20,
     FREE_SHARE = 50,  // of the disk: 2 % are kept free, if that is less than SETTINGS_FREE_SIZE
 };
 
@@ -39,13 +38,6 @@ struct arguments {
     const char *config;
     bool is_check;
     enum log_level level;
-};
-
-// The three PEM texts of the settings.
-struct pems {
-    struct buffer ca;
-    struct buffer certificate;
-    struct buffer key;
 };
 
 static bool parse_level(const char *text, enum log_level *level) {
@@ -98,32 +90,18 @@ static const struct argp parser = {
     .doc = "Takes in the audit events of an organization's agents and keeps one trail of them.",
 };
 
-static void pems_init(struct pems *pems) {
-    buffer_init(&pems->ca, PEM_SIZE_MAX);
-    buffer_init(&pems->certificate, PEM_SIZE_MAX);
-    buffer_init(&pems->key, PEM_SIZE_MAX);
+static int64_t now_s(void) {
+    const struct clock *clock = clock_system();
+    return clock->now_ms(clock->context) / 1000;
 }
 
-static void pems_done(struct pems *pems) {
-    buffer_done(&pems->ca);
-    buffer_done(&pems->certificate);
-    buffer_done(&pems->key);
-}
-
-static bool read_pems(const struct settings *settings, struct pems *pems,
-                      struct rpc_credentials *credentials, struct fault *fault) {
-    const struct files *files = files_system();
-    struct certificate_facts facts;
-    if (!files_read_whole(files, settings->ca_path, PEM_SIZE_MAX, &pems->ca, fault) ||
-        !files_read_whole(files, settings->certificate_path, PEM_SIZE_MAX, &pems->certificate,
-                          fault) ||
-        !files_read_whole(files, settings->key_path, PEM_SIZE_MAX, &pems->key, fault) ||
-        !certificate_read(buffer_span(&pems->certificate), &facts, fault)) {
-        return false;
-    }
-    metric_set(&metrics_table[METRICS_CERTIFICATE_EXPIRY], 0, facts.not_after_s);
-    *credentials = (struct rpc_credentials){buffer_span(&pems->ca), buffer_span(&pems->certificate),
-                                            buffer_span(&pems->key)};
+// The certificates of the settings, checked as --check does.
+static bool read_certificates(const struct settings *settings, struct certificate_files *read,
+                              struct rpc_credentials *credentials, struct fault *fault) {
+    if (!settings_read_certificates(settings, now_s(), read, fault)) return false;
+    metric_set(&metrics_table[METRICS_CERTIFICATE_EXPIRY], 0, read->facts.not_after_s);
+    struct certificate_set set = certificate_files_set(read);
+    *credentials = (struct rpc_credentials){set.ca, set.certificate, set.key};
     return true;
 }
 
@@ -162,18 +140,17 @@ static bool open_trail(const struct settings *settings, struct trail **trail, st
 }
 
 static void reload(const struct settings *settings, struct server *server) {
-    struct pems pems;
+    struct certificate_files read;
     struct rpc_credentials credentials;
     struct fault fault;
-    pems_init(&pems);
-    if (read_pems(settings, &pems, &credentials, &fault) &&
-        server_reload(server, &credentials, &fault)) {
+    bool is_read = read_certificates(settings, &read, &credentials, &fault);
+    if (is_read && server_reload(server, &credentials, &fault)) {
         LOG(LOG_INFO, "certificates reloaded; other settings are read at the start only");
     } else {
         LOG(LOG_ERROR, "certificates not reloaded: the old ones stay", log_fault(&fault),
             log_kind(&fault));
     }
-    pems_done(&pems);
+    if (is_read) certificate_files_done(&read);
 }
 
 // Waits until the process is told to end, or has to. False (FAULT_RETRY): it has to.
@@ -223,16 +200,15 @@ static bool start_control(struct operate *operate, struct control **control, str
 // Serves with an open trail until told to end.
 static bool serve(const struct settings *settings, const struct roster *roster, struct trail *trail,
                   const sigset_t *signals, struct fault *fault) {
-    struct pems pems;
+    struct certificate_files read;
     struct rpc_credentials credentials;
     struct server *server = NULL;
     struct http_server *http = NULL;
     struct control *control = NULL;
     const struct clock *clock = clock_system();
-    pems_init(&pems);
-    bool is_good = read_pems(settings, &pems, &credentials, fault) &&
-                   server_start(settings, &credentials, roster, trail, &server, fault);
-    pems_done(&pems);
+    if (!read_certificates(settings, &read, &credentials, fault)) return false;
+    bool is_good = server_start(settings, &credentials, roster, trail, &server, fault);
+    certificate_files_done(&read);
     if (!is_good) return false;
     struct operate operate = {server, settings, clock->now_ms(clock->context)};
     is_good =
@@ -258,9 +234,8 @@ static bool run(const struct arguments *arguments, const sigset_t *signals, stru
     struct settings *settings = NULL;
     struct roster *roster = NULL;
     struct trail *trail = NULL;
-    const struct clock *clock = clock_system();
     if (!settings_load(arguments->config, &settings, fault)) return false;
-    bool is_good = settings_check(settings, clock->now_ms(clock->context) / 1000, fault);
+    bool is_good = settings_check(settings, now_s(), fault);
     if (!is_good) fault_add(fault, "%s", arguments->config);
     if (is_good && arguments->is_check) {
         printf("%s: good, %u %s\n", arguments->config, settings->accounts_count,

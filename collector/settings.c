@@ -6,15 +6,12 @@
 #include <stdlib.h>
 
 #include "base/buffer.h"
-#include "base/certificate.h"
-#include "base/clock.h"
 #include "base/config.h"
 #include "base/files.h"
 #include "event/key.h"
 
 enum {
     PATH_SIZE_MAX = 4096,
-    PEM_SIZE_MAX = 1 << 20,
     REGIONS_MAX = 256,  // expected regions of one account
     ARENA_SIZE_MAX = 64 * 1024,
 };
@@ -367,41 +364,17 @@ void settings_destroy(struct settings *settings) {
     free(settings);
 }
 
-static bool check_certificates(const struct settings *settings, int64_t now_s,
-                               struct buffer pems[3], struct fault *fault) {
-    const char *const paths[] = {settings->ca_path, settings->certificate_path, settings->key_path};
-    for (int index = 0; index < 3; index++) {
-        if (!files_read_whole(files_system(), paths[index], PEM_SIZE_MAX, &pems[index], fault)) {
-            return false;
-        }
-    }
-    struct span certificate = buffer_span(&pems[1]);
-    struct certificate_facts facts;
-    if (!certificate_check_pair(certificate, buffer_span(&pems[2]), buffer_span(&pems[0]), fault) ||
-        !certificate_read(certificate, &facts, fault)) {
-        return fault_add(fault, "%s", settings->certificate_path);
-    }
-    char time[TIME_TEXT_SIZE];
-    if (now_s > facts.not_after_s) {
-        time_print(facts.not_after_s, time);
-        return fault_set(fault, FAULT_INPUT, "%s: expired at %s: make a new one",
-                         settings->certificate_path, time);
-    }
-    if (now_s < facts.not_before_s) {
-        time_print(facts.not_before_s, time);
-        return fault_set(fault, FAULT_INPUT,
-                         "%s: not valid before %s: is this machine's clock right?",
-                         settings->certificate_path, time);
-    }
-    return true;
+bool settings_read_certificates(const struct settings *settings, int64_t now_s,
+                                struct certificate_files *read, struct fault *fault) {
+    const struct certificate_paths paths = {settings->ca_path, settings->certificate_path,
+                                            settings->key_path};
+    return certificate_files_read(files_system(), &paths, CERTIFICATE_SERVER, now_s, read, fault);
 }
 
 bool settings_check(const struct settings *settings, int64_t now_s, struct fault *fault) {
-    struct buffer pems[3];
-    for (int index = 0; index < 3; index++) buffer_init(&pems[index], PEM_SIZE_MAX);
-    bool is_good = check_certificates(settings, now_s, pems, fault);
-    for (int index = 0; index < 3; index++) buffer_done(&pems[index]);
-    if (!is_good) return false;
+    struct certificate_files read;
+    if (!settings_read_certificates(settings, now_s, &read, fault)) return false;
+    certificate_files_done(&read);
 
     bool exists = false;
     struct files_entry entry;

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/certificate_files.h"
 #include "base/fault.h"
 #include "collector/roster.h"
 
@@ -80,3 +81,8 @@ void settings_destroy(struct settings *settings);
 // Checks what the settings name: certificates that belong together and are valid now, a store that
 // is a folder, addresses that could be listened on. FAULT_INPUT.
 MUST_CHECK bool settings_check(const struct settings *settings, int64_t now_s, struct fault *fault);
+
+// Reads and checks the certificates it names. The caller calls certificate_files_done. Faults as
+// certificate_files_read.
+MUST_CHECK bool settings_read_certificates(const struct settings *settings, int64_t now_s,
+                                           struct certificate_files *read, struct fault *fault);

@@ -155,13 +155,13 @@ static void make_certificates(int64_t from_s) {
     struct fault fault = {0};
     for (int index = 0; index < 4; index++) buffer_init(&pems[index], 1 << 16);
     const struct certificate_request ca = {
-        .use = CERTIFICATE_CA, .common_name = "ca", .days = 3650};
+        .use = CERTIFICATE_CA, .common_name = "ca", .valid_s = CERTIFICATE_VALID_S_MAX};
     const char *names[] = {"localhost"};
     const struct certificate_request server = {.use = CERTIFICATE_SERVER,
                                                .common_name = "collector",
                                                .dns_names = names,
                                                .dns_names_count = 1,
-                                               .days = 1};
+                                               .valid_s = CERTIFICATE_DAY_S};
     bool is_good = certificate_make_key(&pems[0], &fault) &&
                    certificate_make_ca(buffer_span(&pems[0]), &ca, from_s, &pems[1], &fault) &&
                    certificate_make_key(&pems[2], &fault) &&

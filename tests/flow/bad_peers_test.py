@@ -108,7 +108,7 @@ def test_certificate_of_another_ca():
         expect_refused(
             organization,
             lambda agent: issue(agent, ca, agent.uri),
-            ["agent.pem", "certificate: not signed by this CA"],
+            ["agent.pem", "not by an accepted CA"],
         )
 
 

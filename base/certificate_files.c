@@ -1,0 +1,57 @@
+#include "base/certificate_files.h"
+
+#include <openssl/crypto.h>
+
+enum { PEM_SIZE_MAX = 64 * 1024 };  // of one file
+
+static bool read_all(const struct files *files, const struct certificate_paths *paths,
+                     struct certificate_files *read, struct fault *fault) {
+    return files_read_whole(files, paths->ca, PEM_SIZE_MAX, &read->ca, fault) &&
+           files_read_whole(files, paths->certificate, PEM_SIZE_MAX, &read->certificate, fault) &&
+           files_read_whole(files, paths->key, PEM_SIZE_MAX, &read->key, fault);
+}
+
+// A fault names the file to look at first.
+static bool check(struct certificate_files *read, const struct certificate_paths *paths,
+                  enum certificate_use use, int64_t now_s, struct fault *fault) {
+    struct certificate_facts cas[CERTIFICATE_CAS_MAX];
+    uint32_t cas_count;
+    struct certificate_set set = certificate_files_set(read);
+    if (!certificate_read_cas(set.ca, cas, &cas_count, fault)) {
+        return fault_add(fault, "%s", paths->ca);
+    }
+    if (certificate_check(&set, use, now_s, &read->facts, fault)) return true;
+    return fault_add(fault, "%s", paths->certificate);
+}
+
+bool certificate_files_read(const struct files *files, const struct certificate_paths *paths,
+                            enum certificate_use use, int64_t now_s, struct certificate_files *read,
+                            struct fault *fault) {
+    struct certificate_files made = {0};
+    buffer_init(&made.ca, PEM_SIZE_MAX);
+    buffer_init(&made.certificate, PEM_SIZE_MAX);
+    buffer_init(&made.key, PEM_SIZE_MAX);
+    bool is_good = read_all(files, paths, &made, fault) ? check(&made, paths, use, now_s, fault)
+                                                        : fault_add(fault, "certificates");
+    if (!is_good) {
+        certificate_files_done(&made);
+        return false;
+    }
+    *read = made;
+    return true;
+}
+
+void certificate_files_done(struct certificate_files *read) {
+    if (read->key.bytes != NULL) OPENSSL_cleanse(read->key.bytes, read->key.size);
+    buffer_done(&read->ca);
+    buffer_done(&read->certificate);
+    buffer_done(&read->key);
+}
+
+struct certificate_set certificate_files_set(const struct certificate_files *read) {
+    return (struct certificate_set){
+        .ca = buffer_span(&read->ca),
+        .certificate = buffer_span(&read->certificate),
+        .key = buffer_span(&read->key),
+    };
+}
