@@ -390,6 +390,7 @@ void trail_close(struct trail *trail) {
     trail_environment_close(trail->environment);
     if (trail->lock >= 0) close(trail->lock);
     trail_state_close(trail->state);
+    free(trail->documents);
     trail_mirror_done(&trail->tail);
     trail_catalog_destroy(trail->catalog);
     trail_window_destroy(trail->window);
@@ -479,6 +480,7 @@ static void end_commit(struct trail *trail, bool committed) {
         trail_state_forget(trail->state);
     }
     trail->rows_count = 0;
+    trail->documents_count = 0;
     trail->is_committing = false;
 }
 
@@ -490,7 +492,8 @@ void trail_abort(struct trail *trail) {
 bool trail_commit(struct trail *trail, struct trail_receipt *receipt, struct fault *fault) {
     assert(trail->is_committing);
     uint32_t stored = trail->rows_count;
-    bool is_empty = stored == 0 && !trail_state_is_changed(trail->state);
+    bool is_empty =
+        stored == 0 && trail->documents_count == 0 && !trail_state_is_changed(trail->state);
     bool committed = is_empty || trail_write_commit(trail, false, fault);
     if (committed) {
         *receipt = (struct trail_receipt){.stored = stored};

@@ -83,6 +83,17 @@ MUST_CHECK bool trail_add(struct trail *trail, const struct trail_entry *entry,
 MUST_CHECK bool trail_quarantine(struct trail *trail, const struct trail_refused *refused,
                                  bool *is_new, struct fault *fault);
 
+// Finds an entry that was in quarantine before this commit, with its bytes; all of it is copied and
+// lives as long as the commit.
+MUST_CHECK bool trail_quarantine_get(struct trail *trail, const uint8_t key[TRAIL_REFUSED_KEY_SIZE],
+                                     bool *found, struct trail_quarantined *entry,
+                                     struct fault *fault);
+
+// Takes an entry out, as trail_quarantine_get gave it in this commit. Nothing of this commit may
+// refuse the same bytes of the same agent for the same reason.
+MUST_CHECK bool trail_quarantine_remove(struct trail *trail, const struct trail_quarantined *entry,
+                                        struct fault *fault);
+
 // Bytes that an agent has in quarantine, for its limit.
 uint64_t trail_quarantine_size(const struct trail *trail, uint32_t agent);
 
@@ -99,6 +110,14 @@ MUST_CHECK bool trail_stream_find(struct trail *trail, uint32_t agent,
 // How many streams of an agent are saved. Looks at those of all agents.
 uint32_t trail_streams_count(const struct trail *trail, uint32_t agent);
 
+// Calls on_stream for each stream, in no order, until it returns false. Also between commits.
+void trail_streams_walk(const struct trail *trail,
+                        bool (*on_stream)(void *user, const struct trail_stream *stream),
+                        void *user);
+
+// The certificate URI of an agent's number; empty if there is none.
+struct span trail_agent_uri(const struct trail *trail, uint32_t agent);
+
 // Saves it in this commit.
 MUST_CHECK bool trail_stream_put(struct trail *trail, const struct trail_stream *stream,
                                  struct fault *fault);
@@ -106,6 +125,11 @@ MUST_CHECK bool trail_stream_put(struct trail *trail, const struct trail_stream 
 // Saves a gap. The same gap again changes nothing (*is_new false).
 MUST_CHECK bool trail_gap_put(struct trail *trail, const struct trail_gap *gap, bool *is_new,
                               struct fault *fault);
+
+// Keeps a value under a name (1 to TRAIL_NAME_SIZE_MAX bytes) in this commit, in place of the one
+// there was. An empty value: none is kept any more. Both are copied.
+MUST_CHECK bool trail_document_put(struct trail *trail, struct span name, struct span value,
+                                   struct fault *fault);
 
 // Makes all of it durable. Waits for the disk. FAULT_FULL: nothing of it is stored, the trail is as
 // before, the same entries may be offered again later. FAULT_IO: nobody knows; the process ends.

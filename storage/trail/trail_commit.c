@@ -356,7 +356,8 @@ static bool make_changes(struct trail *trail, struct plan *plan, bool flush_tail
     }
     if (plan->blocks_count > 0 && !write_dictionary(trail, plan, fault)) return false;
     count_rows(trail, plan);
-    if (!trail_state_write(trail, &plan->head, fault)) return false;
+    if (!trail_state_write(trail, &plan->head, fault) || !trail_documents_write(trail, fault))
+        return false;
     size_t offset = trail->values.size;
     trail_codec_append_head(&trail->values, &plan->head);
     return trail_add_change(trail, TRAIL_DATABASE_META, SPAN_LITERAL("head"), offset, false, fault);

@@ -32,6 +32,7 @@ static const uint64_t map_size_min = 256 * 1024;  // room for the databases them
 struct trail_environment {
     MDB_env *lmdb;
     MDB_dbi databases[TRAIL_DATABASES];
+    bool has_documents;  // an older store has none before it was opened for writing once
     char directory[PATH_SIZE];
     dev_t device;
     ino_t inode;
@@ -64,6 +65,7 @@ static const struct {
     [TRAIL_DATABASE_STREAM] = {"stream", 0},
     [TRAIL_DATABASE_QUARANTINE] = {"quarantine", 0},
     [TRAIL_DATABASE_GAP] = {"gap", 0},
+    [TRAIL_DATABASE_DOCUMENT] = {"document", 0},
 };
 
 static enum fault_kind kind_of_status(int status) {
@@ -143,6 +145,10 @@ static int open_databases(struct trail_environment *environment) {
         unsigned create = environment->is_read_only ? 0 : MDB_CREATE;
         status = mdb_dbi_open(transaction, databases[index].name, databases[index].flags | create,
                               &environment->databases[index]);
+        if (index == TRAIL_DATABASE_DOCUMENT) {
+            environment->has_documents = status == 0;
+            if (status == MDB_NOTFOUND) status = 0;
+        }
         if (status != 0) {
             mdb_txn_abort(transaction);
             return status;
@@ -336,6 +342,10 @@ bool trail_environment_get(struct trail_environment *environment, MDB_txn *trans
                            struct span *value, struct fault *fault) {
     MDB_val wanted = {key.size, (void *)(uintptr_t)key.bytes};
     MDB_val got;
+    if (database == TRAIL_DATABASE_DOCUMENT && !environment->has_documents) {
+        *found = false;
+        return true;
+    }
     int status = mdb_get(transaction, environment->databases[database], &wanted, &got);
     if (status != 0 && status != MDB_NOTFOUND)
         return trail_environment_fault(environment, status, databases[database].name, fault);
@@ -355,6 +365,8 @@ bool trail_environment_get_number(struct trail_environment *environment, MDB_txn
 bool trail_environment_walk(struct trail_environment *environment, MDB_txn *transaction,
                             enum trail_database database, uint64_t from, struct trail_walk *walk,
                             struct fault *fault) {
+    *walk = (struct trail_walk){0};
+    if (database == TRAIL_DATABASE_DOCUMENT && !environment->has_documents) return true;
     int status = mdb_cursor_open(transaction, environment->databases[database], &walk->cursor);
     if (status != 0)
         return trail_environment_fault(environment, status, databases[database].name, fault);
@@ -378,6 +390,10 @@ bool trail_walk_next(struct trail_walk *walk, bool *found, struct span *key, str
                      struct fault *fault) {
     MDB_val at;
     MDB_val got;
+    if (walk->cursor == NULL) {
+        *found = false;
+        return true;
+    }
     int status = mdb_cursor_get(walk->cursor, &at, &got, walk->next);
     walk->next = MDB_NEXT;
     if (status != 0 && status != MDB_NOTFOUND)
@@ -391,7 +407,7 @@ bool trail_walk_next(struct trail_walk *walk, bool *found, struct span *key, str
 }
 
 void trail_walk_end(struct trail_walk *walk) {
-    mdb_cursor_close(walk->cursor);
+    if (walk->cursor != NULL) mdb_cursor_close(walk->cursor);
 }
 
 uint64_t trail_walk_number(struct span key) {

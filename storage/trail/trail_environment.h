@@ -30,11 +30,12 @@ enum trail_database {
     TRAIL_DATABASE_STREAM,
     TRAIL_DATABASE_QUARANTINE,
     TRAIL_DATABASE_GAP,
+    TRAIL_DATABASE_DOCUMENT,
     TRAIL_DATABASES,
 };
 
 enum {
-    TRAIL_KEY_SIZE_MAX = 64,  // bytes of a key
+    TRAIL_KEY_SIZE_MAX = 96,  // bytes of a key
     TRAIL_READERS_MAX = 512,  // read transactions at a time, of all processes
 };
 
@@ -80,7 +81,7 @@ MUST_CHECK bool trail_environment_get_number(struct trail_environment *environme
 
 // A walk over a database in order of key.
 struct trail_walk {
-    MDB_cursor *cursor;
+    MDB_cursor *cursor;  // NULL: the store has no such database yet
     MDB_cursor_op next;
 };
 

@@ -64,6 +64,12 @@ struct trail_lopsided {
 
 struct trail_state;
 
+// A document of the commit; its spans lie in the commit's arena.
+struct trail_document {
+    struct span name;
+    struct span value;
+};
+
 struct trail {
     struct trail_options options;
     struct trail_environment *environment;
@@ -87,6 +93,10 @@ struct trail {
 
     uint32_t damages;     // what trail_open found
     struct fault damage;  // the first of it
+
+    struct trail_document *documents;  // of this commit
+    uint32_t documents_count;
+    uint32_t documents_capacity;
 
     bool is_committing;
     MDB_txn *reading;  // active while is_reading
@@ -157,6 +167,11 @@ MUST_CHECK bool trail_mirror_add(struct trail_tail_mirror *mirror, const struct 
 void trail_mirror_remove(struct trail_tail_mirror *mirror, uint32_t index);
 void trail_mirror_close_up(struct trail_tail_mirror *mirror);
 void trail_mirror_done(struct trail_tail_mirror *mirror);
+
+// trail_document.c
+
+// Adds the documents to the commit's changes.
+MUST_CHECK bool trail_documents_write(struct trail *trail, struct fault *fault);
 
 // trail_state.c
 

@@ -66,6 +66,13 @@ MUST_CHECK bool trail_reader_quarantine(struct trail_reader *reader,
                                                          const struct trail_quarantined *),
                                         void *user, struct fault *fault);
 
+// Calls on_document for each document whose name begins so, in order of name, until it returns
+// false. The spans live as long as the call.
+MUST_CHECK bool trail_reader_documents(struct trail_reader *reader, struct span prefix,
+                                       bool (*on_document)(void *user, struct span name,
+                                                           struct span value),
+                                       void *user, struct fault *fault);
+
 // A stored event. Spans live until the next call on its cursor.
 struct trail_row {
     uint64_t sequence;

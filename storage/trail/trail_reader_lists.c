@@ -114,6 +114,29 @@ bool trail_reader_quarantine(struct trail_reader *reader,
     return list(&listing, TRAIL_DATABASE_QUARANTINE, fault);
 }
 
+// The documents of a prefix, on their way through a walk.
+struct named {
+    struct span prefix;
+    bool (*on_document)(void *user, struct span name, struct span value);
+    void *user;
+};
+
+static bool give_document(struct listing *listing, struct span key, struct span value, bool *more,
+                          struct fault *fault) {
+    (void)fault;
+    const struct named *named = listing->user;
+    if (span_starts(key, named->prefix)) *more = named->on_document(named->user, key, value);
+    return true;
+}
+
+bool trail_reader_documents(struct trail_reader *reader, struct span prefix,
+                            bool (*on_document)(void *user, struct span name, struct span value),
+                            void *user, struct fault *fault) {
+    struct named named = {prefix, on_document, user};
+    struct listing listing = {.reader = reader, .give = give_document, .user = &named};
+    return list(&listing, TRAIL_DATABASE_DOCUMENT, fault);
+}
+
 // A scan of columns on its way.
 struct scan {
     struct trail_reader *reader;

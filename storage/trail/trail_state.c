@@ -7,63 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/crypto.h"
-#include "storage/trail/trail_internal.h"
+#include "storage/trail/trail_state_internal.h"
 
 enum {
     LIST_MIN = 64,
     INDEX_MIN = 256,
 };
 
-struct agent {
-    char *uri;
-    uint64_t quarantine_size;
-    uint64_t quarantine_staged;
-};
-
-struct stream {
-    struct trail_stream kept;
-    struct trail_stream staged;
-    bool is_changed;
-};
-
-// A quarantine entry of this commit; its spans lie in the commit's arena.
-struct refusal {
-    struct trail_quarantined entry;
-    uint64_t repeats;  // in this commit
-    bool is_new;
-};
-
-struct trail_state {
-    struct agent *agents;  // agent n is agents[n - 1]
-    uint32_t agents_count;
-    uint32_t agents_kept;  // of them are on the disk
-    uint32_t agents_capacity;
-
-    struct stream *streams;
-    uint32_t streams_count;
-    uint32_t streams_kept;
-    uint32_t streams_capacity;
-    uint32_t *stream_index;  // open addressing by key: place in streams + 1
-    uint32_t stream_index_size;
-    uint32_t *changed_streams;
-    uint32_t changed_streams_count;
-    uint32_t changed_streams_capacity;
-
-    struct refusal *refusals;
-    uint32_t refusals_count;
-    uint32_t refusals_capacity;
-    struct trail_gap *gaps;
-    uint32_t gaps_count;
-    uint32_t gaps_capacity;
-    bool are_agents_changed;
-};
-
-static bool no_memory(struct fault *fault) {
+bool trail_state_no_memory(struct fault *fault) {
     return fault_set(fault, FAULT_FULL, "trail: out of memory for agents and streams");
 }
 
-static bool reserve(void **items, uint32_t count, uint32_t *capacity, size_t item_size) {
+bool trail_state_reserve(void **items, uint32_t count, uint32_t *capacity, size_t item_size) {
     if (count < *capacity) return true;
     uint32_t larger = *capacity == 0 ? LIST_MIN : *capacity * 2;
     void *grown = realloc(*items, larger * item_size);
@@ -74,12 +29,12 @@ static bool reserve(void **items, uint32_t count, uint32_t *capacity, size_t ite
 }
 
 static bool add_agent(struct trail_state *state, struct span uri, struct fault *fault) {
-    if (!reserve((void **)&state->agents, state->agents_count, &state->agents_capacity,
-                 sizeof *state->agents)) {
-        return no_memory(fault);
+    if (!trail_state_reserve((void **)&state->agents, state->agents_count, &state->agents_capacity,
+                             sizeof *state->agents)) {
+        return trail_state_no_memory(fault);
     }
     char *text = strndup((const char *)uri.bytes, uri.size);
-    if (text == NULL) return no_memory(fault);
+    if (text == NULL) return trail_state_no_memory(fault);
     state->agents[state->agents_count++] = (struct agent){.uri = text};
     return true;
 }
@@ -116,14 +71,14 @@ static void index_streams(struct trail_state *state) {
 
 static bool add_stream(struct trail_state *state, const struct trail_stream *stream,
                        struct stream **added, struct fault *fault) {
-    if (!reserve((void **)&state->streams, state->streams_count, &state->streams_capacity,
-                 sizeof *state->streams)) {
-        return no_memory(fault);
+    if (!trail_state_reserve((void **)&state->streams, state->streams_count,
+                             &state->streams_capacity, sizeof *state->streams)) {
+        return trail_state_no_memory(fault);
     }
     if ((state->streams_count + 1) * 2 > state->stream_index_size) {
         uint32_t size = state->stream_index_size == 0 ? INDEX_MIN : state->stream_index_size * 2;
         uint32_t *grown = realloc(state->stream_index, size * sizeof *grown);
-        if (grown == NULL) return no_memory(fault);
+        if (grown == NULL) return trail_state_no_memory(fault);
         state->stream_index = grown;
         state->stream_index_size = size;
         index_streams(state);
@@ -194,7 +149,7 @@ static bool load_all(struct trail *trail, enum trail_database database,
 
 bool trail_state_open(struct trail *trail, struct fault *fault) {
     trail->state = calloc(1, sizeof *trail->state);
-    if (trail->state == NULL) return no_memory(fault);
+    if (trail->state == NULL) return trail_state_no_memory(fault);
     struct trail_state *state = trail->state;
     if (!load_all(trail, TRAIL_DATABASE_AGENT, load_agent, fault)) return false;
     if (!load_all(trail, TRAIL_DATABASE_STREAM, load_stream, fault)) return false;
@@ -211,6 +166,7 @@ void trail_state_close(struct trail_state *state) {
     free(state->stream_index);
     free(state->changed_streams);
     free(state->refusals);
+    free(state->removals);
     free(state->gaps);
     free(state);
 }
@@ -257,12 +213,26 @@ uint32_t trail_streams_count(const struct trail *trail, uint32_t agent) {
     return count;
 }
 
+void trail_streams_walk(const struct trail *trail,
+                        bool (*on_stream)(void *user, const struct trail_stream *stream),
+                        void *user) {
+    const struct trail_state *state = trail->state;
+    for (uint32_t index = 0; index < state->streams_count; index++) {
+        if (!on_stream(user, &state->streams[index].staged)) return;
+    }
+}
+
+struct span trail_agent_uri(const struct trail *trail, uint32_t agent) {
+    if (agent == 0 || agent > trail->state->agents_count) return (struct span){NULL, 0};
+    return span_text(trail->state->agents[agent - 1].uri);
+}
+
 bool trail_stream_put(struct trail *trail, const struct trail_stream *stream, struct fault *fault) {
     assert(trail->is_committing);
     struct trail_state *state = trail->state;
-    if (!reserve((void **)&state->changed_streams, state->changed_streams_count,
-                 &state->changed_streams_capacity, sizeof *state->changed_streams)) {
-        return no_memory(fault);
+    if (!trail_state_reserve((void **)&state->changed_streams, state->changed_streams_count,
+                             &state->changed_streams_capacity, sizeof *state->changed_streams)) {
+        return trail_state_no_memory(fault);
     }
     struct stream *known = find_stream(state, stream->agent, stream->stream_id);
     if (known == NULL && !add_stream(state, stream, &known, fault)) return false;
@@ -271,98 +241,6 @@ bool trail_stream_put(struct trail *trail, const struct trail_stream *stream, st
     known->is_changed = true;
     state->changed_streams[state->changed_streams_count++] = (uint32_t)(known - state->streams);
     return true;
-}
-
-static void hash_refused(const struct trail_refused *refused, uint8_t key[SHA256_SIZE]) {
-    uint32_t agent = refused->agent;
-    const uint8_t number[4] = {(uint8_t)agent, (uint8_t)(agent >> 8), (uint8_t)(agent >> 16),
-                               (uint8_t)(agent >> 24)};
-    // The reason with its final zero, so that no two lists of parts give the same bytes.
-    const struct span parts[] = {
-        span_of(number, sizeof number),
-        span_of(refused->reason, strlen(refused->reason) + 1),
-        refused->bytes,
-    };
-    crypto_sha256(parts, sizeof parts / sizeof parts[0], key);
-}
-
-// Finds an entry that is on the disk already; detail is copied into the commit's arena.
-static bool find_refused(struct trail *trail, const uint8_t hash[SHA256_SIZE], bool *found,
-                         struct trail_quarantined *entry, struct fault *fault) {
-    uint8_t key[TRAIL_QUARANTINE_KEY_SIZE];
-    memcpy(key, hash, SHA256_SIZE);
-    key[SHA256_SIZE] = TRAIL_QUARANTINE_ENTRY;
-    struct span value;
-    if (!trail_environment_get(trail->environment, trail->reading, TRAIL_DATABASE_QUARANTINE,
-                               span_of(key, sizeof key), found, &value, fault)) {
-        return false;
-    }
-    if (!*found) return true;
-    if (!trail_codec_take_quarantined(span_of(key, sizeof key), value, entry, fault)) return false;
-    if (!arena_copy(trail->arena, entry->detail, &entry->detail)) return no_memory(fault);
-    return true;
-}
-
-static bool make_refusal(struct trail *trail, const struct trail_refused *refused,
-                         const uint8_t hash[SHA256_SIZE], struct refusal *refusal,
-                         struct fault *fault) {
-    bool found = false;
-    struct trail_quarantined entry;
-    if (!find_refused(trail, hash, &found, &entry, fault)) return false;
-    if (!found) {
-        entry = (struct trail_quarantined){
-            .agent = refused->agent,
-            .first_ms = refused->received_ms,
-        };
-        memcpy(entry.key, hash, SHA256_SIZE);
-        snprintf(entry.reason, sizeof entry.reason, "%s", refused->reason);
-        struct span detail = refused->detail;
-        if (detail.size > TRAIL_DETAIL_SIZE_MAX) detail.size = TRAIL_DETAIL_SIZE_MAX;
-        if (!arena_copy(trail->arena, detail, &entry.detail)) return no_memory(fault);
-        if (!arena_copy(trail->arena, refused->bytes, &entry.bytes)) return no_memory(fault);
-    }
-    *refusal = (struct refusal){.entry = entry, .is_new = !found};
-    return true;
-}
-
-bool trail_quarantine(struct trail *trail, const struct trail_refused *refused, bool *is_new,
-                      struct fault *fault) {
-    assert(trail->is_committing);
-    struct trail_state *state = trail->state;
-    assert(refused->agent >= 1 && refused->agent <= state->agents_count);
-    assert(strlen(refused->reason) < TRAIL_REASON_SIZE);
-    uint8_t hash[SHA256_SIZE];
-    hash_refused(refused, hash);
-
-    struct refusal *refusal = NULL;
-    for (uint32_t index = 0; index < state->refusals_count && refusal == NULL; index++) {
-        if (memcmp(state->refusals[index].entry.key, hash, sizeof hash) == 0)
-            refusal = &state->refusals[index];
-    }
-    bool first = refusal == NULL;
-    if (first) {
-        if (!reserve((void **)&state->refusals, state->refusals_count, &state->refusals_capacity,
-                     sizeof *state->refusals)) {
-            return no_memory(fault);
-        }
-        refusal = &state->refusals[state->refusals_count];
-        if (!make_refusal(trail, refused, hash, refusal, fault)) return false;
-        state->refusals_count++;
-    }
-    refusal->entry.last_ms = refused->received_ms;
-    refusal->entry.count++;
-    refusal->repeats++;
-    *is_new = first && refusal->is_new;
-    if (*is_new) {
-        state->agents[refused->agent - 1].quarantine_staged += refused->bytes.size;
-        state->are_agents_changed = true;
-    }
-    return true;
-}
-
-uint64_t trail_quarantine_size(const struct trail *trail, uint32_t agent) {
-    if (agent == 0 || agent > trail->state->agents_count) return 0;
-    return trail->state->agents[agent - 1].quarantine_staged;
 }
 
 bool trail_gap_put(struct trail *trail, const struct trail_gap *gap, bool *is_new,
@@ -385,9 +263,9 @@ bool trail_gap_put(struct trail *trail, const struct trail_gap *gap, bool *is_ne
         return false;
     }
     if (!found) {
-        if (!reserve((void **)&state->gaps, state->gaps_count, &state->gaps_capacity,
-                     sizeof *state->gaps)) {
-            return no_memory(fault);
+        if (!trail_state_reserve((void **)&state->gaps, state->gaps_count, &state->gaps_capacity,
+                                 sizeof *state->gaps)) {
+            return trail_state_no_memory(fault);
         }
         state->gaps[state->gaps_count++] = *gap;
     }
@@ -397,7 +275,7 @@ bool trail_gap_put(struct trail *trail, const struct trail_gap *gap, bool *is_ne
 
 bool trail_state_is_changed(const struct trail_state *state) {
     return state->are_agents_changed || state->changed_streams_count > 0 ||
-           state->refusals_count > 0 || state->gaps_count > 0;
+           state->refusals_count > 0 || state->removals_count > 0 || state->gaps_count > 0;
 }
 
 static bool write_agents(struct trail *trail, struct fault *fault) {
@@ -434,31 +312,6 @@ static bool write_streams(struct trail *trail, struct fault *fault) {
     return true;
 }
 
-static bool write_refusals(struct trail *trail, struct fault *fault) {
-    const struct trail_state *state = trail->state;
-    for (uint32_t index = 0; index < state->refusals_count; index++) {
-        const struct refusal *refusal = &state->refusals[index];
-        uint8_t key[TRAIL_QUARANTINE_KEY_SIZE];
-        memcpy(key, refusal->entry.key, SHA256_SIZE);
-        key[SHA256_SIZE] = TRAIL_QUARANTINE_ENTRY;
-        size_t offset = trail->values.size;
-        trail_codec_append_quarantined(&trail->values, &refusal->entry);
-        if (!trail_add_change(trail, TRAIL_DATABASE_QUARANTINE, span_of(key, sizeof key), offset,
-                              false, fault)) {
-            return false;
-        }
-        if (!refusal->is_new) continue;
-        key[SHA256_SIZE] = TRAIL_QUARANTINE_BYTES;
-        offset = trail->values.size;
-        buffer_append(&trail->values, refusal->entry.bytes);
-        if (!trail_add_change(trail, TRAIL_DATABASE_QUARANTINE, span_of(key, sizeof key), offset,
-                              false, fault)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool write_gaps(struct trail *trail, struct fault *fault) {
     const struct trail_state *state = trail->state;
     for (uint32_t index = 0; index < state->gaps_count; index++) {
@@ -477,13 +330,9 @@ static bool write_gaps(struct trail *trail, struct fault *fault) {
 
 bool trail_state_write(struct trail *trail, struct trail_head *head, struct fault *fault) {
     const struct trail_state *state = trail->state;
-    for (uint32_t index = 0; index < state->refusals_count; index++) {
-        if (state->refusals[index].is_new) head->quarantined++;
-        head->quarantined_count += state->refusals[index].repeats;
-    }
     head->gaps += state->gaps_count;
     return write_agents(trail, fault) && write_streams(trail, fault) &&
-           write_refusals(trail, fault) && write_gaps(trail, fault);
+           trail_state_write_quarantine(trail, head, fault) && write_gaps(trail, fault);
 }
 
 void trail_state_keep(struct trail_state *state) {
@@ -500,6 +349,7 @@ void trail_state_keep(struct trail_state *state) {
     state->streams_kept = state->streams_count;
     state->changed_streams_count = 0;
     state->refusals_count = 0;
+    state->removals_count = 0;
     state->gaps_count = 0;
     state->are_agents_changed = false;
 }
@@ -523,6 +373,7 @@ void trail_state_forget(struct trail_state *state) {
     }
     state->changed_streams_count = 0;
     state->refusals_count = 0;
+    state->removals_count = 0;
     state->gaps_count = 0;
     state->are_agents_changed = false;
 }

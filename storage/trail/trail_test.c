@@ -351,6 +351,104 @@ static void test_keeps_state(void **state) {
     fixture_done(&fixture);
 }
 
+static bool copy_key(void *user, const struct trail_quarantined *entry) {
+    memcpy(user, entry->key, sizeof entry->key);
+    return true;
+}
+
+static uint64_t count_quarantined(struct fixture *fixture, struct trail_reader *reader) {
+    struct trail_facts facts;
+    assert_true(trail_reader_facts(reader, &facts, &fixture->fault));
+    return facts.quarantined * 1000 + facts.quarantined_count;
+}
+
+static void test_takes_out_of_quarantine(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    put_state(&fixture);
+    struct trail_reader *reader = NULL;
+    assert_true(trail_reader_open(fixture.directory, &reader, &fixture.fault));
+    uint8_t key[TRAIL_REFUSED_KEY_SIZE];
+    assert_true(trail_reader_quarantine(reader, copy_key, key, &fixture.fault));
+    struct trail_quarantined entry;
+    bool found = false;
+    // What is given up is as before.
+    fixture_begin(&fixture);
+    assert_true(trail_quarantine_get(fixture.trail, key, &found, &entry, &fixture.fault));
+    assert_true(found);
+    assert_true(span_is(entry.bytes, "{broken"));
+    assert_true(trail_quarantine_remove(fixture.trail, &entry, &fixture.fault));
+    assert_int_equal(trail_quarantine_size(fixture.trail, 2), 0);
+    trail_abort(fixture.trail);
+    assert_int_equal(trail_quarantine_size(fixture.trail, 2), 7);
+    assert_int_equal(count_quarantined(&fixture, reader), 1003);
+
+    fixture_begin(&fixture);
+    assert_true(trail_quarantine_get(fixture.trail, key, &found, &entry, &fixture.fault));
+    assert_true(trail_quarantine_remove(fixture.trail, &entry, &fixture.fault));
+    fixture_commit(&fixture);
+    assert_int_equal(count_quarantined(&fixture, reader), 0);
+    uint8_t none[TRAIL_REFUSED_KEY_SIZE] = {0};
+    assert_true(trail_reader_quarantine(reader, copy_key, none, &fixture.fault));
+    assert_int_equal(none[0] + none[7] + none[31], 0);
+
+    fixture_reopen(&fixture);
+    assert_int_equal(trail_quarantine_size(fixture.trail, 2), 0);
+    fixture_begin(&fixture);
+    assert_true(trail_quarantine_get(fixture.trail, key, &found, &entry, &fixture.fault));
+    assert_false(found);
+    trail_abort(fixture.trail);
+    trail_reader_close(reader);
+    fixture_done(&fixture);
+}
+
+static bool join_document(void *user, struct span name, struct span value) {
+    char *text = user;
+    snprintf(text + strlen(text), 64, "%.*s=%.*s ", SPAN_PRINT(name), SPAN_PRINT(value));
+    return true;
+}
+
+static void expect_documents(struct fixture *fixture, const char *prefix, const char *expected) {
+    struct trail_reader *reader = NULL;
+    char text[256] = "";
+    assert_true(trail_reader_open(fixture->directory, &reader, &fixture->fault));
+    assert_true(
+        trail_reader_documents(reader, span_text(prefix), join_document, text, &fixture->fault));
+    assert_string_equal(text, expected);
+    trail_reader_close(reader);
+}
+
+static void put_document(struct fixture *fixture, const char *name, const char *value) {
+    assert_true(
+        trail_document_put(fixture->trail, span_text(name), span_text(value), &fixture->fault));
+}
+
+static void test_keeps_documents(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    fixture_begin(&fixture);
+    put_document(&fixture, "b/2", "two");
+    put_document(&fixture, "a", "1");
+    put_document(&fixture, "b/1", "one");
+    put_document(&fixture, "a", "2");
+    fixture_commit(&fixture);
+    expect_documents(&fixture, "", "a=2 b/1=one b/2=two ");
+    expect_documents(&fixture, "b/", "b/1=one b/2=two ");
+    fixture_begin(&fixture);
+    put_document(&fixture, "b/3", "three");
+    trail_abort(fixture.trail);
+    fixture_begin(&fixture);
+    put_document(&fixture, "b/1", "");
+    fixture_commit(&fixture);
+    fixture_reopen(&fixture);
+    expect_documents(&fixture, "b/", "b/2=two ");
+    fixture_done(&fixture);
+}
+
 static void test_keeps_many_streams(void **state) {
     (void)state;
     struct fixture fixture;
@@ -595,6 +693,8 @@ int main(void) {
         cmocka_unit_test(test_moves_old_tail),
         cmocka_unit_test(test_abort_leaves_nothing),
         cmocka_unit_test(test_keeps_state),
+        cmocka_unit_test(test_takes_out_of_quarantine),
+        cmocka_unit_test(test_keeps_documents),
         cmocka_unit_test(test_keeps_many_streams),
         cmocka_unit_test(test_grows_the_map),
         cmocka_unit_test(test_is_full_and_goes_on),

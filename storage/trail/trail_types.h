@@ -17,6 +17,8 @@ enum {
     TRAIL_AGENT_OWN = 1,  // number of orgtrail itself
     TRAIL_URI_SIZE = 256,
     TRAIL_REASON_SIZE = 32,
+    TRAIL_REFUSED_KEY_SIZE = 32,
+    TRAIL_NAME_SIZE_MAX = 96,  // bytes of a document's name
     TRAIL_FORMAT_MAJOR = 1,
     TRAIL_FORMAT_MINOR = 0,
 };
@@ -48,7 +50,7 @@ struct trail_refused {
 
 // A quarantine entry as readers see it. Spans live until the next call on the reader.
 struct trail_quarantined {
-    uint8_t key[32];
+    uint8_t key[TRAIL_REFUSED_KEY_SIZE];
     struct span bytes;
     char reason[TRAIL_REASON_SIZE];
     struct span detail;
