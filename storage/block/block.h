@@ -195,8 +195,9 @@ MUST_CHECK bool block_read_texts(const struct block *block, struct block_scratch
                                  const uint64_t rows[2], struct span texts[BLOCK_FRAME_ROWS],
                                  struct span accounts[BLOCK_FRAME_ROWS], struct fault *fault);
 
-// A group table: for up to 64 blocks, which of them may hold an attribute. Appends the merged
-// table. FAULT_FULL if buffer or memory is at its limit; FAULT_CORRUPT if a block is damaged.
+// A group table: for up to 64 blocks (one without frames is none), which of them may hold an
+// attribute. Appends the merged table. FAULT_FULL if buffer or memory is at its limit;
+// FAULT_CORRUPT if a block is damaged.
 MUST_CHECK bool block_group_encode(const struct block *blocks, uint32_t count,
                                    struct buffer *output, struct fault *fault);
 

@@ -30,6 +30,7 @@ static bool merge_blocks(struct postings *postings, const struct block *blocks, 
                          struct fault *fault) {
     if (!postings_begin(postings)) return fault_set(fault, FAULT_FULL, "group: no memory");
     for (uint32_t index = 0; index < count; index++) {
+        if (blocks[index].frames == 0) continue;  // dropped
         struct merge merge = {postings, index, false};
         bool good = postings_walk(blocks[index].sections[BLOCK_POSTINGS], blocks[index].frames,
                                   merge_entry, &merge);

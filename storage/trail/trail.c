@@ -56,7 +56,7 @@ void trail_end_reading(struct trail *trail) {
     trail->is_reading = false;
 }
 
-static bool begin_reading(struct trail *trail, struct fault *fault) {
+bool trail_begin_reading(struct trail *trail, struct fault *fault) {
     assert(!trail->is_reading);
     if (!trail_environment_begin(trail->environment, &trail->reading, fault)) return false;
     trail->is_reading = true;
@@ -145,7 +145,7 @@ static bool make_store(struct trail *trail, struct fault *fault) {
     buffer_reset(&trail->values);
     return put_first(trail, fault) &&
            trail_environment_commit(trail->environment, trail->changes, trail->changes_count,
-                                    buffer_span(&trail->values), fault);
+                                    buffer_span(&trail->values), false, fault);
 }
 
 // Reads what was fixed when the store was made; *found false if there is nothing at all.
@@ -180,12 +180,14 @@ static bool load_catalog(struct trail *trail, struct fault *fault) {
         struct block_summary summary;
         good = trail_walk_next(&walk, &found, &key, &value, fault);
         if (!good || !found) break;
-        good = trail_codec_take_summary(value, &summary, fault) &&
-               trail_catalog_add(trail->catalog, trail_walk_number(key), &summary, fault);
+        good = trail_codec_take_summary(value, &summary, fault);
+        // What is left of a dropped day waits to be swept.
+        if (good && !trail_is_expired(trail, summary.time_min_s))
+            good = trail_catalog_add(trail->catalog, trail_walk_number(key), &summary, fault);
     }
     trail_walk_end(&walk);
     if (!good) return false;
-    if (trail_catalog_count(trail->catalog) != trail->head.block_next)
+    if (trail_catalog_count(trail->catalog) != trail->head.blocks)
         return fault_set(fault, FAULT_CORRUPT, "trail: a block's summary is missing");
     return true;
 }
@@ -337,13 +339,15 @@ static bool load_all(struct trail *trail, struct fault *fault) {
     if (!load_meta(trail, &found, fault)) return false;
     if (!found) {
         trail_end_reading(trail);
-        if (!make_store(trail, fault) || !begin_reading(trail, fault)) return false;
+        if (!make_store(trail, fault) || !trail_begin_reading(trail, fault)) return false;
     }
     if (!load_dictionary(trail, fault)) return false;
     if (!load_catalog(trail, fault) || !load_tail(trail, fault)) return false;
     if (!make_window(trail, fault)) return false;
     insert_tail(trail);
-    return trail_state_open(trail, fault);
+    // The last process may have left room to give back.
+    if (trail->head.retained_from_s == 0) trail->sweep.phase = SWEEP_DONE;
+    return trail_state_open(trail, fault) && trail_followers_open(trail, fault);
 }
 
 static bool open_all(struct trail *trail, struct fault *fault) {
@@ -356,7 +360,7 @@ static bool open_all(struct trail *trail, struct fault *fault) {
         .no_sync = trail->options.no_sync,
     };
     if (!trail_environment_open(&options, &trail->environment, fault)) return false;
-    if (!create_parts(trail, fault) || !begin_reading(trail, fault)) return false;
+    if (!create_parts(trail, fault) || !trail_begin_reading(trail, fault)) return false;
     bool loaded = load_all(trail, fault);
     trail_end_reading(trail);
     return loaded;
@@ -430,10 +434,9 @@ static bool check_room(const struct trail *trail, struct fault *fault) {
                      trail->options.directory, free_size, trail->options.free_min);
 }
 
-bool trail_begin(struct trail *trail, struct fault *fault) {
+static bool begin(struct trail *trail, bool uses_reserve, struct fault *fault) {
     assert(!trail->is_committing);
-    if (!check_room(trail, fault)) return false;
-    if (!begin_reading(trail, fault)) return false;
+    if (!trail_begin_reading(trail, fault)) return false;
     if (trail_window_is_due(trail->window)) {
         trail_window_rotate(trail->window);
         insert_tail(trail);
@@ -442,8 +445,18 @@ bool trail_begin(struct trail *trail, struct fault *fault) {
     trail->rows_count = 0;
     trail->offered = 0;
     trail->lopsided = (struct trail_lopsided){0};
+    trail->uses_reserve = uses_reserve;
+    trail->retain_from_s = 0;
     trail->is_committing = true;
     return true;
+}
+
+bool trail_begin(struct trail *trail, struct fault *fault) {
+    return check_room(trail, fault) && begin(trail, false, fault);
+}
+
+bool trail_begin_reserved(struct trail *trail, struct fault *fault) {
+    return begin(trail, true, fault);
 }
 
 bool trail_add(struct trail *trail, const struct trail_entry *entry, enum trail_outcome *outcome,
@@ -452,6 +465,11 @@ bool trail_add(struct trail *trail, const struct trail_entry *entry, enum trail_
     assert(trail->offered < TRAIL_COMMIT_ROWS_MAX);
     struct span text = entry->record->text;
     assert(text.size <= BLOCK_RECORD_SIZE_MAX);
+    if (trail_is_expired(trail, entry->record->event_time_s)) {
+        trail->offered++;
+        *outcome = TRAIL_EXPIRED;
+        return true;
+    }
     struct key key = key_of(entry->record, entry->account);
     uint64_t hash = trail_hash_key(trail, &key);
     uint64_t content = trail_hash_content(trail, text);
@@ -479,8 +497,11 @@ static void end_commit(struct trail *trail, bool committed) {
             trail_window_remove(trail->window_values[index]);
         trail_state_forget(trail->state);
     }
+    trail_followers_end(trail, committed);
     trail->rows_count = 0;
     trail->documents_count = 0;
+    trail->retain_from_s = 0;
+    trail->uses_reserve = false;
     trail->is_committing = false;
 }
 
@@ -492,8 +513,9 @@ void trail_abort(struct trail *trail) {
 bool trail_commit(struct trail *trail, struct trail_receipt *receipt, struct fault *fault) {
     assert(trail->is_committing);
     uint32_t stored = trail->rows_count;
-    bool is_empty =
-        stored == 0 && trail->documents_count == 0 && !trail_state_is_changed(trail->state);
+    bool is_empty = stored == 0 && trail->documents_count == 0 &&
+                    !trail_state_is_changed(trail->state) && !trail->followers.is_changed &&
+                    trail->retain_from_s == 0;
     bool committed = is_empty || trail_write_commit(trail, false, fault);
     if (committed) {
         *receipt = (struct trail_receipt){.stored = stored};
@@ -517,9 +539,10 @@ static bool is_tail_old(const struct trail *trail) {
 bool trail_upkeep(struct trail *trail, bool *more, struct fault *fault) {
     assert(!trail->is_committing);
     trail_environment_clear_readers(trail->environment);
-    *more = false;
+    if (!trail_sweep_step(trail, more, fault)) return false;
+    if (*more) return true;
     if (!is_tail_old(trail)) return true;
-    if (!begin_reading(trail, fault)) return false;
+    if (!trail_begin_reading(trail, fault)) return false;
     arena_reset(trail->arena);
     trail->rows_count = 0;
     bool written = trail_write_commit(trail, true, fault);

@@ -62,6 +62,10 @@ void trail_epoch(const struct trail *trail, uint8_t epoch[TRAIL_EPOCH_SIZE]);
 // begin with; FAULT_IO.
 MUST_CHECK bool trail_begin(struct trail *trail, struct fault *fault);
 
+// The same for a commit that makes room or lets it be made (a day goes, a follower moves): it may
+// use what free_min and the reserve of size_max keep free.
+MUST_CHECK bool trail_begin_reserved(struct trail *trail, struct fault *fault);
+
 // An event on its way in. Borrowed for the call of trail_add, but for the bytes of record->text,
 // which are borrowed until commit or abort: one json_reader may serve all records of a commit.
 struct trail_entry {
@@ -140,6 +144,7 @@ MUST_CHECK bool trail_commit(struct trail *trail, struct trail_receipt *receipt,
 // Forgets everything since trail_begin.
 void trail_abort(struct trail *trail);
 
-// One bounded unit of upkeep outside a commit: moves the tail into blocks when its oldest row has
-// waited 24 h, clears readers that died. *more: call again soon. FAULT as trail_commit.
+// One bounded unit of upkeep outside a commit: gives back the room of dropped days (at most
+// TRAIL_SWEEP_BLOCKS blocks), moves the tail into blocks when its oldest row has waited 24 h,
+// clears readers that died. *more: call again soon. FAULT as trail_commit.
 MUST_CHECK bool trail_upkeep(struct trail *trail, bool *more, struct fault *fault);

@@ -152,6 +152,61 @@ uint32_t trail_catalog_count(const struct trail_catalog *catalog) {
     return catalog->count;
 }
 
+bool trail_catalog_find_number(const struct trail_catalog *catalog, uint64_t number,
+                               uint32_t *index) {
+    uint32_t low = 0;
+    uint32_t high = catalog->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (catalog->blocks[middle].number < number) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low == catalog->count || catalog->blocks[low].number != number) return false;
+    *index = low;
+    return !catalog->blocks[low].is_dropped;
+}
+
+uint32_t trail_catalog_days(const struct trail_catalog *catalog) {
+    return catalog->days_count;
+}
+
+struct trail_catalog_day trail_catalog_day_at(const struct trail_catalog *catalog, uint32_t place) {
+    assert(place < catalog->days_count);
+    const struct day *day = &catalog->days[place];
+    struct trail_catalog_day sum = {
+        .day = day->day,
+        .blocks = day->count,
+        .time_min_s = INT64_MAX,
+    };
+    for (uint32_t at = 0; at < day->count; at++) {
+        const struct block_summary *summary = &catalog->blocks[day->indexes[at]].summary;
+        sum.rows += summary->rows;
+        sum.size += summary->size;
+        sum.text_size += summary->text_size;
+        if (summary->sequence_last > sum.sequence_last) sum.sequence_last = summary->sequence_last;
+        if (summary->time_min_s < sum.time_min_s) sum.time_min_s = summary->time_min_s;
+    }
+    return sum;
+}
+
+void trail_catalog_drop(struct trail_catalog *catalog, int64_t day_first) {
+    uint32_t dropped = search_day(catalog, day_first);
+    for (uint32_t place = 0; place < dropped; place++) {
+        struct day *day = &catalog->days[place];
+        for (uint32_t at = 0; at < day->count; at++)
+            catalog->blocks[day->indexes[at]].is_dropped = true;
+        free(day->indexes);
+        free(day->steps);
+    }
+    catalog->days_count -= dropped;
+    if (dropped > 0)
+        memmove(catalog->days, catalog->days + dropped,
+                catalog->days_count * sizeof *catalog->days);
+}
+
 struct trail_catalog_block *trail_catalog_at(const struct trail_catalog *catalog, uint32_t index) {
     assert(index < catalog->count);
     return &catalog->blocks[index];
@@ -160,6 +215,14 @@ struct trail_catalog_block *trail_catalog_at(const struct trail_catalog *catalog
 uint64_t trail_catalog_key(const struct trail_catalog_block *block) {
     assert(block->number < (uint64_t)1 << NUMBER_BITS);
     return (uint64_t)time_day(block->summary.time_min_s) << NUMBER_BITS | block->number;
+}
+
+int64_t trail_catalog_key_day(uint64_t key) {
+    return (int64_t)(key >> NUMBER_BITS);
+}
+
+uint64_t trail_catalog_key_number(uint64_t key) {
+    return key & (((uint64_t)1 << NUMBER_BITS) - 1);
 }
 
 bool trail_catalog_find(struct trail_catalog *catalog, int64_t time_s, const uint32_t **indexes,

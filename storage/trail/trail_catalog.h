@@ -20,6 +20,7 @@ struct trail_catalog_block {
     uint64_t sequence_reach;  // the largest sequence of this block and all before it
     uint64_t generation;      // writer: of the dedupe window that has its ids; 0: none
     uint32_t probes;          // writer: how often it was searched for an id
+    bool is_dropped;          // its day has been dropped: it is not there any more
     bool is_checked;          // block_check_index was right once in this process
     bool is_verified;         // its whole checksum was
 };
@@ -34,14 +35,40 @@ void trail_catalog_destroy(struct trail_catalog *catalog);
 MUST_CHECK bool trail_catalog_add(struct trail_catalog *catalog, uint64_t number,
                                   const struct block_summary *summary, struct fault *fault);
 
-// How many blocks there are.
+// How many blocks there are, those that were dropped since they were added among them.
 uint32_t trail_catalog_count(const struct trail_catalog *catalog);
+
+// The index of a block by its number; false if it is not there or was dropped.
+bool trail_catalog_find_number(const struct trail_catalog *catalog, uint64_t number,
+                               uint32_t *index);
+
+// All blocks of one day together.
+struct trail_catalog_day {
+    int64_t day;
+    uint32_t blocks;
+    uint64_t rows;
+    uint64_t size;
+    uint64_t text_size;
+    uint64_t sequence_last;  // the largest
+    int64_t time_min_s;
+};
+
+// How many days have blocks, and the place-th of them, oldest first.
+uint32_t trail_catalog_days(const struct trail_catalog *catalog);
+struct trail_catalog_day trail_catalog_day_at(const struct trail_catalog *catalog, uint32_t place);
+
+// Drops the blocks of all days before this one: no search finds them any more. Indexes stay.
+void trail_catalog_drop(struct trail_catalog *catalog, int64_t day_first);
 
 // A block by index; borrowed until the next add.
 struct trail_catalog_block *trail_catalog_at(const struct trail_catalog *catalog, uint32_t index);
 
 // The key under which a block is stored: day in the upper 24 bits, number in the lower 40.
 uint64_t trail_catalog_key(const struct trail_catalog_block *block);
+
+// The day and the number in such a key.
+int64_t trail_catalog_key_day(uint64_t key);
+uint64_t trail_catalog_key_number(uint64_t key);
 
 // Indexes of the blocks whose times include this one, in the catalog's memory until the next call.
 // FAULT_FULL if memory runs out.

@@ -210,11 +210,15 @@ static bool check_block(struct check *check, uint32_t index, struct fault *fault
     trail_catalog_at(reader->catalog, index)->is_checked = false;
     trail_catalog_at(reader->catalog, index)->is_verified = false;
     bool good = trail_reader_open_block(reader, index, true, &there, &block, &found);
+    struct trail_head now;
+    if (good && !there && !trail_reader_load_head(reader, &now, fault)) return false;
+    const struct block_summary *summary = &trail_catalog_at(reader->catalog, index)->summary;
+    // Its day went while this was going on.
+    if (good && !there && summary->time_min_s < now.retained_from_s) return true;
     if (good && !there) {
         good = fault_set(&found, FAULT_CORRUPT, "it is missing");
         trail_reader_blame(reader, index, &found);
     }
-    const struct block_summary *summary = &trail_catalog_at(reader->catalog, index)->summary;
     if (good && (block.summary.rows != summary->rows ||
                  block.summary.sequence_first != summary->sequence_first ||
                  block.summary.sequence_last != summary->sequence_last ||
@@ -264,6 +268,16 @@ static bool check_tail(struct check *check, struct fault *fault) {
     return true;
 }
 
+// Whether the group has a block that was not dropped with its day.
+static bool is_group_used(const struct trail_reader *reader, uint64_t group) {
+    uint32_t at = 0;
+    uint64_t first = group * TRAIL_GROUP_BLOCKS;
+    for (uint64_t number = first; number < first + TRAIL_GROUP_BLOCKS; number++) {
+        if (trail_catalog_find_number(reader->catalog, number, &at)) return true;
+    }
+    return false;
+}
+
 // The group table must lead to every block that has the attribute.
 static bool check_group(struct check *check, uint64_t group, struct fault *fault) {
     struct trail_reader *reader = check->reader;
@@ -274,12 +288,15 @@ static bool check_group(struct check *check, uint64_t group, struct fault *fault
         return false;
     }
     struct fault problem;
+    if (!found && !is_group_used(reader, group)) return true;
     bool good =
         found || fault_set(&problem, FAULT_CORRUPT, "trail: group %" PRIu64 " is missing", group);
     // The first attribute of every frame of every block stands for all: they are made by one merge.
     for (uint32_t index = 0; good && index < TRAIL_GROUP_BLOCKS; index++) {
-        uint32_t at = (uint32_t)(group * TRAIL_GROUP_BLOCKS) + index;
+        uint32_t at = 0;
         bool there = false;
+        uint64_t number = group * TRAIL_GROUP_BLOCKS + index;
+        if (!trail_catalog_find_number(reader->catalog, number, &at)) continue;
         struct block block;
         struct block_columns columns;
         if (!trail_reader_open_block(reader, at, false, &there, &block, &problem) || !there)
@@ -303,8 +320,19 @@ static bool check_group(struct check *check, uint64_t group, struct fault *fault
     return true;
 }
 
-// Every chunk of every dictionary.
+static bool is_epoch_used(const struct check *check, uint32_t epoch) {
+    const struct trail_catalog *catalog = check->reader->catalog;
+    for (uint32_t index = 0; index < trail_catalog_count(catalog); index++) {
+        const struct trail_catalog_block *block = trail_catalog_at(catalog, index);
+        if (!block->is_dropped && block->summary.epoch == epoch) return true;
+    }
+    return epoch == check->head.dictionary_epoch;
+}
+
+// Every chunk of a dictionary.
 static bool check_dictionary(struct check *check, uint32_t epoch, struct fault *fault) {
+    // That of dropped days may be there in part.
+    if (!is_epoch_used(check, epoch)) return true;
     struct dictionary *dictionary = dictionary_create(epoch);
     if (dictionary == NULL) return fault_set(fault, FAULT_FULL, "trail: out of memory for a check");
     struct fault found;
@@ -337,7 +365,7 @@ static int compare_sequences(const void *left, const void *right) {
 
 static void check_all_seen(struct check *check) {
     struct fault found;
-    if (check->seen_count == 0) return;
+    if (check->seen_count == 0 && check->head.dropped == 0) return;
     qsort(check->seen, check->seen_count, sizeof *check->seen, compare_keys);
     for (uint64_t index = 1; index < check->seen_count; index++) {
         if (check->seen[index].key_hash != check->seen[index - 1].key_hash) continue;
@@ -347,6 +375,16 @@ static void check_all_seen(struct check *check) {
         report(check, &found);
     }
     qsort(check->seen, check->seen_count, sizeof *check->seen, compare_sequences);
+    uint64_t missing = check->head.sequence_last - check->seen_count;
+    if (check->head.dropped > 0 && missing == check->head.dropped) return;
+    if (check->head.dropped > 0) {
+        fault_set(&found, FAULT_CORRUPT,
+                  "trail: of %" PRIu64 " events %" PRIu64 " are not there, %" PRIu64
+                  " of them with days that were dropped",
+                  check->head.sequence_last, missing, check->head.dropped);
+        report(check, &found);
+        return;
+    }
     uint64_t expected = 1;
     for (uint64_t index = 0; index < check->seen_count; index++) {
         uint64_t sequence = check->seen[index].sequence;
@@ -374,6 +412,7 @@ static bool check_everything(struct check *check, struct fault *fault) {
     if (!check_tail(check, fault)) return false;
     uint32_t count = trail_catalog_count(reader->catalog);
     for (uint32_t index = 0; index < count; index++) {
+        if (trail_catalog_at(reader->catalog, index)->is_dropped) continue;
         if (!trail_reader_renew(reader, fault)) return false;
         if (!check_block(check, index, fault)) return false;
         if (index % PROGRESS_BLOCKS == 0) check->on_progress(check->user, index, count);
@@ -387,7 +426,10 @@ static bool check_everything(struct check *check, struct fault *fault) {
         if (!check_dictionary(check, epoch, fault)) return false;
     }
     check->on_progress(check->user, count, count);
-    check_all_seen(check);
+    struct trail_head now;
+    if (!trail_reader_load_head(reader, &now, fault)) return false;
+    // Of days that went meanwhile some blocks were seen and some were not.
+    if (now.retained_from_s == check->head.retained_from_s) check_all_seen(check);
     return true;
 }
 

@@ -3,7 +3,10 @@
 #include <assert.h>
 #include <string.h>
 
-enum { VERSION = 1 };
+enum {
+    VERSION = 1,
+    HEAD_VERSION = 2,  // 1 ends before the blocks: nothing could be dropped
+};
 
 static const char magic[8] = "orgtrail";
 
@@ -108,7 +111,7 @@ bool trail_codec_take_format(struct span value, struct trail_format *format, str
 }
 
 void trail_codec_append_head(struct buffer *output, const struct trail_head *head) {
-    trail_codec_append(output, VERSION, 1);
+    trail_codec_append(output, HEAD_VERSION, 1);
     trail_codec_append(output, head->sequence_last, 8);
     trail_codec_append(output, head->block_next, 8);
     trail_codec_append(output, head->dictionary_epoch, 4);
@@ -122,11 +125,16 @@ void trail_codec_append_head(struct buffer *output, const struct trail_head *hea
     trail_codec_append(output, head->quarantined, 8);
     trail_codec_append(output, head->quarantined_count, 8);
     trail_codec_append(output, head->gaps, 8);
+    trail_codec_append(output, head->blocks, 8);
+    trail_codec_append(output, head->dropped, 8);
+    trail_codec_append(output, (uint64_t)head->retained_from_s, 8);
 }
 
 bool trail_codec_take_head(struct span value, struct trail_head *head, struct fault *fault) {
-    struct trail_codec codec = begin(value);
+    struct trail_codec codec = {.rest = value};
     struct trail_head read = {0};
+    uint64_t version = trail_codec_take(&codec, 1);
+    if (version != VERSION && version != HEAD_VERSION) codec.failed = true;
     read.sequence_last = trail_codec_take(&codec, 8);
     read.block_next = trail_codec_take(&codec, 8);
     read.dictionary_epoch = (uint32_t)trail_codec_take(&codec, 4);
@@ -140,6 +148,9 @@ bool trail_codec_take_head(struct span value, struct trail_head *head, struct fa
     read.quarantined = trail_codec_take(&codec, 8);
     read.quarantined_count = trail_codec_take(&codec, 8);
     read.gaps = trail_codec_take(&codec, 8);
+    read.blocks = version == VERSION ? read.block_next : trail_codec_take(&codec, 8);
+    read.dropped = version == VERSION ? 0 : trail_codec_take(&codec, 8);
+    read.retained_from_s = version == VERSION ? 0 : (int64_t)trail_codec_take(&codec, 8);
     if (!end(&codec, "head", fault)) return false;
     *head = read;
     return true;
@@ -171,6 +182,44 @@ bool trail_codec_take_summary(struct span value, struct block_summary *summary,
     read.text_size = trail_codec_take(&codec, 8);
     if (!end(&codec, "summary", fault)) return false;
     *summary = read;
+    return true;
+}
+
+static const char follower_prefix[9] = "follower:";
+
+struct span trail_codec_follower_key(const char *name, uint8_t key[TRAIL_FOLLOWER_KEY_SIZE]) {
+    size_t size = strlen(name);
+    assert(size < TRAIL_FOLLOWER_NAME_SIZE);
+    memcpy(key, follower_prefix, sizeof follower_prefix);
+    memcpy(key + sizeof follower_prefix, name, size);
+    return span_of(key, sizeof follower_prefix + size);
+}
+
+bool trail_codec_is_follower(struct span key) {
+    return key.size > sizeof follower_prefix &&
+           memcmp(key.bytes, follower_prefix, sizeof follower_prefix) == 0;
+}
+
+void trail_codec_append_follower(struct buffer *output, const struct trail_follower *follower) {
+    trail_codec_append(output, VERSION, 1);
+    trail_codec_append(output, follower->sequence, 8);
+    trail_codec_append(output, (uint64_t)follower->moved_ms, 8);
+}
+
+bool trail_codec_take_follower(struct span key, struct span value, struct trail_follower *follower,
+                               struct fault *fault) {
+    struct trail_codec codec = begin(value);
+    struct trail_follower read = {0};
+    struct span name = span_from(key, sizeof follower_prefix);
+    if (!trail_codec_is_follower(key) || name.size >= TRAIL_FOLLOWER_NAME_SIZE) {
+        codec.failed = true;
+    } else {
+        memcpy(read.name, name.bytes, name.size);
+    }
+    read.sequence = trail_codec_take(&codec, 8);
+    read.moved_ms = (int64_t)trail_codec_take(&codec, 8);
+    if (!end(&codec, "follower", fault)) return false;
+    *follower = read;
     return true;
 }
 

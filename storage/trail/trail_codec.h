@@ -58,6 +58,9 @@ struct trail_head {
     uint64_t quarantined;
     uint64_t quarantined_count;
     uint64_t gaps;
+    uint64_t blocks;          // there now
+    uint64_t dropped;         // events that went with their days
+    int64_t retained_from_s;  // events before it are expired; a whole day. 0: none was dropped
 };
 void trail_codec_append_head(struct buffer *output, const struct trail_head *head);
 MUST_CHECK bool trail_codec_take_head(struct span value, struct trail_head *head,
@@ -67,6 +70,14 @@ MUST_CHECK bool trail_codec_take_head(struct span value, struct trail_head *head
 void trail_codec_append_summary(struct buffer *output, const struct block_summary *summary);
 MUST_CHECK bool trail_codec_take_summary(struct span value, struct block_summary *summary,
                                          struct fault *fault);
+
+// A follower ("follower:NAME" in meta).
+enum { TRAIL_FOLLOWER_KEY_SIZE = 9 + TRAIL_FOLLOWER_NAME_SIZE };
+struct span trail_codec_follower_key(const char *name, uint8_t key[TRAIL_FOLLOWER_KEY_SIZE]);
+bool trail_codec_is_follower(struct span key);
+void trail_codec_append_follower(struct buffer *output, const struct trail_follower *follower);
+MUST_CHECK bool trail_codec_take_follower(struct span key, struct span value,
+                                          struct trail_follower *follower, struct fault *fault);
 
 // An agent by number. The URI is borrowed from the value.
 struct trail_agent {

@@ -135,6 +135,7 @@ static bool list_days(struct trail *trail, struct plan *plan) {
     last = NULL;
     for (uint32_t index = 0; index < trail->tail.chunks_count; index++) {
         const struct trail_waiting *chunk = &trail->tail.chunks[index];
+        if (chunk->day < trail_first_day(trail)) continue;
         if (last == NULL || last->day != chunk->day) last = find_day(plan, chunk->day);
         if (last == NULL) {
             last = &plan->days[plan->days_count++];
@@ -174,12 +175,17 @@ static struct dictionary *current_dictionary(const struct trail *trail, const st
     return plan->fresh != NULL ? plan->fresh : trail->dictionary;
 }
 
-// Opens the block of a number, which stands in the catalog or is one of this commit.
+// Opens the block of a number, which stands in the catalog, is one of this commit, or was dropped:
+// then it has no frames.
 static bool open_member(struct trail *trail, const struct plan *plan, uint64_t number,
                         struct block *block, struct fault *fault) {
-    uint32_t known = trail_catalog_count(trail->catalog);
-    if (number < known) return trail_open_block(trail, (uint32_t)number, false, block, fault);
-    const struct made_block *made = &plan->blocks[number - known];
+    if (number < trail->head.block_next) {
+        uint32_t index = 0;
+        *block = (struct block){.frames = 0};
+        if (!trail_catalog_find_number(trail->catalog, number, &index)) return true;
+        return trail_open_block(trail, index, false, block, fault);
+    }
+    const struct made_block *made = &plan->blocks[number - trail->head.block_next];
     struct span value = span_of(trail->values.bytes + made->offset, made->summary.size);
     return block_open(value, false, block, fault);
 }
@@ -238,6 +244,7 @@ static bool make_block(struct trail *trail, struct plan *plan, const struct bloc
         return false;
     plan->blocks[plan->blocks_count++] = made;
     plan->head.block_next++;
+    plan->head.blocks++;
     plan->head.block_rows += made.summary.rows;
     plan->head.block_size += made.summary.size;
     plan->head.text_size += made.summary.text_size;
@@ -355,6 +362,8 @@ static bool make_changes(struct trail *trail, struct plan *plan, bool flush_tail
         if (!written) return false;
     }
     if (plan->blocks_count > 0 && !write_dictionary(trail, plan, fault)) return false;
+    if (!trail_retention_write(trail, &plan->head, fault)) return false;
+    if (!trail_followers_write(trail, fault)) return false;
     count_rows(trail, plan);
     if (!trail_state_write(trail, &plan->head, fault) || !trail_documents_write(trail, fault))
         return false;
@@ -390,7 +399,7 @@ static bool adopt(struct trail *trail, struct plan *plan, struct fault *fault) {
     uint32_t known = trail_catalog_count(trail->catalog);
     bool adopted = true;
     for (uint32_t index = 0; index < plan->blocks_count && adopted; index++) {
-        adopted = trail_catalog_add(trail->catalog, known + (uint64_t)index,
+        adopted = trail_catalog_add(trail->catalog, trail->head.block_next + index,
                                     &plan->blocks[index].summary, fault);
         // All rows of the block are in the younger generation: this commit's, and the tail's.
         if (adopted) {
@@ -400,6 +409,7 @@ static bool adopt(struct trail *trail, struct plan *plan, struct fault *fault) {
             entry->is_verified = true;
         }
     }
+    trail_retention_adopt(trail);
     adopted = adopted && move_tail(trail, plan, fault);
     if (!adopted) {
         fault->kind = FAULT_IO;
@@ -433,7 +443,7 @@ bool trail_write_commit(struct trail *trail, bool flush_tail, struct fault *faul
     trail_end_reading(trail);
     bool written =
         made && trail_environment_commit(trail->environment, trail->changes, trail->changes_count,
-                                         buffer_span(&trail->values), fault);
+                                         buffer_span(&trail->values), trail->uses_reserve, fault);
     if (!written) {
         dictionary_rollback(trail->dictionary);
         done(&plan);

@@ -31,7 +31,9 @@ static bool add_candidates(struct trail_cursor *cursor, struct fault *fault) {
     if (cursor->candidates == NULL) return no_memory(fault);
     for (uint32_t at = 0; at < count; at++) {
         uint32_t index = query->newest_first ? order[count - 1 - at] : order[at];
-        const struct block_summary *summary = &trail_catalog_at(catalog, index)->summary;
+        const struct trail_catalog_block *block = trail_catalog_at(catalog, index);
+        const struct block_summary *summary = &block->summary;
+        if (block->is_dropped) continue;
         if (summary->time_max_s < query->time_min_s || summary->time_min_s > query->time_max_s)
             continue;
         if (summary->sequence_first > query->sequence_max) continue;
@@ -64,8 +66,9 @@ static bool add_candidates_by_sequence(struct trail_cursor *cursor, struct fault
     }
     uint32_t kept = 0;
     for (uint32_t index = first; index < first + count; index++) {
-        const struct block_summary *summary = &trail_catalog_at(catalog, index)->summary;
-        if (summary->sequence_last <= cursor->sequence_after) continue;
+        const struct trail_catalog_block *block = trail_catalog_at(catalog, index);
+        const struct block_summary *summary = &block->summary;
+        if (block->is_dropped || summary->sequence_last <= cursor->sequence_after) continue;
         found[kept++] = (struct candidate){summary->sequence_first, index};
     }
     qsort(found, kept, sizeof *found, compare_candidates);

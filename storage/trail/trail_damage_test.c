@@ -51,7 +51,8 @@ static bool damage(struct fixture *fixture, enum trail_database database, uint32
     if (has_byte) {
         bytes.bytes[offset] ^= 0x01;
         change.value_size = bytes.size;
-        assert_true(trail_environment_commit(environment, &change, 1, buffer_span(&bytes), &fault));
+        assert_true(
+            trail_environment_commit(environment, &change, 1, buffer_span(&bytes), false, &fault));
     }
     trail_environment_close(environment);
     buffer_done(&bytes);

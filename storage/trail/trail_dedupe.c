@@ -302,6 +302,13 @@ struct knowledge {
     bool has_other;  // an entry with other bytes, or of another key with this hash
 };
 
+// Whether a place is in a block of a dropped day, which an entry may still name: its event is
+// expired, so that this key is another with the same hash.
+static bool is_dropped(const struct trail *trail, uint64_t place) {
+    uint32_t index = (uint32_t)trail_window_place_block(place);
+    return trail_catalog_at(trail->catalog, index)->is_dropped;
+}
+
 static bool ask_window(struct trail *trail, uint64_t hash, uint64_t content,
                        struct knowledge *knowledge, struct fault *fault) {
     // Learning a frame turns all its places into contents, so each turn leaves fewer places. One
@@ -318,7 +325,7 @@ static bool ask_window(struct trail *trail, uint64_t hash, uint64_t content,
                 knowledge->has_same = true;
                 return true;
             }
-            if (trail_window_is_place(*value)) {
+            if (trail_window_is_place(*value) && !is_dropped(trail, *value)) {
                 place = *value;
             } else {
                 knowledge->has_other = true;

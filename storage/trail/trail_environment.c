@@ -2,50 +2,24 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "storage/trail/trail_denied.h"
+#include "storage/trail/trail_environment_internal.h"
 
 enum {
-    PATH_SIZE = 4096,
-    PAGE_SIZE = 4096,
     FILE_MODE = 0640,
     LOCK_MODE = 0660,  // readers of the group register in the lock file
     ADVICE_SIZE = 256,
-    ROOM_SIZE = 1024 * 1024,            // bytes a commit writes beside its changes, by far
-    AHEAD_SIZE_MAX = 32 * 1024 * 1024,  // bytes of the disk that are taken before they are needed
 };
 
 static const uint64_t map_size_default = (uint64_t)1 << 40;
 static const uint64_t map_size_min = 256 * 1024;  // room for the databases themselves
-
-struct trail_environment {
-    MDB_env *lmdb;
-    MDB_dbi databases[TRAIL_DATABASES];
-    bool has_documents;  // an older store has none before it was opened for writing once
-    char directory[PATH_SIZE];
-    dev_t device;
-    ino_t inode;
-    pid_t process;
-    bool is_read_only;
-    bool no_sync;
-    uint64_t size_max;
-    uint64_t reserved;  // writer: bytes of the file that certainly have room on the disk
-    uint32_t users;
-    bool is_broken;         // behind the gate: the map is gone, nothing may touch it again
-    pthread_rwlock_t gate;  // shared: a read transaction is active; alone: the map changes
-    struct trail_environment *next;
-};
 
 // All environments of this process, under the lock.
 static pthread_mutex_t environments_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -114,7 +88,8 @@ static void free_environment(struct trail_environment *environment) {
 static int open_file(struct trail_environment *environment,
                      const struct trail_environment_options *options) {
     uint64_t size = options->map_size != 0 ? options->map_size : map_size_default;
-    if (options->size_max != 0 && size > options->size_max) size = options->size_max;
+    uint64_t limit = trail_environment_limit(options->size_max, false);
+    if (limit != 0 && size > limit) size = limit;
     if (size < map_size_min) size = map_size_min;
     unsigned flags = MDB_NOTLS;
     if (options->read_only) flags |= MDB_RDONLY;
@@ -127,7 +102,7 @@ static int open_file(struct trail_environment *environment,
         mdb_env_set_maxreaders(environment->lmdb, TRAIL_READERS_MAX);
         // A reader takes the size that the writer left in the file.
         if (!options->read_only || size < map_size_default)
-            mdb_env_set_mapsize(environment->lmdb, size / PAGE_SIZE * PAGE_SIZE);
+            mdb_env_set_mapsize(environment->lmdb, size / TRAIL_PAGE_SIZE * TRAIL_PAGE_SIZE);
         status = mdb_env_open(environment->lmdb, options->directory, flags, FILE_MODE);
         if (status != ENOMEM || size <= map_size_min * 1024) return status;
         mdb_env_close(environment->lmdb);
@@ -173,7 +148,7 @@ static int check_ours(struct trail_environment *environment) {
 
 // The umask may have taken bits away from what LMDB made.
 static void set_modes(const char *directory) {
-    char path[PATH_SIZE + 16];
+    char path[TRAIL_PATH_SIZE + 16];
     snprintf(path, sizeof path, "%s/data.mdb", directory);
     (void)!chmod(path, FILE_MODE);
     snprintf(path, sizeof path, "%s/lock.mdb", directory);
@@ -290,15 +265,14 @@ void trail_environment_close(struct trail_environment *environment) {
     pthread_mutex_unlock(&environments_lock);
 }
 
-static bool set_broken_fault(const struct trail_environment *environment, struct fault *fault) {
+bool trail_environment_broken(const struct trail_environment *environment, struct fault *fault) {
     return fault_set(fault, FAULT_IO,
                      "trail in %s: its map could not be changed: start the process again",
                      environment->directory);
 }
 
-// Gives the map another size (0: the one another process gave it). LMDB unmaps first: after a
-// failure there is no map, and nothing of this environment may be touched again.
-static bool resize(struct trail_environment *environment, uint64_t size, struct fault *fault) {
+bool trail_environment_resize(struct trail_environment *environment, uint64_t size,
+                              struct fault *fault) {
     pthread_rwlock_wrlock(&environment->gate);
     int status = environment->is_broken ? ENOMEM : mdb_env_set_mapsize(environment->lmdb, size);
     if (status != 0) environment->is_broken = true;
@@ -315,7 +289,7 @@ bool trail_environment_begin(struct trail_environment *environment, MDB_txn **tr
         pthread_rwlock_rdlock(&environment->gate);
         if (environment->is_broken) {
             pthread_rwlock_unlock(&environment->gate);
-            return set_broken_fault(environment, fault);
+            return trail_environment_broken(environment, fault);
         }
         int status = *transaction == NULL
                          ? mdb_txn_begin(environment->lmdb, NULL, MDB_RDONLY, transaction)
@@ -324,7 +298,7 @@ bool trail_environment_begin(struct trail_environment *environment, MDB_txn **tr
         pthread_rwlock_unlock(&environment->gate);
         if (status != MDB_MAP_RESIZED)
             return trail_environment_fault(environment, status, "begin to read", fault);
-        if (!resize(environment, 0, fault)) return false;
+        if (!trail_environment_resize(environment, 0, fault)) return false;
     }
 }
 
@@ -417,164 +391,10 @@ uint64_t trail_walk_number(struct span key) {
     return number;
 }
 
-static int put_changes(struct trail_environment *environment, MDB_txn *transaction,
-                       const struct trail_change *changes, uint32_t changes_count,
-                       struct span values) {
-    int status = 0;
-    for (uint32_t index = 0; index < changes_count && status == 0; index++) {
-        const struct trail_change *change = &changes[index];
-        assert(change->value_offset + change->value_size <= values.size);
-        // The copy is aligned: LMDB reads keys that are numbers as such.
-        _Alignas(uint64_t) uint8_t bytes[TRAIL_KEY_SIZE_MAX];
-        memcpy(bytes, change->key, change->key_size);
-        MDB_val key = {change->key_size, bytes};
-        MDB_dbi database = environment->databases[change->database];
-        if (change->is_delete) {
-            status = mdb_del(transaction, database, &key, NULL);
-            if (status == MDB_NOTFOUND) status = 0;
-        } else {
-            MDB_val value = {change->value_size,
-                             (void *)(uintptr_t)(values.bytes + change->value_offset)};
-            status =
-                mdb_put(transaction, database, &key, &value, change->is_append ? MDB_APPEND : 0);
-        }
-    }
-    return status;
-}
-
-// Applies the changes. *was_written: the commit itself failed, and nobody knows what the disk has.
-static int apply(struct trail_environment *environment, const struct trail_change *changes,
-                 uint32_t changes_count, struct span values, bool *was_written) {
-    MDB_txn *transaction = NULL;
-    *was_written = false;
-    int status = mdb_txn_begin(environment->lmdb, NULL, 0, &transaction);
-    if (status != 0) return status;
-    status = put_changes(environment, transaction, changes, changes_count, values);
-    if (status != 0) {
-        mdb_txn_abort(transaction);
-        return status;
-    }
-    // The commit waits for the disk, and frees the transaction even when it fails.
-    *was_written = true;
-    return mdb_txn_commit(transaction);
-}
-
-static bool set_limit_fault(const struct trail_environment *environment, struct fault *fault) {
-    return fault_set(fault, FAULT_FULL,
-                     "trail in %s: it has reached its limit of %" PRIu64
-                     " bytes: raise the limit or drop old days",
-                     environment->directory, environment->size_max);
-}
-
-// Whether the process may map as many bytes more.
-static bool has_addresses(uint64_t size) {
-    void *probe = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (probe == MAP_FAILED) return false;
-    munmap(probe, size);
-    return true;
-}
-
-// Doubles the map, up to size_max.
-static bool grow(struct trail_environment *environment, struct fault *fault) {
-    MDB_envinfo facts;
-    mdb_env_info(environment->lmdb, &facts);
-    uint64_t size = (uint64_t)facts.me_mapsize * 2;
-    uint64_t limit = environment->size_max / PAGE_SIZE * PAGE_SIZE;
-    if (environment->size_max != 0 && size > limit) size = limit;
-    if (size <= facts.me_mapsize) return set_limit_fault(environment, fault);
-    if (!has_addresses(size - facts.me_mapsize)) {
-        return fault_set(fault, FAULT_FULL,
-                         "trail in %s: no addresses for a map of %" PRIu64
-                         " bytes: raise the limit of the process (ulimit -v, LimitAS)",
-                         environment->directory, size);
-    }
-    return resize(environment, size, fault);
-}
-
-static bool set_disk_fault(const struct trail_environment *environment, int error, uint64_t size,
-                           struct fault *fault) {
-    return fault_set_errno(fault, FAULT_FULL, error,
-                           "trail in %s: no room for a commit of %" PRIu64
-                           " bytes: make room on the disk",
-                           environment->directory, size);
-}
-
-// Where a file system cannot take room ahead: whether it says that it has it.
-static bool check_free(const struct trail_environment *environment, uint64_t size,
-                       struct fault *fault) {
-    struct statvfs facts;
-    if (statvfs(environment->directory, &facts) != 0) {
-        return fault_set_errno(fault, FAULT_IO, errno, "trail in %s: free space",
-                               environment->directory);
-    }
-    if ((uint64_t)facts.f_bavail * facts.f_frsize >= size) return true;
-    return set_disk_fault(environment, ENOSPC, size, fault);
-}
-
-// Takes the room of a commit on the disk before it begins, so that a full disk never shows in the
-// middle of one: LMDB says EIO for a write that is cut short, and a sync that failed for want of
-// room may not be repeated. Room is taken in steps: it costs a write of the file system's own.
-static bool reserve(struct trail_environment *environment, uint32_t changes_count, size_t size,
-                    struct fault *fault) {
-    // A value may fill a page more than its bytes, and its key changes a page.
-    uint64_t needed = size + (uint64_t)changes_count * 2 * PAGE_SIZE + ROOM_SIZE;
-    uint64_t used = trail_environment_size(environment);
-    uint64_t end = used + needed;
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-        end > limit.rlim_cur) {
-        return set_disk_fault(environment, EFBIG, needed, fault);
-    }
-    if (environment->no_sync || end <= environment->reserved) return true;
-    mdb_filehandle_t file;
-    mdb_env_get_fd(environment->lmdb, &file);
-    uint64_t ahead = used / 8 < AHEAD_SIZE_MAX ? used / 8 : AHEAD_SIZE_MAX;
-    // The first time from the begin: a file may have holes.
-    uint64_t from = environment->reserved;
-    int status = fallocate(file, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(end + ahead - from));
-    if (status != 0 && (errno == ENOSPC || errno == EDQUOT)) {
-        ahead = 0;
-        status = fallocate(file, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(end - from));
-    }
-    if (status == 0) {
-        environment->reserved = end + ahead;
-        return true;
-    }
-    if (errno == EOPNOTSUPP || errno == ENOSYS) return check_free(environment, needed, fault);
-    if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
-        return set_disk_fault(environment, errno, needed, fault);
-    return fault_set_errno(fault, FAULT_IO, errno, "trail in %s: take room on the disk",
-                           environment->directory);
-}
-
-bool trail_environment_commit(struct trail_environment *environment,
-                              const struct trail_change *changes, uint32_t changes_count,
-                              struct span values, struct fault *fault) {
-    assert(!environment->is_read_only);
-    if (environment->is_broken) return set_broken_fault(environment, fault);
-    if (!reserve(environment, changes_count, values.size, fault)) return false;
-    for (;;) {
-        bool was_written = false;
-        int status = apply(environment, changes, changes_count, values, &was_written);
-        if (status == 0) return true;
-        if (status == MDB_MAP_RESIZED) {
-            if (!resize(environment, 0, fault)) return false;
-        } else if (status == MDB_MAP_FULL) {
-            if (!grow(environment, fault)) return false;
-        } else {
-            trail_environment_fault(environment, status, "commit", fault);
-            // Its room was there. Whatever the reason is, the sync may have failed, and a second
-            // one would say nothing of the pages that the first has lost.
-            if (was_written) fault->kind = FAULT_IO;
-            return false;
-        }
-    }
-}
-
 uint64_t trail_environment_size(struct trail_environment *environment) {
     MDB_envinfo facts;
     mdb_env_info(environment->lmdb, &facts);
-    return ((uint64_t)facts.me_last_pgno + 1) * PAGE_SIZE;
+    return ((uint64_t)facts.me_last_pgno + 1) * TRAIL_PAGE_SIZE;
 }
 
 void trail_environment_trim(struct trail_environment *environment) {

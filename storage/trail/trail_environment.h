@@ -110,11 +110,13 @@ struct trail_change {
 };
 
 // Applies all changes in one transaction and makes them durable. Takes the room for them on the
-// disk first, up to 32 MiB ahead, and grows the map when it is full. FAULT_FULL: size_max, the disk
-// or the address space; nothing has changed. FAULT_IO: nobody knows.
+// disk first, up to 32 MiB ahead, and grows the map when it is full. The last sixteenth of size_max
+// (16 MiB at most) is kept for commits with `uses_reserve`: those that give room back need some.
+// FAULT_FULL: size_max, the disk or the address space; nothing has changed. FAULT_IO: nobody knows.
 MUST_CHECK bool trail_environment_commit(struct trail_environment *environment,
                                          const struct trail_change *changes, uint32_t changes_count,
-                                         struct span values, struct fault *fault);
+                                         struct span values, bool uses_reserve,
+                                         struct fault *fault);
 
 // Bytes of the file that are or were in use.
 uint64_t trail_environment_size(struct trail_environment *environment);

@@ -36,6 +36,7 @@ struct fixture {
     struct fixture_event *events;  // in order of sequence
     uint32_t events_count;
     uint32_t events_capacity;
+    int64_t retained_from_s;  // events before it have gone
     struct fault fault;
 };
 
@@ -64,6 +65,15 @@ struct trail_receipt fixture_commit(struct fixture *fixture);
 // Commits events_count new records of random late times over some days, a few thousand at a time.
 void fixture_fill(struct fixture *fixture, uint32_t number_first, uint32_t events_count,
                   uint32_t commit_count);
+
+// Drops all days before this second in a commit of its own.
+void fixture_drop(struct fixture *fixture, int64_t from_s);
+
+// Lets the trail do its upkeep until nothing is left to do; the number of steps.
+uint32_t fixture_keep_up(struct fixture *fixture);
+
+// How many of the remembered events are there.
+uint32_t fixture_count(const struct fixture *fixture);
 
 // Answers a query by looking at every remembered event; the caller frees the list of indexes.
 uint32_t *fixture_answer(struct fixture *fixture, const struct trail_query *query, uint32_t *count);

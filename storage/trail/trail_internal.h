@@ -70,6 +70,22 @@ struct trail_document {
     struct span value;
 };
 
+// Where the giving back of dropped days' room is.
+struct trail_sweep {
+    enum { SWEEP_BLOCKS, SWEEP_GROUPS, SWEEP_DICTIONARIES, SWEEP_DONE } phase;
+    uint64_t next;     // group or epoch to look at
+    uint32_t changes;  // blocks or chunks of a step; fewer while there is no room
+};
+
+// Followers as they are on the disk and as the commit will leave them, in order of name.
+struct trail_followers {
+    struct trail_follower kept[TRAIL_FOLLOWERS_MAX];
+    struct trail_follower staged[TRAIL_FOLLOWERS_MAX];
+    uint32_t kept_count;
+    uint32_t staged_count;
+    bool is_changed;
+};
+
 struct trail {
     struct trail_options options;
     struct trail_environment *environment;
@@ -108,7 +124,12 @@ struct trail {
     uint64_t **window_values;  // of the rows, to take them back
     uint32_t rows_count;
     uint32_t offered;
+    bool uses_reserve;
+    int64_t retain_from_s;  // the days before it go with this commit; 0: none
     struct trail_lopsided lopsided;
+
+    struct trail_sweep sweep;
+    struct trail_followers followers;
 
     struct trail_change *changes;
     uint32_t changes_count;
@@ -121,6 +142,9 @@ struct trail {
 
 // Remembers something damaged that trail_open goes on without. Returns true if it may.
 bool trail_pass_over(struct trail *trail, const struct fault *reason, struct fault *fault);
+
+// Begins a snapshot; ended by trail_end_reading.
+MUST_CHECK bool trail_begin_reading(struct trail *trail, struct fault *fault);
 
 // Ends the snapshot of the commit, if it is still there.
 void trail_end_reading(struct trail *trail);
@@ -173,6 +197,36 @@ void trail_mirror_done(struct trail_tail_mirror *mirror);
 // Adds the documents to the commit's changes.
 MUST_CHECK bool trail_documents_write(struct trail *trail, struct fault *fault);
 
+// trail_retention.c
+
+// Whether an event of this second is expired, by the trail or by the commit at hand.
+bool trail_is_expired(const struct trail *trail, int64_t time_s);
+
+// The first day that is retained after this commit.
+int64_t trail_first_day(const struct trail *trail);
+
+// Adds to the commit, and to its head, that days go.
+MUST_CHECK bool trail_retention_write(struct trail *trail, struct trail_head *head,
+                                      struct fault *fault);
+
+// The commit is on the disk: memory forgets those days.
+void trail_retention_adopt(struct trail *trail);
+
+// One step of giving back the room of dropped days, outside a commit and a read; *more if there may
+// be more.
+MUST_CHECK bool trail_sweep_step(struct trail *trail, bool *more, struct fault *fault);
+
+// trail_followers.c
+
+// Loads them. Reads through trail->reading.
+MUST_CHECK bool trail_followers_open(struct trail *trail, struct fault *fault);
+
+// Adds the commit's changes of them.
+MUST_CHECK bool trail_followers_write(struct trail *trail, struct fault *fault);
+
+// The commit succeeded, or it failed.
+void trail_followers_end(struct trail *trail, bool committed);
+
 // trail_state.c
 
 // Loads agents, streams and sizes of quarantine. Reads through trail->reading.
@@ -185,6 +239,9 @@ bool trail_state_is_changed(const struct trail_state *state);
 // Adds its changes to the commit, and its counts to the head.
 MUST_CHECK bool trail_state_write(struct trail *trail, struct trail_head *head,
                                   struct fault *fault);
+
+// The newest eventTime that a stream brought.
+int64_t trail_state_newest_s(const struct trail_state *state);
 
 // The commit succeeded, or it failed.
 void trail_state_keep(struct trail_state *state);

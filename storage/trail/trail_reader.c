@@ -33,7 +33,8 @@ static bool load_format(struct trail_reader *reader, struct fault *fault) {
     return trail_codec_take_format(value, &reader->format, fault);
 }
 
-static bool load_head(struct trail_reader *reader, struct trail_head *head, struct fault *fault) {
+bool trail_reader_load_head(struct trail_reader *reader, struct trail_head *head,
+                            struct fault *fault) {
     bool found = false;
     struct span value;
     if (!trail_environment_get(reader->environment, reader->reading, TRAIL_DATABASE_META,
@@ -62,8 +63,10 @@ static bool load_summaries(struct trail_reader *reader, const struct trail_head 
         struct block_summary summary;
         good = trail_walk_next(&walk, &found, &key, &value, fault);
         if (!good || !found) break;
-        good = trail_codec_take_summary(value, &summary, fault) &&
-               trail_catalog_add(reader->catalog, trail_walk_number(key), &summary, fault);
+        good = trail_codec_take_summary(value, &summary, fault);
+        // What is left of a dropped day is not there any more.
+        if (good && summary.time_min_s >= head->retained_from_s)
+            good = trail_catalog_add(reader->catalog, trail_walk_number(key), &summary, fault);
     }
     trail_walk_end(&walk);
     return good;
@@ -185,7 +188,9 @@ static bool begin_snapshot(struct trail_reader *reader, struct fault *fault) {
 static bool refresh(struct trail_reader *reader, struct fault *fault) {
     struct trail_head head;
     reader->is_fresh = false;
-    if (!load_head(reader, &head, fault)) return false;
+    if (!trail_reader_load_head(reader, &head, fault)) return false;
+    if (head.retained_from_s != 0)
+        trail_catalog_drop(reader->catalog, time_day(head.retained_from_s));
     if (!load_summaries(reader, &head, fault)) return false;
     if (!load_tail(reader, fault)) return false;
     reader->head = head;
@@ -328,7 +333,7 @@ bool trail_reader_facts(struct trail_reader *reader, struct trail_facts *facts,
         .format_minor = reader->format.minor,
         .sequence_last = head->sequence_last,
         .events = head->events,
-        .blocks = trail_catalog_count(reader->catalog),
+        .blocks = head->blocks,
         .tail_rows = head->events - head->block_rows,
         .file_size = trail_environment_size(reader->environment),
         .text_size = head->text_size,
@@ -337,6 +342,9 @@ bool trail_reader_facts(struct trail_reader *reader, struct trail_facts *facts,
         .quarantined = head->quarantined,
         .quarantined_count = head->quarantined_count,
         .gaps = head->gaps,
+        .retained_from_s = head->retained_from_s,
+        .dropped = head->dropped,
+        .block_size = head->block_size,
     };
     memcpy(facts->epoch, reader->format.epoch, sizeof facts->epoch);
     trail_reader_leave(reader);

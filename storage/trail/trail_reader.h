@@ -42,11 +42,32 @@ struct trail_facts {
     uint64_t quarantined;        // entries
     uint64_t quarantined_count;  // refusals they stand for
     uint64_t gaps;
+    int64_t retained_from_s;  // events before it are expired; 0: no day was dropped
+    uint64_t dropped;         // events that went with their days
+    uint64_t block_size;      // bytes of all blocks
 };
 
 // Numbers of the whole trail, now.
 MUST_CHECK bool trail_reader_facts(struct trail_reader *reader, struct trail_facts *facts,
                                    struct fault *fault);
+
+// Calls on_day for each day that has events, oldest first, until it returns false. Not exact while
+// rows wait in the tail: `size` and `text_size` are those of blocks.
+struct trail_day_facts {
+    int64_t day;  // days since the Unix epoch, UTC
+    uint64_t events;
+    uint64_t size;
+    uint64_t text_size;
+};
+MUST_CHECK bool trail_reader_days(struct trail_reader *reader,
+                                  bool (*on_day)(void *user, const struct trail_day_facts *),
+                                  void *user, struct fault *fault);
+
+// The same for followers, in order of name.
+MUST_CHECK bool trail_reader_followers(struct trail_reader *reader,
+                                       bool (*on_follower)(void *user,
+                                                           const struct trail_follower *),
+                                       void *user, struct fault *fault);
 
 // The certificate URI of an agent's number; the span lives until the reader is closed. Empty if
 // there is none of this number. May also be called from the callbacks below.

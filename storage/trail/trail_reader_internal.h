@@ -52,6 +52,10 @@ void trail_reader_leave(struct trail_reader *reader);
 // In a long call: begins a newer snapshot if the present one is old. The lists stay as they are.
 MUST_CHECK bool trail_reader_renew(struct trail_reader *reader, struct fault *fault);
 
+// Reads the head of the present snapshot; the lists in memory may be older.
+MUST_CHECK bool trail_reader_load_head(struct trail_reader *reader, struct trail_head *head,
+                                       struct fault *fault);
+
 // Opens a block by its index in the catalog; *found false if its day has been dropped since. What
 // it is searched by is checked unless it was before (once in a process); with `verify` the texts
 // are too: that is for whoever reads them, as a search alone would touch every page of the block.

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "storage/trail/trail_reader_internal.h"
 
 // Damage is kept for the end, the first of it, and all else is given.
@@ -24,6 +25,7 @@ struct listing {
         bool (*stream)(void *user, const struct trail_stream *stream);
         bool (*gap)(void *user, const struct trail_gap *gap);
         bool (*quarantined)(void *user, const struct trail_quarantined *entry);
+        bool (*follower)(void *user, const struct trail_follower *follower);
     } on;
     void *user;
 };
@@ -135,6 +137,73 @@ bool trail_reader_documents(struct trail_reader *reader, struct span prefix,
     struct named named = {prefix, on_document, user};
     struct listing listing = {.reader = reader, .give = give_document, .user = &named};
     return list(&listing, TRAIL_DATABASE_DOCUMENT, fault);
+}
+
+static bool give_follower(struct listing *listing, struct span key, struct span value, bool *more,
+                          struct fault *fault) {
+    struct trail_follower follower;
+    if (!trail_codec_is_follower(key)) return true;
+    if (!trail_codec_take_follower(key, value, &follower, fault)) return false;
+    *more = listing->on.follower(listing->user, &follower);
+    return true;
+}
+
+bool trail_reader_followers(struct trail_reader *reader,
+                            bool (*on_follower)(void *user, const struct trail_follower *),
+                            void *user, struct fault *fault) {
+    struct listing listing = {reader, give_follower, {.follower = on_follower}, user};
+    return list(&listing, TRAIL_DATABASE_META, fault);
+}
+
+// Rows of the tail of one day.
+static uint64_t count_waiting(const struct trail_reader *reader, int64_t day) {
+    uint64_t count = 0;
+    for (uint32_t at = 0; at < reader->chunks_count; at++) {
+        const struct trail_tail_chunk *chunk = reader->chunks[at];
+        bool is_of_day = chunk->rows_count > 0 && time_day(chunk->rows[0].key.event_time_s) == day;
+        if (is_of_day) count += chunk->rows_count;
+    }
+    return count;
+}
+
+// The first day after one that has rows in the tail.
+static int64_t next_waiting(const struct trail_reader *reader, int64_t day) {
+    int64_t next = INT64_MAX;
+    for (uint32_t at = 0; at < reader->chunks_count; at++) {
+        const struct trail_tail_chunk *chunk = reader->chunks[at];
+        if (chunk->rows_count == 0) continue;
+        int64_t other = time_day(chunk->rows[0].key.event_time_s);
+        if (other > day && other < next) next = other;
+    }
+    return next;
+}
+
+bool trail_reader_days(struct trail_reader *reader,
+                       bool (*on_day)(void *user, const struct trail_day_facts *), void *user,
+                       struct fault *fault) {
+    if (!trail_reader_enter(reader, fault)) return false;
+    trail_reader_leave(reader);
+    uint32_t place = 0;
+    int64_t done = INT64_MIN;
+    bool more = true;
+    while (more) {
+        bool has_blocks = place < trail_catalog_days(reader->catalog);
+        struct trail_catalog_day blocks = {.day = INT64_MAX};
+        if (has_blocks) blocks = trail_catalog_day_at(reader->catalog, place);
+        int64_t waiting = next_waiting(reader, done);
+        struct trail_day_facts facts = {.day = waiting < blocks.day ? waiting : blocks.day};
+        if (facts.day == INT64_MAX) break;
+        if (facts.day == blocks.day) {
+            facts.events = blocks.rows;
+            facts.size = blocks.size;
+            facts.text_size = blocks.text_size;
+            place++;
+        }
+        facts.events += count_waiting(reader, facts.day);
+        done = facts.day;
+        more = on_day(user, &facts);
+    }
+    return true;
 }
 
 // A scan of columns on its way.
@@ -298,7 +367,9 @@ static bool scan_all(const struct scan *scan, struct fault *damage, struct fault
     // Blocks that are written meanwhile hold rows of the tail given above, or newer ones.
     uint32_t count = trail_catalog_count(reader->catalog);
     for (uint32_t index = 0; more && index < count; index++) {
-        const struct block_summary *summary = &trail_catalog_at(reader->catalog, index)->summary;
+        const struct trail_catalog_block *block = trail_catalog_at(reader->catalog, index);
+        const struct block_summary *summary = &block->summary;
+        if (block->is_dropped) continue;
         if (summary->time_max_s < scan->time_min_s || summary->time_min_s > scan->time_max_s)
             continue;
         if (!trail_reader_renew(reader, fault)) return false;

@@ -408,7 +408,8 @@ static void damage_block(struct fixture *fixture, uint64_t number) {
     // Most of a block is its texts.
     bytes.bytes[bytes.size * 3 / 4] ^= 0x10;
     change.value_size = bytes.size;
-    assert_true(trail_environment_commit(environment, &change, 1, buffer_span(&bytes), &fault));
+    assert_true(
+        trail_environment_commit(environment, &change, 1, buffer_span(&bytes), false, &fault));
     trail_environment_close(environment);
     buffer_done(&bytes);
 }
@@ -473,8 +474,8 @@ static void change_format(struct fixture *fixture, uint16_t major) {
     value[8] = (uint8_t)major;
     struct trail_change change = {
         .database = TRAIL_DATABASE_META, .key_size = 6, .key = "format", .value_size = 300};
-    assert_true(
-        trail_environment_commit(environment, &change, 1, span_of(value, sizeof value), &fault));
+    assert_true(trail_environment_commit(environment, &change, 1, span_of(value, sizeof value),
+                                         false, &fault));
     trail_environment_close(environment);
 }
 

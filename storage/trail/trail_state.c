@@ -205,6 +205,15 @@ bool trail_stream_find(struct trail *trail, uint32_t agent,
     return true;
 }
 
+int64_t trail_state_newest_s(const struct trail_state *state) {
+    int64_t newest_s = 0;
+    for (uint32_t index = 0; index < state->streams_count; index++) {
+        int64_t time_s = state->streams[index].kept.last_event_time_s;
+        if (time_s > newest_s) newest_s = time_s;
+    }
+    return newest_s;
+}
+
 uint32_t trail_streams_count(const struct trail *trail, uint32_t agent) {
     uint32_t count = 0;
     for (uint32_t index = 0; index < trail->state->streams_count; index++) {

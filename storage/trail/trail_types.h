@@ -14,7 +14,8 @@ enum {
     TRAIL_EPOCH_SIZE = 16,
     TRAIL_STREAM_ID_SIZE = 16,
     TRAIL_CHAIN_SIZE = 16,
-    TRAIL_AGENT_OWN = 1,  // number of orgtrail itself
+    TRAIL_AGENT_OWN = 1,       // number of orgtrail itself
+    TRAIL_SWEEP_BLOCKS = 200,  // blocks of dropped days that one unit of upkeep gives back
     TRAIL_URI_SIZE = 256,
     TRAIL_REASON_SIZE = 32,
     TRAIL_REFUSED_KEY_SIZE = 32,
@@ -29,7 +30,7 @@ enum trail_outcome {
     TRAIL_DUPLICATE,  // the same bytes are stored under this key
     TRAIL_VARIANT,    // the same values in other bytes: a duplicate, counted apart
     TRAIL_CONFLICT,   // other values under a stored key: the caller quarantines it
-    TRAIL_EXPIRED,    // older than what the trail retains
+    TRAIL_EXPIRED,    // of a day before those that the trail retains
 };
 
 struct trail_receipt {
@@ -81,6 +82,18 @@ struct trail_stream {
     uint64_t notices;
     uint64_t gaps;
     uint64_t gap_numbers;  // numbers lost in gaps
+};
+
+enum {
+    TRAIL_FOLLOWERS_MAX = 64,
+    TRAIL_FOLLOWER_NAME_SIZE = 48,
+};
+
+// How far a follower has come.
+struct trail_follower {
+    char name[TRAIL_FOLLOWER_NAME_SIZE];
+    uint64_t sequence;  // of the last event it has finished; 0: none yet
+    int64_t moved_ms;   // when it last said so
 };
 
 // Numbers an agent could never deliver.
