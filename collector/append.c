@@ -186,9 +186,10 @@ static void count_commit(const struct append_commit_counts *counts, int64_t took
     metric_add(&table[METRICS_EVENTS], METRICS_VARIANT, (int64_t)counts->variants);
     metric_add(&table[METRICS_EVENTS], METRICS_OUTCOME_QUARANTINED, (int64_t)counts->quarantined);
     metric_add(&table[METRICS_EVENTS], METRICS_EXPIRED, (int64_t)counts->expired);
-    for (uint32_t reason = 0; reason < ADMIT_REASONS; reason++) {
+    for (uint32_t reason = ADMIT_GOOD + 1; reason < ADMIT_REASONS; reason++) {
         if (counts->reasons[reason] == 0) continue;
-        metric_add(&table[METRICS_QUARANTINED], reason, (int64_t)counts->reasons[reason]);
+        metric_add(&table[METRICS_QUARANTINED], metrics_reason((enum admit_reason)reason),
+                   (int64_t)counts->reasons[reason]);
     }
     metric_add(&table[METRICS_GLOBAL], 0, (int64_t)counts->globals);
     metric_add(&table[METRICS_NOTICES], 0, (int64_t)counts->notices);

@@ -126,6 +126,20 @@ static bool add_own(struct append_commit *commit, struct span text, struct arena
     return true;
 }
 
+static bool quarantine(struct append_commit *commit, uint32_t agent, struct span bytes,
+                       enum admit_reason reason, struct span detail, int64_t received_ms,
+                       bool *is_new, struct fault *fault) {
+    struct trail_refused refused = {
+        .bytes = bytes,
+        .reason = admit_reason_name(reason),
+        .detail = detail,
+        .agent = agent,
+        .received_ms = received_ms,
+    };
+    commit->counts.reasons[reason]++;
+    return trail_quarantine(commit->options.trail, &refused, is_new, fault);
+}
+
 static bool add_own_event(struct append_commit *commit, const char *name,
                           const struct own_event_detail *details, uint32_t details_count,
                           struct fault *fault) {
@@ -133,21 +147,13 @@ static bool add_own_event(struct append_commit *commit, const char *name,
     own_event_make_id(commit->options.random, id);
     struct span text = own_event_print(&commit->options.place, name, id, commit->now_ms / 1000,
                                        details, details_count, commit->arena);
-    return add_own(commit, text, commit->arena, fault);
-}
-
-static bool quarantine(struct append_commit *commit, const struct session *session,
-                       struct span bytes, enum admit_reason reason, struct span detail,
-                       int64_t received_ms, bool *is_new, struct fault *fault) {
-    struct trail_refused refused = {
-        .bytes = bytes,
-        .reason = admit_reason_name(reason),
-        .detail = detail,
-        .agent = session->stream.agent,
-        .received_ms = received_ms,
-    };
-    commit->counts.reasons[reason]++;
-    return trail_quarantine(commit->options.trail, &refused, is_new, fault);
+    if (add_own(commit, text, commit->arena, fault)) return true;
+    if (fault->kind != FAULT_CORRUPT) return false;
+    // Its second lies in a damaged block: kept apart, as the events of others are.
+    struct fault reason = *fault;
+    bool is_new;
+    return quarantine(commit, TRAIL_AGENT_OWN, text, ADMIT_UNDECIDED, span_text(reason.text),
+                      commit->now_ms, &is_new, fault);
 }
 
 // Another record is stored under the event's key: its bytes are kept, and the first time is told.
@@ -167,7 +173,7 @@ static bool keep_conflict(struct append_commit *commit, const struct session *se
                     id, SPAN_PRINT(event->account), time, number, batch->id, batch->session);
     if (detail == NULL) return fault_set(fault, FAULT_FULL, "no memory for a conflict");
     bool is_new;
-    if (!quarantine(commit, session, event->text, ADMIT_CONFLICT, span_text(detail),
+    if (!quarantine(commit, session->stream.agent, event->text, ADMIT_CONFLICT, span_text(detail),
                     batch->received_ms, &is_new, fault)) {
         return false;
     }
@@ -208,22 +214,18 @@ static bool apply_notice(struct append_commit *commit, struct session *session, 
     }
     session->stream.notices++;
     commit->counts.notices++;
-    if (event->reason == ADMIT_BAD_NOTICE) {
-        return quarantine(commit, session, event->text, ADMIT_BAD_NOTICE, event->detail,
-                          batch->received_ms, &is_new, fault);
-    }
-    if (event->reason != ADMIT_UNDECIDED &&
+    if (event->reason == ADMIT_NOTICE &&
         !add_own(commit, event->notice_record, commit->arena, fault)) {
         if (fault->kind != FAULT_CORRUPT) return false;
         put_aside(batch, event, fault);
     }
-    if (event->reason == ADMIT_UNDECIDED) {
-        return quarantine(commit, session, event->text, ADMIT_UNDECIDED, event->detail,
+    if (event->reason != ADMIT_NOTICE) {
+        return quarantine(commit, session->stream.agent, event->text, event->reason, event->detail,
                           batch->received_ms, &is_new, fault);
     }
     if (event->notice.head.size == 0) return true;
-    return quarantine(commit, session, event->notice.head, ADMIT_NOTICE, event->detail,
-                      batch->received_ms, &is_new, fault);
+    return quarantine(commit, session->stream.agent, event->notice.head, ADMIT_NOTICE,
+                      event->detail, batch->received_ms, &is_new, fault);
 }
 
 static bool apply_refused(struct append_commit *commit, struct session *session,
@@ -235,7 +237,7 @@ static bool apply_refused(struct append_commit *commit, struct session *session,
         session->violations++;
     }
     bool is_new;
-    return quarantine(commit, session, event->text, event->reason, event->detail,
+    return quarantine(commit, session->stream.agent, event->text, event->reason, event->detail,
                       batch->received_ms, &is_new, fault);
 }
 

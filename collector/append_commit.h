@@ -65,8 +65,9 @@ uint32_t append_commit_rows(const struct batch *batch);
 MUST_CHECK bool append_commit_begin(struct append_commit *commit, struct fault *fault);
 
 // Applies one batch. Sets batch->fault if its session is gone or there is no room for it; that is
-// no fault of the commit. Events that a damaged block keeps from being decided are quarantined as
-// ADMIT_UNDECIDED. Otherwise FAULT_FULL, FAULT_IO or FAULT_CORRUPT: the commit is aborted.
+// no fault of the commit. Events that a damaged block keeps from being decided, our own too, are
+// quarantined as ADMIT_UNDECIDED. Otherwise FAULT_FULL, FAULT_IO or FAULT_CORRUPT: the commit is
+// aborted.
 MUST_CHECK bool append_commit_apply(struct append_commit *commit, struct batch *batch,
                                     struct fault *fault);
 

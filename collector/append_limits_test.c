@@ -109,11 +109,41 @@ static void test_puts_aside_what_cannot_be_decided(void **state) {
     assert_int_equal(rig_find_stream(rig, RIG_AGENT_ONE, 2).quarantined, UNDECIDED_COUNT);
 }
 
+// What we have to say ourselves is kept too, and ends nothing: the same event, of one id and
+// second.
+static void test_puts_aside_what_we_say_ourselves(void **state) {
+    struct rig *rig = *state;
+    rig->block_rows_min = 1;
+    for (uint8_t stream = 1; stream <= 2; stream++) {
+        rig_close_store(rig);
+        if (stream == 2) damage_block(rig);
+        rig->now_ms = RIG_NOW_MS;
+        rig_open_store(rig);
+        struct end *end = rig_enter(rig, 0, RIG_ONE, stream);
+        uint8_t chain[TRAIL_CHAIN_SIZE] = {0};
+        say_many(end, chain);
+        assert_true(intake_message(
+            end->intake, test_gap(rig->arena, UNDECIDED_COUNT + 1, UNDECIDED_COUNT + 5, chain)));
+        rig->seed = 99;
+        rig_pass(rig, APPEND_COMMIT_MS);
+        assert_int_equal(end->acked, UNDECIDED_COUNT + 5);
+        assert_int_equal(rig_find_stream(rig, RIG_AGENT_ONE, stream).gaps, 1);
+    }
+    struct trail_facts facts;
+    struct trail_reader *reader = NULL;
+    struct fault fault = {0};
+    assert_true(trail_reader_open(rig->directory, &reader, &fault));
+    assert_true(trail_reader_facts(reader, &facts, &fault));
+    trail_reader_close(reader);
+    assert_int_equal(facts.quarantined, UNDECIDED_COUNT + 1);
+}
+
 int main(void) {
     metrics_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_commits_have_a_size, rig_make, rig_end),
         cmocka_unit_test_setup_teardown(test_puts_aside_what_cannot_be_decided, rig_make, rig_end),
+        cmocka_unit_test_setup_teardown(test_puts_aside_what_we_say_ourselves, rig_make, rig_end),
     };
     return cases_run("collector/append_limits", tests, sizeof tests / sizeof tests[0]);
 }

@@ -1,7 +1,8 @@
 #include "collector/metrics.h"
 
+#include <assert.h>
+
 #include "base/fault.h"
-#include "collector/admit.h"
 
 static const char *const OUTCOMES[METRICS_OUTCOMES] = {
     [METRICS_STORED] = "stored",   [METRICS_DUPLICATE] = "duplicate",
@@ -10,8 +11,15 @@ static const char *const OUTCOMES[METRICS_OUTCOMES] = {
 };
 
 // Filled from their enums at start, so that the names stand in one place.
-static const char *reasons[ADMIT_REASONS];
+static const char *reasons[METRICS_REASONS];
 static const char *kinds[FAULT_CORRUPT + 1];
+
+_Static_assert(ADMIT_GOOD == 0, "reasons begin behind it");
+
+uint32_t metrics_reason(enum admit_reason reason) {
+    assert(reason > ADMIT_GOOD && reason < ADMIT_REASONS);
+    return (uint32_t)reason - 1;
+}
 
 struct metric metrics_table[METRICS_COUNT] = {
     [METRICS_RECEIVED] = {.name = "orgtrail_collector_received_events_total",
@@ -28,7 +36,7 @@ struct metric metrics_table[METRICS_COUNT] = {
                              .kind = METRIC_COUNTER,
                              .label = "reason",
                              .label_values = reasons,
-                             .label_values_count = ADMIT_REASONS},
+                             .label_values_count = METRICS_REASONS},
     [METRICS_GLOBAL] = {.name = "orgtrail_collector_global_events_total",
                         .help = "Reports of global-service events, new or not.",
                         .kind = METRIC_COUNTER},
@@ -102,8 +110,9 @@ struct metric metrics_table[METRICS_COUNT] = {
 };
 
 void metrics_start(void) {
-    for (int reason = 0; reason < ADMIT_REASONS; reason++) {
-        reasons[reason] = admit_reason_name((enum admit_reason)reason);
+    for (int reason = ADMIT_GOOD + 1; reason < ADMIT_REASONS; reason++) {
+        reasons[metrics_reason((enum admit_reason)reason)] =
+            admit_reason_name((enum admit_reason)reason);
     }
     for (int kind = 0; kind <= FAULT_CORRUPT; kind++) {
         kinds[kind] = fault_kind_name((enum fault_kind)kind);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/metric.h"
+#include "collector/admit.h"
 
 enum metrics_index {
     METRICS_RECEIVED,
@@ -41,6 +42,12 @@ enum metrics_outcome {
     METRICS_EXPIRED,
     METRICS_OUTCOMES,
 };
+
+// Labels of METRICS_QUARANTINED: the reasons there are to refuse.
+enum { METRICS_REASONS = ADMIT_REASONS - 1 };
+
+// The label of a reason, which is not ADMIT_GOOD.
+uint32_t metrics_reason(enum admit_reason reason);
 
 // The table, by metrics_index.
 extern struct metric metrics_table[METRICS_COUNT];

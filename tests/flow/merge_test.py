@@ -115,6 +115,7 @@ def test_what_no_agent_may_report():
         assert organization.lookup("--account", SHOP) == [good.decode()]
         metrics = organization.fetch("/metrics")
         assert re.search(r'quarantined_events_total\{reason="identity"\} 2\n', metrics), metrics
+        assert 'reason="good"' not in metrics, metrics
 
 
 def test_unknown_account_waits_for_the_roster():
