@@ -146,27 +146,11 @@ static bool out_of_memory(struct fault *fault) {
     return fault_set(fault, FAULT_FULL, "out of memory for the settings");
 }
 
-// A number of bytes: 4096, 64KiB, 256MiB, 1GiB.
+// A size; what is absent leaves *size as it is.
 static bool parse_size(const struct loaded *loaded, const char *key, const char *text,
                        uint64_t *size, struct fault *fault) {
-    static const struct {
-        const char *name;
-        uint32_t shift;
-    } units[] = {{"", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}};
-    if (text == NULL) return true;
-    uint64_t number = 0;
-    size_t digits = strspn(text, "0123456789");
-    for (size_t index = 0; index < digits && digits <= 15; index++) {
-        number = number * 10 + (uint64_t)(text[index] - '0');
-    }
-    for (size_t unit = 0; digits > 0 && digits <= 15 && unit < 5; unit++) {
-        if (strcmp(text + digits, units[unit].name) != 0) continue;
-        if (number > UINT64_MAX >> units[unit].shift) break;
-        *size = number << units[unit].shift;
-        return true;
-    }
-    fault_set(fault, FAULT_INPUT, "%s: \"%s\" is no size: write 4096, 64KiB, 256MiB or 1GiB", key,
-              text);
+    if (text == NULL || config_parse_size(text, size, fault)) return true;
+    fault_add(fault, "%s", key);
     return refuse(loaded, key, text, fault);
 }
 

@@ -29,6 +29,7 @@ struct collector {
     struct rpc_server *server;
     struct test_ca ca;
     struct test_identity identity;
+    struct test_identity agent;
     pthread_mutex_t lock;
     uint64_t durable;  // of the present stream id
     uint8_t stream_id[16];
@@ -190,6 +191,12 @@ static void write_file(const char *path, const char *text) {
     assert_int_equal(fclose(file), 0);
 }
 
+// Nobody but its owner may read a key.
+static void write_key(const char *path, const char *text) {
+    write_file(path, text);
+    assert_int_equal(chmod(path, 0600), 0);
+}
+
 static void append_file(const char *path, const char *text) {
     FILE *file = fopen(path, "ae");
     assert_non_null(file);
@@ -207,13 +214,12 @@ static const char *begin(const char *sources) {
     const struct test_request server = {.names = "IP:127.0.0.1", .serial = 2};
     test_identity_make(&collector.identity, &collector.ca, &server);
     start_server(0);
-    struct test_identity agent;
     const struct test_request client = {.names = "URI:spiffe://o-test/account/111111111111",
                                         .serial = 3};
-    test_identity_make(&agent, &collector.ca, &client);
-    write_file(program_path("%s/ca.pem", folder), agent.ca);
-    write_file(program_path("%s/agent.pem", folder), agent.certificate);
-    write_file(program_path("%s/agent.key", folder), agent.key);
+    test_identity_make(&collector.agent, &collector.ca, &client);
+    write_file(program_path("%s/ca.pem", folder), collector.agent.ca);
+    write_file(program_path("%s/agent.pem", folder), collector.agent.certificate);
+    write_key(program_path("%s/agent.key", folder), collector.agent.key);
     char text[4096];
     snprintf(text, sizeof text,
              "organization: o-test\n"
@@ -301,6 +307,35 @@ static void test_once_delivers_everything_once(void **state) {
     end();
 }
 
+static void test_once_gives_up_on_a_collector_that_is_away(void **state) {
+    (void)state;
+    const char *folder = begin("  - {name: log, kind: tail, path: a.log}\n");
+    write_file(program_path("%s/a.log", folder), "{\"eventID\":\"1\"}\n{\"eventID\":\"2\"}\n");
+    uint16_t port = rpc_server_port(collector.server);
+    rpc_server_stop(collector.server, 0);
+    int64_t began_ms = monotonic();
+    program_run(&result, program, "--once", "--timeout=2", "--config",
+                program_path("%s/agent.yaml", folder), NULL);
+    assert_true(monotonic() - began_ms < WAIT_MS);
+    assert_int_equal(result.code, 75);
+    assert_true(
+        program_has(result.errors, "is the server running there, on that port?; trying again"));
+    assert_true(program_has(result.errors, "nothing for 2 s: 2 events wait in the spool, and the"));
+    assert_string_equal(result.output, "");
+    // Nothing is lost: the next run sends what this one read.
+    start_server(port);
+    run_once(folder);
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(result.output, "0 records and 0 notices read, 2 sent"));
+    assert_int_equal(collector.records, 2);
+
+    program_run(&result, program, "--timeout=2", "--config", "x", NULL);
+    assert_true(program_has(result.errors, "--timeout goes with --once"));
+    program_run(&result, program, "--once", "--timeout=2m", "--config", "x", NULL);
+    assert_true(program_has(result.errors, "\"2m\" is no number of seconds"));
+    end();
+}
+
 static void test_follows_stops_and_resumes(void **state) {
     (void)state;
     const char *folder = begin("  - {name: log, kind: tail, path: a.log}\n");
@@ -373,7 +408,7 @@ static void test_new_certificates_without_a_restart(void **state) {
     const struct test_request request = {.names = "URI:spiffe://o-test/account/111111111111",
                                          .serial = 77};
     test_identity_make(&renewed, &collector.ca, &request);
-    write_file(program_path("%s/agent.key", folder), renewed.key);
+    write_key(program_path("%s/agent.key", folder), renewed.key);
     write_file(program_path("%s/agent.pem", folder), renewed.certificate);
     assert_int_equal(kill(agent, SIGHUP), 0);
     wait_streams(2);
@@ -457,8 +492,16 @@ static void test_check_says_what_is_wrong(void **state) {
     assert_int_equal(result.code, 2);
     assert_true(program_has(result.errors, "agent.key"));
 
+    // Its own key again, but for everybody to read.
+    write_key(program_path("%s/agent.key", folder), collector.agent.key);
+    assert_int_equal(chmod(program_path("%s/agent.key", folder), 0644), 0);
+    program_run(&result, program, "--check", "--config", config, NULL);
+    assert_int_equal(result.code, 2);
+    assert_true(program_has(result.errors, "agent.key: every user of this machine can read"));
+    assert_true(program_has(result.errors, "run chmod o-rw /"));
+
     // The key of somebody else.
-    write_file(program_path("%s/agent.key", folder), collector.identity.key);
+    write_key(program_path("%s/agent.key", folder), collector.identity.key);
     program_run(&result, program, "--check", "--config", config, NULL);
     assert_int_equal(result.code, 2);
     assert_true(program_has(result.errors, "agent.pem"));
@@ -496,6 +539,7 @@ int main(void) {
     if (begin_all() != 0) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_once_delivers_everything_once),
+        cmocka_unit_test(test_once_gives_up_on_a_collector_that_is_away),
         cmocka_unit_test(test_follows_stops_and_resumes),
         cmocka_unit_test(test_a_collector_that_comes_and_goes),
         cmocka_unit_test(test_new_certificates_without_a_restart),

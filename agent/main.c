@@ -21,8 +21,11 @@ enum {
     OPTION_LOG_LEVEL = 256,
     OPTION_CHECK,
     OPTION_ONCE,
-    GOODBYE_MS = 3000,  // patience at the end
-    HEALTH_MS = 250,    // between two updates of the metrics
+    OPTION_TIMEOUT,
+    TIMEOUT_S = 60,           // of --once, if none is given
+    TIMEOUT_MAX_S = 1000000,  // 11 days
+    GOODBYE_MS = 3000,        // patience at the end
+    HEALTH_MS = 250,          // between two updates of the metrics
 };
 
 const char *argp_program_version = "orgtrail-agent " VERSION_TEXT;
@@ -31,17 +34,24 @@ struct arguments {
     const char *config;
     bool is_check;
     bool is_once;
+    int64_t timeout_s;  // of --once; 0: none, below 0: not given
     enum log_level level;
 };
 
-static bool parse_level(const char *text, enum log_level *level) {
-    static const char *const names[] = {"debug", "info", "warning", "error"};
-    for (int index = 0; index < 4; index++) {
-        if (strcmp(text, names[index]) != 0) continue;
-        *level = (enum log_level)index;
-        return true;
-    }
-    return false;
+// What --once knows of its waiting.
+struct patience {
+    uint64_t acknowledged;
+    int64_t since_ms;  // monotonic: something waits and nothing was acknowledged
+    bool is_told;
+};
+
+// Reads the seconds of --timeout. False if the text is no such number.
+static bool parse_timeout(const char *text, int64_t *seconds) {
+    char *end;
+    unsigned long number = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != 0 || number > TIMEOUT_MAX_S) return false;
+    *seconds = (int64_t)number;
+    return true;
 }
 
 static error_t parse_option(int key, char *value, struct argp_state *state) {
@@ -56,8 +66,14 @@ static error_t parse_option(int key, char *value, struct argp_state *state) {
         case OPTION_ONCE:
             arguments->is_once = true;
             return 0;
+        case OPTION_TIMEOUT:
+            if (!parse_timeout(value, &arguments->timeout_s)) {
+                argp_error(state, "--timeout: \"%s\" is no number of seconds up to %d", value,
+                           TIMEOUT_MAX_S);
+            }
+            return 0;
         case OPTION_LOG_LEVEL:
-            if (!parse_level(value, &arguments->level)) {
+            if (!log_parse_level(value, &arguments->level)) {
                 argp_error(state, "--log-level: \"%s\" is none of debug, info, warning, error",
                            value);
             }
@@ -67,6 +83,10 @@ static error_t parse_option(int key, char *value, struct argp_state *state) {
             return 0;
         case ARGP_KEY_END:
             if (arguments->config == NULL) argp_error(state, "--config=FILE is needed");
+            if (arguments->timeout_s >= 0 && !arguments->is_once) {
+                argp_error(state, "--timeout goes with --once");
+            }
+            if (arguments->timeout_s < 0) arguments->timeout_s = TIMEOUT_S;
             return 0;
         default:
             return ARGP_ERR_UNKNOWN;
@@ -79,6 +99,10 @@ static const struct argp_option options[] = {
      "say whether the settings and what they name are good, and end", 0},
     {"once", OPTION_ONCE, NULL, 0,
      "read what is there, wait until the collector has it, say what was done, and end", 0},
+    {"timeout", OPTION_TIMEOUT, "SECONDS", 0,
+     "with --once: give up when the collector has acknowledged nothing for so long (default 60; 0: "
+     "wait for ever)",
+     0},
     {"log-level", OPTION_LOG_LEVEL, "LEVEL", 0, "debug, info (default), warning or error", 0},
     {0},
 };
@@ -105,16 +129,46 @@ static void take_signal(struct agent *agent, const sigset_t *signals, bool *is_s
     }
 }
 
+// With --once: tells why it waits, and gives up when its time is over. False (FAULT_RETRY): it is.
+static bool be_patient(struct patience *patience, int64_t timeout_s,
+                       const struct agent_status *status, struct fault *fault) {
+    const struct spool_facts *spool = &status->spool;
+    const struct uplink_status *uplink = &status->uplink;
+    int64_t now_ms = monotonic();
+    bool waits = spool->acknowledged < spool->appended;
+    if (!waits || spool->acknowledged != patience->acknowledged) {
+        patience->acknowledged = spool->acknowledged;
+        patience->since_ms = now_ms;
+        return true;
+    }
+    bool is_away = uplink->state != UPLINK_STREAMING && uplink->last_fault.kind != FAULT_NONE;
+    if (is_away && !patience->is_told) {
+        patience->is_told = true;
+        fprintf(stderr, "orgtrail-agent: %s; trying again\n", uplink->last_fault.text);
+    }
+    if (timeout_s == 0 || now_ms - patience->since_ms < timeout_s * 1000) return true;
+    return fault_set(fault, FAULT_RETRY,
+                     "the collector has acknowledged nothing for %" PRId64 " s: %" PRIu64
+                     " events wait in the spool, and the next run sends them%s%s",
+                     timeout_s, spool->appended - spool->acknowledged, is_away ? ": " : "",
+                     is_away ? uplink->last_fault.text : "");
+}
+
 // Turns until told to end, or with --once until all is acknowledged.
-static bool loop(struct agent *agent, bool is_once, const sigset_t *signals, struct fault *fault) {
+static bool loop(struct agent *agent, const struct arguments *arguments, const sigset_t *signals,
+                 struct fault *fault) {
     bool is_stopping = false;
+    struct patience patience = {.since_ms = monotonic()};
     int64_t health_at_ms = 0;
     while (!is_stopping) {
         struct agent_status status;
         if (!agent_step(agent, fault)) return false;
         take_signal(agent, signals, &is_stopping);
         agent_describe(agent, &status);
-        if (is_once && status.is_done) break;
+        if (arguments->is_once && status.is_done) break;
+        if (arguments->is_once && !be_patient(&patience, arguments->timeout_s, &status, fault)) {
+            return false;
+        }
         int64_t now_ms = monotonic();
         if (now_ms < health_at_ms) continue;
         health_update(agent, now_ms);
@@ -151,7 +205,7 @@ static bool run_agent(const struct arguments *arguments, const struct agent_conf
         LOG(LOG_INFO, "agent started", log_text("collector", config->collector_address),
             log_text("spool", config->spool_directory),
             log_number("sources", config->sources_count));
-        is_good = loop(agent, arguments->is_once, signals, fault);
+        is_good = loop(agent, arguments, signals, fault);
         struct agent_status status;
         agent_describe(agent, &status);
         if (is_good && arguments->is_once && status.is_done) print_summary(agent, began_ms);
@@ -179,7 +233,7 @@ static bool run(const struct arguments *arguments, const sigset_t *signals, stru
 }
 
 int main(int argc, char **argv) {
-    struct arguments arguments = {.level = LOG_INFO};
+    struct arguments arguments = {.level = LOG_INFO, .timeout_s = -1};
     argp_err_exit_status = 2;
     if (argp_parse(&parser, argc, argv, 0, NULL, &arguments) != 0) return 2;
     log_init("orgtrail-agent", arguments.level);

@@ -4,9 +4,23 @@
 
 enum { PEM_SIZE_MAX = 64 * 1024 };  // of one file
 
+// Whoever can read the key can speak for this side; who can write it, lock it out.
+static bool check_key_mode(const struct files *files, const char *path, struct fault *fault) {
+    enum { OTHERS = 0006 };  // may read or write
+    struct files_entry entry;
+    bool exists;
+    if (!files_find(files, path, &exists, &entry, fault)) return false;
+    if (!exists || (entry.mode & OTHERS) == 0) return true;
+    return fault_set(fault, FAULT_INPUT,
+                     "%s: every user of this machine can read or write the private key: run "
+                     "chmod o-rw %s",
+                     path, path);
+}
+
 static bool read_all(const struct files *files, const struct certificate_paths *paths,
                      struct certificate_files *read, struct fault *fault) {
-    return files_read_whole(files, paths->ca, PEM_SIZE_MAX, &read->ca, fault) &&
+    return check_key_mode(files, paths->key, fault) &&
+           files_read_whole(files, paths->ca, PEM_SIZE_MAX, &read->ca, fault) &&
            files_read_whole(files, paths->certificate, PEM_SIZE_MAX, &read->certificate, fault) &&
            files_read_whole(files, paths->key, PEM_SIZE_MAX, &read->key, fault);
 }

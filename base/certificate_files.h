@@ -24,8 +24,9 @@ struct certificate_files {
     struct certificate_facts facts;  // the certificate's
 };
 
-// Reads and checks them. FAULT_INPUT names the file; FAULT_IO, FAULT_DENIED and others as
-// files_read_whole. certificate_files_done frees them; after a fault there is nothing to free.
+// Reads and checks them. FAULT_INPUT names the file, also of a key that every user can read;
+// FAULT_IO, FAULT_DENIED and others as files_read_whole. certificate_files_done frees them; after a
+// fault there is nothing to free.
 MUST_CHECK bool certificate_files_read(const struct files *files,
                                        const struct certificate_paths *paths,
                                        enum certificate_use use, int64_t now_s,

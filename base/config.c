@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -78,6 +79,26 @@ bool config_refuse(struct span text, const char *name, const char *key, const ch
         text = span_from(text, end < text.size ? end + 1 : end);
     }
     return fault_add(fault, "%s", name);
+}
+
+bool config_parse_size(const char *text, uint64_t *size, struct fault *fault) {
+    static const struct {
+        const char *name;
+        uint32_t bits;
+    } units[] = {{"", 0}, {"B", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}};
+    char *end = NULL;
+    // Only digits: strtoull would take signs and blanks too, and answers its largest for more.
+    uint64_t number = isdigit((unsigned char)text[0]) ? strtoull(text, &end, 10) : 0;
+    for (size_t index = 0; number > 0 && index < sizeof units / sizeof units[0]; index++) {
+        if (strcmp(end, units[index].name) != 0) continue;
+        if (number > UINT64_MAX >> (units[index].bits + 1)) break;
+        *size = number << units[index].bits;
+        return true;
+    }
+    return fault_set(fault, FAULT_INPUT,
+                     "\"%s\" is no size: a number above 0 with KiB, MiB, GiB, TiB or nothing "
+                     "behind it",
+                     text);
 }
 
 // Takes the last folder off a path in place. Not if it is a link, whose ".." is another folder.

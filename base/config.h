@@ -27,6 +27,10 @@ MUST_CHECK bool config_load(struct span text, const char *name, const cyaml_sche
 bool config_refuse(struct span text, const char *name, const char *key, const char *value,
                    struct fault *fault);
 
+// A number of bytes as settings give it: 4096, 64KiB, 256MiB, 1GiB, 2TiB. FAULT_INPUT for anything
+// else, for 0 and for 2^63 and more.
+MUST_CHECK bool config_parse_size(const char *text, uint64_t *size, struct fault *fault);
+
 // A path as the settings in file `name` give it, into `path`: relative ones count from the file's
 // folder. A "../" takes a folder away where that is no link. FAULT_INPUT if it is too long.
 MUST_CHECK bool config_resolve(const char *name, const char *given, char *path, size_t path_size,

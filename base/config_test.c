@@ -281,6 +281,49 @@ static void test_paths_count_from_the_file(void **state) {
     assert_int_equal(fault.kind, FAULT_INPUT);
 }
 
+static void test_sizes(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t size;
+    } taken[] = {{"1", 1},
+                 {"4096", 4096},
+                 {"4096B", 4096},
+                 {"64KiB", 64 << 10},
+                 {"256MiB", 1 << 28},
+                 {"3GiB", UINT64_C(3) << 30},
+                 {"2TiB", UINT64_C(2) << 40},
+                 {"9223372036854775807", INT64_MAX}};
+    static const char *const refused[] = {"",
+                                          "0",
+                                          "0GiB",
+                                          "-1",
+                                          "+1",
+                                          " 1",
+                                          "1 KiB",
+                                          "1GB",
+                                          "1kib",
+                                          "0x10",
+                                          "1.5GiB",
+                                          "KiB",
+                                          "9223372036854775808",
+                                          "99999999999TiB",
+                                          "99999999999999999999999"};
+    struct fault fault;
+    uint64_t size = 7;
+    for (size_t index = 0; index < sizeof taken / sizeof taken[0]; index++) {
+        assert_true(config_parse_size(taken[index].text, &size, &fault));
+        assert_true(size == taken[index].size);
+    }
+    size = 7;
+    for (size_t index = 0; index < sizeof refused / sizeof refused[0]; index++) {
+        assert_false(config_parse_size(refused[index], &size, &fault));
+        assert_int_equal(fault.kind, FAULT_INPUT);
+        assert_non_null(strstr(fault.text, "is no size"));
+        assert_int_equal(size, 7);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good_settings),
@@ -289,6 +332,7 @@ int main(void) {
         cmocka_unit_test(test_every_prefix),
         cmocka_unit_test(test_lines_of_values),
         cmocka_unit_test(test_paths_count_from_the_file),
+        cmocka_unit_test(test_sizes),
     };
     return cases_run("config_test", tests, sizeof tests / sizeof tests[0]);
 }

@@ -75,6 +75,7 @@ static void fill_entry(struct files_entry *entry, const char *name, const struct
         .modified_ns =
             (int64_t)status->st_mtim.tv_sec * 1000000000 + (int64_t)status->st_mtim.tv_nsec,
         .inode = status->st_ino,
+        .mode = status->st_mode & 07777,
     };
 }
 

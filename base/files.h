@@ -30,6 +30,7 @@ struct files_entry {
     uint64_t size;
     int64_t modified_ns;  // since the Unix epoch
     uint64_t inode;
+    uint32_t mode;  // permissions, as in chmod
 };
 
 struct files_operations {

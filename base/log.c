@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -21,18 +22,20 @@ void log_init(const char *program, enum log_level level) {
     atomic_store(&level_lowest, (int)level);
 }
 
-static const char *level_name(enum log_level level) {
-    switch (level) {
-        case LOG_DEBUG:
-            return "debug";
-        case LOG_INFO:
-            return "info";
-        case LOG_WARNING:
-            return "warning";
-        case LOG_ERROR:
-            return "error";
+static const char *const level_names[] = {
+    [LOG_DEBUG] = "debug",
+    [LOG_INFO] = "info",
+    [LOG_WARNING] = "warning",
+    [LOG_ERROR] = "error",
+};
+
+bool log_parse_level(const char *text, enum log_level *level) {
+    for (int index = LOG_DEBUG; index <= LOG_ERROR; index++) {
+        if (strcmp(text, level_names[index]) != 0) continue;
+        *level = (enum log_level)index;
+        return true;
     }
-    return "error";
+    return false;
 }
 
 static void append_text(struct buffer *line, const char *name, struct span text) {
@@ -79,7 +82,7 @@ void log_write(enum log_level level, const char *message, const struct log_field
     struct buffer line;
     buffer_init(&line, LINE_SIZE_MAX);
     append_text(&line, "time", span_text(time));
-    append_text(&line, "level", span_text(level_name(level)));
+    append_text(&line, "level", span_text(level_names[level]));
     append_text(&line, "program", span_text(atomic_load(&program_name)));
     append_text(&line, "message", span_text(message));
     for (uint32_t index = 0; index < fields_count; index++) {

@@ -9,6 +9,7 @@
 
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/fault.h"
@@ -25,6 +26,9 @@ struct log_field {
 // Names the program (a text that lives for ever) and the lowest level to print. Before the first
 // call: "orgtrail", LOG_INFO.
 void log_init(const char *program, enum log_level level);
+
+// The level of a name: debug, info, warning or error. False for any other text.
+bool log_parse_level(const char *text, enum log_level *level);
 
 // Prints one line. Fields may be NULL if the count is 0.
 void log_write(enum log_level level, const char *message, const struct log_field *fields,

@@ -100,10 +100,23 @@ static void test_lost_standard_error_is_no_matter(void **state) {
     free(text);
 }
 
+static void test_levels_have_names(void **state) {
+    (void)state;
+    enum log_level level = LOG_DEBUG;
+    assert_true(log_parse_level("warning", &level));
+    assert_int_equal(level, LOG_WARNING);
+    assert_true(log_parse_level("debug", &level));
+    assert_int_equal(level, LOG_DEBUG);
+    assert_false(log_parse_level("WARNING", &level));
+    assert_false(log_parse_level("", &level));
+    assert_int_equal(level, LOG_DEBUG);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_lines, capture),
         cmocka_unit_test_setup(test_long_lines_stay_json, capture),
+        cmocka_unit_test(test_levels_have_names),
         cmocka_unit_test_setup(test_lost_standard_error_is_no_matter, capture),
     };
     return cases_run("log_test", tests, sizeof tests / sizeof tests[0]);

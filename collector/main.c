@@ -40,16 +40,6 @@ struct arguments {
     enum log_level level;
 };
 
-static bool parse_level(const char *text, enum log_level *level) {
-    static const char *const names[] = {"debug", "info", "warning", "error"};
-    for (int index = 0; index < 4; index++) {
-        if (strcmp(text, names[index]) != 0) continue;
-        *level = (enum log_level)index;
-        return true;
-    }
-    return false;
-}
-
 static error_t parse_option(int key, char *value, struct argp_state *state) {
     struct arguments *arguments = state->input;
     switch (key) {
@@ -60,7 +50,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state) {
             arguments->is_check = true;
             return 0;
         case OPTION_LOG_LEVEL:
-            if (!parse_level(value, &arguments->level)) {
+            if (!log_parse_level(value, &arguments->level)) {
                 argp_error(state, "--log-level: \"%s\" is none of debug, info, warning, error",
                            value);
             }

@@ -170,29 +170,12 @@ static bool refuse(const struct origin *origin, const char *key, const char *val
     return config_refuse(origin->text, origin->path, dot == NULL ? key : dot + 1, value, fault);
 }
 
-// Reads "1073741824", "1GiB" and the like. Absent: 0.
+// A size; 0 if it is absent.
 static bool parse_size(const struct origin *origin, const char *key, const char *text,
                        uint64_t *size, struct fault *fault) {
-    static const struct {
-        const char *name;
-        uint32_t bits;
-    } units[] = {{"", 0}, {"B", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"TiB", 40}};
-    if (text == NULL) {
-        *size = 0;
-        return true;
-    }
-    char *end = NULL;
-    uint64_t number = text[0] >= '0' && text[0] <= '9' ? strtoull(text, &end, 10) : 0;
-    for (size_t index = 0; number > 0 && index < sizeof units / sizeof units[0]; index++) {
-        if (strcmp(end, units[index].name) != 0) continue;
-        if (number > UINT64_MAX >> (units[index].bits + 1)) break;
-        *size = number << units[index].bits;
-        return true;
-    }
-    fault_set(fault, FAULT_INPUT,
-              "%s: \"%s\" is no size: a number above 0, with KiB, MiB, GiB or TiB or nothing "
-              "behind it",
-              key, text);
+    *size = 0;
+    if (text == NULL || config_parse_size(text, size, fault)) return true;
+    fault_add(fault, "%s", key);
     return refuse(origin, key, text, fault);
 }
 
