@@ -29,7 +29,7 @@
 
 enum {
     APPEND_COMMIT_MS = 50,        // a commit of one event writes 55 KB: not more often than this
-    APPEND_COMMIT_EVENTS = 512,   // unless so many wait
+    APPEND_COMMIT_EVENTS = 2048,  // unless so many wait: more than make a block of their own
     APPEND_FULL_RETRY_MS = 1000,  // between attempts while the disk is full
     APPEND_SEEN_MS = 5000,        // last-seen times wait this long for another commit to ride on
 };
