@@ -181,35 +181,44 @@ static bool walk_bytes(struct split *split, struct span bytes, size_t *end) {
 }
 
 #ifdef __SSE2__
-// Bits of the 16 bytes that are a quote, a backslash or a brace.
-static uint32_t find_structural(const uint8_t *bytes) {
-    __m128i block = _mm_loadu_si128((const __m128i *)(const void *)bytes);
-    __m128i hits = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8('"')),
-                                             _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'))),
-                                _mm_or_si128(_mm_cmpeq_epi8(block, _mm_set1_epi8('{')),
-                                             _mm_cmpeq_epi8(block, _mm_set1_epi8('}'))));
-    return (uint32_t)_mm_movemask_epi8(hits);
+// Where in 16 bytes the ones that matter are, a bit each.
+struct marks {
+    uint32_t quotes;
+    uint32_t escapes;
+    uint32_t braces;
+};
+
+static uint32_t find_byte(__m128i block, char byte) {
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_set1_epi8(byte)));
 }
 
-// The same as walk_bytes, looking only at bytes that matter, 16 at a time.
+static struct marks find_marks(const uint8_t *bytes) {
+    __m128i block = _mm_loadu_si128((const __m128i *)(const void *)bytes);
+    return (struct marks){
+        .quotes = find_byte(block, '"'),
+        .escapes = find_byte(block, '\\'),
+        .braces = find_byte(block, '{') | find_byte(block, '}'),
+    };
+}
+
+// The same as walk_bytes, looking only at bytes that matter, 16 at a time; of quotes without a
+// brace among them only their number matters.
 static bool walk_object(struct split *split, struct span bytes, size_t *end) {
     size_t at = 0;
-    while (bytes.size - at >= 16) {
-        uint32_t hits = find_structural(bytes.bytes + at);
+    for (; bytes.size - at >= 16; at += 16) {
+        struct marks marks = find_marks(bytes.bytes + at);
         // An escape concerns the next byte whatever it is: leave such blocks to the byte walk.
-        bool has_escape = split->is_escaped;
-        for (uint32_t left = hits; left != 0 && !has_escape; left &= left - 1) {
-            has_escape = bytes.bytes[at + (size_t)__builtin_ctz(left)] == '\\';
-        }
-        if (has_escape) {
+        if (split->is_escaped || marks.escapes != 0) {
             size_t walked;
-            bool ended = walk_bytes(split, span_of(bytes.bytes + at, 16), &walked);
-            at += walked;
-            if (!ended) continue;
-            *end = at;
+            if (!walk_bytes(split, span_of(bytes.bytes + at, 16), &walked)) continue;
+            *end = at + walked;
             return true;
         }
-        for (; hits != 0; hits &= hits - 1) {
+        if (marks.braces == 0) {
+            if (__builtin_parity(marks.quotes)) split->in_string = !split->in_string;
+            continue;
+        }
+        for (uint32_t hits = marks.quotes | marks.braces; hits != 0; hits &= hits - 1) {
             size_t index = at + (size_t)__builtin_ctz(hits);
             uint8_t byte = bytes.bytes[index];
             if (take_structural(split, byte) && byte == '}') {
@@ -217,7 +226,6 @@ static bool walk_object(struct split *split, struct span bytes, size_t *end) {
                 return true;
             }
         }
-        at += 16;
     }
     size_t walked;
     bool ended = walk_bytes(split, span_from(bytes, at), &walked);
