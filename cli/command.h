@@ -20,6 +20,7 @@ struct command {
 
 // The commands, one file each.
 int init_run(int argc, char **argv);
+int deny_run(int argc, char **argv);
 int enroll_run(int argc, char **argv);
 int export_run(int argc, char **argv);
 int lookup_run(int argc, char **argv);

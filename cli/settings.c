@@ -60,6 +60,7 @@ static const cyaml_schema_field_t settings_fields[] = {
     CYAML_FIELD_MAPPING("store", CYAML_FLAG_DEFAULT, struct settings, store, store_fields),
     CYAML_FIELD_MAPPING("roster", CYAML_FLAG_OPTIONAL, struct settings, roster, roster_fields),
     CYAML_FIELD_IGNORE("listen", CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_IGNORE("deny", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("http", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("certificates", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_MAPPING("control", CYAML_FLAG_OPTIONAL, struct settings, control, control_fields),

@@ -28,6 +28,9 @@ struct append {
     int64_t seen_ms;        // when the first held BATCH_SEEN came; 0: none is held
     bool is_urgent;         // something other than BATCH_SEEN is held
 
+    struct news *news[NEWS_COMMIT_MAX];
+    uint32_t news_count;
+
     bool is_full;           // the last attempt found no room
     int64_t retry_ms;       // when to try again
     int64_t committed_ms;   // when the last commit began
@@ -72,6 +75,9 @@ void append_destroy(struct append *append) {
         struct batch *batch = append->held[index];
         fault_set(&batch->fault, FAULT_RETRY, "the collector is stopping");
         append->options.callbacks->report(append->options.context, batch);
+    }
+    for (uint32_t index = 0; index < append->news_count; index++) {
+        news_destroy(append->news[index]);
     }
     append_commit_destroy(append->commit);
     sessions_destroy(append->sessions);
@@ -150,6 +156,16 @@ static void take_waiting(struct append *append, int64_t wait_ms) {
     }
 }
 
+static void take_news(struct append *append) {
+    if (append->options.news == NULL || append->news_count == NEWS_COMMIT_MAX) return;
+    void *items[NEWS_COMMIT_MAX];
+    uint32_t count =
+        queue_pop(append->options.news, items, NEWS_COMMIT_MAX - append->news_count, 0);
+    for (uint32_t index = 0; index < count; index++) {
+        append->news[append->news_count++] = items[index];
+    }
+}
+
 // Milliseconds until a commit is due by what is held and known now, at most limit_ms.
 static int64_t measure_wait(const struct append *append, int64_t limit_ms) {
     int64_t now = monotonic_ms(append);
@@ -175,7 +191,7 @@ static bool is_due(const struct append *append) {
     bool may_commit = now - append->committed_ms >= APPEND_COMMIT_MS;
     if (append->is_urgent) return may_commit;
     if (append->seen_ms != 0 && now - append->seen_ms >= APPEND_SEEN_MS) return true;
-    return may_commit && append_commit_has_violations(append->commit);
+    return may_commit && (append->news_count > 0 || append_commit_has_violations(append->commit));
 }
 
 static void count_commit(const struct append_commit_counts *counts, int64_t took_ms) {
@@ -293,8 +309,12 @@ static bool try_commit(struct append *append, uint32_t count, struct fault *faul
     for (uint32_t index = 0; index < count; index++) {
         if (!append_commit_apply(append->commit, append->held[index], fault)) return false;
     }
+    for (uint32_t index = 0; index < append->news_count; index++) {
+        if (!append_commit_tell(append->commit, append->news[index], fault)) return false;
+    }
     struct append_commit_counts counts;
     if (!append_commit_finish(append->commit, &counts, fault)) return false;
+    while (append->news_count > 0) news_destroy(append->news[--append->news_count]);
     append->committed_ms = begun_ms;
     count_commit(&counts, monotonic_ms(append) - begun_ms);
     return true;
@@ -350,6 +370,7 @@ static bool keep_up(struct append *append, struct fault *fault) {
 
 bool append_step(struct append *append, int64_t wait_ms, struct fault *fault) {
     take_waiting(append, measure_wait(append, wait_ms));
+    take_news(append);
     if (is_due(append) && !commit_group(append, fault)) return fault_add(fault, "append");
     unthrottle(append);
     if (!keep_up(append, fault)) return fault_add(fault, "upkeep");

@@ -46,6 +46,7 @@ struct append_callbacks {
 struct append_options {
     struct trail *trail;
     struct queue *queue;  // of struct batch
+    struct queue *news;   // of struct news, which become append's; NULL: none come
     const struct clock *clock;
     const struct random *random;
     const char *management_account;  // own events are its

@@ -508,18 +508,17 @@ static bool tell_violations(struct append_commit *commit, const struct session *
                             struct fault *fault) {
     uint32_t agent = session->stream.agent;
     const struct told *told = get_told(commit, agent);
-    uint64_t count = told->pending + session->violations;
     bool is_told = may_tell(told, commit->monotonic_ms) && !is_in_tellings(commit, agent);
-    struct telling *telling = &commit->tellings[commit->tellings_count++];
-    *telling = (struct telling){agent, is_told, session->violations};
+    commit->tellings[commit->tellings_count++] =
+        (struct telling){agent, is_told, session->violations};
     if (!is_told) return true;
     const struct own_event_detail details[] = {
         {"agent", span_text(session->uri), 0},
-        {"count", {NULL, 0}, count},
+        {"count", {NULL, 0}, told->pending + session->violations},
         {"detail", session->violation_detail, 0},
     };
-    uint32_t details_count = session->violation_detail.bytes == NULL ? 2 : 3;
-    return add_own_event(commit, "IdentityViolation", details, details_count, fault);
+    return add_own_event(commit, "IdentityViolation", details,
+                         session->violation_detail.bytes == NULL ? 2 : 3, fault);
 }
 
 // Violations of this commit first, then those that have waited their minute.
@@ -537,13 +536,13 @@ static bool tell_all_violations(struct append_commit *commit, struct fault *faul
         if (!session->is_used || session->violations > 0) continue;
         const struct told *told = get_told(commit, session->stream.agent);
         if (told->pending == 0 || !may_tell(told, commit->monotonic_ms)) continue;
-        if (rows++ == APPEND_COMMIT_OWN_ROWS_MAX - UNLISTED_NEW_MAX) break;
+        if (rows++ == APPEND_COMMIT_OWN_ROWS_MAX - UNLISTED_NEW_MAX - NEWS_COMMIT_MAX) break;
         if (!tell_violations(commit, session, fault)) return false;
     }
     return true;
 }
 
-// Tells of each account that the roster lacks when its first event comes.
+// Tells of each account that the roster lacks.
 static bool tell_unlisted(struct append_commit *commit, struct fault *fault) {
     for (uint32_t index = 0; index < unlisted_new_count(commit->unlisted); index++) {
         const struct own_event_detail details[] = {
@@ -552,6 +551,12 @@ static bool tell_unlisted(struct append_commit *commit, struct fault *fault) {
         if (!add_own_event(commit, "AccountUnlisted", details, 1, fault)) return false;
     }
     return true;
+}
+
+bool append_commit_tell(struct append_commit *commit, const struct news *news,
+                        struct fault *fault) {
+    bool is_told = add_own_event(commit, news->name, news->details, news->details_count, fault);
+    return is_told || fail(commit);
 }
 
 static bool put_streams(struct append_commit *commit, struct fault *fault) {
@@ -582,15 +587,11 @@ bool append_commit_finish(struct append_commit *commit, struct append_commit_cou
         return false;
     }
     assert(receipt.stored == commit->counts.stored + commit->counts.own_events);
-
     for (uint32_t index = 0; index < commit->tellings_count; index++) {
         const struct telling *telling = &commit->tellings[index];
         struct told *told = get_told(commit, telling->agent);
-        if (telling->is_told) {
-            *told = (struct told){.is_told = true, .told_ms = commit->monotonic_ms};
-        } else {
-            told->pending += telling->pending;
-        }
+        told->pending += telling->pending;
+        if (telling->is_told) *told = (struct told){true, commit->monotonic_ms, 0};
     }
     sessions_keep(commit->options.sessions);
     unlisted_keep(commit->unlisted);

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/certificate_files.h"
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/http_server.h"
@@ -21,6 +20,7 @@
 #include "collector/metrics.h"
 #include "collector/notify.h"
 #include "collector/operate.h"
+#include "collector/reload.h"
 #include "collector/roster.h"
 #include "collector/server.h"
 #include "collector/settings.h"
@@ -85,16 +85,6 @@ static int64_t now_s(void) {
     return clock->now_ms(clock->context) / 1000;
 }
 
-// The certificates of the settings, checked as --check does.
-static bool read_certificates(const struct settings *settings, struct certificate_files *read,
-                              struct rpc_credentials *credentials, struct fault *fault) {
-    if (!settings_read_certificates(settings, now_s(), read, fault)) return false;
-    metric_set(&metrics_table[METRICS_CERTIFICATE_EXPIRY], 0, read->facts.not_after_s);
-    struct certificate_set set = certificate_files_set(read);
-    *credentials = (struct rpc_credentials){set.ca, set.certificate, set.key};
-    return true;
-}
-
 // What is to stay free on the store's disk.
 static bool measure_free_min(const struct settings *settings, uint64_t *free_min,
                              struct fault *fault) {
@@ -129,27 +119,24 @@ static bool open_trail(const struct settings *settings, struct trail **trail, st
     return true;
 }
 
-static void reload(const struct settings *settings, struct server *server) {
-    struct certificate_files read;
-    struct rpc_credentials credentials;
-    struct fault fault;
-    bool is_read = read_certificates(settings, &read, &credentials, &fault);
-    if (is_read && server_reload(server, &credentials, &fault)) {
-        LOG(LOG_INFO, "certificates reloaded; other settings are read at the start only");
-    } else {
-        LOG(LOG_ERROR, "certificates not reloaded: the old ones stay", log_fault(&fault),
-            log_kind(&fault));
-    }
-    if (is_read) certificate_files_done(&read);
+// Who sent a signal, for people.
+static void print_sender(const siginfo_t *info, char *text, size_t text_size) {
+    snprintf(text, text_size, "SIGHUP of uid %u", (unsigned)info->si_uid);
 }
 
 // Waits until the process is told to end, or has to. False (FAULT_RETRY): it has to.
-static bool wait_for_end(const struct settings *settings, struct server *server,
-                         const sigset_t *signals, struct fault *fault) {
+static bool wait_for_end(struct reload *reload, struct server *server, const sigset_t *signals,
+                         struct fault *fault) {
     const struct timespec second = {1, 0};
     while (true) {
-        int signal = sigtimedwait(signals, NULL, &second);
-        if (signal == SIGHUP) reload(settings, server);
+        siginfo_t info;
+        char sender[64];
+        int signal = sigtimedwait(signals, &info, &second);
+        if (signal == SIGHUP) {
+            print_sender(&info, sender, sizeof sender);
+            reload_all(reload, sender);
+        }
+        reload_answer(reload);
         if (signal == SIGTERM || signal == SIGINT) {
             LOG(LOG_INFO, "stopping", log_text("signal", strsignal(signal)));
             return true;
@@ -190,18 +177,14 @@ static bool start_control(struct operate *operate, struct control **control, str
 // Serves with an open trail until told to end.
 static bool serve(const struct settings *settings, const struct roster *roster, struct trail *trail,
                   const sigset_t *signals, struct fault *fault) {
-    struct certificate_files read;
-    struct rpc_credentials credentials;
+    struct reload *reload = NULL;
     struct server *server = NULL;
     struct http_server *http = NULL;
     struct control *control = NULL;
     const struct clock *clock = clock_system();
-    if (!read_certificates(settings, &read, &credentials, fault)) return false;
-    bool is_good = server_start(settings, &credentials, roster, trail, &server, fault);
-    certificate_files_done(&read);
-    if (!is_good) return false;
-    struct operate operate = {server, settings, clock->now_ms(clock->context)};
-    is_good =
+    if (!reload_start(settings, roster, trail, &reload, &server, fault)) return false;
+    struct operate operate = {server, reload, settings, clock->now_ms(clock->context)};
+    bool is_good =
         start_http(settings, server, &http, fault) && start_control(&operate, &control, fault);
     if (is_good) {
         LOG(LOG_INFO, "collector started", log_text("organization", settings->organization),
@@ -211,12 +194,13 @@ static bool serve(const struct settings *settings, const struct roster *roster, 
             log_text("control", settings->control_path),
             log_number("accounts", settings->accounts_count));
         notify_send("READY=1");
-        is_good = wait_for_end(settings, server, signals, fault);
+        is_good = wait_for_end(reload, server, signals, fault);
         notify_send("STOPPING=1");
     }
     control_stop(control);
     http_server_stop(http);
     server_stop(server);
+    reload_end(reload);
     return is_good;
 }
 
@@ -225,7 +209,7 @@ static bool run(const struct arguments *arguments, const sigset_t *signals, stru
     struct roster *roster = NULL;
     struct trail *trail = NULL;
     if (!settings_load(arguments->config, &settings, fault)) return false;
-    bool is_good = settings_check(settings, now_s(), fault);
+    bool is_good = settings_check(settings, now_s(), fault) && reload_check(settings, fault);
     if (!is_good) fault_add(fault, "%s", arguments->config);
     if (is_good && arguments->is_check) {
         printf("%s: good, %u %s\n", arguments->config, settings->accounts_count,
@@ -258,6 +242,7 @@ int main(int argc, char **argv) {
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGUSR1);  // of reload_ask
     // Before any thread is made, so that all inherit it and only sigtimedwait sees them.
     if (sigprocmask(SIG_BLOCK, &signals, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
         fprintf(stderr, "orgtrail-collector: signals: %s\n", strerror(errno));

@@ -8,12 +8,14 @@
 #include <stdint.h>
 
 #include "collector/control.h"
+#include "collector/reload.h"
 #include "collector/server.h"
 #include "collector/settings.h"
 
 // What methods work on; lives longer than the socket.
 struct operate {
     struct server *server;
+    struct reload *reload;
     const struct settings *settings;
     int64_t started_ms;  // since the Unix epoch
 };

@@ -414,10 +414,10 @@ static void test_check_and_reload(void **state) {
     assert_int_equal(kill(program->process, SIGHUP), 0);
     for (int waited = 0; waited < WAIT_MS; waited += 10) {
         read_file(program, "log");
-        if (strstr(program->text, "certificates reloaded") != NULL) break;
+        if (strstr(program->text, "certificates and deny list reloaded") != NULL) break;
         usleep(10000);
     }
-    assert_non_null(strstr(program->text, "certificates reloaded"));
+    assert_non_null(strstr(program->text, "certificates and deny list reloaded"));
     struct agent agent;
     enter(&agent, program, ONE);
     end_agent(&agent);

@@ -3,10 +3,13 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/queue.h"
@@ -16,15 +19,19 @@
 #include "collector/chatter.h"
 #include "collector/intake.h"
 #include "collector/metrics.h"
+#include "collector/news.h"
 
 enum {
     TICKS_PER_HEARTBEAT = 4,
     TICK_MS_MIN = 20,
-    STEP_MS = 100,     // the writer looks around at least this often
-    ROUND_MS = 20,     // and the warden
-    WORKERS = 2,       // rpc threads: reading and judging is spread over them
-    NAP_MS = 20,       // between steps while the disk is full
-    HOUSEKEEPING = 64  // peers taken from a queue at once
+    STEP_MS = 100,               // the writer looks around at least this often
+    ROUND_MS = 20,               // and the warden
+    WORKERS = 2,                 // rpc threads: reading and judging is spread over them
+    NAP_MS = 20,                 // between steps while the disk is full
+    HOUSEKEEPING = 64,           // peers taken from a queue at once
+    GUARD_MS = 1000,             // between two looks at who may stay
+    GUARD_QUESTIONS = 64,        // of one round; each is a signature or two
+    CHAIN_SIZE_MAX = 32 * 1024,  // bytes of PEM that a peer may show
 };
 
 // One file because what the three kinds of threads hand to one another, and when each may let go of
@@ -42,6 +49,11 @@ struct peer {
     bool is_gone;         // worker: in `gone`
     atomic_uint posts;    // functions posted by writer and warden that have not run
     bool was_drained;     // warden
+    bool is_shut_out;     // warden: the gate has closed behind it
+    uint64_t gate_round;  // warden: the last one that let it through
+    int64_t expires_s;    // its certificate, since the Unix epoch
+    char serial[64];
+    struct buffer chain;  // PEM, for the gate
     struct peer *next;    // warden, later writer
     struct peer *before;  // warden
 };
@@ -56,6 +68,7 @@ struct server {
     struct queue *waiting;  // peers, from workers to the writer
     struct queue *gone;     // peers, from workers to the warden
     struct queue *left;     // peers, from the warden to the writer
+    struct queue *news;     // from any thread to the writer
     uint32_t streams_max;
     struct chatter chatter;
     int64_t tick_ms;
@@ -67,15 +80,25 @@ struct server {
     atomic_bool is_cutting;  // what is left is cut off
     atomic_bool is_over;     // both threads end when no peer is left
     atomic_bool is_full;
-    atomic_llong stepped_ms;  // monotonic: when the writer's last step began
+    _Atomic(struct gate *) gate;  // set by the main thread
+    atomic_uint gate_users;       // threads that look at it now
+    atomic_ullong gate_round;     // counts its changes
+    atomic_llong stepped_ms;      // monotonic: when the writer's last step began
 
     // The warden's. It never waits for the disk: streams hear from us while the writer does.
     struct peer *peers;
     int64_t ticked_ms;
+    int64_t guarded_ms;      // when peers were last asked whether they may stay
+    int64_t gate_changes_s;  // when the gate's answers change by themselves
 
     // The writer's.
     struct peer *leaving;  // left, with posts that have not run
 };
+
+static int64_t now_s(void) {
+    const struct clock *clock = clock_system();
+    return clock->now_ms(clock->context) / 1000;
+}
 
 static int64_t monotonic_ms(void) {
     const struct clock *clock = clock_system();
@@ -125,6 +148,19 @@ static bool on_submit(void *context, struct batch *batch) {
     return false;
 }
 
+// Asks the present gate whether the peer may have a stream. The gate is not freed while anybody is
+// in here.
+static bool ask_gate(struct server *server, struct peer *peer, const char *uri,
+                     struct fault *fault) {
+    const struct gate_peer who = {uri, peer->serial, buffer_span(&peer->chain)};
+    atomic_fetch_add(&server->gate_users, 1);
+    // Before the gate: a change in between is asked about again.
+    peer->gate_round = atomic_load(&server->gate_round);
+    bool is_good = gate_check(atomic_load(&server->gate), &who, now_s(), fault);
+    atomic_fetch_sub(&server->gate_users, 1);
+    return is_good;
+}
+
 static struct peer *create_peer(struct server *server, struct rpc_stream *stream,
                                 const struct rpc_peer *who, struct fault *fault) {
     struct peer *peer = calloc(1, sizeof *peer);
@@ -134,13 +170,21 @@ static struct peer *create_peer(struct server *server, struct rpc_stream *stream
     }
     peer->server = server;
     peer->stream = stream;
+    peer->expires_s = who->certificate_expires_s;
+    memcpy(peer->serial, who->serial, sizeof peer->serial);
+    buffer_init(&peer->chain, CHAIN_SIZE_MAX);
+    buffer_append(&peer->chain, who->certificate);
+    buffer_append(&peer->chain, who->chain);
+    bool is_good = !buffer_overflowed(&peer->chain);
+    if (!is_good) fault_set(fault, FAULT_DENIED, "the certificates you sent are too many");
+    is_good = is_good && ask_gate(server, peer, who->uri, fault);
     const struct intake_link link = {on_send, on_resume, on_close, on_submit, peer};
-    if (!intake_create(&server->intake_settings, &link, span_text(who->uri), &peer->intake,
-                       fault)) {
-        free(peer);
-        return NULL;
-    }
-    return peer;
+    is_good = is_good && intake_create(&server->intake_settings, &link, span_text(who->uri),
+                                       &peer->intake, fault);
+    if (is_good) return peer;
+    buffer_done(&peer->chain);
+    free(peer);
+    return NULL;
 }
 
 static bool may_print(struct server *server) {
@@ -171,7 +215,8 @@ static bool on_open(void *context, struct rpc_stream *stream, const struct rpc_p
         metric_add(&metrics_table[METRICS_STREAMS_REFUSED], (uint32_t)fault->kind, 1);
         if (may_print(server)) {
             LOG(LOG_WARNING, "stream refused", log_text("peer", who->uri),
-                log_text("address", who->address), log_fault(fault), log_kind(fault));
+                log_text("address", who->address), log_text("serial", who->serial),
+                log_fault(fault), log_kind(fault));
         }
         return false;
     }
@@ -315,6 +360,40 @@ static void tick_peers(struct server *server) {
     }
 }
 
+// Whether a stream may go on, by its certificate's end and, if the gate has changed, by the gate.
+// *asked counts questions to the gate.
+static bool may_stay(struct server *server, struct peer *peer, uint32_t *asked,
+                     struct fault *fault) {
+    uint64_t round = atomic_load(&server->gate_round);
+    if (peer->gate_round == round && peer->expires_s > now_s()) return true;
+    char uri[TRAIL_URI_SIZE];
+    snprintf(uri, sizeof uri, "%.*s", SPAN_PRINT(intake_uri(peer->intake)));
+    (*asked)++;
+    return ask_gate(server, peer, uri, fault);
+}
+
+// Ends streams that the gate would not let in any more: a few questions in each round, since
+// heartbeats wait for them.
+static void guard_peers(struct server *server) {
+    int64_t now = monotonic_ms();
+    uint32_t asked = 0;
+    if (now - server->guarded_ms < GUARD_MS) return;
+    if (now_s() >= server->gate_changes_s) {
+        atomic_fetch_add(&server->gate_round, 1);
+        atomic_fetch_add(&server->gate_users, 1);
+        server->gate_changes_s = gate_changes_s(atomic_load(&server->gate), now_s());
+        atomic_fetch_sub(&server->gate_users, 1);
+    }
+    struct peer *peer = server->peers;
+    for (; peer != NULL && asked < GUARD_QUESTIONS; peer = peer->next) {
+        struct fault fault;
+        if (peer->is_shut_out || may_stay(server, peer, &asked, &fault)) continue;
+        peer->is_shut_out = true;
+        rpc_stream_close(peer->stream, fault.kind, fault.text);
+    }
+    if (peer == NULL) server->guarded_ms = now;
+}
+
 static void drain_peers(struct server *server) {
     for (struct peer *peer = server->peers; peer != NULL; peer = peer->next) {
         if (peer->was_drained) continue;
@@ -336,6 +415,7 @@ static void *run_warden(void *argument) {
         welcome_opened(server, server->tick_ms < ROUND_MS ? server->tick_ms : ROUND_MS);
         part_with_gone(server);
         tick_peers(server);
+        guard_peers(server);
         if (atomic_load(&server->is_draining)) drain_peers(server);
         // Again in each round, for one that opened just before: a second close does nothing.
         if (atomic_load(&server->is_cutting)) cut_peers(server);
@@ -365,6 +445,7 @@ static void on_unthrottled(void *context, void *owner) {
 static void free_peer(struct server *server, struct peer *peer) {
     rpc_stream_release(peer->stream);
     intake_destroy(peer->intake);
+    buffer_done(&peer->chain);
     free(peer);
     atomic_fetch_sub(&server->peers_count, 1);
 }
@@ -455,12 +536,15 @@ static void *run_writer(void *argument) {
 
 static void destroy(struct server *server) {
     append_destroy(server->append);
-    struct queue *const queues[] = {server->batches, server->opened, server->waiting, server->gone,
-                                    server->left};
+    void *news;
+    while (server->news != NULL && queue_pop(server->news, &news, 1, 0) > 0) news_destroy(news);
+    struct queue *const queues[] = {server->batches, server->opened, server->waiting,
+                                    server->gone,    server->left,   server->news};
     for (size_t index = 0; index < sizeof queues / sizeof queues[0]; index++) {
         if (queues[index] != NULL) queue_destroy(queues[index]);
     }
     batch_pool_destroy(server->pool);
+    gate_destroy(atomic_load(&server->gate));
     free(server);
 }
 
@@ -475,8 +559,10 @@ static bool make_parts(struct server *server, const struct settings *settings,
     server->waiting = queue_create(peers_max, peers_max);
     server->gone = queue_create(peers_max, peers_max);
     server->left = queue_create(peers_max, peers_max);
+    server->news = queue_create(NEWS_WAITING_MAX, NEWS_WAITING_MAX);
     if (server->pool == NULL || server->batches == NULL || server->opened == NULL ||
-        server->waiting == NULL || server->gone == NULL || server->left == NULL) {
+        server->waiting == NULL || server->gone == NULL || server->left == NULL ||
+        server->news == NULL) {
         return fault_set(fault, FAULT_FULL, "no memory for the queues");
     }
     server->streams_max = settings->streams_max;
@@ -494,6 +580,7 @@ static bool make_parts(struct server *server, const struct settings *settings,
     const struct append_options options = {
         .trail = trail,
         .queue = server->batches,
+        .news = server->news,
         .clock = clock_system(),
         .random = random_system(),
         .management_account = settings->management_account,
@@ -529,11 +616,16 @@ static bool start_threads(struct server *server, struct fault *fault) {
 }
 
 bool server_start(const struct settings *settings, const struct rpc_credentials *credentials,
-                  const struct roster *roster, struct trail *trail, struct server **server,
-                  struct fault *fault) {
+                  struct gate *gate, const struct roster *roster, struct trail *trail,
+                  struct server **server, struct fault *fault) {
     static const struct rpc_server_callbacks callbacks = {on_open, on_message, on_sent, on_closed};
     struct server *made = calloc(1, sizeof *made);
-    if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for the server");
+    if (made == NULL) {
+        gate_destroy(gate);
+        return fault_set(fault, FAULT_FULL, "no memory for the server");
+    }
+    atomic_store(&made->gate, gate);
+    made->gate_changes_s = gate_changes_s(gate, now_s());
     if (!make_parts(made, settings, roster, trail, fault)) {
         destroy(made);
         return false;
@@ -568,6 +660,22 @@ uint16_t server_port(const struct server *server) {
 bool server_reload(struct server *server, const struct rpc_credentials *credentials,
                    struct fault *fault) {
     return rpc_server_reload(server->rpc, credentials, fault);
+}
+
+void server_tell(struct server *server, const char *name, const struct own_event_detail *details,
+                 uint32_t details_count) {
+    struct news *news = news_create(name, details, details_count);
+    if (news != NULL && queue_push(server->news, news, 1)) return;
+    news_destroy(news);
+    LOG(LOG_ERROR, "an own event was not told: too many wait", log_text("event", name));
+}
+
+void server_set_gate(struct server *server, struct gate *gate) {
+    struct gate *old = atomic_exchange(&server->gate, gate);
+    atomic_fetch_add(&server->gate_round, 1);
+    // Whoever comes from here on sees the new one.
+    while (atomic_load(&server->gate_users) > 0) nap(1);
+    gate_destroy(old);
 }
 
 bool server_is_deaf(const struct server *server) {

@@ -14,6 +14,8 @@
 #include "base/fault.h"
 #include "base/rpc/rpc.h"
 #include "collector/batch.h"
+#include "collector/gate.h"
+#include "collector/own_event.h"
 #include "collector/roster.h"
 #include "collector/settings.h"
 
@@ -29,10 +31,12 @@ enum {
 struct server;
 struct trail;
 
-// Starts serving. All is borrowed for the server's life. Faults as rpc_server_start.
+// Starts serving. All is borrowed for the server's life, but the gate is its own from then on, also
+// on failure. Faults as rpc_server_start.
 MUST_CHECK bool server_start(const struct settings *settings,
-                             const struct rpc_credentials *credentials, const struct roster *roster,
-                             struct trail *trail, struct server **server, struct fault *fault);
+                             const struct rpc_credentials *credentials, struct gate *gate,
+                             const struct roster *roster, struct trail *trail,
+                             struct server **server, struct fault *fault);
 
 // The port that agents connect to.
 uint16_t server_port(const struct server *server);
@@ -40,6 +44,14 @@ uint16_t server_port(const struct server *server);
 // New connections get these credentials. FAULT_INPUT: the old ones stay.
 MUST_CHECK bool server_reload(struct server *server, const struct rpc_credentials *credentials,
                               struct fault *fault);
+
+// From now on this gate, which becomes the server's own, is asked: when a stream opens, and of
+// those that are open, within a few seconds. Waits for questions under way.
+void server_set_gate(struct server *server, struct gate *gate);
+
+// [any] Stores an own event soon; what is given is copied. The log says so if it cannot.
+void server_tell(struct server *server, const char *name, const struct own_event_detail *details,
+                 uint32_t details_count);
 
 // Why it is not healthy, or NULL.
 const char *server_complaint(struct server *server);

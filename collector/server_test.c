@@ -91,7 +91,13 @@ static int make_rig(void **state) {
         .streams_max = 16,
     };
     const struct rpc_credentials credentials = test_credentials(&identity);
-    if (!server_start(&settings, &credentials, rig.roster, rig.trail, &rig.server, &fault)) {
+    struct deny *deny;
+    struct gate *gate;
+    if (!deny_parse(SPAN_LITERAL(""), &deny, &fault) ||
+        !gate_create(credentials.ca, deny, &gate, &fault)) {
+        fail_msg("%s", fault.text);
+    }
+    if (!server_start(&settings, &credentials, gate, rig.roster, rig.trail, &rig.server, &fault)) {
         fail_msg("%s", fault.text);
     }
     *state = &rig;

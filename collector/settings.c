@@ -61,6 +61,7 @@ struct settings_file {
     struct certificates certificates;
     struct control control;
     struct file_roster roster;
+    char *deny;
     uint32_t heartbeat_ms;
     uint32_t future_max_hours;
     uint32_t streams_max;
@@ -146,6 +147,7 @@ static const cyaml_schema_field_t file_fields[] = {
     CYAML_FIELD_MAPPING("control", CYAML_FLAG_OPTIONAL, struct settings_file, control,
                         control_fields),
     CYAML_FIELD_MAPPING("roster", CYAML_FLAG_OPTIONAL, struct settings_file, roster, roster_fields),
+    CYAML_FIELD_STRING_PTR("deny", OPTIONAL, struct settings_file, deny, 1, PATH_SIZE_MAX),
     CYAML_FIELD_UINT("heartbeat_ms", CYAML_FLAG_OPTIONAL, struct settings_file, heartbeat_ms),
     CYAML_FIELD_UINT("future_max_hours", CYAML_FLAG_OPTIONAL, struct settings_file,
                      future_max_hours),
@@ -260,12 +262,25 @@ static bool resolve_control(struct settings *settings, const struct origin *orig
     return fault_set(fault, FAULT_FULL, "no memory for the settings");
 }
 
+// The deny list lies in the store's folder unless the settings say where: the collector may write
+// there.
+static bool resolve_deny(struct settings *settings, const struct origin *origin,
+                         struct fault *fault) {
+    settings->is_deny_given = settings->file->deny != NULL;
+    const char *given = settings->file->deny;
+    if (given != NULL) return resolve_path(settings, origin, given, &settings->deny_path, fault);
+    settings->deny_path =
+        arena_print(settings->arena, "%s/%s", settings->store_directory, SETTINGS_DENY_FILE);
+    if (settings->deny_path != NULL) return true;
+    return fault_set(fault, FAULT_FULL, "no memory for the settings");
+}
+
 static bool resolve_paths(struct settings *settings, const struct origin *origin,
                           struct fault *fault) {
     const struct settings_file *file = settings->file;
     return resolve_path(settings, origin, file->store.directory, &settings->store_directory,
                         fault) &&
-           resolve_control(settings, origin, fault) &&
+           resolve_control(settings, origin, fault) && resolve_deny(settings, origin, fault) &&
            resolve_path(settings, origin, file->certificates.ca, &settings->ca_path, fault) &&
            resolve_path(settings, origin, file->certificates.certificate,
                         &settings->certificate_path, fault) &&

@@ -11,6 +11,7 @@
 //     accounts:
 //       - {id: "222222222222", name: shop, unit: retail, regions: [eu-west-1, us-east-1]}
 //   control: {socket: ../store/control.sock, group: orgtrail, admin_group: orgtrail-admin}
+//   deny: deny.txt
 //   heartbeat_ms: 15000
 //   future_max_hours: 24
 //   streams_max: 2048
@@ -39,6 +40,7 @@ enum {
     SETTINGS_FREE_SIZE = 1 << 30,          // bytes, or 2 % of the disk if that is less
 };
 
+#define SETTINGS_DENY_FILE "deny.txt"           // in the store's folder, unless set
 #define SETTINGS_CONTROL_SOCKET "control.sock"  // in the store's folder, unless set
 
 struct settings_file;
@@ -54,6 +56,8 @@ struct settings {
     uint64_t free_size_min;   // 0: not set
     uint64_t store_size_max;  // 0: no limit
     uint64_t quarantine_size_max;
+    const char *deny_path;     // of the deny list
+    bool is_deny_given;        // the settings name it, so it must be there
     const char *control_path;  // of the control socket
     const char *control_group;
     const char *control_admin_group;

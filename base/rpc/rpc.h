@@ -50,6 +50,8 @@ struct rpc_peer {
     char serial[64];                // of its certificate, lower-case hex
     int64_t certificate_expires_s;  // since the Unix epoch
     char address[64];               // "192.0.2.1:50123"
+    struct span certificate;        // PEM; borrowed for the open callback
+    struct span chain;  // PEM of others that came with it, as far as known; borrowed too
 };
 
 // PEM texts; copied.

@@ -185,8 +185,9 @@ MUST_CHECK bool rpc_socket_connect(const char *path, int *descriptor, struct fau
 MUST_CHECK bool rpc_socket_listen(const struct rpc_local_options *options, int *descriptor,
                                   struct fault *fault);
 
-// Who called. FAULT_DENIED without exactly one URI.
-MUST_CHECK bool rpc_peer_read(grpc_call *call, struct rpc_peer *peer, struct fault *fault);
+// Who called; what it borrows is the call's context's. FAULT_DENIED without exactly one URI.
+MUST_CHECK bool rpc_peer_read(grpc_call *call, const grpc_auth_context *context,
+                              struct rpc_peer *peer, struct fault *fault);
 
 // How often a listener of this process has died.
 unsigned rpc_deaf_count(void);

@@ -65,20 +65,25 @@ static bool read_certificate(const grpc_auth_context *context, struct rpc_peer *
     static_assert(sizeof peer->serial == sizeof facts.serial, "both hold any serial number");
     memcpy(peer->serial, facts.serial, sizeof peer->serial);
     peer->certificate_expires_s = facts.not_after_s;
+    peer->certificate = pem;
+    // A server's OpenSSL leaves the peer's own certificate out of what came with it.
+    iterator =
+        grpc_auth_context_find_properties_by_name(context, GRPC_X509_PEM_CERT_CHAIN_PROPERTY_NAME);
+    property = grpc_auth_property_iterator_next(&iterator);
+    if (property != NULL) peer->chain = span_of(property->value, property->value_length);
     return true;
 }
 
-bool rpc_peer_read(grpc_call *call, struct rpc_peer *peer, struct fault *fault) {
+bool rpc_peer_read(grpc_call *call, const grpc_auth_context *context, struct rpc_peer *peer,
+                   struct fault *fault) {
     struct rpc_peer found = {0};
     read_address(call, found.address, sizeof found.address);
-    grpc_auth_context *context = grpc_call_auth_context(call);
-    bool is_good = false;
     if (context == NULL || grpc_auth_context_peer_is_authenticated(context) == 0) {
-        fault_set(fault, FAULT_DENIED, "a client certificate is needed");
-    } else if (read_uri(context, found.uri, fault)) {
-        is_good = read_certificate(context, &found, fault);
+        return fault_set(fault, FAULT_DENIED, "a client certificate is needed");
     }
-    if (context != NULL) grpc_auth_context_release(context);
-    if (is_good) *peer = found;
-    return is_good;
+    if (!read_uri(context, found.uri, fault) || !read_certificate(context, &found, fault)) {
+        return false;
+    }
+    *peer = found;
+    return true;
 }

@@ -65,9 +65,8 @@ static void on_refused_finished(struct rpc_stream *stream, const struct fault *r
     (void)reason;
 }
 
-static bool open_stream(struct rpc_server *server, struct rpc_stream *stream, struct fault *fault) {
-    struct rpc_peer peer;
-    if (!rpc_peer_read(stream->call, &peer, fault)) return false;
+static bool open_for(struct rpc_server *server, struct rpc_stream *stream,
+                     const struct rpc_peer *peer, struct fault *fault) {
     if (atomic_fetch_add(&server->streams_count, 1) >= server->streams_max) {
         atomic_fetch_sub(&server->streams_count, 1);
         return fault_set(fault, FAULT_RETRY,
@@ -75,7 +74,7 @@ static bool open_stream(struct rpc_server *server, struct rpc_stream *stream, st
                          server->streams_max);
     }
     void *context = NULL;
-    if (!server->callbacks.open(server->context, stream, &peer, &context, fault)) {
+    if (!server->callbacks.open(server->context, stream, peer, &context, fault)) {
         atomic_fetch_sub(&server->streams_count, 1);
         return false;
     }
@@ -85,6 +84,15 @@ static bool open_stream(struct rpc_server *server, struct rpc_stream *stream, st
         .context = context,
     };
     return true;
+}
+
+static bool open_stream(struct rpc_server *server, struct rpc_stream *stream, struct fault *fault) {
+    struct rpc_peer peer;
+    grpc_auth_context *context = grpc_call_auth_context(stream->call);
+    bool is_open = rpc_peer_read(stream->call, context, &peer, fault) &&
+                   open_for(server, stream, &peer, fault);
+    if (context != NULL) grpc_auth_context_release(context);
+    return is_open;
 }
 
 static void take_call(struct slot *slot) {

@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+"""Certificates of a running organization: reloaded, replaced, denied, expired."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from tests.flow import organization as flow  # noqa: E402
+from tests.flow.records import OWNER, SHOP, make_range  # noqa: E402
+from tests.kit import cases  # noqa: E402
+
+
+def make_organization(**options):
+    organization = flow.Organization(accounts=[SHOP], management=OWNER, **options)
+    organization.start_collector()
+    return organization
+
+
+def hang_up(program):
+    program.process.send_signal(signal.SIGHUP)
+
+
+def count(program, word):
+    return sum(word in line for line in program.log(whole=True).splitlines())
+
+
+def wait_count(program, word, number):
+    flow.wait_until(
+        lambda: f"{word!r} {number} times in {program.log(whole=True)[-2000:]}",
+        lambda: count(program, word) >= number,
+    )
+    assert count(program, word) == number, program.log(whole=True)
+
+
+def read(*path):
+    with open(os.path.join(*path), "rb") as file:
+        return file.read()
+
+
+def write(content, *path):
+    with open(os.path.join(*path), "wb") as file:
+        file.write(content)
+
+
+def certificate_events(organization, change):
+    found = organization.own_events("CertificateChanged")
+    details = [event["serviceEventDetails"] for event in found]
+    return [detail for detail in details if detail["change"] == change]
+
+
+def wait_certificate_event(organization, change):
+    return flow.wait_until(
+        f"CertificateChanged {change}", lambda: certificate_events(organization, change)
+    )[0]
+
+
+def test_collector_takes_new_certificate_and_keeps_streams():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        organization.run("enroll", organization.folder, "--server")
+        hang_up(organization.collector)
+        organization.collector.wait_for_message("certificates and deny list reloaded")
+        told = wait_certificate_event(organization, "collector")
+        assert re.fullmatch("SIGHUP of uid [0-9]+", told["by"]), told
+        assert re.fullmatch("[0-9a-f]{64}", told["fingerprint"]), told
+        assert told["notAfter"].endswith("Z"), told
+        agent.append(make_range(11, 20))
+        organization.wait_received(20)
+        # The stream that was open went on; another agent meets the new certificate.
+        assert count(agent, "session ended") == 0
+        other = organization.enroll("-a", SHOP, "-g", "other")
+        other.append(make_range(21, 30))
+        organization.wait_received(30)
+        assert count(organization.collector, '"stream ended"') == 0
+
+
+def test_collector_keeps_old_files_when_new_ones_are_broken():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        folder = os.path.join(organization.folder, "collector")
+        ca = os.path.join(organization.folder, "collector/ca.pem")
+        good = {name: read(folder, name) for name in ("ca.pem", "collector.pem", "collector.key")}
+        agent_pem = read(agent.folder, "agent.pem")
+        broken = [
+            ("collector.pem", b"nothing", "collector.pem: certificate: "),
+            ("collector.pem", agent_pem, "collector.pem: the key and the certificate do not"),
+            ("collector.key", b"nothing", "collector.pem: key: "),
+            ("ca.pem", good["ca.pem"][:200], "ca.pem: CA: certificate 1 of it"),
+        ]
+        for index, (name, content, said) in enumerate(broken):
+            write(content, folder, name)
+            hang_up(organization.collector)
+            wait_count(organization.collector, "not reloaded: the old ones stay", index + 1)
+            assert said in organization.collector.log(), (said, organization.collector.log())
+            write(good[name], folder, name)
+        assert os.path.exists(ca)
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        late = organization.enroll("-a", SHOP, "-g", "late")
+        late.append(make_range(11, 20))
+        organization.wait_received(20)
+        assert count(agent, "session ended") == 0
+
+
+def test_agent_takes_new_certificate_and_keeps_its_spool():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        old = read(agent.folder, "agent.pem")
+        organization.run("enroll", organization.folder, "-a", SHOP, "--renew")
+        assert read(agent.folder, "agent.pem") != old
+        hang_up(agent)
+        agent.wait_for_message('"certificates taken"')
+        agent.append(make_range(11, 20))
+        organization.wait_received(20)
+        status = organization.agent_status(agent)
+        assert status["streams"] == 1, status
+        assert status["duplicates"] == 0, status
+        # Again, with nothing new: nothing happens.
+        sessions = count(agent, '"session begun"')
+        hang_up(agent)
+        agent.wait_for_message('"certificates unchanged"')
+        assert count(agent, '"session begun"') == sessions
+
+
+def test_agent_keeps_the_old_certificate_if_the_new_one_is_no_good():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        other = organization.enroll("-a", SHOP, "-g", "other", is_started=False)
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        good = {name: read(agent.folder, name) for name in ("agent.pem", "agent.key")}
+
+        write(b"nothing", agent.folder, "agent.pem")
+        hang_up(agent)
+        wait_count(agent, "certificates not taken: the old ones stay", 1)
+
+        # Another agent's: it would begin to speak for somebody else.
+        for name in good:
+            write(read(other.folder, name), agent.folder, name)
+        hang_up(agent)
+        wait_count(agent, "certificates not taken: the old ones stay", 2)
+        assert "is made out to spiffe://" in agent.log()
+
+        # Its own, but the collector refuses it: only asking shows that.
+        for name, content in good.items():
+            write(content, agent.folder, name)
+        organization.run("enroll", organization.folder, "-a", SHOP, "--renew", "--days", "1h")
+        serial = read_serial(agent)
+        deny(organization, f"{serial}  mistaken\n")
+        hang_up(agent)
+        wait_count(agent, "certificates not taken: the old ones stay", 3)
+        assert f"deny list has {serial}" in agent.log()
+        agent.append(make_range(11, 20))
+        organization.wait_received(20)
+        assert count(agent, "session ended") == 0
+
+
+def read_serial(agent):
+    path = os.path.join(agent.folder, "agent.pem")
+    said = subprocess.run(
+        ["openssl", "x509", "-in", path, "-noout", "-serial"], capture_output=True, check=True
+    )
+    return said.stdout.decode().strip().split("=")[1].lower()
+
+
+def deny(organization, text):
+    write(text.encode(), organization.store, "deny.txt")
+    hang_up(organization.collector)
+    organization.collector.wait_for_message("certificates and deny list reloaded")
+
+
+def test_denied_while_streaming_and_when_it_comes_again():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        good = organization.enroll("-a", SHOP, "-g", "good")
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        said = organization.run(
+            "deny", "add", agent.uri, "left on a train", "--store", organization.store
+        )
+        assert said.stdout == f"{agent.uri}  left on a train\n", said
+        agent.wait_for_message(f'session ended.*deny list has {agent.uri}.*"kind":"denied"')
+        # What it reads meanwhile waits in its spool; the others go on.
+        agent.append(make_range(11, 20))
+        good.append(make_range(101, 110))
+        organization.wait_received(20)
+        organization.collector.wait_for_message(f"stream refused.*deny list has {agent.uri}")
+        organization.run("deny", "add", agent.uri, "--store", organization.store, code=2)
+        organization.run("deny", "add", "nobody", "--store", organization.store, code=2)
+        organization.run("deny", "remove", agent.uri, "--store", organization.store)
+        assert organization.run("deny", "list", "--store", organization.store).stdout == ""
+        hang_up(agent)
+        organization.wait_received(30)
+        events = flow.wait_until(
+            "two DenyListChanged",
+            lambda: len(found := organization.own_events("DenyListChanged")) == 2 and found,
+        )
+        details = [event["serviceEventDetails"] for event in events]
+        assert {detail["change"] for detail in details} == {"added", "removed"}, details
+        assert all("uid" in detail["by"] for detail in details), details
+        assert count(good, "session ended") == 0
+
+
+def test_a_broken_or_missing_deny_list_lets_nobody_in():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP, is_started=False)
+        deny(organization, f"{agent.uri}\n")
+        path = os.path.join(organization.store, "deny.txt")
+        write(f"{agent.uri}\nnonsense\n".encode(), path)
+        hang_up(organization.collector)
+        organization.collector.wait_for_message('not reloaded.*deny.txt: line 2: .{1,2}nonsense')
+        os.remove(path)
+        hang_up(organization.collector)
+        organization.collector.wait_for_message("not reloaded.*deny.txt does not exist")
+        agent.append(make_range(1, 10))
+        agent.start()
+        agent.wait_for_message("session ended.*deny list")
+        assert organization.status()["total"]["received"] == 0
+
+
+def test_a_stream_ends_with_its_certificate():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP, "--days", "6s")
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        begin = time.monotonic()
+        agent.wait_for_message("session ended.*refuses this agent's certificate.*expired at.*renew")
+        assert time.monotonic() - begin < 20
+        agent.wait_for_message("the certificate has expired: renew it")
+        agent.append(make_range(11, 20))
+        organization.run("enroll", organization.folder, "-a", SHOP, "--renew")
+        hang_up(agent)
+        organization.wait_received(20)
+        status = organization.agent_status(agent)
+        assert status["streams"] == 1, status
+
+
+def test_a_stream_ends_when_its_ca_is_no_longer_accepted():
+    with make_organization() as organization:
+        other = flow.Organization(os.path.join(organization.base, "other"), [SHOP])
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        folder = os.path.join(organization.folder, "collector")
+        # Another CA signs the collector and may sign agents; the old one may not any more.
+        for name in ("ca.pem", "collector.pem", "collector.key"):
+            shutil.copy(os.path.join(other.folder, "collector", name), folder)
+        hang_up(organization.collector)
+        agent.wait_for_message("session ended.*not by an accepted CA")
+        wait_certificate_event(organization, "ca_added")
+        wait_certificate_event(organization, "ca_removed")
+
+
+if __name__ == "__main__":
+    cases.run("certificates_test", globals())
