@@ -90,7 +90,10 @@ static uint32_t verify_texts(struct block_scratch *scratch, const struct diction
                              const struct tokens_frame *frame, const struct block_row *const *rows,
                              uint32_t count, bool *whole) {
     uint32_t wrong = 0;
-    bool good = tokens_decoder_begin(scratch->decoder, dictionary, frame);
+    struct tokens_frame encoded = *frame;
+    bool good =
+        dictionary_sample(dictionary, dictionary_sample_size(dictionary), &encoded.sample) &&
+        tokens_decoder_begin(scratch->decoder, dictionary, &encoded);
     for (uint32_t row = 0; row < count; row++) {
         struct tokens_row token_row = {rows[row]->key.id, rows[row]->key.event_time_s};
         struct span text = rows[row]->text;
@@ -324,12 +327,10 @@ static bool encode(struct block_scratch *scratch, struct dictionary *dictionary,
         return fault_set(fault, FAULT_FULL, "no memory");
     }
     output->size += BLOCK_HEADER_SIZE;
-    // One sample for all frames; what this block adds to it serves the next.
-    uint32_t sample_size = dictionary_share(dictionary, &scratch->shared);
     if (!append_sections(scratch, dictionary, secret, summary, output, sizes, fault)) return false;
     if (buffer_overflowed(output)) return fault_set(fault, FAULT_FULL, "no room");
     summary->size = output->size - begin;
-    print_header(output->bytes + begin, summary, sizes, sample_size);
+    print_header(output->bytes + begin, summary, sizes, dictionary_sample_size(dictionary));
     return true;
 }
 

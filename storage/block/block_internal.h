@@ -10,7 +10,7 @@
 
 enum {
     BLOCK_MAGIC = 0x4b42544f,  // "OTBK"
-    BLOCK_VERSION = 1,
+    BLOCK_VERSION = 2,
     BLOCK_CHECKED = 16,       // what the checksum covers begins here
     BLOCK_HEADER_SIZE = 112,  // magic to the sum of the index
     BLOCK_INDEX_SUM = 108,    // 32 bits; 0: none
@@ -173,7 +173,6 @@ struct block_scratch {
 
     // Encoding.
     struct tokens_encoder *encoder;
-    const struct zstd_shared *shared;  // of the dictionary, for the block at hand
     struct postings postings;
     struct block_attribute *attributes;
     uint32_t attributes_count;

@@ -1,6 +1,7 @@
 #include "storage/block/block_structure.h"
 
 #include <stdlib.h>
+#include <string.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -196,11 +197,54 @@ bool structure_scan(struct structure *structure, struct span text) {
     return scan_text(structure, text, 0, false, &closed);
 }
 
-bool structure_scan_one(struct structure *structure, struct span text, uint32_t offset,
-                        uint32_t *end) {
+bool structure_scan_one(struct structure *structure, struct span text, uint32_t offset) {
     uint32_t closed;
+    structure->count = 0;
     if (!scan_text(structure, text, offset, true, &closed)) return false;
     structure->count = closed + 1;
-    *end = structure->at[closed] + 1;
     return true;
+}
+
+// The offset of the bracket among these of a step that closes the last one open, or STEP.
+static uint32_t find_close(uint64_t opens, uint64_t closes, uint32_t *depth) {
+    uint64_t brackets = opens | closes;
+    for (; brackets != 0; brackets &= brackets - 1) {
+        uint64_t bit = brackets & (0 - brackets);
+        if ((opens & bit) != 0) {
+            (*depth)++;
+        } else if (--*depth == 0) {
+            return (uint32_t)__builtin_ctzll(bit);
+        }
+    }
+    return STEP;
+}
+
+bool structure_skip(struct span text, uint32_t offset, uint32_t *end) {
+    uint64_t escape_carry = 0, inside = 0;
+    uint32_t depth = 0;
+    for (size_t at = offset; at < text.size; at += STEP) {
+        const uint8_t *bytes = text.bytes + at;
+        uint8_t last[STEP] = {0};
+        if (text.size - at < STEP) {
+            memcpy(last, bytes, text.size - at);
+            bytes = last;
+        }
+        struct masks masks = find_masks(bytes);
+        if ((masks.backslashes | escape_carry) != 0) {
+            masks.quotes &= ~find_escaped(masks.backslashes, &escape_carry);
+        }
+        uint64_t in_string = prefix_parity(masks.quotes) ^ inside;
+        inside = 0 - (in_string >> 63);
+        uint64_t opens = masks.opens & ~in_string;
+        uint64_t closes = masks.closes & ~in_string;
+        if (closes == 0) {
+            depth += (uint32_t)__builtin_popcountll(opens);
+            continue;
+        }
+        uint32_t close = find_close(opens, closes, &depth);
+        if (close == STEP) continue;
+        *end = (uint32_t)at + close + 1;
+        return true;
+    }
+    return false;
 }

@@ -31,7 +31,9 @@ bool structure_begin(struct structure *structure, size_t text_size);
 // Scans the whole text. False if quotes or brackets do not pair or are nested too deeply.
 bool structure_scan(struct structure *structure, struct span text);
 
-// Adds the object or array that begins at an offset; *end is behind it. False as above; what was
-// added then means nothing.
-bool structure_scan_one(struct structure *structure, struct span text, uint32_t offset,
-                        uint32_t *end);
+// Scans the object or array that begins at an offset: the last of `at` is where it ends.
+bool structure_scan_one(struct structure *structure, struct span text, uint32_t offset);
+
+// Finds the end of the object or array that begins at an offset, and nothing else. False if it has
+// none. Needs no structure_begin.
+bool structure_skip(struct span text, uint32_t offset, uint32_t *end);

@@ -3,9 +3,9 @@
 #include "storage/block/block_internal.h"
 
 // The texts of a frame: the numbers of struct header, variable; for each string of the dictionary
-// its number less the one before; the numbers of the shapes; the UUIDs; the packed bytes; control
-// and tokens together, then the inline bytes, each compressed if that is shorter, the inline bytes
-// against the dictionary's sample.
+// its number less the one before; the numbers of the shapes; the UUIDs; the packed bytes; the
+// copies; control
+// and tokens together, then the inline bytes, each compressed if that is shorter.
 
 struct header {
     uint64_t strings;
@@ -14,20 +14,17 @@ struct header {
     uint64_t control_size;
     uint64_t tokens_size;
     uint64_t packed_size;
+    uint64_t copies_size;
     uint64_t inlined_size;
     uint64_t text_size;      // of all rows
     uint64_t tokens_packed;  // bytes of control and tokens as they lie here; 0: not compressed
 };
 
 // Appends bytes compressed, or as they are (*packed 0) if that is no longer.
-static bool append_packed(struct block_scratch *scratch, const struct zstd_shared *shared,
-                          struct span bytes, struct buffer *output, size_t *packed,
-                          struct fault *fault) {
+static bool append_packed(struct block_scratch *scratch, struct span bytes, struct buffer *output,
+                          size_t *packed, struct fault *fault) {
     size_t begin = output->size;
-    bool good = shared != NULL
-                    ? zstd_compress_shared(scratch->zstd, shared, bytes, output, fault)
-                    : zstd_compress(scratch->zstd, bytes, BLOCK_ZSTD_LEVEL, output, fault);
-    if (!good) return false;
+    if (!zstd_compress(scratch->zstd, bytes, BLOCK_ZSTD_LEVEL, output, fault)) return false;
     *packed = output->size - begin;
     if (*packed < bytes.size) return true;
     output->size = begin;
@@ -47,12 +44,12 @@ bool texts_append(struct block_scratch *scratch, const struct tokens_frame *fram
     buffer_reset(packed);
     buffer_append(joined, frame->control);
     buffer_append(joined, frame->tokens);
-    if (!append_packed(scratch, NULL, buffer_span(joined), packed, &tokens_packed, fault))
-        return false;
+    if (!append_packed(scratch, buffer_span(joined), packed, &tokens_packed, fault)) return false;
 
-    uint64_t numbers[] = {frame->strings_count, frame->shapes_count, frame->uuids_count,
-                          frame->control.size,  frame->tokens.size,  frame->packed.size,
-                          frame->inlined.size,  text_size,           (uint64_t)tokens_packed};
+    uint64_t numbers[] = {frame->strings_count,   frame->shapes_count, frame->uuids_count,
+                          frame->control.size,    frame->tokens.size,  frame->packed.size,
+                          frame->copies.size,     frame->inlined.size, text_size,
+                          (uint64_t)tokens_packed};
     for (size_t index = 0; index < sizeof numbers / sizeof numbers[0]; index++) {
         bytes_append_varint(output, numbers[index]);
     }
@@ -66,9 +63,9 @@ bool texts_append(struct block_scratch *scratch, const struct tokens_frame *fram
     }
     buffer_append(output, span_of(frame->uuids, (size_t)frame->uuids_count * RECORD_ID_SIZE));
     buffer_append(output, frame->packed);
+    buffer_append(output, frame->copies);
     buffer_append(output, buffer_span(packed));
-    if (!append_packed(scratch, scratch->shared, frame->inlined, output, &inlined_packed, fault))
-        return false;
+    if (!append_packed(scratch, frame->inlined, output, &inlined_packed, fault)) return false;
     if (buffer_overflowed(joined) || buffer_overflowed(packed) || buffer_overflowed(output)) {
         return fault_set(fault, FAULT_FULL, "texts: no memory");
     }
@@ -83,6 +80,7 @@ static struct header read_header(struct reader *reader) {
     header.control_size = reader_varint(reader);
     header.tokens_size = reader_varint(reader);
     header.packed_size = reader_varint(reader);
+    header.copies_size = reader_varint(reader);
     header.inlined_size = reader_varint(reader);
     header.text_size = reader_varint(reader);
     header.tokens_packed = reader_varint(reader);
@@ -98,14 +96,13 @@ static struct header read_header(struct reader *reader) {
 }
 
 // Inflates or copies what append_packed wrote into `to`, with TOKENS_SLACK bytes of room behind.
-static bool read_packed(struct block_scratch *scratch, struct span shared, struct span bytes,
-                        bool is_packed, uint64_t size, struct buffer *to, struct fault *fault) {
+static bool read_packed(struct block_scratch *scratch, struct span bytes, bool is_packed,
+                        uint64_t size, struct buffer *to, struct fault *fault) {
     buffer_reset(to);
     uint8_t *at = buffer_reserve(to, (size_t)size + TOKENS_SLACK);
     if (at == NULL) return fault_set(fault, FAULT_FULL, "texts: no memory");
     if (is_packed) {
-        if (!zstd_inflate_shared(scratch->zstd, shared, bytes, at, (size_t)size, fault))
-            return false;
+        if (!zstd_inflate(scratch->zstd, bytes, at, (size_t)size, fault)) return false;
     } else {
         if (bytes.size != size) return fault_set(fault, FAULT_CORRUPT, "texts: damaged sizes");
         if (size > 0) memcpy(at, bytes.bytes, bytes.size);
@@ -149,15 +146,16 @@ static bool open_texts(struct block_scratch *scratch, struct span section, struc
     }
     const uint8_t *uuids = reader_take(&reader, header.uuids * RECORD_ID_SIZE);
     const uint8_t *values = reader_take(&reader, header.packed_size);
+    const uint8_t *copies = reader_take(&reader, header.copies_size);
     uint64_t joined_size = header.control_size + header.tokens_size;
     uint64_t packed_size = header.tokens_packed != 0 ? header.tokens_packed : joined_size;
     const uint8_t *packed = reader_take(&reader, packed_size);
     if (reader.bad) return fault_set(fault, FAULT_CORRUPT, "texts: damaged lists");
     struct span inlined = span_of(reader.at, reader_left(&reader));
-    if (!read_packed(scratch, span_of(NULL, 0), span_of(packed, (size_t)packed_size),
-                     header.tokens_packed != 0, joined_size, &scratch->control, fault) ||
-        !read_packed(scratch, sample, inlined, inlined.size != header.inlined_size,
-                     header.inlined_size, &scratch->inlined, fault)) {
+    if (!read_packed(scratch, span_of(packed, (size_t)packed_size), header.tokens_packed != 0,
+                     joined_size, &scratch->control, fault) ||
+        !read_packed(scratch, inlined, inlined.size != header.inlined_size, header.inlined_size,
+                     &scratch->inlined, fault)) {
         return false;
     }
     const uint8_t *joined = scratch->control.bytes;
@@ -171,6 +169,8 @@ static bool open_texts(struct block_scratch *scratch, struct span section, struc
         .control = span_of(joined, (size_t)header.control_size),
         .tokens = span_of(joined + header.control_size, (size_t)header.tokens_size),
         .packed = span_of(values, (size_t)header.packed_size),
+        .copies = span_of(copies, (size_t)header.copies_size),
+        .sample = sample,
         .inlined = buffer_span(&scratch->inlined),
     };
     *text_size = header.text_size;

@@ -33,6 +33,7 @@ enum token {
     TOKEN_BASE36,    // the same
     TOKEN_BASE64,    // the same
     TOKEN_KEY,       // the value that a slot of the same key had last
+    TOKEN_COPIES,    // number of the frame's copies; inline bytes stand between them
     TOKEN_STRINGS,
 };
 
@@ -62,6 +63,8 @@ struct tokens_frame {
     struct span control;  // for each row its shape; for each instance its bitmap
     struct span tokens;
     struct span packed;
+    struct span copies;   // for each: inline bytes before it, its size, where in the sample
+    struct span sample;   // of the dictionary; only for decoding
     struct span inlined;  // TOKENS_SLACK readable bytes behind it
 };
 

@@ -9,13 +9,17 @@ enum {
     TOKEN_NOTHING = 0xff,
 };
 
-// The last value of a slot: a token and where its bytes are.
+// The last value of a slot: a token and where its bytes are. Of copies these are in the frame's
+// list of copies, and `size` is how many.
 struct slot {
     const uint8_t *bytes;
     uint32_t size;
     uint8_t token;
     uint8_t shape;
-    int64_t seconds;
+    union {
+        int64_t seconds;
+        const uint8_t *between;  // bytes between copies
+    };
 };
 
 struct tokens_decoder {
@@ -32,6 +36,7 @@ struct tokens_decoder {
     struct reader inlined;
     struct reader packed;
     struct reader uuids;
+    struct reader copies;
 
     // The row at hand.
     const struct tokens_row *row;
@@ -71,6 +76,7 @@ bool tokens_decoder_begin(struct tokens_decoder *decoder, const struct dictionar
     for (uint32_t key = 0; key < DICTIONARY_KEYS; key++) {
         decoder->key_slots[key].token = TOKEN_NOTHING;
     }
+    decoder->copies = reader_of(frame->copies);
     decoder->control = reader_of(frame->control);
     decoder->tokens = reader_of(frame->tokens);
     decoder->inlined = reader_of(frame->inlined);
@@ -86,6 +92,26 @@ static bool put(struct tokens_decoder *decoder, const uint8_t *bytes, uint32_t s
     if (size > COPY) memcpy(decoder->output + COPY, bytes + COPY, size - COPY);
     decoder->output += size;
     return true;
+}
+
+// Reads the copies of a slot that has a new value.
+static bool read_copies(struct tokens_decoder *decoder, struct slot *slot) {
+    struct reader *copies = &decoder->copies;
+    uint64_t count = reader_varint(&decoder->tokens);
+    // Each of them takes bytes of the list.
+    if (count > reader_left(copies)) return false;
+    slot->size = (uint32_t)count;
+    slot->bytes = copies->at;
+    slot->between = decoder->inlined.at;
+    for (uint64_t index = 0; index < count; index++) {
+        reader_take(&decoder->inlined, reader_varint(copies));
+        uint64_t size = reader_varint(copies);
+        uint64_t offset = reader_varint(copies);
+        uint64_t sample_size = decoder->frame.sample.size;
+        if (size == 0 || offset > sample_size || size > sample_size - offset) return false;
+    }
+    reader_take(&decoder->inlined, reader_varint(copies));
+    return !decoder->tokens.bad && !copies->bad && !decoder->inlined.bad;
 }
 
 // Reads the token of a slot that has a new value.
@@ -126,6 +152,8 @@ static bool read_token(struct tokens_decoder *decoder, struct slot *slot, const 
             slot->size = (uint32_t)number;
             return slot->bytes != NULL;
         }
+        case TOKEN_COPIES:
+            return read_copies(decoder, slot);
         case TOKEN_FAR: {
             uint32_t low = reader_byte(&decoder->tokens);
             string = low | (uint32_t)reader_byte(&decoder->tokens) << 8;
@@ -149,12 +177,38 @@ static bool put_packed(struct tokens_decoder *decoder, const struct slot *slot) 
     return true;
 }
 
+// Appends bytes that may have no others behind them.
+static bool put_exactly(struct tokens_decoder *decoder, const uint8_t *bytes, uint64_t size) {
+    if (size > (size_t)(decoder->output_end - decoder->output)) return false;
+    if (size > 0) memcpy(decoder->output, bytes, (size_t)size);
+    decoder->output += size;
+    return true;
+}
+
+// What it reads was checked by read_copies.
+static bool put_copies(struct tokens_decoder *decoder, const struct slot *slot) {
+    struct reader copies = reader_of(decoder->frame.copies);
+    copies.at = slot->bytes;
+    const uint8_t *between = slot->between;
+    for (uint32_t index = 0; index < slot->size; index++) {
+        uint64_t literal = reader_varint(&copies);
+        uint64_t size = reader_varint(&copies);
+        const uint8_t *from = decoder->frame.sample.bytes + reader_varint(&copies);
+        if (!put_exactly(decoder, between, literal)) return false;
+        if (!put_exactly(decoder, from, size)) return false;
+        between += literal;
+    }
+    return put_exactly(decoder, between, reader_varint(&copies));
+}
+
 // Appends a value that is no instance.
 static bool put_value(struct tokens_decoder *decoder, const struct slot *slot) {
     switch (slot->token) {
         case TOKEN_INLINE:
         case TOKEN_STRINGS:
             return put(decoder, slot->bytes, slot->size);
+        case TOKEN_COPIES:
+            return put_copies(decoder, slot);
         case TOKEN_HEX:
         case TOKEN_BASE36:
         case TOKEN_BASE64:

@@ -37,9 +37,8 @@ void dictionary_destroy(struct dictionary *dictionary) {
     for (uint32_t index = 0; index < DICTIONARY_SEGMENTS_MAX; index++)
         free(dictionary->segments[index]);
     zstd_destroy(dictionary->zstd);
-    zstd_shared_destroy(dictionary->shared);
     free(dictionary->sample);
-    free(dictionary->sample_segments);
+    free(dictionary->sample_places);
     free(dictionary->strings);
     free(dictionary->shapes);
     free(dictionary->string_slots);
@@ -227,6 +226,7 @@ void dictionary_enter(struct dictionary *dictionary, struct dictionary_mark from
         uint64_t *slot = find_free(dictionary->shape_slots, SHAPE_SLOTS, hash);
         if (slot != NULL) *slot = slot_of(hash, number);
     }
+    dictionary_enter_sample(dictionary, from.sample);
 }
 
 // Takes a number out of a table. The last one entered goes first, so no search path breaks.
@@ -259,7 +259,6 @@ static void go_back(struct dictionary *dictionary, struct dictionary_mark to) {
         }
     }
     dictionary->now = to;
-    if (dictionary->shared_size > to.sample) dictionary_drop_shared(dictionary);
 }
 
 bool dictionary_prepare(struct dictionary *dictionary) {
@@ -267,16 +266,16 @@ bool dictionary_prepare(struct dictionary *dictionary) {
     struct dictionary_slot *string_slots = calloc(STRING_SLOTS, sizeof *string_slots);
     uint64_t *shape_slots = calloc(SHAPE_SLOTS, sizeof *shape_slots);
     uint16_t *tags = calloc(TAGS, sizeof *tags);
-    uint32_t *segments = calloc(DICTIONARY_SAMPLE_SEGMENTS, sizeof *segments);
-    bool good = string_slots != NULL && shape_slots != NULL && tags != NULL && segments != NULL;
+    uint32_t *places = calloc(DICTIONARY_SAMPLE_PLACES, sizeof *places);
+    bool good = string_slots != NULL && shape_slots != NULL && tags != NULL && places != NULL;
     if (!good || !dictionary_make_sample(dictionary)) {
         free(string_slots);
         free(shape_slots);
         free(tags);
-        free(segments);
+        free(places);
         return false;
     }
-    dictionary->sample_segments = segments;
+    dictionary->sample_places = places;
     dictionary->string_slots = string_slots;
     dictionary->shape_slots = shape_slots;
     dictionary->tags = tags;
@@ -326,7 +325,6 @@ uint32_t dictionary_find_shape(const struct dictionary *dictionary,
     return DICTIONARY_NONE;
 }
 
-// Whether something of this hash was noted before; notes it.
 bool dictionary_was_seen(struct dictionary *dictionary, uint64_t hash) {
     uint16_t *place = &dictionary->tags[hash >> TAG_INDEX_SHIFT & (TAGS - 1)];
     uint16_t tag = (uint16_t)(hash >> TAG_SHIFT | 1);

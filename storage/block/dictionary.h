@@ -2,10 +2,10 @@
 //
 // A record's text is cut into a shape (everything that is not a value) and values; what occurs
 // again stands in the dictionary once. Of values that are too different for that, what they have in
-// common is kept as a sample, which the compressed parts of blocks refer to. A dictionary begins
-// empty with its epoch, only grows, and is given up for a new epoch when it is full, so that a
-// reader's memory is bounded. Pure: the trail stores what dictionary_take_pending gives and loads
-// it again in the same order. One thread.
+// common is kept as a sample, of which blocks copy parts. A dictionary begins empty with its epoch,
+// only grows, and is given up for a new epoch when it is full, so that a reader's memory is
+// bounded. Pure: the trail stores what dictionary_take_pending gives and loads it again in the same
+// order. One thread.
 
 #pragma once
 
@@ -22,7 +22,7 @@ enum {
     DICTIONARY_SIZE_MAX = 48 * 1024 * 1024,   // bytes of all strings and shapes of one epoch
     DICTIONARY_STRING_SIZE_MAX = 4096,        // bytes of one string; longer ones stay in blocks
     DICTIONARY_SHAPE_SIZE_MAX = 16 * 1024,    // bytes of one shape
-    DICTIONARY_SAMPLE_SIZE_MAX = 128 * 1024,  // bytes of text that compressed frames may refer to
+    DICTIONARY_SAMPLE_SIZE_MAX = 512 * 1024,  // bytes of text that blocks may copy parts of
     DICTIONARY_SLOTS_MAX = 128,               // values of one shape
 };
 

@@ -8,6 +8,7 @@
 enum {
     DICTIONARY_NONE = UINT32_MAX,  // no string or shape of this number
     DICTIONARY_KEYS = 1024,        // numbers of slots' keys
+    DICTIONARY_ANCHOR_SIZE = 20,   // bytes by which the sample is found
     DICTIONARY_SLACK = 32,         // readable bytes behind every string and shape, for fast copies
 };
 
@@ -54,12 +55,26 @@ uint32_t dictionary_find_shape(const struct dictionary *dictionary,
 uint32_t dictionary_admit_shape(struct dictionary *dictionary, const struct dictionary_shape *shape,
                                 uint64_t hash);
 
-// Offers text that stands in a block as it is: what of it was seen before goes into the sample.
-void dictionary_offer(struct dictionary *dictionary, struct span text);
+// The sample is found by its anchors: places behind separators, which other texts with the same
+// bytes have too. The next anchor of a text behind one; its size if that is the last.
+size_t dictionary_anchor_next(struct span text, size_t at);
 
-// How many bytes of the sample frames shall refer to from now on, with `shared` made of them; 0 and
-// NULL while there are too few (or no memory). Valid until the next call, keep or rollback.
-uint32_t dictionary_share(struct dictionary *dictionary, const struct zstd_shared **shared);
+// The hash of an anchor, which has DICTIONARY_ANCHOR_SIZE bytes.
+uint64_t dictionary_anchor_hash(const uint8_t *text);
+
+// Where the sample has what the text begins with, an anchor of this hash. Returns how many bytes
+// are the same.
+size_t dictionary_find_sample(const struct dictionary *dictionary, struct span text, uint64_t hash,
+                              uint32_t *offset);
+
+// Appends text to the sample, as much as there is room for.
+void dictionary_add_sample(struct dictionary *dictionary, struct span text);
+
+// Whether something of this hash was noted before (as far as is remembered); notes it.
+bool dictionary_was_seen(struct dictionary *dictionary, uint64_t hash);
+
+// Bytes of the sample.
+uint32_t dictionary_sample_size(const struct dictionary *dictionary);
 
 // The first bytes of the sample; false if it has not so many.
 bool dictionary_sample(const struct dictionary *dictionary, uint32_t size, struct span *sample);

@@ -1,92 +1,111 @@
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "storage/block/dictionary_state.h"
 
 enum {
-    SAMPLE_SEGMENTS = DICTIONARY_SAMPLE_SEGMENTS,
-    SAMPLE_SEGMENT_MIN = 4,      // bytes; shorter ones only continue a run
-    SAMPLE_SIZE_MIN = 2 * 1024,  // below, sharing costs more than it saves
-    SAMPLE_COUNT = 3,            // what comes twice is a string that was admitted since, as a rule
-    SAMPLE_COUNT_MASK = 15,
-    SAMPLE_GAP_MAX = 1000,  // bytes within a run that are in the sample already, or came once
-    SAMPLE_LEVEL = 1,
+    WAYS = DICTIONARY_SAMPLE_WAYS,
+    PLACES = DICTIONARY_SAMPLE_PLACES / WAYS,
+    ANCHOR_SIZE = DICTIONARY_ANCHOR_SIZE,
+    STEP_MIN = 8,   // bytes between anchors
+    STEP_MAX = 64,  // the same where there are no separators
 };
-
-void dictionary_drop_shared(struct dictionary *dictionary) {
-    zstd_shared_destroy(dictionary->shared);
-    dictionary->shared = NULL;
-    dictionary->shared_size = 0;
-}
 
 bool dictionary_make_sample(struct dictionary *dictionary) {
     if (dictionary->sample == NULL) dictionary->sample = malloc(DICTIONARY_SAMPLE_SIZE_MAX);
     return dictionary->sample != NULL;
 }
 
+// What stands between the parts of joined values, policy documents, user agents and paths.
 static bool is_separator(uint8_t byte) {
-    return byte == ',' || byte == '/' || byte == ' ' || byte == ':' || byte == ';' || byte == '"';
+    return byte == ',' || byte == ' ' || byte == ';' || byte == '&' || byte == '/';
 }
 
-// Appends what is new to the sample, as much as fits.
-static void add_sample(struct dictionary *dictionary, const uint8_t *text, size_t size) {
-    struct dictionary_mark *now = &dictionary->now;
-    // The first byte keeps the sample from beginning like a trained dictionary.
-    if (now->sample == 0) dictionary->sample[now->sample++] = '\n';
-    size_t room = DICTIONARY_SAMPLE_SIZE_MAX - now->sample;
-    if (size > room) size = room;
-    memcpy(dictionary->sample + now->sample, text, size);
-    now->sample += (uint32_t)size;
-}
-
-// Counts a segment at its place. Returns whether it has now come often enough to be worth its room;
-// after that no more.
-static bool count_segment(uint32_t *place, uint64_t hash) {
-    uint32_t tag = (uint32_t)(hash >> 32) & ~(uint32_t)SAMPLE_COUNT_MASK;
-    if ((*place & ~(uint32_t)SAMPLE_COUNT_MASK) != tag) *place = tag;
-    uint32_t count = *place & SAMPLE_COUNT_MASK;
-    if (count <= SAMPLE_COUNT) (*place)++;
-    return count + 1 == SAMPLE_COUNT;
-}
-
-void dictionary_offer(struct dictionary *dictionary, struct span text) {
-    if (dictionary->now.sample == DICTIONARY_SAMPLE_SIZE_MAX) return;
-    const uint8_t *end = text.bytes + text.size;
-    const uint8_t *run = NULL;      // begin of what is worth its room
-    const uint8_t *run_end = NULL;  // behind the last segment that is
-    for (const uint8_t *at = text.bytes; at < end;) {
-        const uint8_t *begin = at;
-        while (at < end && !is_separator(*at)) at++;
-        if (at < end) at++;
-        if (at - begin < SAMPLE_SEGMENT_MIN) continue;
-        uint64_t hash = hash_plain(span_of(begin, (size_t)(at - begin)));
-        if (count_segment(&dictionary->sample_segments[hash & (SAMPLE_SEGMENTS - 1)], hash)) {
-            if (run == NULL) run = begin;
-            run_end = at;
-        } else if (run != NULL && at - run_end > SAMPLE_GAP_MAX) {
-            // What stands together is worth more in one piece, even if some of it is there already.
-            add_sample(dictionary, run, (size_t)(run_end - run));
-            run = NULL;
-        }
+size_t dictionary_anchor_next(struct span text, size_t at) {
+    size_t most = text.size - at < STEP_MAX ? text.size : at + STEP_MAX;
+    for (at += STEP_MIN - 1; at < most; at++) {
+        if (is_separator(text.bytes[at])) return at + 1;
     }
-    if (run != NULL) add_sample(dictionary, run, (size_t)(run_end - run));
+    return most;
 }
 
-uint32_t dictionary_share(struct dictionary *dictionary, const struct zstd_shared **shared) {
-    uint32_t size = dictionary->now.sample;
-    // Making it ready takes time: only when it has grown by a quarter.
-    if (size >= SAMPLE_SIZE_MIN && size > dictionary->shared_size + dictionary->shared_size / 4) {
-        dictionary_drop_shared(dictionary);
-        dictionary->shared = zstd_shared_create(span_of(dictionary->sample, size), SAMPLE_LEVEL);
-        if (dictionary->shared != NULL) dictionary->shared_size = size;
+uint64_t dictionary_anchor_hash(const uint8_t *text) {
+    uint64_t first, second;
+    uint32_t third;
+    static_assert(ANCHOR_SIZE == sizeof first + sizeof second + sizeof third, "other sizes");
+    memcpy(&first, text, sizeof first);
+    memcpy(&second, text + sizeof first, sizeof second);
+    memcpy(&third, text + sizeof first + sizeof second, sizeof third);
+    uint64_t hash = first * 0x9E3779B97F4A7C15u + second;
+    hash = (hash ^ hash >> 29) * 0xBF58476D1CE4E5B9u + third;
+    hash = (hash ^ hash >> 32) * 0x94D049BB133111EBu;
+    return hash ^ hash >> 29;
+}
+
+// The newest places of a hash.
+static uint32_t *places_of(const struct dictionary *dictionary, uint64_t hash) {
+    return &dictionary->sample_places[(hash & (PLACES - 1)) * WAYS];
+}
+
+void dictionary_enter_sample(struct dictionary *dictionary, uint32_t from) {
+    struct span sample = span_of(dictionary->sample, dictionary->now.sample);
+    for (size_t at = from; sample.size - at >= ANCHOR_SIZE;
+         at = dictionary_anchor_next(sample, at)) {
+        uint32_t *places = places_of(dictionary, dictionary_anchor_hash(sample.bytes + at));
+        memmove(places + 1, places, (WAYS - 1) * sizeof *places);
+        places[0] = (uint32_t)at + 1;
     }
-    *shared = dictionary->shared;
-    return dictionary->shared_size;
+}
+
+// How many bytes two runs have in common from their beginnings.
+static size_t common_size(const uint8_t *left, const uint8_t *right, size_t most) {
+    size_t size = 0;
+    uint64_t left_word, right_word;
+    for (; most - size >= sizeof left_word; size += sizeof left_word) {
+        memcpy(&left_word, left + size, sizeof left_word);
+        memcpy(&right_word, right + size, sizeof right_word);
+        uint64_t differing = left_word ^ right_word;
+        if (differing != 0) return size + (size_t)__builtin_ctzll(differing) / 8;
+    }
+    while (size < most && left[size] == right[size]) size++;
+    return size;
+}
+
+size_t dictionary_find_sample(const struct dictionary *dictionary, struct span text, uint64_t hash,
+                              uint32_t *offset) {
+    const uint32_t *places = places_of(dictionary, hash);
+    size_t best = 0;
+    for (uint32_t way = 0; way < WAYS; way++) {
+        // Places beyond the end are of text that was taken back.
+        if (places[way] == 0 || places[way] > dictionary->now.sample) continue;
+        uint32_t place = places[way] - 1;
+        size_t most = dictionary->now.sample - place;
+        if (most > text.size) most = text.size;
+        size_t size = common_size(dictionary->sample + place, text.bytes, most);
+        if (size <= best) continue;
+        best = size;
+        *offset = place;
+    }
+    return best;
+}
+
+void dictionary_add_sample(struct dictionary *dictionary, struct span text) {
+    uint32_t from = dictionary->now.sample;
+    size_t room = DICTIONARY_SAMPLE_SIZE_MAX - from;
+    if (text.size > room) text.size = room;
+    if (text.size < ANCHOR_SIZE) return;
+    memcpy(dictionary->sample + from, text.bytes, text.size);
+    dictionary->now.sample += (uint32_t)text.size;
+    dictionary_enter_sample(dictionary, from);
 }
 
 bool dictionary_sample(const struct dictionary *dictionary, uint32_t size, struct span *sample) {
     if (size > dictionary->now.sample) return false;
     *sample = span_of(size == 0 ? NULL : dictionary->sample, size);
     return true;
+}
+
+uint32_t dictionary_sample_size(const struct dictionary *dictionary) {
+    return dictionary->now.sample;
 }

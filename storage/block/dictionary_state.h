@@ -8,7 +8,8 @@ enum {
     DICTIONARY_SEGMENT_SIZE = 1024 * 1024,
     DICTIONARY_SEGMENTS_MAX =
         2 * DICTIONARY_SIZE_MAX / DICTIONARY_SEGMENT_SIZE,  // with what is lost at their ends
-    DICTIONARY_SAMPLE_SEGMENTS = 64 * 1024,  // of text, counted to find what is common
+    DICTIONARY_SAMPLE_WAYS = 4,
+    DICTIONARY_SAMPLE_PLACES = 128 * 1024,
 };
 
 // How much of everything there is, so that the dictionary can go back.
@@ -44,10 +45,8 @@ struct dictionary {
     uint16_t *tags;
     struct zstd *zstd;
 
-    uint8_t *sample;            // DICTIONARY_SAMPLE_SIZE_MAX
-    uint32_t *sample_segments;  // only for writing: hashes of the segments in the sample, by hash
-    struct zstd_shared *shared;
-    uint32_t shared_size;  // bytes of the sample that `shared` holds
+    uint8_t *sample;          // DICTIONARY_SAMPLE_SIZE_MAX
+    uint32_t *sample_places;  // only for writing: offset + 1 of the anchor of a hash
 };
 
 // Whether nothing was added between the two.
@@ -61,11 +60,8 @@ bool dictionary_add_shape(struct dictionary *dictionary, const struct dictionary
 // the same.
 void dictionary_enter(struct dictionary *dictionary, struct dictionary_mark from);
 
-// Whether something of this hash was noted before; notes it.
-bool dictionary_was_seen(struct dictionary *dictionary, uint64_t hash);
-
 // Room for the sample. False if memory runs out.
 bool dictionary_make_sample(struct dictionary *dictionary);
 
-// Forgets the sample made ready for compressing; it is made again when it is wanted.
-void dictionary_drop_shared(struct dictionary *dictionary);
+// Enters the sample from an offset on into its search table.
+void dictionary_enter_sample(struct dictionary *dictionary, uint32_t from);

@@ -195,12 +195,13 @@ static void test_fills_up_and_goes_on(void **state) {
         fixture->kit.count = 0;
         for (uint32_t row = 0; row < 100; row++) {
             buffer_reset(&text);
-            buffer_append_byte(&text, '[');
+            // Members of their own: what never comes again under a name is asked for less and less.
+            buffer_append_byte(&text, '{');
             for (uint32_t value = 0; value < 100; value++, number++) {
-                buffer_print(&text, "%s\"string %llu\"", value == 0 ? "" : ",",
+                buffer_print(&text, "%s\"name %u\":\"string %llu\"", value == 0 ? "" : ",", value,
                              (unsigned long long)number);
             }
-            buffer_append_byte(&text, ']');
+            buffer_append_byte(&text, '}');
             kit_add(&fixture->kit, buffer_span(&text));
             kit_add(&fixture->kit, buffer_span(&text));
             kit_add(&fixture->kit, buffer_span(&text));
