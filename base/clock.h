@@ -22,7 +22,10 @@ struct clock {
 // The system's clocks. Lives for ever.
 const struct clock *clock_system(void);
 
-enum { TIME_TEXT_SIZE = 32 };  // room for any time_print_* with its final zero
+enum {
+    TIME_TEXT_SIZE = 32,      // room for any time_print_* with its final zero
+    TIME_DAY_TEXT_SIZE = 10,  // of it, what names the day
+};
 
 // Parses "YYYY-MM-DDThh:mm:ssZ" with optional fraction (ignored) and optional numeric offset
 // (applied), years 1970 to 9999. seconds are since the Unix epoch. FAULT_INPUT.

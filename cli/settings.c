@@ -22,6 +22,7 @@ static const cyaml_schema_field_t store_fields[] = {
                            4096),
     // Limits are the collector's business.
     CYAML_FIELD_IGNORE("min_free", CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_IGNORE("retention_days", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("size_max", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("quarantine_max", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_END,

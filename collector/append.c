@@ -6,12 +6,12 @@
 
 #include "base/log.h"
 #include "collector/append_commit.h"
+#include "collector/append_upkeep.h"
 #include "collector/metrics.h"
 
 enum {
     HELD_MAX = 8192,      // batches taken from the queue and not yet decided
     POP_MAX = 64,         // batches taken at once
-    UPKEEP_MS = 1000,     // between units of the trail's upkeep, unless it asks for more
     UNTHROTTLE_MS = 1000  // between looks at full quarantines
 };
 
@@ -19,6 +19,7 @@ struct append {
     struct append_options options;
     struct sessions *sessions;
     struct append_commit *commit;
+    struct append_upkeep *upkeep;
 
     struct batch **held;  // in the order they came
     uint32_t held_count;
@@ -34,7 +35,6 @@ struct append {
     bool is_full;           // the last attempt found no room
     int64_t retry_ms;       // when to try again
     int64_t committed_ms;   // when the last commit began
-    int64_t upkeep_ms;      // when the next is due
     int64_t unthrottle_ms;  // when to look next
     uint32_t throttled;     // sessions told so
 };
@@ -60,7 +60,14 @@ bool append_create(const struct append_options *options, struct append **append,
         };
         made->commit = append_commit_create(&commit_options);
     }
-    if (made->held == NULL || made->commit == NULL) {
+    const struct append_upkeep_options upkeep_options = {
+        .trail = options->trail,
+        .commit = made->commit,
+        .clock = options->clock,
+        .retention_days = options->retention_days,
+    };
+    made->upkeep = append_upkeep_create(&upkeep_options);
+    if (made->held == NULL || made->commit == NULL || made->upkeep == NULL) {
         append_destroy(made);
         return fault_set(fault, FAULT_FULL, "no memory for the writer");
     }
@@ -79,6 +86,7 @@ void append_destroy(struct append *append) {
     for (uint32_t index = 0; index < append->news_count; index++) {
         news_destroy(append->news[index]);
     }
+    append_upkeep_destroy(append->upkeep);
     append_commit_destroy(append->commit);
     sessions_destroy(append->sessions);
     free(append->held);
@@ -305,7 +313,7 @@ static void answer_group(struct append *append, uint32_t count) {
 // One attempt at one commit. True: it is durable and answered.
 static bool try_commit(struct append *append, uint32_t count, struct fault *fault) {
     int64_t begun_ms = monotonic_ms(append);
-    if (!append_commit_begin(append->commit, fault)) return false;
+    if (!append_commit_begin(append->commit, false, fault)) return false;
     for (uint32_t index = 0; index < count; index++) {
         if (!append_commit_apply(append->commit, append->held[index], fault)) return false;
     }
@@ -354,25 +362,12 @@ static void unthrottle(struct append *append) {
     metric_set(&metrics_table[METRICS_AGENTS_THROTTLED], 0, append->throttled);
 }
 
-static bool keep_up(struct append *append, struct fault *fault) {
-    int64_t now = monotonic_ms(append);
-    if (append->held_count > 0 || now < append->upkeep_ms) return true;
-    bool more = false;
-    struct fault reason;
-    if (!trail_upkeep(append->options.trail, &more, &reason)) {
-        // Upkeep can wait for room; events are what shows that there is none.
-        if (reason.kind != FAULT_FULL) return fault_set(fault, reason.kind, "%s", reason.text);
-        more = false;
-    }
-    append->upkeep_ms = more ? now : now + UPKEEP_MS;
-    return true;
-}
-
 bool append_step(struct append *append, int64_t wait_ms, struct fault *fault) {
     take_waiting(append, measure_wait(append, wait_ms));
     take_news(append);
     if (is_due(append) && !commit_group(append, fault)) return fault_add(fault, "append");
     unthrottle(append);
-    if (!keep_up(append, fault)) return fault_add(fault, "upkeep");
+    if (!append_upkeep_step(append->upkeep, append->held_count > 0, fault))
+        return fault_add(fault, "upkeep");
     return true;
 }

@@ -52,6 +52,7 @@ struct append_options {
     const char *management_account;  // own events are its
     const char *home_region;
     uint64_t quarantine_max;  // bytes per agent
+    uint32_t retention_days;  // 0: all days are kept
     uint32_t streams_max;     // sessions at a time
     const struct append_callbacks *callbacks;
     void *context;

@@ -84,15 +84,16 @@ static void undo(struct append_commit *commit) {
     commit->counts = (struct append_commit_counts){0};
 }
 
-// Ends the commit after a fault of the trail in the middle of it.
-static bool fail(struct append_commit *commit) {
+bool append_commit_abort(struct append_commit *commit) {
     trail_abort(commit->options.trail);
     undo(commit);
     return false;
 }
 
-bool append_commit_begin(struct append_commit *commit, struct fault *fault) {
-    if (!trail_begin(commit->options.trail, fault)) return false;
+bool append_commit_begin(struct append_commit *commit, bool uses_reserve, struct fault *fault) {
+    bool (*begin)(struct trail *, struct fault *) =
+        uses_reserve ? trail_begin_reserved : trail_begin;
+    if (!begin(commit->options.trail, fault)) return false;
     const struct clock *clock = commit->options.clock;
     commit->now_ms = clock->now_ms(clock->context);
     commit->monotonic_ms = clock->monotonic_ms(clock->context);
@@ -140,9 +141,9 @@ static bool quarantine(struct append_commit *commit, uint32_t agent, struct span
     return trail_quarantine(commit->options.trail, &refused, is_new, fault);
 }
 
-static bool add_own_event(struct append_commit *commit, const char *name,
-                          const struct own_event_detail *details, uint32_t details_count,
-                          struct fault *fault) {
+bool append_commit_add_own_event(struct append_commit *commit, const char *name,
+                                 const struct own_event_detail *details, uint32_t details_count,
+                                 struct fault *fault) {
     uint8_t id[OWN_EVENT_ID_SIZE];
     own_event_make_id(commit->options.random, id);
     struct span text = own_event_print(&commit->options.place, name, id, commit->now_ms / 1000,
@@ -187,8 +188,7 @@ static bool keep_conflict(struct append_commit *commit, const struct session *se
         {"conflictEventName", record->event_name, 0},
         {"detail", span_text(detail), 0},
     };
-    return add_own_event(commit, "EventConflict", details, sizeof details / sizeof details[0],
-                         fault);
+    return append_commit_add_own_event(commit, "EventConflict", details, 7, fault);
 }
 
 // What decides about an event cannot be read: it is kept apart, and all others go on.
@@ -336,11 +336,10 @@ static bool apply_events(struct append_commit *commit, struct session *session, 
     assert(counts.received + notices == batch->events_count);
     add_counts(commit, session, &counts);
     if (conflicts <= APPEND_COMMIT_CONFLICTS_MAX) return true;
-    const struct own_event_detail details[] = {
-        {"agent", span_text(session->uri), 0},
-        {"count", {NULL, 0}, conflicts - APPEND_COMMIT_CONFLICTS_MAX},
-    };
-    return add_own_event(commit, "EventConflicts", details, 2, fault);
+    const uint64_t rest = conflicts - APPEND_COMMIT_CONFLICTS_MAX;
+    const struct own_event_detail details[] = {{"agent", span_text(session->uri), 0},
+                                               {"count", {NULL, 0}, rest}};
+    return append_commit_add_own_event(commit, "EventConflicts", details, 2, fault);
 }
 
 static bool apply_gap(struct append_commit *commit, struct session *session,
@@ -374,7 +373,7 @@ static bool apply_gap(struct append_commit *commit, struct session *session,
         {"count", {NULL, 0}, numbers},
         {"reason", batch->gap_reason, 0},
     };
-    return add_own_event(commit, "EventsLost", details, sizeof details / sizeof details[0], fault);
+    return append_commit_add_own_event(commit, "EventsLost", details, 6, fault);
 }
 
 // Finds the agent's stream in the trail, or begins one. *is_full if it may not begin another.
@@ -471,7 +470,7 @@ static bool apply(struct append_commit *commit, struct batch *batch, struct faul
 
 bool append_commit_apply(struct append_commit *commit, struct batch *batch, struct fault *fault) {
     batch->fault.kind = FAULT_NONE;
-    if (!apply(commit, batch, fault)) return fail(commit);
+    if (!apply(commit, batch, fault)) return append_commit_abort(commit);
     return true;
 }
 
@@ -517,8 +516,8 @@ static bool tell_violations(struct append_commit *commit, const struct session *
         {"count", {NULL, 0}, told->pending + session->violations},
         {"detail", session->violation_detail, 0},
     };
-    return add_own_event(commit, "IdentityViolation", details,
-                         session->violation_detail.bytes == NULL ? 2 : 3, fault);
+    return append_commit_add_own_event(commit, "IdentityViolation", details,
+                                       session->violation_detail.bytes == NULL ? 2 : 3, fault);
 }
 
 // Violations of this commit first, then those that have waited their minute.
@@ -545,18 +544,18 @@ static bool tell_all_violations(struct append_commit *commit, struct fault *faul
 // Tells of each account that the roster lacks.
 static bool tell_unlisted(struct append_commit *commit, struct fault *fault) {
     for (uint32_t index = 0; index < unlisted_new_count(commit->unlisted); index++) {
-        const struct own_event_detail details[] = {
-            {"account", unlisted_new(commit->unlisted, index), 0},
-        };
-        if (!add_own_event(commit, "AccountUnlisted", details, 1, fault)) return false;
+        struct own_event_detail details[] = {{"account", unlisted_new(commit->unlisted, index), 0}};
+        if (!append_commit_add_own_event(commit, "AccountUnlisted", details, 1, fault))
+            return false;
     }
     return true;
 }
 
 bool append_commit_tell(struct append_commit *commit, const struct news *news,
                         struct fault *fault) {
-    bool is_told = add_own_event(commit, news->name, news->details, news->details_count, fault);
-    return is_told || fail(commit);
+    bool is_told =
+        append_commit_add_own_event(commit, news->name, news->details, news->details_count, fault);
+    return is_told || append_commit_abort(commit);
 }
 
 static bool put_streams(struct append_commit *commit, struct fault *fault) {
@@ -579,7 +578,7 @@ bool append_commit_finish(struct append_commit *commit, struct append_commit_cou
                           struct fault *fault) {
     if (!tell_all_violations(commit, fault) || !tell_unlisted(commit, fault) ||
         !put_streams(commit, fault)) {
-        return fail(commit);
+        return append_commit_abort(commit);
     }
     struct trail_receipt receipt;
     if (!trail_commit(commit->options.trail, &receipt, fault)) {

@@ -62,8 +62,17 @@ void append_commit_destroy(struct append_commit *commit);
 // The most rows a batch can add to a commit; at most APPEND_COMMIT_ROWS_MAX for any batch.
 uint32_t append_commit_rows(const struct batch *batch);
 
-// Begins. Faults as trail_begin.
-MUST_CHECK bool append_commit_begin(struct append_commit *commit, struct fault *fault);
+// Begins; uses_reserve: with trail_begin_reserved. Faults as trail_begin.
+MUST_CHECK bool append_commit_begin(struct append_commit *commit, bool uses_reserve,
+                                    struct fault *fault);
+
+// Gives a commit up that has begun. Returns false.
+bool append_commit_abort(struct append_commit *commit);
+
+// Adds an event of our own. False for the trail's faults only; the caller gives the commit up then.
+MUST_CHECK bool append_commit_add_own_event(struct append_commit *commit, const char *name,
+                                            const struct own_event_detail *details,
+                                            uint32_t details_count, struct fault *fault);
 
 // Applies one batch. Sets batch->fault if its session is gone or there is no room for it; that is
 // no fault of the commit. Events that a damaged block keeps from being decided, our own too, are

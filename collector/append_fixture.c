@@ -82,6 +82,7 @@ void rig_open_store(struct rig *rig) {
         .management_account = "999999999999",
         .home_region = "us-east-1",
         .quarantine_max = rig->quarantine_max,
+        .retention_days = rig->retention_days,
         .streams_max = RIG_ENDS,
         .callbacks = &callbacks,
         .context = rig,

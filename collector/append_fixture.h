@@ -59,6 +59,7 @@ struct rig {
     struct end ends[RIG_ENDS];
     uint64_t size_max;
     uint64_t quarantine_max;
+    uint32_t retention_days;
     uint32_t block_rows_min;
     uint32_t clock_calls;
 };

@@ -107,6 +107,18 @@ struct metric metrics_table[METRICS_COUNT] = {
     [METRICS_CERTIFICATE_EXPIRY] = {.name = "orgtrail_collector_certificate_expiry_seconds",
                                     .help = "When the collector's certificate ends (Unix time).",
                                     .kind = METRIC_GAUGE},
+    [METRICS_DROPPED_DAYS] = {.name = "orgtrail_collector_dropped_days_total",
+                              .help = "Days dropped with all their events, by retention_days.",
+                              .kind = METRIC_COUNTER},
+    [METRICS_DROPPED_EVENTS] = {.name = "orgtrail_collector_dropped_events_total",
+                                .help = "Events that went with their days.",
+                                .kind = METRIC_COUNTER},
+    [METRICS_RETAINED_FROM] = {.name = "orgtrail_collector_retained_from_seconds",
+                               .help = "Events before it are expired (Unix time); 0: none are.",
+                               .kind = METRIC_GAUGE},
+    [METRICS_HELD] = {.name = "orgtrail_collector_held_retention_count",
+                      .help = "1 while a day that should go waits for a follower.",
+                      .kind = METRIC_GAUGE},
 };
 
 void metrics_start(void) {

@@ -33,6 +33,7 @@ struct store {
     char *min_free;
     char *size_max;
     char *quarantine_max;
+    uint32_t retention_days;
 };
 
 struct certificates {
@@ -88,6 +89,7 @@ static const cyaml_schema_field_t store_fields[] = {
     CYAML_FIELD_STRING_PTR("min_free", OPTIONAL, struct store, min_free, 1, 32),
     CYAML_FIELD_STRING_PTR("size_max", OPTIONAL, struct store, size_max, 1, 32),
     CYAML_FIELD_STRING_PTR("quarantine_max", OPTIONAL, struct store, quarantine_max, 1, 32),
+    CYAML_FIELD_UINT("retention_days", CYAML_FLAG_OPTIONAL, struct store, retention_days),
     CYAML_FIELD_END,
 };
 
@@ -318,6 +320,8 @@ static bool fill(struct settings *settings, const struct origin *origin, struct 
                        &settings->heartbeat_ms, fault) ||
         !choose_number(origin, "future_max_hours", file->future_max_hours, SETTINGS_FUTURE_HOURS, 1,
                        SETTINGS_FUTURE_HOURS_MAX, &settings->future_max_hours, fault) ||
+        !choose_number(origin, "store.retention_days", file->store.retention_days, 0, 1,
+                       SETTINGS_RETENTION_DAYS_MAX, &settings->retention_days, fault) ||
         !choose_number(origin, "streams_max", file->streams_max, SETTINGS_STREAMS, 1,
                        SETTINGS_STREAMS_MAX, &settings->streams_max, fault)) {
         return false;

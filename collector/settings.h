@@ -4,7 +4,7 @@
 //   organization: {id: o-abc, management_account: "111111111111", home_region: us-east-1}
 //   listen: 0.0.0.0:7443
 //   http: {listen: 127.0.0.1:9090}
-//   store: {directory: ../store, min_free: 1GiB, quarantine_max: 256MiB}
+//   store: {directory: ../store, min_free: 1GiB, quarantine_max: 256MiB, retention_days: 90}
 //   certificates: {ca: ca.pem, certificate: collector.pem, key: collector.key}
 //   roster:
 //     unknown: quarantine
@@ -37,7 +37,8 @@ enum {
     SETTINGS_STREAMS = 2048,
     SETTINGS_STREAMS_MAX = 16384,
     SETTINGS_QUARANTINE_SIZE = 256 << 20,  // bytes per agent
-    SETTINGS_FREE_SIZE = 1 << 30,          // bytes, or 2 % of the disk if that is less
+    SETTINGS_RETENTION_DAYS_MAX = 36500,
+    SETTINGS_FREE_SIZE = 1 << 30,  // bytes, or 2 % of the disk if that is less
 };
 
 #define SETTINGS_DENY_FILE "deny.txt"           // in the store's folder, unless set
@@ -58,6 +59,7 @@ struct settings {
     uint64_t quarantine_size_max;
     const char *deny_path;     // of the deny list
     bool is_deny_given;        // the settings name it, so it must be there
+    uint32_t retention_days;   // 0: all days are kept
     const char *control_path;  // of the control socket
     const char *control_group;
     const char *control_admin_group;

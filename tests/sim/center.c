@@ -20,6 +20,7 @@ enum {
     WINDOW_IDS = 4096,
     QUEUE_ITEMS = 64,
     UPKEEP_THOUSANDTHS = 20,
+    RETENTION_DAYS_MAX = 3,
 };
 
 struct session {
@@ -124,6 +125,11 @@ void center_destroy(struct center *center) {
     free(center);
 }
 
+static uint32_t draw_retention(struct center *center) {
+    if (!center->options.drops_days) return 0;
+    return (uint32_t)timeline_draw(center->options.timeline, RETENTION_DAYS_MAX + 1);
+}
+
 static bool start_append(struct center *center, struct fault *fault) {
     struct append_options options = {
         .trail = center->trail,
@@ -133,6 +139,7 @@ static bool start_append(struct center *center, struct fault *fault) {
         .management_account = center->ids[0],
         .home_region = "eu-west-1",
         .quarantine_max = 256 << 20,
+        .retention_days = draw_retention(center),
         .streams_max = SESSIONS_MAX,
         .callbacks = &CALLBACKS,
         .context = center,

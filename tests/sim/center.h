@@ -16,6 +16,7 @@ struct center_options {
     const char *directory;  // of the trail, exists and is empty
     uint64_t store_size;    // bytes at most, 0: no limit; see center_allow
     uint64_t queue_size;    // bytes that may wait for append
+    bool drops_days;        // with another retention_days at each start
     struct timeline *timeline;
     struct wire *wire;
     struct ledger *ledger;

@@ -21,11 +21,15 @@ void feed_account(uint32_t account, char text[FEED_ACCOUNT_SIZE]) {
     snprintf(text, FEED_ACCOUNT_SIZE, "%012u", 111111111 + account);
 }
 
+static int64_t time_of(uint64_t identity) {
+    return TIMELINE_EPOCH_S - (int64_t)(identity % 200000);
+}
+
 // Writes the members that every event has. `value` is where copies can differ.
 static void print_record(struct buffer *buffer, uint64_t identity, const char *account,
                          uint64_t value, bool swapped, bool with_id) {
     char time[TIME_TEXT_SIZE];
-    time_print(TIMELINE_EPOCH_S - (int64_t)(identity % 200000), time);
+    time_print(time_of(identity), time);
     buffer_print(buffer, "{\"eventVersion\":\"1.08\",\"eventTime\":\"%s\",", time);
     if (swapped) buffer_append_text(buffer, "\"awsRegion\":\"eu-west-1\",");
     buffer_append_text(buffer,
@@ -107,4 +111,5 @@ void feed_make(uint64_t seed, const struct feed_place *place, struct buffer *buf
     }
     assert(!buffer_overflowed(buffer));
     event->record = buffer_span(buffer);
+    event->time_s = time_of(event->identity);
 }

@@ -33,6 +33,7 @@ struct feed_event {
     bool is_notice;
     enum feed_fate fate;
     uint64_t identity;  // same for all copies of one event: what is stored once
+    int64_t time_s;     // its eventTime; meaningless if it is always quarantined
 };
 
 enum { FEED_ACCOUNT_SIZE = 13, FEED_ACCOUNTS = 3 };

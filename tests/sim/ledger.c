@@ -6,15 +6,24 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "tests/sim/set.h"
+#include "tests/sim/timeline.h"
 
-enum { RECORD_SIZE = 64 * 1024 };
+enum {
+    RECORD_SIZE = 64 * 1024,
+    DAYS = 32,  // a run knows of, the first one DAYS_BEFORE its begin
+    DAYS_BEFORE = 16,
+};
 
 struct ledger {
     uint64_t seed;
     struct trail_reader *reader;
     struct buffer buffer;
     uint64_t sequence;
+    uint64_t seen;        // rows
+    uint64_t days[DAYS];  // rows seen of each day
+    int64_t retained_from_s;
     struct set *keys;         // of stored rows
     struct set *stored;       // hashes of their texts
     struct set *quarantined;  // hashes of the bytes in quarantine
@@ -109,10 +118,14 @@ static bool breach(struct ledger *ledger, const char *text, uint64_t number, str
 
 static bool on_row(void *user, const struct trail_row *row) {
     struct ledger *ledger = user;
-    if (row->sequence != ledger->sequence + 1) {
-        return breach(ledger, "the sequence has a hole or repeats before", row->sequence,
-                      row->text);
-    }
+    if (row->sequence <= ledger->sequence)
+        return breach(ledger, "the sequence repeats before", row->sequence, row->text);
+    if (row->key.event_time_s < ledger->retained_from_s)
+        return breach(ledger, "an event of a dropped day: sequence", row->sequence, row->text);
+    int64_t day = time_day(row->key.event_time_s) - time_day(TIMELINE_EPOCH_S) + DAYS_BEFORE;
+    assert(day >= 0 && day < DAYS);
+    ledger->days[day]++;
+    ledger->seen++;
     if (!set_add(ledger->keys, hash_key(&row->key))) {
         return breach(ledger, "an event is stored twice: sequence", row->sequence, row->text);
     }
@@ -147,10 +160,34 @@ static bool on_stream(void *user, const struct trail_stream *stream) {
     uint64_t ended = stream->stored + stream->duplicates + stream->variants + stream->quarantined +
                      stream->expired;
     ledger->totals.duplicates += stream->duplicates + stream->variants;
+    ledger->totals.expired += stream->expired;
     if (stream->received != ended) {
         return breach(ledger, "received is not the sum of what became of it: agent", stream->agent,
                       SPAN_LITERAL("no bytes"));
     }
+    return true;
+}
+
+// What is there, what went with its day, and what was seen of each day must agree.
+static bool check_facts(struct ledger *ledger, struct fault *fault) {
+    struct trail_facts facts;
+    if (!trail_reader_facts(ledger->reader, &facts, fault)) return false;
+    uint64_t retained = 0;
+    for (int64_t day = 0; day < DAYS; day++) {
+        int64_t from_s = (time_day(TIMELINE_EPOCH_S) - DAYS_BEFORE + day) * 86400;
+        if (from_s >= facts.retained_from_s) retained += ledger->days[day];
+    }
+    if (facts.retained_from_s < ledger->retained_from_s)
+        return fault_set(fault, FAULT_CORRUPT, "retained_from goes back");
+    if (facts.events + facts.dropped != facts.sequence_last || facts.events != retained ||
+        facts.sequence_last - ledger->seen > facts.dropped) {
+        return fault_set(fault, FAULT_CORRUPT,
+                         "of %" PRIu64 " events %" PRIu64 " are there and %" PRIu64
+                         " were dropped; seen were %" PRIu64 ", of retained days %" PRIu64,
+                         facts.sequence_last, facts.events, facts.dropped, ledger->seen, retained);
+    }
+    ledger->retained_from_s = facts.retained_from_s;
+    ledger->totals.dropped = facts.dropped;
     return true;
 }
 
@@ -162,10 +199,11 @@ bool ledger_read(struct ledger *ledger, struct fault *fault) {
     }
     ledger->totals.quarantined = 0;
     ledger->totals.duplicates = 0;
+    ledger->totals.expired = 0;
     bool read = trail_reader_quarantine(ledger->reader, on_quarantined, ledger, fault) &&
                 trail_reader_streams(ledger->reader, on_stream, ledger, fault);
     if (!read) return false;
-    if (ledger->broken.kind == FAULT_NONE) return true;
+    if (ledger->broken.kind == FAULT_NONE) return check_facts(ledger, fault);
     *fault = ledger->broken;
     return false;
 }
@@ -211,7 +249,9 @@ bool ledger_expect_done(struct ledger *ledger, const struct feed_place *place,
             done = !stored && is_quarantined(ledger, &event);
             break;
     }
-    if (done) return true;
+    // What is quarantined is decided before its time matters.
+    bool may_expire = event.fate != FEED_QUARANTINED;
+    if (done || (may_expire && event.time_s < ledger->retained_from_s)) return true;
     event = make(ledger, place);
     return fault_set(fault, FAULT_CORRUPT,
                      "acknowledged and neither stored nor quarantined: agent %u fork %u place"

@@ -1,9 +1,10 @@
 // ledger.h: what must be true of a run, whatever happened: the law of the whole path.
 //
 // Every event that a spool accepted (synced) is stored exactly once, or quarantined with a reason,
-// or still in a spool; the sequence of the trail has no hole; received = stored + duplicates +
-// variants + quarantined + expired for every stream. Checked after every step against the trail as
-// readers see it.
+// or of a day that the trail no longer retains, or still in a spool; the sequence of the trail has
+// no hole but for events that went with their days, and of a retained day every event is there;
+// received = stored + duplicates + variants + quarantined + expired for every stream. Checked after
+// every step against the trail as readers see it.
 
 #pragma once
 
@@ -23,6 +24,8 @@ struct ledger_totals {
     uint64_t own;          // events of the collector itself in the trail
     uint64_t quarantined;  // entries
     uint64_t duplicates;   // variants included
+    uint64_t expired;
+    uint64_t dropped;  // events that went with their days
 };
 
 // An empty ledger of a run of this seed.

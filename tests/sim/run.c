@@ -87,6 +87,7 @@ bool run_begin(struct run *run, const struct run_options *options, struct fault 
         .directory = run->directory,
         .store_size = options->store_size,
         .queue_size = 1 << 20,
+        .drops_days = options->drops_days,
         .timeline = &run->timeline,
         .wire = &run->wire,
         .ledger = run->ledger,
@@ -250,6 +251,7 @@ static struct run_options draw_options(uint64_t seed, bool verbose, const char *
         .breaks = (uint32_t)timeline_draw(&chance, 60),
         .file_faults = timeline_happens(&chance, 300) ? 10 : 0,
         .clock_jumps = timeline_happens(&chance, 300) ? 5 : 0,
+        .drops_days = timeline_happens(&chance, 400),
     };
     return options;
 }
@@ -265,9 +267,11 @@ bool run_seed(uint64_t seed, bool verbose, const char *directory, struct fault *
         ledger_count(run.ledger, &totals);
         printf("steps %" PRIu64 " messages %" PRIu64 " lost %" PRIu64 " accepted %" PRIu64
                " stored %" PRIu64 " own %" PRIu64 " quarantined %" PRIu64 " duplicates %" PRIu64
-               " full steps %" PRIu64 " collector crashes %" PRIu64 "\n",
+               " expired %" PRIu64 " dropped %" PRIu64 " full steps %" PRIu64
+               " collector crashes %" PRIu64 "\n",
                run.steps, run.wire.messages, run.wire.lost, totals.accepted, totals.stored,
-               totals.own, totals.quarantined, totals.duplicates, run.full, run.center_crashes);
+               totals.own, totals.quarantined, totals.duplicates, totals.expired, totals.dropped,
+               run.full, run.center_crashes);
     }
     if (!good) fault_add(fault, "seed %" PRIu64 " step %" PRIu64, seed, run.steps);
     run_end(&run);

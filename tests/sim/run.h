@@ -25,6 +25,7 @@ struct run_options {
     uint64_t events;      // of each station's line
     uint64_t spool_size;  // bytes
     uint64_t store_size;  // bytes, 0: no limit
+    bool drops_days;
     // How often a step goes wrong, in thousandths.
     uint32_t station_crashes;
     uint32_t center_crashes;

@@ -158,6 +158,30 @@ static void test_full_trail_waits_and_loses_nothing(void **state) {
     run_end(&run);
 }
 
+// Agents send what is old by now again and again, while days go beneath them.
+static void test_dropped_days_stay_away(void **state) {
+    (void)state;
+    struct run run;
+    struct run_options options = {
+        .seed = 9,
+        .directory = directory(),
+        .stations = 3,
+        .events = 3000,
+        .spool_size = 16 * 1024 * 1024,
+        .drops_days = true,
+        .center_crashes = 20,
+        .breaks = 20,
+    };
+    struct fault fault = {.kind = FAULT_NONE};
+    if (!run_begin(&run, &options, &fault)) fail_msg("%s", fault.text);
+    steps(&run, 1500);
+    struct ledger_totals totals = finish(&run);
+    assert_true(totals.dropped > 50);
+    assert_true(totals.expired > 50);
+    assert_true(totals.stored > 50);
+    run_end(&run);
+}
+
 static void test_seeds(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 10; seed++) {
@@ -193,6 +217,7 @@ int main(void) {
         cmocka_unit_test(test_rolled_back_spool_that_reads_on_offline_loses_nothing),
         cmocka_unit_test(test_full_spool_waits_and_loses_nothing),
         cmocka_unit_test(test_full_trail_waits_and_loses_nothing),
+        cmocka_unit_test(test_dropped_days_stay_away),
         cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_a_seed_is_the_same_run_again),
     };
