@@ -12,7 +12,9 @@ struct rpc_client {
     struct rpc_stream *stream;  // NULL when no attempt is open
     bool is_ending;             // being destroyed: no new attempt
     grpc_channel_credentials *credentials;
-    grpc_channel *channel;  // of the present attempt
+    struct rpc_verifier *verifier;   // of the credentials
+    struct certificate_facts facts;  // of our certificate
+    grpc_channel *channel;           // of the present attempt
     char *target;
     char *authority;  // may be NULL
     char *service;
@@ -30,11 +32,22 @@ static char *copy_text(const char *text) {
 bool rpc_client_create(const struct rpc_client_options *options, struct rpc_client **client,
                        struct fault *fault) {
     grpc_channel_credentials *credentials = NULL;
-    if (!rpc_credentials_for_client(&options->credentials, &credentials, fault)) return false;
+    struct rpc_verifier *verifier = NULL;
+    const char *name = options->authority != NULL ? options->authority : options->target;
+    struct certificate_facts facts;
+    if (!rpc_credentials_for_client(&options->credentials, name, &credentials, &verifier, fault)) {
+        return false;
+    }
+    if (!certificate_read(options->credentials.certificate, &facts, fault)) {
+        grpc_channel_credentials_release(credentials);
+        return false;
+    }
     struct rpc_client *made = calloc(1, sizeof *made);
     if (made == NULL) abort();
     rpc_loop_init(&made->loop);
     made->credentials = credentials;
+    made->verifier = verifier;
+    made->facts = facts;
     made->target = copy_text(options->target);
     made->authority = copy_text(options->authority);
     made->service = copy_text(options->service);
@@ -97,7 +110,11 @@ static void on_finished(struct rpc_stream *stream, const struct fault *reason) {
     client->stream = NULL;
     grpc_channel_destroy(client->channel);
     client->channel = NULL;
-    client->callbacks.closed(client->context, reason);
+    struct fault told = *reason;
+    if (stream->was_hung_up) {
+        rpc_verifier_explain(client->verifier, &client->facts, client->target, &told);
+    }
+    client->callbacks.closed(client->context, &told);
 }
 
 void rpc_client_connect(struct rpc_client *client) {

@@ -122,13 +122,29 @@ static void free_texts(struct texts *texts) {
     free(texts->key);
 }
 
-bool rpc_credentials_for_client(const struct rpc_credentials *credentials,
-                                grpc_channel_credentials **made, struct fault *fault) {
+bool rpc_credentials_for_client(const struct rpc_credentials *credentials, const char *name,
+                                grpc_channel_credentials **made, struct rpc_verifier **verifier,
+                                struct fault *fault) {
     if (!rpc_credentials_check(credentials, fault)) return false;
     struct texts texts = copy_texts(credentials);
-    grpc_ssl_pem_key_cert_pair pair = {texts.key, texts.certificate};
-    *made = grpc_ssl_credentials_create_ex(texts.ca, &pair, NULL, NULL);
+    grpc_tls_identity_pairs *pairs = grpc_tls_identity_pairs_create();
+    grpc_tls_identity_pairs_add_pair(pairs, texts.key, texts.certificate);
+    grpc_tls_certificate_provider *provider =
+        grpc_tls_certificate_provider_static_data_create(texts.ca, pairs);
     free_texts(&texts);
+    grpc_tls_certificate_verifier *grpc_verifier;
+    *verifier = rpc_verifier_create(credentials->ca, name, &grpc_verifier);
+    grpc_tls_credentials_options *options = grpc_tls_credentials_options_create();
+    grpc_tls_credentials_options_set_certificate_provider(options, provider);
+    grpc_tls_credentials_options_watch_root_certs(options);
+    grpc_tls_credentials_options_watch_identity_key_cert_pairs(options);
+    // The verifier does all of it, and says what is wrong.
+    grpc_tls_credentials_options_set_verify_server_cert(options, 0);
+    grpc_tls_credentials_options_set_check_call_host(options, 0);
+    grpc_tls_credentials_options_set_certificate_verifier(options, grpc_verifier);
+    *made = grpc_tls_credentials_create(options);
+    grpc_tls_certificate_provider_release(provider);
+    grpc_tls_certificate_verifier_release(grpc_verifier);
     assert(*made != NULL);
     return true;
 }

@@ -11,6 +11,7 @@
 #include <grpc/grpc_security.h>
 #include <stdatomic.h>
 
+#include "base/certificate.h"
 #include "base/rpc/rpc.h"
 #include "base/rpc/rpc_local.h"
 
@@ -99,6 +100,7 @@ struct rpc_stream {
     bool is_over;       // gRPC said so
     bool is_cancelled;  // the linger ran out
     bool is_finished;   // on_finished was called
+    bool was_hung_up;   // client: the server hung up during the handshake
     int64_t linger_until_ms;
     enum fault_kind close_kind;
     char close_text[FAULT_TEXT_SIZE];
@@ -162,17 +164,31 @@ void rpc_stream_settle(struct rpc_stream *stream);
 // The status that tells a peer of this kind.
 grpc_status_code rpc_status_of(enum fault_kind kind);
 
-// What a client's stream ended with, as a fault with advice; kind is FAULT_NONE for OK.
-void rpc_status_read(grpc_status_code status, struct span details, const char *target,
+// What a client's stream ended with, as a fault with advice; kind is FAULT_NONE for OK. True if
+// the server hung up during the handshake without a word.
+bool rpc_status_read(grpc_status_code status, struct span details, const char *target,
                      bool was_begun, struct fault *fault);
 
 // Whether these can be used: PEM, a key that fits the certificate and is no RSA key. FAULT_INPUT.
 MUST_CHECK bool rpc_credentials_check(const struct rpc_credentials *credentials,
                                       struct fault *fault);
 
-// What gRPC makes of checked credentials.
+// Checks a server's certificate for a client: CA, dates, use, and the name it is made out to.
+struct rpc_verifier;
+
+// Makes one that accepts what a CA of this PEM text signed for the host of `name` ("host:port").
+// gRPC owns both from the credentials on; the caller releases *made.
+struct rpc_verifier *rpc_verifier_create(struct span ca, const char *name,
+                                         grpc_tls_certificate_verifier **made);
+
+// If the server that was spoken to last was a good one: why it may have hung up on ours.
+void rpc_verifier_explain(struct rpc_verifier *verifier, const struct certificate_facts *ours,
+                          const char *target, struct fault *fault);
+
+// What gRPC makes of checked credentials. The verifier lives as long as the client's.
 MUST_CHECK bool rpc_credentials_for_client(const struct rpc_credentials *credentials,
-                                           grpc_channel_credentials **made, struct fault *fault);
+                                           const char *name, grpc_channel_credentials **made,
+                                           struct rpc_verifier **verifier, struct fault *fault);
 MUST_CHECK bool rpc_credentials_for_server(const struct rpc_credentials *credentials,
                                            grpc_ssl_server_certificate_config **made,
                                            struct fault *fault);

@@ -31,7 +31,7 @@ static struct rpc_stream *come_back(struct rpc_tag *tag) {
 // ---- ends
 
 // Why the stream is over: what our side wanted counts first, then what the other side said.
-static void find_reason(const struct rpc_stream *stream, struct fault *reason) {
+static void find_reason(struct rpc_stream *stream, struct fault *reason) {
     if (stream->is_closing && stream->close_kind != FAULT_NONE) {
         fault_set(reason, stream->close_kind, "%s", stream->close_text);
     } else if (stream->is_client && stream->is_cancelled) {
@@ -40,7 +40,8 @@ static void find_reason(const struct rpc_stream *stream, struct fault *reason) {
     } else if (stream->is_client) {
         struct span details = span_of(GRPC_SLICE_START_PTR(stream->status_details),
                                       GRPC_SLICE_LENGTH(stream->status_details));
-        rpc_status_read(stream->status, details, stream->target, stream->is_begun, reason);
+        stream->was_hung_up =
+            rpc_status_read(stream->status, details, stream->target, stream->is_begun, reason);
     } else if (stream->was_cancelled != 0) {
         fault_set(reason, FAULT_RETRY, "the peer or the network cut the connection");
     }

@@ -71,7 +71,9 @@ static void test_client_of_another_ca(void **state) {
     struct test_request request = {.names = "URI:spiffe://example.org/x", .serial = 9};
     test_identity_make(&identity, &other, &request);
     memcpy(identity.ca, server.ca.certificate, sizeof identity.ca);
-    assert_refused(FAULT_RETRY, "it probably refused our certificate");
+    assert_refused(FAULT_RETRY,
+                   "hung up when it saw our certificate: it was signed by \"other\", the server's "
+                   "by \"good\": if the CA was replaced, renew it");
 }
 
 static void test_server_of_another_ca(void **state) {
@@ -79,7 +81,9 @@ static void test_server_of_another_ca(void **state) {
     struct test_ca other;
     test_ca_make(&other, "other");
     memcpy(identity.ca, other.certificate, sizeof identity.ca);
-    assert_refused(FAULT_INPUT, "was not issued by our CA");
+    assert_refused(FAULT_INPUT,
+                   "is not good: the certificate was signed by \"good\", not by an accepted CA: "
+                   "check that address and ca.pem belong to the same organization");
 }
 
 static void test_expired_client(void **state) {
@@ -87,7 +91,7 @@ static void test_expired_client(void **state) {
     struct test_request request = {
         .names = "URI:spiffe://example.org/x", .serial = 9, .is_expired = true};
     test_identity_make(&identity, &server.ca, &request);
-    assert_refused(FAULT_RETRY, "it probably refused our certificate");
+    assert_refused(FAULT_RETRY, "hung up when it saw our certificate: it expired at ");
 }
 
 static void test_expired_server(void **state) {
@@ -99,7 +103,20 @@ static void test_expired_server(void **state) {
     struct rpc_credentials credentials = test_credentials(&expired);
     struct fault fault;
     assert_true(rpc_server_reload(server.rpc, &credentials, &fault));
-    assert_refused(FAULT_INPUT, "has expired");
+    assert_refused(FAULT_INPUT, "is not good: the certificate expired at ");
+}
+
+// Who answers must be a server: an agent with a good certificate is none.
+static void test_server_with_a_certificate_for_clients(void **state) {
+    (void)state;
+    struct test_request request = {
+        .names = "DNS:collector,IP:127.0.0.1", .serial = 9, .is_for_clients = true};
+    struct test_identity false_server;
+    test_identity_make(&false_server, &server.ca, &request);
+    struct rpc_credentials credentials = test_credentials(&false_server);
+    struct fault fault;
+    assert_true(rpc_server_reload(server.rpc, &credentials, &fault));
+    assert_refused(FAULT_INPUT, "not made out for this use: is it a collector that answers");
 }
 
 static void test_client_without_uri(void **state) {
@@ -237,7 +254,7 @@ static void test_reload_with_a_live_stream(void **state) {
     struct test_client late = {0};
     test_client_make(&late, &server, &identity);
     assert_false(test_client_connect(&late));
-    assert_non_null(strstr(late.reason.text, "was not issued by our CA"));
+    assert_non_null(strstr(late.reason.text, "not by an accepted CA"));
     rpc_client_destroy(late.rpc);
     struct test_request good = {.names = "URI:spiffe://example.org/z", .serial = 8};
     struct test_identity joined;
@@ -259,6 +276,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_server_of_another_ca, begin, end),
         cmocka_unit_test_setup_teardown(test_expired_client, begin, end),
         cmocka_unit_test_setup_teardown(test_expired_server, begin, end),
+        cmocka_unit_test_setup_teardown(test_server_with_a_certificate_for_clients, begin, end),
         cmocka_unit_test_setup_teardown(test_client_without_uri, begin, end),
         cmocka_unit_test_setup_teardown(test_client_without_names, begin, end),
         cmocka_unit_test_setup_teardown(test_client_with_two_uris, begin, end),

@@ -90,6 +90,7 @@ void test_identity_make(struct test_identity *identity, const struct test_ca *ca
     if (request->names != NULL) {
         add_extension(certificate, NID_subject_alt_name, request->names);
     }
+    if (request->is_for_clients) add_extension(certificate, NID_ext_key_usage, "clientAuth");
     need(X509_sign(certificate, ca_key, EVP_sha256()) > 0);
     memcpy(identity->ca, ca->certificate, TEST_PEM_SIZE);
     print_certificate(certificate, identity->certificate);

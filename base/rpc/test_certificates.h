@@ -26,6 +26,7 @@ struct test_request {
     int64_t serial;
     bool is_expired;
     bool is_rsa;
+    bool is_for_clients;  // extendedKeyUsage clientAuth; none otherwise
 };
 
 // Makes a CA; the name tells two of them apart.

@@ -27,37 +27,47 @@ copy_extensions = none
 unique_subject = no
 [any]
 commonName = supplied
-[client]
+[leaf]
 basicConstraints = critical,CA:FALSE
 keyUsage = critical,digitalSignature
-extendedKeyUsage = clientAuth
+extendedKeyUsage = {use}
 {names}
 """
+
+
+LONG_AGO, LATE = "20260101000000Z", "20460101000000Z"
 
 
 def openssl(*arguments):
     subprocess.run(["openssl", *arguments], check=True, capture_output=True)
 
 
-def issue(agent, ca_folder, uri, begin="20260101000000Z", end="20460101000000Z"):
+def issue(agent, ca_folder, uri, begin=LONG_AGO, end=LATE):
     """Puts another certificate and key in place of the agent's own."""
-    folder = os.path.join(agent.folder, "issue")
+    for name in ("agent.key", "agent.pem"):
+        path = os.path.join(agent.folder, name)
+        shutil.copy(path, path + ".good")
+    names = f"URI:{uri}" if uri else None
+    sign(agent.folder, "agent", ca_folder, "clientAuth", names, begin, end)
+
+
+def sign(place, name, ca_folder, use, names, begin=LONG_AGO, end=LATE):
+    """Makes NAME.key and NAME.pem in a folder, with dates that orgtrail would not make."""
+    folder = os.path.join(place, f"sign_{name}")
     os.makedirs(folder)
     config = os.path.join(folder, "openssl.cnf")
-    names = f"subjectAltName = URI:{uri}" if uri else ""
+    names = f"subjectAltName = {names}" if names else ""
     with open(config, "w", encoding="ascii") as file:
-        file.write(AUTHORITY.format(folder=folder, names=names))
+        file.write(AUTHORITY.format(folder=folder, use=use, names=names))
     open(os.path.join(folder, "index.txt"), "w", encoding="ascii").close()
     with open(os.path.join(folder, "serial"), "w", encoding="ascii") as file:
         file.write("77\n")
-    key, request = os.path.join(agent.folder, "agent.key"), os.path.join(folder, "request")
-    certificate = os.path.join(agent.folder, "agent.pem")
-    for path in (key, certificate):
-        shutil.copy(path, path + ".good")
+    key, request = os.path.join(place, f"{name}.key"), os.path.join(folder, "request")
+    certificate = os.path.join(place, f"{name}.pem")
     openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
     openssl("req", "-new", "-key", key, "-subj", "/CN=somebody", "-out", request)
     openssl(
-        *("ca", "-batch", "-notext", "-config", config, "-extensions", "client"),
+        *("ca", "-batch", "-notext", "-config", config, "-extensions", "leaf"),
         *("-cert", f"{ca_folder}/ca.pem", "-keyfile", f"{ca_folder}/ca.key", "-in", request),
         *("-startdate", begin, "-enddate", end, "-out", certificate),
     )
@@ -158,6 +168,41 @@ def test_certificate_that_has_expired():
         )
 
 
+def test_certificate_that_is_not_valid_yet():
+    with make_organization() as organization:
+        ca = os.path.join(organization.folder, "ca")
+        expect_refused(
+            organization,
+            lambda agent: issue(agent, ca, agent.uri, "20400101000000Z"),
+            ["agent.pem", "not valid before 2040-01-01T00:00:00Z (the clock says "],
+        )
+
+
+def test_certificate_of_a_ca_that_only_the_agent_knows():
+    """The agent finds nothing wrong with itself; the collector hangs up within the handshake."""
+    with make_organization() as organization:
+        other = flow.Organization(
+            os.path.join(organization.base, "other"), [SHOP], name="o-other4567"
+        )
+        agent = organization.enroll("-a", SHOP, is_started=False)
+        issue(agent, os.path.join(other.folder, "ca"), agent.uri)
+        with open(os.path.join(agent.folder, "ca.pem"), "ab") as file:
+            with open(os.path.join(other.folder, "ca/ca.pem"), "rb") as from_other:
+                file.write(from_other.read())
+        agent.append(make_range(1, 10))
+        agent.start()
+        agent.wait_for_message(
+            "session ended.*hung up when it saw our certificate: it was signed by .{1,2}orgtrail CA "
+            "of o-other4567.{1,2}, the server's by .{1,2}orgtrail CA of o-example123.{1,2}: if the "
+            "CA was replaced, renew it"
+        )
+        organization.collector.wait_for_message("certificate verify failed")
+        restore(agent)
+        agent.stop()
+        agent.start()
+        organization.wait_received(10)
+
+
 def test_certificate_without_name():
     with make_organization() as organization:
         ca = os.path.join(organization.folder, "ca")
@@ -197,6 +242,84 @@ def test_collector_of_another_organization():
                 file.write(text)
             agent.start()
             organization.wait_received(20)
+
+
+def test_two_organizations_with_one_ca():
+    """TLS finds nothing wrong: the name in the certificate tells them apart."""
+    with make_organization() as organization:
+        other = flow.Organization(
+            os.path.join(organization.base, "other"), [SHOP], name="o-other4567"
+        )
+        for name in ("ca/ca.pem", "ca/ca.key", "collector/ca.pem"):
+            source = os.path.join(organization.folder, "ca", os.path.basename(name))
+            shutil.copy(source, os.path.join(other.folder, name))
+        other.run("enroll", other.folder, "--server")
+        other.start_collector()
+        try:
+            agent = organization.enroll("-a", SHOP, is_started=False)
+            with open(agent.config_path, encoding="utf-8") as file:
+                text = file.read()
+            wrong = text.replace(f":{organization.port}", f":{other.port}")
+            with open(agent.config_path, "w", encoding="utf-8") as file:
+                file.write(wrong)
+            agent.append(make_range(1, 20))
+            agent.start()
+            agent.wait_for_message(
+                f"session ended.*certificate's URI {agent.uri}: its organization is not "
+                'o-other4567.*"kind":"denied"'
+            )
+            other.collector.wait_for_message(f"stream refused.*{agent.uri}")
+            assert other.status()["total"]["received"] == 0
+            agent.stop()
+            with open(agent.config_path, "w", encoding="utf-8") as file:
+                file.write(text)
+            agent.start()
+            organization.wait_received(20)
+        finally:
+            other.end()
+
+
+def expect_server_refused(organization, agent, names, begin, end, said, use="serverAuth"):
+    """An agent meets a TLS server with a certificate that a collector would not use."""
+    folder = os.path.join(organization.base, f"server{len(organization.agents)}")
+    os.makedirs(folder)
+    ca = os.path.join(organization.folder, "ca")
+    sign(folder, "server", ca, use, names, begin, end)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-alpn", "h2", "-quiet"]
+    files = ["-cert", f"{folder}/server.pem", "-key", f"{folder}/server.key"]
+    with open(agent.config_path, encoding="utf-8") as file:
+        text = file.read()
+    with open(agent.config_path, "w", encoding="utf-8") as file:
+        file.write(text.replace(f":{organization.port}", f":{port}"))
+    with subprocess.Popen(
+        [*command, *files, "-CAfile", f"{ca}/ca.pem", "-Verify", "2"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as server:
+        try:
+            agent.start()
+            agent.wait_for_message(f"session ended.*certificate of 127.0.0.1:{port} is not good.*{said}")
+        finally:
+            server.kill()
+            agent.kill()
+
+
+def test_collectors_with_certificates_that_are_no_good():
+    good = "DNS:localhost,IP:127.0.0.1"
+    with make_organization() as organization:
+        for names, begin, end, said, use in (
+            (good, "20250101000000Z", "20250201000000Z", "expired at 2025-02-01.*renew", "serverAuth"),
+            (good, "20400101000000Z", LATE, "not valid before 2040.*set the clock", "serverAuth"),
+            ("DNS:elsewhere.example", LONG_AGO, LATE, "another name than localhost", "serverAuth"),
+            (good, LONG_AGO, LATE, "not made out for this use", "clientAuth"),
+        ):
+            name = f"a{len(organization.agents)}"
+            agent = organization.enroll("-a", SHOP, "-g", name, is_started=False)
+            expect_server_refused(organization, agent, names, begin, end, said, use)
 
 
 def knock(port, content, is_tls=False):
