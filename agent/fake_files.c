@@ -462,6 +462,17 @@ uint8_t *fake_files_bytes(struct fake_files *fake, const char *path, uint64_t *s
     return fake->nodes[name->node].bytes;
 }
 
+void fake_files_damage(struct fake_files *fake, const char *path, uint64_t offset, uint64_t size) {
+    const struct name *name = find_name(fake, path);
+    assert(name != NULL && name->exists);
+    struct node *node = &fake->nodes[name->node];
+    assert(offset + size <= node->size);
+    for (uint64_t at = offset; at < offset + size; at++) {
+        node->bytes[at] = (uint8_t)(node->bytes[at] + 0x5b);
+        if (at < node->durable_size) node->durable[at] = (uint8_t)(node->durable[at] + 0x5b);
+    }
+}
+
 void fake_files_cut(struct fake_files *fake, const char *path, uint64_t size) {
     const struct name *name = find_name(fake, path);
     assert(name != NULL && name->exists);

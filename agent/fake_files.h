@@ -37,6 +37,9 @@ void fake_files_crash(struct fake_files *fake, uint64_t seed);
 // The bytes of a file to look at or to damage, or NULL.
 uint8_t *fake_files_bytes(struct fake_files *fake, const char *path, uint64_t *size);
 
+// Changes every byte of a range of a file, durably, as a bad disk does. The range lies in it.
+void fake_files_damage(struct fake_files *fake, const char *path, uint64_t offset, uint64_t size);
+
 // Cuts a file off, durably.
 void fake_files_cut(struct fake_files *fake, const char *path, uint64_t size);
 

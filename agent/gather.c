@@ -282,6 +282,8 @@ static bool append_rewind(struct gather *gather, int64_t backup_time_ms, struct 
         .source = entry->index,
         .record = buffer_span(&gather->notice),
         .position = spool_position(gather->spool, entry->index),
+        // A full spool has no room before it is sent, and it is sent after this alone.
+        .is_urgent = true,
     };
     uint64_t number;
     if (!spool_append(gather->spool, &item, &number, fault)) return false;

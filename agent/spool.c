@@ -148,10 +148,11 @@ static bool is_oldest_spare(const struct spool *spool) {
     return spool->segments_count > 1 && spool_segment_last(spool, 0) <= spool->acknowledged;
 }
 
-// Makes room for `size` more bytes below the limit.
-static bool make_room(struct spool *spool, uint64_t size, struct fault *fault) {
+// Makes room for `size` more bytes below the limit. What is urgent goes in where there is none.
+static bool make_room(struct spool *spool, uint64_t size, bool is_urgent, struct fault *fault) {
     while (spool->size + size > spool->size_max) {
         if (!is_oldest_spare(spool)) {
+            if (is_urgent) return true;
             return fault_set(fault, FAULT_FULL,
                              "spool %s is full: %" PRIu64 " bytes of at most %" PRIu64
                              " wait for the collector",
@@ -243,16 +244,16 @@ bool spool_sync(struct spool *spool, struct fault *fault) {
 }
 
 // Makes sure that a frame of this size may be put into the buffer.
-static bool prepare_append(struct spool *spool, size_t size, struct fault *fault) {
+static bool prepare_append(struct spool *spool, size_t size, bool is_urgent, struct fault *fault) {
     const struct segment *last = &spool->segments[spool->segments_count - 1];
     bool has_frames = spool->appended >= last->first;
     if (has_frames && last->size + size > spool->segment_size) {
-        if (!check_free(spool, fault)) return false;
+        if (!is_urgent && !check_free(spool, fault)) return false;
         if (!spool_sync(spool, fault)) return false;
-        if (!make_room(spool, size + SEGMENT_HEADER_SIZE, fault)) return false;
+        if (!make_room(spool, size + SEGMENT_HEADER_SIZE, is_urgent, fault)) return false;
         if (!spool_begin_segment(spool, fault)) return fault_add(fault, "begin a spool segment");
     }
-    if (!make_room(spool, size, fault)) return false;
+    if (!make_room(spool, size, is_urgent, fault)) return false;
     if (spool->buffer.size + size > SPOOL_BUFFER_SIZE_MAX && !write_buffer(spool, fault)) {
         return fault_add(fault, "write the spool");
     }
@@ -276,7 +277,7 @@ bool spool_append(struct spool *spool, const struct spool_item *item, uint64_t *
         .record = item->record,
     };
     size_t size = frame_size(&frame);
-    if (!prepare_append(spool, size, fault)) return false;
+    if (!prepare_append(spool, size, item->is_urgent, fault)) return false;
     // Preparing may have synced.
     frame.synced = spool->synced;
     memcpy(frame.chain, spool->chain, SPOOL_CHAIN_SIZE);

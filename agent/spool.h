@@ -85,6 +85,7 @@ struct spool_item {
     struct span record;    // 1 to SPOOL_RECORD_SIZE_MAX bytes
     struct span object;    // name of the object it came from, or empty
     struct span position;  // from where its source goes on after it
+    bool is_urgent;        // may pass the spool's limit: nothing can be sent before it is in
 };
 
 // Appends a frame to the buffer. It has its number now, and is durable after the next spool_sync.

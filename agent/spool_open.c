@@ -296,7 +296,11 @@ static bool recover(struct recovery *recovery, const struct spool_options *optio
     }
     // Only acknowledged segments are ever removed, so what is missing was acknowledged.
     if (spool->acknowledged < oldest - 1) spool->acknowledged = oldest - 1;
-    if (spool->acknowledged > spool->appended) spool->acknowledged = spool->appended;
+    if (spool->acknowledged > spool->appended) {
+        // What was acknowledged is cut off. Before other frames get its numbers that must be known.
+        spool->acknowledged = spool->appended;
+        if (!spool_write_stream(spool, fault)) return false;
+    }
 
     if (!merge_sources(spool, options, &added, fault)) return false;
     bool is_damaged = spool->segments[spool->segments_count - 1].header_size == 0;

@@ -131,7 +131,7 @@ void uplink_on_message(struct uplink *uplink, struct span message) {
 }
 
 // Whether the collector knows another history under this stream id than the spool does: it is
-// ahead (*reason says so), or its chain differs.
+// ahead (*reason says so), its chain differs, or damage keeps the spool from telling.
 static bool compare_history(struct uplink *uplink, const struct spool_facts *facts,
                             const char **reason, struct fault *fault) {
     const struct uplink_welcome *welcome = &uplink->welcome;
@@ -147,6 +147,10 @@ static bool compare_history(struct uplink *uplink, const struct spool_facts *fac
     if (!spool_chain_after(uplink->spool, durable, &known, chain, fault)) return false;
     if (known && memcmp(chain, welcome->chain, SPOOL_CHAIN_SIZE) != 0) {
         *reason = "the collector holds other events under our numbers";
+    } else if (!known && durable + 1 >= facts->first) {
+        *reason =
+            "the spool is damaged where the collector's numbers end, so that they cannot be "
+            "compared";
     }
     return true;
 }
@@ -185,7 +189,9 @@ static bool refill(struct uplink *uplink, const struct spool_facts *facts, uint6
     }
     spool_unacknowledge(uplink->spool, durable);
     uplink->status.refills++;
-    return true;
+    // At once, so that a crash does not make spare segments of what the collector lacks. On a full
+    // disk the refill itself makes room.
+    return spool_save(uplink->spool, fault) || fault->kind == FAULT_FULL;
 }
 
 static void begin_streaming(struct uplink *uplink, uint64_t base, uint64_t durable) {

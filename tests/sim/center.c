@@ -1,9 +1,11 @@
 #include "tests/sim/center.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/files.h"
 #include "base/queue.h"
 #include "collector/append.h"
 #include "collector/intake.h"
@@ -21,6 +23,7 @@ enum {
     QUEUE_ITEMS = 64,
     UPKEEP_THOUSANDTHS = 20,
     RETENTION_DAYS_MAX = 3,
+    PATH_SIZE = 600,
 };
 
 struct session {
@@ -40,6 +43,8 @@ struct center {
     struct roster_account accounts[FEED_ACCOUNTS];
     char ids[FEED_ACCOUNTS][FEED_ACCOUNT_SIZE];
     struct intake_settings settings;
+    struct span copy;   // of the trail's file, owned; empty: none
+    uint32_t restores;  // each begins an epoch
     struct session sessions[SESSIONS_MAX];
 };
 
@@ -122,6 +127,7 @@ struct center *center_create(const struct center_options *options) {
 void center_destroy(struct center *center) {
     if (center == NULL) return;
     if (center->trail != NULL) center_crash(center);
+    free((void *)(uintptr_t)center->copy.bytes);
     free(center);
 }
 
@@ -178,6 +184,7 @@ bool center_start(struct center *center, struct fault *fault) {
         .pool = center->pool,
     };
     trail_epoch(center->trail, center->settings.epoch);
+    center->settings.epoch[0] ^= (uint8_t)center->restores;
     return ledger_attach(center->options.ledger, center->options.directory, fault);
 }
 
@@ -216,6 +223,49 @@ void center_crash(struct center *center) {
     roster_destroy(center->roster);
     queue_destroy(center->queue);
     batch_pool_destroy(center->pool);
+}
+
+static void print_path(const struct center *center, char path[PATH_SIZE]) {
+    int size = snprintf(path, PATH_SIZE, "%s/data.mdb", center->options.directory);
+    assert(size > 0 && size < PATH_SIZE);
+}
+
+bool center_keep_copy(struct center *center, struct fault *fault) {
+    assert(center->trail != NULL);
+    const struct files *files = files_system();
+    char path[PATH_SIZE];
+    print_path(center, path);
+    int handle;
+    if (!files_open(files, path, FILES_READ, &handle, fault)) return false;
+    struct files_entry entry;
+    uint8_t *bytes = NULL;
+    size_t got = 0;
+    bool read = files_describe(files, handle, &entry, fault);
+    if (read) {
+        bytes = malloc(entry.size);
+        assert(bytes != NULL);
+        read = files_read_at(files, handle, 0, bytes, entry.size, &got, fault);
+    }
+    files_close(files, handle);
+    assert(!read || got == entry.size);
+    free((void *)(uintptr_t)center->copy.bytes);
+    center->copy = span_of(bytes, got);
+    return read;
+}
+
+bool center_has_copy(const struct center *center) {
+    return center->copy.size > 0;
+}
+
+bool center_restore(struct center *center, struct fault *fault) {
+    assert(center->trail == NULL);
+    assert(center_has_copy(center));
+    char path[PATH_SIZE];
+    print_path(center, path);
+    if (!files_write_whole(files_system(), path, center->copy, 0640, fault)) return false;
+    ledger_restart(center->options.ledger);
+    center->restores++;
+    return true;
 }
 
 bool center_is_up(const struct center *center) {
@@ -258,6 +308,7 @@ void *center_accept(void *context, void *agent, struct connection *connection,
     struct session *session = session_of(center, NULL);
     assert(session != NULL);
     *session = (struct session){.center = center, .connection = connection};
+    connection->restores = center->restores;
     struct intake_link link = {
         .send = link_send,
         .resume = link_resume,

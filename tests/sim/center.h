@@ -43,6 +43,15 @@ bool center_is_full(const struct center *center);
 // From the next start on the trail may be as large as it likes.
 void center_allow(struct center *center);
 
+// Keeps a copy of the trail as of its last commit, instead of the one before. It is up.
+MUST_CHECK bool center_keep_copy(struct center *center, struct fault *fault);
+
+// Whether there is a copy to go back to.
+bool center_has_copy(const struct center *center);
+
+// Puts the trail back to its copy, under a new epoch. It is down.
+MUST_CHECK bool center_restore(struct center *center, struct fault *fault);
+
 // Lets append decide and commit, and time pass for the sessions. False: the process must end
 // (FAULT_IO, FAULT_CORRUPT).
 MUST_CHECK bool center_step(struct center *center, struct fault *fault);

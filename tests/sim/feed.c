@@ -93,7 +93,11 @@ void feed_make(uint64_t seed, const struct feed_place *place, struct buffer *buf
     uint64_t kind = shared % 100;
     buffer_reset(buffer);
     *event = (struct feed_event){.identity = own};
-    if (place->fork == 0 && kind < 15) {
+    if (place->fork == FEED_RESTORED) {
+        event->fate = FEED_QUARANTINED;
+        event->is_notice = true;
+        print_notice(buffer, own);
+    } else if (place->fork == 0 && kind < 15) {
         // The copy of an event that all agents of the account report, as they do global ones.
         event->identity = shared;
         event->fate = FEED_STORED;

@@ -36,7 +36,12 @@ struct feed_event {
     int64_t time_s;     // its eventTime; meaningless if it is always quarantined
 };
 
-enum { FEED_ACCOUNT_SIZE = 13, FEED_ACCOUNTS = 3 };
+enum {
+    FEED_ACCOUNT_SIZE = 13,
+    FEED_ACCOUNTS = 3,
+    FEED_FORKS = 63,     // forks of one agent are below it
+    FEED_RESTORED = 63,  // the fork of Notices that say: the collector was restored
+};
 
 // The 12 digits of an account.
 void feed_account(uint32_t account, char text[FEED_ACCOUNT_SIZE]);

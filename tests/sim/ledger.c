@@ -18,6 +18,8 @@ enum {
 
 struct ledger {
     uint64_t seed;
+    ledger_on_gap on_gap;
+    void *context;
     struct trail_reader *reader;
     struct buffer buffer;
     uint64_t sequence;
@@ -32,6 +34,9 @@ struct ledger {
     uint64_t accepted_count;
     uint64_t accepted_room;
     struct set *accepted_places;
+    struct set *gaps;  // hashes of those that were taken
+    struct set *excused[LEDGER_EXCUSES];
+    uint64_t rewound;  // agents, a bit each
     struct ledger_totals totals;
     struct fault broken;
 };
@@ -55,15 +60,42 @@ static uint64_t hash_key(const struct key *key) {
     return hash_bytes(id) * 31 + hash_bytes(account) * 17 + (uint64_t)key->event_time_s;
 }
 
-struct ledger *ledger_create(uint64_t seed) {
-    struct ledger *ledger = calloc(1, sizeof *ledger);
-    assert(ledger != NULL);
-    ledger->seed = seed;
+// What is read of a trail.
+static void begin_trail(struct ledger *ledger) {
+    ledger->sequence = 0;
     ledger->keys = set_create();
     ledger->stored = set_create();
     ledger->quarantined = set_create();
+    ledger->gaps = set_create();
+    ledger->excused[LEDGER_DAMAGED] = set_create();
+    ledger->excused[LEDGER_DROPPED] = set_create();
+    ledger->totals.stored = 0;
+    ledger->totals.own = 0;
+    ledger->seen = 0;
+    memset(ledger->days, 0, sizeof ledger->days);
+    ledger->retained_from_s = 0;
+}
+
+static void end_trail(struct ledger *ledger) {
+    set_destroy(ledger->keys);
+    set_destroy(ledger->stored);
+    set_destroy(ledger->quarantined);
+    set_destroy(ledger->gaps);
+    set_destroy(ledger->excused[LEDGER_DAMAGED]);
+    set_destroy(ledger->excused[LEDGER_DROPPED]);
+}
+
+struct ledger *ledger_create(uint64_t seed, ledger_on_gap on_gap, void *context) {
+    struct ledger *ledger = calloc(1, sizeof *ledger);
+    assert(ledger != NULL);
+    ledger->seed = seed;
+    ledger->on_gap = on_gap;
+    ledger->context = context;
+    begin_trail(ledger);
     ledger->made = set_create();
     ledger->accepted_places = set_create();
+    ledger->excused[LEDGER_TOLD] = set_create();
+    ledger->excused[LEDGER_RELEASED] = set_create();
     buffer_init(&ledger->buffer, RECORD_SIZE);
     return ledger;
 }
@@ -71,11 +103,11 @@ struct ledger *ledger_create(uint64_t seed) {
 void ledger_destroy(struct ledger *ledger) {
     if (ledger == NULL) return;
     if (ledger->reader != NULL) trail_reader_close(ledger->reader);
-    set_destroy(ledger->keys);
-    set_destroy(ledger->stored);
-    set_destroy(ledger->quarantined);
+    end_trail(ledger);
     set_destroy(ledger->made);
     set_destroy(ledger->accepted_places);
+    set_destroy(ledger->excused[LEDGER_TOLD]);
+    set_destroy(ledger->excused[LEDGER_RELEASED]);
     buffer_done(&ledger->buffer);
     free(ledger->accepted);
     free(ledger);
@@ -85,6 +117,23 @@ bool ledger_attach(struct ledger *ledger, const char *directory, struct fault *f
     if (ledger->reader != NULL) trail_reader_close(ledger->reader);
     ledger->reader = NULL;
     return directory == NULL || trail_reader_open(directory, &ledger->reader, fault);
+}
+
+void ledger_restart(struct ledger *ledger) {
+    assert(ledger->reader == NULL);
+    end_trail(ledger);
+    begin_trail(ledger);
+}
+
+void ledger_excuse(struct ledger *ledger, const struct feed_place *place,
+                   enum ledger_excuse excuse) {
+    set_add(ledger->excused[excuse], hash_place(place));
+}
+
+void ledger_set_rewound(struct ledger *ledger, uint32_t agent, bool has_rewound) {
+    assert(agent < 64);
+    uint64_t bit = UINT64_C(1) << agent;
+    ledger->rewound = has_rewound ? ledger->rewound | bit : ledger->rewound & ~bit;
 }
 
 static struct feed_event make(struct ledger *ledger, const struct feed_place *place) {
@@ -191,6 +240,23 @@ static bool check_facts(struct ledger *ledger, struct fault *fault) {
     return true;
 }
 
+static bool on_gap(void *user, const struct trail_gap *gap) {
+    struct ledger *ledger = user;
+    ledger->totals.gaps++;
+    uint64_t parts[] = {gap->agent, gap->first_seq, gap->last_seq,
+                        hash_bytes(span_of(gap->stream_id, sizeof gap->stream_id))};
+    if (!set_add(ledger->gaps, hash_bytes(span_of(parts, sizeof parts)))) return true;
+    struct ledger_gap told = {
+        .stream_id = gap->stream_id, .first = gap->first_seq, .last = gap->last_seq};
+    struct fault fault = {.kind = FAULT_NONE};
+    if (trail_reader_agent(ledger->reader, gap->agent, &told.uri, &fault) &&
+        ledger->on_gap(ledger->context, &told, &fault)) {
+        return true;
+    }
+    if (ledger->broken.kind == FAULT_NONE) ledger->broken = fault;
+    return false;
+}
+
 bool ledger_read(struct ledger *ledger, struct fault *fault) {
     if (ledger->reader == NULL) return true;
     uint64_t last = 0;
@@ -200,8 +266,10 @@ bool ledger_read(struct ledger *ledger, struct fault *fault) {
     ledger->totals.quarantined = 0;
     ledger->totals.duplicates = 0;
     ledger->totals.expired = 0;
+    ledger->totals.gaps = 0;
     bool read = trail_reader_quarantine(ledger->reader, on_quarantined, ledger, fault) &&
-                trail_reader_streams(ledger->reader, on_stream, ledger, fault);
+                trail_reader_streams(ledger->reader, on_stream, ledger, fault) &&
+                trail_reader_gaps(ledger->reader, on_gap, ledger, fault);
     if (!read) return false;
     if (ledger->broken.kind == FAULT_NONE) return check_facts(ledger, fault);
     *fault = ledger->broken;
@@ -230,40 +298,58 @@ static bool is_stored_otherwise(struct ledger *ledger, const struct feed_place *
     return false;
 }
 
-bool ledger_expect_done(struct ledger *ledger, const struct feed_place *place,
-                        struct fault *fault) {
+static bool is_done(struct ledger *ledger, const struct feed_place *place) {
     struct feed_event event = make(ledger, place);
     bool stored = set_has(ledger->stored, hash_bytes(event.record));
-    bool done = false;
-    switch (event.fate) {
-        case FEED_STORED:
-            done = stored;
-            break;
-        case FEED_EITHER:
-            done = stored || is_quarantined(ledger, &event);
-            break;
-        case FEED_VARIANT:
-            done = stored || is_stored_otherwise(ledger, place);
-            break;
-        case FEED_QUARANTINED:
-            done = !stored && is_quarantined(ledger, &event);
-            break;
-    }
     // What is quarantined is decided before its time matters.
     bool may_expire = event.fate != FEED_QUARANTINED;
-    if (done || (may_expire && event.time_s < ledger->retained_from_s)) return true;
-    event = make(ledger, place);
+    if (may_expire && event.time_s < ledger->retained_from_s) return true;
+    switch (event.fate) {
+        case FEED_STORED:
+            return stored;
+        case FEED_EITHER:
+            return stored || is_quarantined(ledger, &event);
+        case FEED_VARIANT:
+            return stored || is_stored_otherwise(ledger, place);
+        case FEED_QUARANTINED:
+            return !stored && is_quarantined(ledger, &event);
+    }
+    return false;
+}
+
+static bool is_excused(struct ledger *ledger, const struct feed_place *place, bool at_end) {
+    bool is_read_again =
+        at_end && place->fork == 0 && (ledger->rewound >> place->agent & UINT64_C(1)) != 0;
+    for (uint32_t excuse = 0; excuse < LEDGER_EXCUSES; excuse++) {
+        bool holds = !is_read_again || (excuse != LEDGER_DROPPED && excuse != LEDGER_TOLD);
+        if (holds && set_has(ledger->excused[excuse], hash_place(place))) {
+            ledger->totals.excused[excuse] += at_end;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool expect_done(struct ledger *ledger, const struct feed_place *place, bool at_end,
+                        struct fault *fault) {
+    if (is_done(ledger, place) || is_excused(ledger, place, at_end)) return true;
+    struct feed_event event = make(ledger, place);
     return fault_set(fault, FAULT_CORRUPT,
-                     "acknowledged and neither stored nor quarantined: agent %u fork %u place"
-                     " %" PRIu64 ": %.*s",
+                     "acknowledged and neither stored, nor quarantined, nor named in a gap: agent"
+                     " %u fork %u place %" PRIu64 ": %.*s",
                      place->agent, place->fork, place->place,
                      event.is_notice ? 0 : (int)event.record.size,
                      (const char *)event.record.bytes);
 }
 
+bool ledger_expect_done(struct ledger *ledger, const struct feed_place *place,
+                        struct fault *fault) {
+    return expect_done(ledger, place, false, fault);
+}
+
 bool ledger_expect_all_done(struct ledger *ledger, struct fault *fault) {
     for (uint64_t index = 0; index < ledger->accepted_count; index++) {
-        if (!ledger_expect_done(ledger, &ledger->accepted[index], fault)) return false;
+        if (!expect_done(ledger, &ledger->accepted[index], true, fault)) return false;
     }
     return true;
 }

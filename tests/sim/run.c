@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/files.h"
+#include "tests/sim/station_harm.h"
 
 enum {
     STEP_MS_MAX = 30,
@@ -14,7 +15,10 @@ enum {
     LEAP_THOUSANDTHS = 30,
     READ_MAX = 40,
     REST_STEPS_MAX = 200000,  // after which a run that does not come to rest is broken
-    CHAOS_STEPS = 1500,
+    OFFLINE_TURNS = 20,
+    FULL_MS = 20000,       // a disk stays full
+    COPY_THOUSANDTHS = 5,  // how often copies are made for later
+    INSPECT_THOUSANDTHS = 5,
 };
 
 static const struct wire_sides SIDES = {
@@ -43,6 +47,7 @@ struct station *run_add_station(struct run *run, uint32_t agent, uint32_t accoun
         .seed = run->options.seed,
         .events = run->options.events,
         .spool_size = run->options.spool_size,
+        .rewinds = run->options.rewinds,
         .timeline = &run->timeline,
         .wire = &run->wire,
         .ledger = run->ledger,
@@ -50,6 +55,24 @@ struct station *run_add_station(struct run *run, uint32_t agent, uint32_t accoun
     struct station *station = station_create(&options, clone);
     run->stations[run->stations_count++] = station;
     return station;
+}
+
+// A gap in the trail: each number in it must be lost.
+static bool on_gap(void *context, const struct ledger_gap *gap, struct fault *fault) {
+    struct run *run = context;
+    for (uint64_t number = gap->first; number <= gap->last; number++) {
+        bool is_right = false;
+        for (uint32_t index = 0; index < run->stations_count; index++) {
+            // A clone and its original may both have lost something under this number.
+            if (station_excuse(run->stations[index], gap, number)) is_right = true;
+        }
+        if (is_right) continue;
+        return fault_set(fault, FAULT_CORRUPT,
+                         "a gap from %" PRIu64 " to %" PRIu64 " of %.*s names %" PRIu64
+                         ", which is not lost",
+                         gap->first, gap->last, SPAN_PRINT(gap->uri), number);
+    }
+    return true;
 }
 
 static bool remove_file(void *user, const struct files_entry *entry) {
@@ -77,7 +100,7 @@ bool run_begin(struct run *run, const struct run_options *options, struct fault 
              (int)getpid(), options->seed);
     remove_trail(run);
     if (!files_make_directory(files_system(), run->directory, fault)) return false;
-    run->ledger = ledger_create(options->seed);
+    run->ledger = ledger_create(options->seed, on_gap, run);
     run->wire = (struct wire){
         .timeline = &run->timeline,
         .sides = SIDES,
@@ -115,8 +138,73 @@ static void pass_time(struct run *run) {
     }
 }
 
+bool run_roll_back(struct run *run, struct station *station, uint32_t fork, bool is_offline,
+                   struct fault *fault) {
+    run->counts.roll_backs++;
+    if (station->spool != NULL) station_crash(station);
+    station_roll_back(station, fork);
+    if (!is_offline) return true;
+    run->counts.offline++;
+    // Its numbers pass those the collector knows, with other events under them.
+    if (!station_start(station, fault)) return fault->kind != FAULT_CORRUPT;
+    bool good = true;
+    for (uint32_t turn = 0; good && turn < OFFLINE_TURNS; turn++) {
+        good = station_read(station, READ_MAX, fault) && station_sync(station, fault);
+    }
+    if (good || fault->kind == FAULT_CORRUPT) return good;
+    station_crash(station);
+    return true;
+}
+
+bool run_restore(struct run *run, struct fault *fault) {
+    struct timeline *timeline = &run->timeline;
+    run->restores++;
+    if (center_is_up(run->center)) center_crash(run->center);
+    run->center_restart_at_ms = timeline->now_ms + (int64_t)timeline_draw(timeline, 5000);
+    return center_restore(run->center, fault);
+}
+
+// What befalls a station's disk.
+static bool harm_station(struct run *run, struct station *station, struct fault *fault) {
+    struct timeline *timeline = &run->timeline;
+    const struct run_options *options = &run->options;
+    uint32_t agent = station->options.agent;
+    station_relieve(station, false);
+    if (options->roll_backs > 0 && timeline_happens(timeline, COPY_THOUSANDTHS)) {
+        tell(run, "copies the disk of agent", agent);
+        station_keep_copy(station);
+    }
+    if (timeline_happens(timeline, options->damages)) {
+        tell(run, "damages the spool of agent", agent);
+        run->counts.damages++;
+        station_damage(station);
+    }
+    if (timeline_happens(timeline, options->full_disks)) {
+        tell(run, "fills the disk of agent", agent);
+        run->counts.full_disks++;
+        station_fill_disk(station, timeline->now_ms + (int64_t)timeline_draw(timeline, FULL_MS));
+    }
+    bool has_fork = run->forks + 1 < FEED_FORKS;
+    if (has_fork && run->stations_count < RUN_STATIONS_MAX &&
+        timeline_happens(timeline, options->clones)) {
+        tell(run, "clones agent", agent);
+        run->counts.clones++;
+        run_add_station(run, agent, station->options.account, ++run->forks, station);
+    }
+    if (!has_fork || station->copy.files == NULL ||
+        !timeline_happens(timeline, options->roll_backs)) {
+        return true;
+    }
+    uint32_t fork = timeline_happens(timeline, 300) ? 0 : ++run->forks;
+    bool is_offline = timeline_happens(timeline, 500);
+    tell(run, is_offline ? "rolls back, and lets read on offline, agent" : "rolls back agent",
+         agent);
+    return run_roll_back(run, station, fork, is_offline, fault);
+}
+
 static bool step_station(struct run *run, struct station *station, struct fault *fault) {
     struct timeline *timeline = &run->timeline;
+    if (!harm_station(run, station, fault)) return false;
     if (station->spool == NULL) {
         if (timeline->now_ms < station->restart_at_ms) return true;
         tell(run, "starts agent", station->options.agent);
@@ -154,15 +242,23 @@ static bool step_center(struct run *run, struct fault *fault) {
     if (!center_step(run->center, fault)) return false;
     // Before it may crash: an acknowledgement can reach its agent while nobody can read the trail.
     if (!ledger_read(run->ledger, fault)) return false;
+    if (run->options.restores > 0 && timeline_happens(timeline, COPY_THOUSANDTHS)) {
+        tell(run, "copies the trail of the collector", 0);
+        if (!center_keep_copy(run->center, fault)) return false;
+    }
+    if (center_has_copy(run->center) && timeline_happens(timeline, run->options.restores)) {
+        tell(run, "restores the trail of the collector", 0);
+        return run_restore(run, fault);
+    }
     bool full = center_is_full(run->center);
-    run->full += full;
+    run->counts.full += full;
     // Somebody makes room after a while.
     bool relieved = full && timeline_happens(timeline, 20);
     if (relieved) center_allow(run->center);
     if (relieved || timeline_happens(timeline, run->options.center_crashes)) {
         tell(run, relieved ? "gives the trail more room" : "crashes the collector", 0);
         center_crash(run->center);
-        run->center_crashes++;
+        run->counts.center_crashes++;
         run->center_restart_at_ms = timeline->now_ms + (int64_t)timeline_draw(timeline, 5000);
     }
     return true;
@@ -192,16 +288,44 @@ bool run_step(struct run *run, struct fault *fault) {
     }
     if (!step_center(run, fault)) return false;
     for (uint32_t index = 0; index < run->stations_count; index++) {
-        if (!station_check(run->stations[index], fault)) return false;
+        struct station *station = run->stations[index];
+        if (!station_check(station, run->restores, fault)) return false;
+        if (station->spool == NULL || !timeline_happens(&run->timeline, INSPECT_THOUSANDTHS)) {
+            continue;
+        }
+        // A disk that was told to fail tells nothing of the spool.
+        if (!station_inspect(station, fault) && fault->kind == FAULT_CORRUPT) return false;
     }
     return true;
 }
 
 static bool is_at_rest(const struct run *run) {
     for (uint32_t index = 0; index < run->stations_count; index++) {
-        if (!station_is_done(run->stations[index])) return false;
+        if (!station_is_done(run->stations[index], run->restores)) return false;
     }
     return center_is_up(run->center);
+}
+
+// Says who is not done.
+static bool tell_unrest(const struct run *run, struct fault *fault) {
+    fault_set(fault, FAULT_CORRUPT, "does not come to rest in %d steps", REST_STEPS_MAX);
+    for (uint32_t index = 0; index < run->stations_count; index++) {
+        const struct station *station = run->stations[index];
+        if (station_is_done(station, run->restores)) continue;
+        if (station->spool == NULL) {
+            return fault_add(fault, "agent %u is down", station->options.agent);
+        }
+        struct spool_facts facts;
+        struct uplink_status status;
+        spool_describe(station->spool, &facts);
+        uplink_describe(station->uplink, &status);
+        return fault_add(fault,
+                         "agent %u has read %" PRIu64 ", %" PRIu64 " of %" PRIu64
+                         " are acknowledged, its last session ended with: %s",
+                         station->options.agent, station->main_next, facts.acknowledged,
+                         facts.appended, status.last_fault.text);
+    }
+    return fault_add(fault, "the collector is %s", center_is_up(run->center) ? "up" : "down");
 }
 
 bool run_finish(struct run *run, struct fault *fault) {
@@ -210,15 +334,20 @@ bool run_finish(struct run *run, struct fault *fault) {
     run->options.breaks = 0;
     run->options.file_faults = 0;
     run->options.clock_jumps = 0;
+    run->options.clones = 0;
+    run->options.roll_backs = 0;
+    run->options.damages = 0;
+    run->options.full_disks = 0;
+    run->options.restores = 0;
     for (uint32_t index = 0; index < run->stations_count; index++) {
         fake_files_fail(run->stations[index]->files, 0, FAULT_NONE);
+        station_relieve(run->stations[index], true);
     }
     uint64_t last = run->steps + REST_STEPS_MAX;
     while (!is_at_rest(run)) {
         if (!run_step(run, fault)) return false;
         if (run->steps == last) {
-            return fault_set(fault, FAULT_CORRUPT, "does not come to rest in %d steps",
-                             REST_STEPS_MAX);
+            return tell_unrest(run, fault);
         }
     }
     return ledger_read(run->ledger, fault) && ledger_expect_all_done(run->ledger, fault);
@@ -232,48 +361,4 @@ void run_end(struct run *run) {
     wire_done(&run->wire);
     ledger_destroy(run->ledger);
     remove_trail(run);
-}
-
-// What a seed makes of a run. Some runs are calm in one respect, so that the others show.
-static struct run_options draw_options(uint64_t seed, bool verbose, const char *directory) {
-    struct timeline chance;
-    timeline_init(&chance, seed ^ 0x5eed);
-    struct run_options options = {
-        .seed = seed,
-        .verbose = verbose,
-        .directory = directory,
-        .stations = 1 + (uint32_t)timeline_draw(&chance, 4),
-        .events = 100 + timeline_draw(&chance, 400),
-        .spool_size = timeline_happens(&chance, 500) ? 128 * 1024 : 16 * 1024 * 1024,
-        .store_size = timeline_happens(&chance, 200) ? 2 * 1024 * 1024 : 0,
-        .station_crashes = (uint32_t)timeline_draw(&chance, 20),
-        .center_crashes = (uint32_t)timeline_draw(&chance, 20),
-        .breaks = (uint32_t)timeline_draw(&chance, 60),
-        .file_faults = timeline_happens(&chance, 300) ? 10 : 0,
-        .clock_jumps = timeline_happens(&chance, 300) ? 5 : 0,
-        .drops_days = timeline_happens(&chance, 400),
-    };
-    return options;
-}
-
-bool run_seed(uint64_t seed, bool verbose, const char *directory, struct fault *fault) {
-    struct run run;
-    struct run_options options = draw_options(seed, verbose, directory);
-    bool good = run_begin(&run, &options, fault);
-    for (uint32_t step = 0; good && step < CHAOS_STEPS; step++) good = run_step(&run, fault);
-    good = good && run_finish(&run, fault);
-    if (verbose && good) {
-        struct ledger_totals totals;
-        ledger_count(run.ledger, &totals);
-        printf("steps %" PRIu64 " messages %" PRIu64 " lost %" PRIu64 " accepted %" PRIu64
-               " stored %" PRIu64 " own %" PRIu64 " quarantined %" PRIu64 " duplicates %" PRIu64
-               " expired %" PRIu64 " dropped %" PRIu64 " full steps %" PRIu64
-               " collector crashes %" PRIu64 "\n",
-               run.steps, run.wire.messages, run.wire.lost, totals.accepted, totals.stored,
-               totals.own, totals.quarantined, totals.duplicates, totals.expired, totals.dropped,
-               run.full, run.center_crashes);
-    }
-    if (!good) fault_add(fault, "seed %" PRIu64 " step %" PRIu64, seed, run.steps);
-    run_end(&run);
-    return good;
 }

@@ -1,6 +1,6 @@
 // run.h: one simulated organization: stations, a network and a collector, and all that goes wrong.
 //
-// A run is decided by its seed. Use it as the simulator does (run_seed) or step by step, to put a
+// A run is decided by its seed. Use it as the simulator does (seed.h) or step by step, to put a
 // certain misfortune at a certain place.
 
 #pragma once
@@ -32,6 +32,23 @@ struct run_options {
     uint32_t breaks;
     uint32_t file_faults;
     uint32_t clock_jumps;
+    uint32_t clones;
+    uint32_t roll_backs;
+    uint32_t damages;
+    uint32_t full_disks;
+    uint32_t restores;  // of the collector's trail
+    bool rewinds;       // sources can read their line again
+};
+
+// What has happened.
+struct run_counts {
+    uint64_t clones;
+    uint64_t roll_backs;
+    uint64_t offline;  // of them read on before they met the collector
+    uint64_t damages;
+    uint64_t full_disks;
+    uint64_t center_crashes;
+    uint64_t full;  // steps with a full trail
 };
 
 struct run {
@@ -44,9 +61,10 @@ struct run {
     struct station *stations[RUN_STATIONS_MAX];
     uint32_t stations_count;
     int64_t center_restart_at_ms;
+    uint32_t restores;  // of the collector's trail
+    uint32_t forks;     // given out
     uint64_t steps;
-    uint64_t center_crashes;
-    uint64_t full;  // steps with a full trail
+    struct run_counts counts;
 };
 
 // Begins a run: everything is started. The run must not move in memory.
@@ -63,8 +81,13 @@ MUST_CHECK bool run_finish(struct run *run, struct fault *fault);
 struct station *run_add_station(struct run *run, uint32_t agent, uint32_t account, uint32_t fork,
                                 const struct station *clone);
 
+// Lets a station go back to the copy of its disk, which there must be. is_offline: it reads on by
+// itself before it meets the collector.
+MUST_CHECK bool run_roll_back(struct run *run, struct station *station, uint32_t fork,
+                              bool is_offline, struct fault *fault);
+
+// Puts the collector's trail back to its copy, which there must be, and lets it start later.
+MUST_CHECK bool run_restore(struct run *run, struct fault *fault);
+
 // Frees everything and removes the trail.
 void run_end(struct run *run);
-
-// A whole run as the seed decides. FAULT_CORRUPT: a law is broken.
-MUST_CHECK bool run_seed(uint64_t seed, bool verbose, const char *directory, struct fault *fault);

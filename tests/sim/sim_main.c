@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/sim/run.h"
+#include "tests/sim/seed.h"
 
 enum { JOBS = 2 };  // seeds at a time
 
@@ -65,7 +65,7 @@ static pid_t begin_seed(const struct request *request, uint64_t seed) {
     if (child != 0) return child;
     struct fault fault = {.kind = FAULT_NONE};
     if (request->verbose) printf("seed %" PRIu64 "\n", seed);
-    bool good = run_seed(seed, request->verbose, request->directory, &fault);
+    bool good = seed_run(seed, request->verbose, request->directory, &fault);
     if (!good) printf("FAILED %s\n", fault.text);
     fflush(stdout);
     _exit(good ? 0 : 1);

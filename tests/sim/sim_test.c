@@ -4,6 +4,8 @@
 
 #include "tests/kit/cases.h"
 #include "tests/sim/run.h"
+#include "tests/sim/seed.h"
+#include "tests/sim/station_harm.h"
 
 static const char *directory(void) {
     const char *folder = getenv("TEST_TMPDIR");
@@ -73,23 +75,23 @@ static void test_cloned_spool_loses_nothing(void **state) {
 }
 
 // Lets a station reach a point, copies its disk there, goes on, and puts the disk back.
-static void roll_back(struct run *run, uint32_t fork) {
+static void roll_back(struct run *run, uint32_t fork, bool is_offline) {
     struct station *station = run->stations[0];
     steps(run, 40);
     assert_non_null(station->spool);
-    struct fake_files *copy = fake_files_copy(station->files);
+    station_keep_copy(station);
     uint64_t synced = station->synced;
     assert_true(synced > 0);
     while (station->checked <= synced) steps(run, 20);
-    station_crash(station);
-    station_roll_back(station, copy, synced, fork);
+    struct fault fault = {.kind = FAULT_NONE};
+    if (!run_roll_back(run, station, fork, is_offline, &fault)) fail_msg("%s", fault.text);
 }
 
 static void test_rolled_back_spool_loses_nothing(void **state) {
     (void)state;
     struct run run;
     begin(&run, 3, 1, 2000);
-    roll_back(&run, 0);
+    roll_back(&run, 0, false);
     struct ledger_totals totals = finish(&run);
     // What was read again after the rollback was there already.
     assert_true(totals.duplicates > 0);
@@ -100,21 +102,103 @@ static void test_rolled_back_spool_that_reads_on_offline_loses_nothing(void **st
     (void)state;
     struct run run;
     begin(&run, 4, 1, 3000);
-    roll_back(&run, 1);
+    roll_back(&run, 1, true);
+    finish(&run);
+    struct uplink_status status;
+    uplink_describe(run.stations[0]->uplink, &status);
+    assert_int_equal(status.restreams, 1);
+    run_end(&run);
+}
+
+// The numbers the collector ends with cannot be compared if the spool is damaged there: that is not
+// a reason to believe that they are the spool's.
+static void test_rolled_back_spool_that_is_damaged_loses_nothing(void **state) {
+    (void)state;
+    struct run run;
+    begin(&run, 12, 1, 3000);
     struct station *station = run.stations[0];
+    steps(&run, 40);
+    station_keep_copy(station);
+    while (station->acknowledged < 300) steps(&run, 1);
+    uint64_t acknowledged = station->acknowledged;
     struct fault fault = {.kind = FAULT_NONE};
-    if (!station_start(station, &fault)) fail_msg("%s", fault.text);
-    // While it cannot reach the collector its numbers pass the collector's, with other events
-    // under them.
-    for (uint32_t turn = 0; turn < 40; turn++) {
-        if (!station_read(station, 50, &fault)) fail_msg("%s", fault.text);
-        if (!station_sync(station, &fault)) fail_msg("%s", fault.text);
+    if (!run_roll_back(&run, station, 1, true, &fault)) fail_msg("%s", fault.text);
+    assert_true(station->synced > acknowledged + 100);
+    // Wherever the collector's numbers end, up to a batch further.
+    for (uint64_t number = acknowledged; number <= station->synced - 100; number++) {
+        station_damage_frame(station, number);
     }
     finish(&run);
     struct uplink_status status;
     uplink_describe(station->uplink, &status);
     assert_int_equal(status.restreams, 1);
     run_end(&run);
+}
+
+static void test_damage_is_told_as_the_numbers_it_cost(void **state) {
+    (void)state;
+    struct run run;
+    begin(&run, 13, 1, 500);
+    center_crash(run.center);
+    run.center_restart_at_ms = INT64_MAX;
+    struct station *station = run.stations[0];
+    while (station->synced < 400) steps(&run, 1);
+    station_damage_frame(station, 10);
+    station_damage_frame(station, 200);
+    station_damage_frame(station, 201);
+    run.center_restart_at_ms = 0;
+    struct ledger_totals totals = finish(&run);
+    assert_int_equal(totals.gaps, 2);
+    assert_int_equal(totals.accepted, 500);
+    // What was lost is lost but for events that others have too: there are none.
+    assert_int_equal(totals.excused[LEDGER_DAMAGED], 3);
+    run_end(&run);
+}
+
+// The collector is restored to before what a spool has given up, and that spool is full: the Notice
+// of it must go in all the same, or nothing could ever be sent.
+static void restore_with_full_spool(bool rewinds) {
+    struct run run;
+    struct run_options options = {
+        .seed = 14,
+        .directory = directory(),
+        .stations = 1,
+        .events = 3000,
+        .spool_size = 128 * 1024,
+        .rewinds = rewinds,
+    };
+    struct fault fault = {.kind = FAULT_NONE};
+    if (!run_begin(&run, &options, &fault)) fail_msg("%s", fault.text);
+    struct station *station = run.stations[0];
+    while (station->acknowledged < 100) steps(&run, 1);
+    if (!center_keep_copy(run.center, &fault)) fail_msg("%s", fault.text);
+    while (station->dropped < 300) steps(&run, 1);
+    if (!run_restore(&run, &fault)) fail_msg("%s", fault.text);
+    run.center_restart_at_ms = INT64_MAX;
+    uint64_t full = station->full;
+    while (station->full < full + 10) steps(&run, 1);
+    run.center_restart_at_ms = 0;
+    struct ledger_totals totals = finish(&run);
+    struct uplink_status status;
+    uplink_describe(station->uplink, &status);
+    assert_int_equal(status.refills, 1);
+    assert_int_equal(totals.gaps, 1);
+    if (rewinds) {
+        assert_int_equal(totals.excused[LEDGER_DROPPED], 0);
+    } else {
+        assert_true(totals.excused[LEDGER_DROPPED] > 100);
+    }
+    run_end(&run);
+}
+
+static void test_restored_collector_is_told_what_a_full_spool_lacks(void **state) {
+    (void)state;
+    restore_with_full_spool(false);
+}
+
+static void test_restored_collector_is_refilled_by_a_source_that_rewinds(void **state) {
+    (void)state;
+    restore_with_full_spool(true);
 }
 
 static void test_full_spool_waits_and_loses_nothing(void **state) {
@@ -151,8 +235,8 @@ static void test_full_trail_waits_and_loses_nothing(void **state) {
     };
     struct fault fault = {.kind = FAULT_NONE};
     if (!run_begin(&run, &options, &fault)) fail_msg("%s", fault.text);
-    for (uint32_t step = 0; run.full == 0 && step < 20000; step++) steps(&run, 1);
-    assert_true(run.full > 0);
+    for (uint32_t step = 0; run.counts.full == 0 && step < 20000; step++) steps(&run, 1);
+    assert_true(run.counts.full > 0);
     struct ledger_totals totals = finish(&run);
     assert_int_equal(totals.accepted, 8000);
     run_end(&run);
@@ -186,7 +270,7 @@ static void test_seeds(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 10; seed++) {
         struct fault fault = {.kind = FAULT_NONE};
-        if (!run_seed(seed, false, directory(), &fault)) fail_msg("%s", fault.text);
+        if (!seed_run(seed, false, directory(), &fault)) fail_msg("%s", fault.text);
     }
 }
 
@@ -215,6 +299,10 @@ int main(void) {
         cmocka_unit_test(test_cloned_spool_loses_nothing),
         cmocka_unit_test(test_rolled_back_spool_loses_nothing),
         cmocka_unit_test(test_rolled_back_spool_that_reads_on_offline_loses_nothing),
+        cmocka_unit_test(test_rolled_back_spool_that_is_damaged_loses_nothing),
+        cmocka_unit_test(test_damage_is_told_as_the_numbers_it_cost),
+        cmocka_unit_test(test_restored_collector_is_told_what_a_full_spool_lacks),
+        cmocka_unit_test(test_restored_collector_is_refilled_by_a_source_that_rewinds),
         cmocka_unit_test(test_full_spool_waits_and_loses_nothing),
         cmocka_unit_test(test_full_trail_waits_and_loses_nothing),
         cmocka_unit_test(test_dropped_days_stay_away),

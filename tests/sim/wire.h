@@ -25,10 +25,11 @@ struct wire_lane {
 
 struct connection {
     bool in_use;
-    bool is_accepted;  // the collector has decided about it
-    bool is_paused;    // the collector does not read
-    void *agent;       // NULL once the agent knows that it is over, or is gone
-    void *session;     // the collector's; NULL before it is accepted and once it is over
+    bool is_accepted;   // the collector has decided about it
+    bool is_paused;     // the collector does not read
+    uint32_t restores;  // of the collector's trail when it accepted
+    void *agent;        // NULL once the agent knows that it is over, or is gone
+    void *session;      // the collector's; NULL before it is accepted and once it is over
     int64_t open_at_ms;
     struct wire_lane up;
     struct wire_lane down;
