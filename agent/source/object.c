@@ -9,10 +9,10 @@
 #include "event/split.h"
 
 enum {
-    INPUT_SIZE = 64 * 1024,               // bytes of one read
-    OUTPUT_SIZE = 256 * 1024,             // inflated bytes at once
-    WHOLE_INPUT_SIZE = 1024 * 1024,       // a smaller file is inflated whole
-    WHOLE_OUTPUT_SIZE = 4 * 1024 * 1024,  // if it inflates to no more than this
+    INPUT_SIZE = 64 * 1024,                // bytes of one read
+    OUTPUT_SIZE = 256 * 1024,              // inflated bytes at once
+    WHOLE_INPUT_SIZE = 2 * 1024 * 1024,    // a smaller file is inflated whole
+    WHOLE_OUTPUT_SIZE = 10 * 1024 * 1024,  // if it inflates to no more than this
 };
 
 struct object {

@@ -17,7 +17,8 @@ FLAT_MB = 25  # of memory that is the agent's own: neither programs nor files ma
 WAIT_SECONDS = 200
 
 RECORD_SIZE = 8 * 1000
-LINES, FILES, FILE_RECORDS = 25000, 10, 1500  # 200 MB in one log, ten files of 12 MB
+# 200 MB in one log, and files of 10 MB: the largest that are inflated whole have 10 MiB.
+LINES, FILES, FILE_RECORDS = 25000, 12, 1200
 
 
 def make_records(first, count):
