@@ -25,6 +25,7 @@ int enroll_run(int argc, char **argv);
 int export_run(int argc, char **argv);
 int lookup_run(int argc, char **argv);
 int quarantine_run(int argc, char **argv);
+int reload_run(int argc, char **argv);
 int status_run(int argc, char **argv);
 int store_run(int argc, char **argv);
 int tail_run(int argc, char **argv);

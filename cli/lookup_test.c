@@ -280,7 +280,7 @@ static void test_wrong_arguments(void **state) {
         {"--lines -1", "tail", "STORE", "-n", "-1"},
         {"there is \"store check\"", "store"},
         {"store mend", "store", "mend"},
-        {"there are list and show", "quarantine"},
+        {"there are list, show, retry and discard", "quarantine"},
         {"give a KEY", "quarantine", "show"},
         {"OUT is missing", "export"},
         {"which organization?", "export", "OUT", "STORE"},

@@ -8,6 +8,7 @@
 #include "collector/append_commit.h"
 #include "collector/append_upkeep.h"
 #include "collector/metrics.h"
+#include "collector/notes.h"
 
 enum {
     HELD_MAX = 8192,      // batches taken from the queue and not yet decided
@@ -29,14 +30,14 @@ struct append {
     int64_t seen_ms;        // when the first held BATCH_SEEN came; 0: none is held
     bool is_urgent;         // something other than BATCH_SEEN is held
 
-    struct news *news[NEWS_COMMIT_MAX];
-    uint32_t news_count;
-
-    bool is_full;           // the last attempt found no room
-    int64_t retry_ms;       // when to try again
-    int64_t committed_ms;   // when the last commit began
-    int64_t unthrottle_ms;  // when to look next
-    uint32_t throttled;     // sessions told so
+    bool is_full;            // the last attempt found no room
+    int64_t retry_ms;        // when to try again
+    int64_t committed_ms;    // when the last commit began
+    struct queue *jobs;      // from any thread
+    struct append_job *job;  // under way
+    int64_t job_retry_ms;    // not before this
+    int64_t unthrottle_ms;   // when to look next
+    uint32_t throttled;      // sessions told so
 };
 
 static int64_t monotonic_ms(const struct append *append) {
@@ -49,6 +50,7 @@ bool append_create(const struct append_options *options, struct append **append,
     if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for the writer");
     made->options = *options;
     made->held = calloc(HELD_MAX, sizeof *made->held);
+    made->jobs = queue_create(APPEND_JOBS_MAX, APPEND_JOBS_MAX);
     made->sessions = sessions_create(options->streams_max);
     if (made->sessions != NULL) {
         const struct append_commit_options commit_options = {
@@ -57,6 +59,7 @@ bool append_create(const struct append_options *options, struct append **append,
             .clock = options->clock,
             .random = options->random,
             .place = {options->management_account, options->home_region},
+            .notes = options->notes,
         };
         made->commit = append_commit_create(&commit_options);
     }
@@ -67,13 +70,35 @@ bool append_create(const struct append_options *options, struct append **append,
         .retention_days = options->retention_days,
     };
     made->upkeep = append_upkeep_create(&upkeep_options);
-    if (made->held == NULL || made->commit == NULL || made->upkeep == NULL) {
+    if (made->held == NULL || made->jobs == NULL || made->commit == NULL || made->upkeep == NULL) {
         append_destroy(made);
         return fault_set(fault, FAULT_FULL, "no memory for the writer");
     }
     made->committed_ms = monotonic_ms(made) - APPEND_COMMIT_MS;
     *append = made;
     return true;
+}
+
+bool append_submit(struct append *append, struct append_job *job) {
+    return queue_push(append->jobs, job, 1);
+}
+
+static bool take_job(struct append *append) {
+    void *item;
+    if (append->job == NULL && queue_pop(append->jobs, &item, 1, 0) == 1) append->job = item;
+    return append->job != NULL;
+}
+
+static void end_jobs(struct append *append) {
+    struct fault fault;
+    fault_set(&fault, FAULT_RETRY, "the collector is stopping");
+    if (append->jobs == NULL) return;
+    queue_close(append->jobs);
+    while (take_job(append)) {
+        struct append_job *job = append->job;
+        append->job = NULL;
+        job->failed(job, &fault);
+    }
 }
 
 void append_destroy(struct append *append) {
@@ -83,12 +108,11 @@ void append_destroy(struct append *append) {
         fault_set(&batch->fault, FAULT_RETRY, "the collector is stopping");
         append->options.callbacks->report(append->options.context, batch);
     }
-    for (uint32_t index = 0; index < append->news_count; index++) {
-        news_destroy(append->news[index]);
-    }
+    end_jobs(append);
     append_upkeep_destroy(append->upkeep);
     append_commit_destroy(append->commit);
     sessions_destroy(append->sessions);
+    queue_destroy(append->jobs);
     free(append->held);
     free(append);
 }
@@ -164,21 +188,14 @@ static void take_waiting(struct append *append, int64_t wait_ms) {
     }
 }
 
-static void take_news(struct append *append) {
-    if (append->options.news == NULL || append->news_count == NEWS_COMMIT_MAX) return;
-    void *items[NEWS_COMMIT_MAX];
-    uint32_t count =
-        queue_pop(append->options.news, items, NEWS_COMMIT_MAX - append->news_count, 0);
-    for (uint32_t index = 0; index < count; index++) {
-        append->news[append->news_count++] = items[index];
-    }
-}
-
 // Milliseconds until a commit is due by what is held and known now, at most limit_ms.
 static int64_t measure_wait(const struct append *append, int64_t limit_ms) {
     int64_t now = monotonic_ms(append);
     int64_t due = now + limit_ms;
-    if (append->is_full) {
+    if (append->job != NULL) {
+        due = append->job_retry_ms > now ? append->job_retry_ms : now;
+        if (due > now + limit_ms) due = now + limit_ms;
+    } else if (append->is_full) {
         if (append->retry_ms < due) due = append->retry_ms;
     } else if (append->events_count >= APPEND_COMMIT_EVENTS) {
         due = now;
@@ -199,7 +216,9 @@ static bool is_due(const struct append *append) {
     bool may_commit = now - append->committed_ms >= APPEND_COMMIT_MS;
     if (append->is_urgent) return may_commit;
     if (append->seen_ms != 0 && now - append->seen_ms >= APPEND_SEEN_MS) return true;
-    return may_commit && (append->news_count > 0 || append_commit_has_violations(append->commit));
+    if (!may_commit) return false;
+    if (append->options.notes != NULL && notes_are_due(append->options.notes, now)) return true;
+    return append_commit_has_violations(append->commit);
 }
 
 static void count_commit(const struct append_commit_counts *counts, int64_t took_ms) {
@@ -317,12 +336,8 @@ static bool try_commit(struct append *append, uint32_t count, struct fault *faul
     for (uint32_t index = 0; index < count; index++) {
         if (!append_commit_apply(append->commit, append->held[index], fault)) return false;
     }
-    for (uint32_t index = 0; index < append->news_count; index++) {
-        if (!append_commit_tell(append->commit, append->news[index], fault)) return false;
-    }
     struct append_commit_counts counts;
     if (!append_commit_finish(append->commit, &counts, fault)) return false;
-    while (append->news_count > 0) news_destroy(append->news[--append->news_count]);
     append->committed_ms = begun_ms;
     count_commit(&counts, monotonic_ms(append) - begun_ms);
     return true;
@@ -339,6 +354,40 @@ static bool commit_group(struct append *append, struct fault *fault) {
     }
     set_full(append, false, NULL);
     answer_group(append, count);
+    return true;
+}
+
+// One step of a job, in a commit of its own.
+static bool try_job(struct append *append, struct fault *fault) {
+    int64_t begun_ms = monotonic_ms(append);
+    struct append_job *job = append->job;
+    if (!append_commit_begin(append->commit, true, fault)) return false;
+    if (!job->apply(job, append->commit, fault)) return append_commit_abort(append->commit);
+    struct append_commit_counts counts;
+    if (!append_commit_finish(append->commit, &counts, fault)) return false;
+    append->committed_ms = begun_ms;
+    count_commit(&counts, monotonic_ms(append) - begun_ms);
+    return true;
+}
+
+static bool step_job(struct append *append, struct fault *fault) {
+    if (append->job_retry_ms > monotonic_ms(append) || !take_job(append)) return true;
+    struct fault reason;
+    struct append_job *job = append->job;
+    if (try_job(append, &reason)) {
+        // It may have used the reserve: whether there is room for events is not known from it.
+        if (!job->committed(job)) append->job = NULL;
+        return true;
+    }
+    if (reason.kind == FAULT_FULL) {
+        append->job_retry_ms = monotonic_ms(append) + APPEND_FULL_RETRY_MS;
+        set_full(append, true, &reason);
+        refuse_hellos(append);
+        return true;
+    }
+    if (reason.kind == FAULT_IO) return fault_set(fault, reason.kind, "%s", reason.text);
+    append->job = NULL;
+    job->failed(job, &reason);
     return true;
 }
 
@@ -364,7 +413,7 @@ static void unthrottle(struct append *append) {
 
 bool append_step(struct append *append, int64_t wait_ms, struct fault *fault) {
     take_waiting(append, measure_wait(append, wait_ms));
-    take_news(append);
+    if (!step_job(append, fault)) return fault_add(fault, "append");
     if (is_due(append) && !commit_group(append, fault)) return fault_add(fault, "append");
     unthrottle(append);
     if (!append_upkeep_step(append->upkeep, append->held_count > 0, fault))

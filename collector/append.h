@@ -31,7 +31,8 @@ enum {
     APPEND_COMMIT_MS = 50,        // a commit of one event writes 55 KB: not more often than this
     APPEND_COMMIT_EVENTS = 2048,  // unless so many wait: more than make a block of their own
     APPEND_FULL_RETRY_MS = 1000,  // between attempts while the disk is full
-    APPEND_SEEN_MS = 5000,        // last-seen times wait this long for another commit to ride on
+    APPEND_JOBS_MAX = 64,
+    APPEND_SEEN_MS = 5000,  // last-seen times wait this long for another commit to ride on
 };
 
 struct append_callbacks {
@@ -46,7 +47,6 @@ struct append_callbacks {
 struct append_options {
     struct trail *trail;
     struct queue *queue;  // of struct batch
-    struct queue *news;   // of struct news, which become append's; NULL: none come
     const struct clock *clock;
     const struct random *random;
     const char *management_account;  // own events are its
@@ -54,11 +54,26 @@ struct append_options {
     uint64_t quarantine_max;  // bytes per agent
     uint32_t retention_days;  // 0: all days are kept
     uint32_t streams_max;     // sessions at a time
+    struct notes *notes;      // what other rooms have to tell; may be NULL
     const struct append_callbacks *callbacks;
     void *context;
 };
 
 struct append;
+struct append_commit;
+
+// Something that another room wants done in commits of its own, in bounded steps. It belongs to the
+// writer from append_submit until committed has returned false or failed was called. All are called
+// on the writer's thread.
+struct append_job {
+    // Does the next step in a commit that has begun; again, if the commit failed for want of room.
+    // Faults as append_commit_apply.
+    bool (*apply)(struct append_job *job, struct append_commit *commit, struct fault *fault);
+    // The step is durable. False: the job is done and gone.
+    bool (*committed)(struct append_job *job);
+    // It cannot be done, or not now (FAULT_RETRY: the collector is stopping); the job is gone.
+    void (*failed)(struct append_job *job, const struct fault *fault);
+};
 
 // Makes the writer; all options are borrowed for its life. FAULT_FULL if memory runs out.
 MUST_CHECK bool append_create(const struct append_options *options, struct append **append,
@@ -70,6 +85,9 @@ void append_destroy(struct append *append);
 // Takes what waits, waits up to wait_ms for something to do, and commits if a commit is due. False
 // (FAULT_IO or FAULT_CORRUPT): the trail cannot go on, and the process ends.
 MUST_CHECK bool append_step(struct append *append, int64_t wait_ms, struct fault *fault);
+
+// [any] Hands a job over. False: too many wait, it stays the caller's.
+bool append_submit(struct append *append, struct append_job *job);
 
 // The owner has gone and none of its batches is here or in the queue.
 void append_forget(struct append *append, const void *owner);

@@ -5,50 +5,18 @@
 #include <stdlib.h>
 
 #include "base/crypto.h"
-#include "collector/unlisted.h"
-
-enum {
-    ARENA_SIZE_MAX = 64 << 20,  // bytes: own events and details of one commit
-    AGENTS_MAX = 65536,         // whose violations are remembered apart; later ones share the last
-};
-
-// What was told about an agent's identity violations.
-struct told {
-    bool is_told;
-    int64_t told_ms;   // monotonic
-    uint64_t pending;  // violations since
-};
-
-// What the commit at hand says about an agent's violations, should it become durable.
-struct telling {
-    uint32_t agent;
-    bool is_told;
-    uint64_t pending;
-};
-
-struct append_commit {
-    struct append_commit_options options;
-    struct json_reader *reader;
-    struct arena *arena;
-    struct told *told;  // by agent number
-    struct unlisted *unlisted;
-    struct append_commit_counts counts;
-    struct telling *tellings;  // room for one of each session
-    uint32_t tellings_count;
-    uint64_t session_last;
-    int64_t now_ms;
-    int64_t monotonic_ms;
-};
+#include "collector/append_commit_internal.h"
 
 struct append_commit *append_commit_create(const struct append_commit_options *options) {
     struct append_commit *commit = calloc(1, sizeof *commit);
     if (commit == NULL) return NULL;
     commit->options = *options;
     commit->reader = json_reader_create();
-    commit->arena = arena_create(ARENA_SIZE_MAX);
+    commit->arena = arena_create(APPEND_ARENA_SIZE_MAX);
     commit->unlisted = unlisted_create();
-    commit->told = calloc(AGENTS_MAX, sizeof *commit->told);
-    commit->tellings = calloc(sessions_count_max(options->sessions), sizeof *commit->tellings);
+    commit->told = calloc(APPEND_AGENTS_MAX, sizeof *commit->told);
+    commit->tellings = calloc(sessions_count_max(options->sessions) + APPEND_COMMIT_OWN_ROWS_MAX,
+                              sizeof *commit->tellings);
     // Sessions of a later process have larger numbers.
     commit->session_last = (uint64_t)options->clock->now_ms(options->clock->context);
     if (commit->reader == NULL || commit->arena == NULL || commit->unlisted == NULL ||
@@ -81,6 +49,7 @@ uint32_t append_commit_rows(const struct batch *batch) {
 static void undo(struct append_commit *commit) {
     sessions_undo(commit->options.sessions);
     unlisted_undo(commit->unlisted);
+    if (commit->options.notes != NULL) notes_undo(commit->options.notes);
     commit->counts = (struct append_commit_counts){0};
 }
 
@@ -474,90 +443,6 @@ bool append_commit_apply(struct append_commit *commit, struct batch *batch, stru
     return true;
 }
 
-static struct told *get_told(const struct append_commit *commit, uint32_t agent) {
-    return &commit->told[agent < AGENTS_MAX ? agent : AGENTS_MAX - 1];
-}
-
-static bool may_tell(const struct told *told, int64_t now_ms) {
-    return !told->is_told || now_ms - told->told_ms >= APPEND_COMMIT_IDENTITY_MS;
-}
-
-bool append_commit_has_violations(const struct append_commit *commit) {
-    const struct clock *clock = commit->options.clock;
-    int64_t now_ms = clock->monotonic_ms(clock->context);
-    const struct sessions *sessions = commit->options.sessions;
-    for (uint32_t slot = 0; slot < sessions_count(sessions); slot++) {
-        const struct session *session = sessions_get(sessions, slot);
-        if (!session->is_used) continue;
-        const struct told *told = get_told(commit, session->stream.agent);
-        if (told->pending > 0 && may_tell(told, now_ms)) return true;
-    }
-    return false;
-}
-
-static bool is_in_tellings(const struct append_commit *commit, uint32_t agent) {
-    for (uint32_t index = 0; index < commit->tellings_count; index++) {
-        if (commit->tellings[index].agent == agent) return true;
-    }
-    return false;
-}
-
-// Tells an agent's violations, those of this commit and those that wait, or lets them wait.
-static bool tell_violations(struct append_commit *commit, const struct session *session,
-                            struct fault *fault) {
-    uint32_t agent = session->stream.agent;
-    const struct told *told = get_told(commit, agent);
-    bool is_told = may_tell(told, commit->monotonic_ms) && !is_in_tellings(commit, agent);
-    commit->tellings[commit->tellings_count++] =
-        (struct telling){agent, is_told, session->violations};
-    if (!is_told) return true;
-    const struct own_event_detail details[] = {
-        {"agent", span_text(session->uri), 0},
-        {"count", {NULL, 0}, told->pending + session->violations},
-        {"detail", session->violation_detail, 0},
-    };
-    return append_commit_add_own_event(commit, "IdentityViolation", details,
-                                       session->violation_detail.bytes == NULL ? 2 : 3, fault);
-}
-
-// Violations of this commit first, then those that have waited their minute.
-static bool tell_all_violations(struct append_commit *commit, struct fault *fault) {
-    struct sessions *sessions = commit->options.sessions;
-    uint32_t touched_count;
-    const uint32_t *touched = sessions_touched(sessions, &touched_count);
-    for (uint32_t index = 0; index < touched_count; index++) {
-        const struct session *session = sessions_get(sessions, touched[index]);
-        if (session->violations > 0 && !tell_violations(commit, session, fault)) return false;
-    }
-    uint32_t rows = 0;
-    for (uint32_t slot = 0; slot < sessions_count(sessions); slot++) {
-        const struct session *session = sessions_get(sessions, slot);
-        if (!session->is_used || session->violations > 0) continue;
-        const struct told *told = get_told(commit, session->stream.agent);
-        if (told->pending == 0 || !may_tell(told, commit->monotonic_ms)) continue;
-        if (rows++ == APPEND_COMMIT_OWN_ROWS_MAX - UNLISTED_NEW_MAX - NEWS_COMMIT_MAX) break;
-        if (!tell_violations(commit, session, fault)) return false;
-    }
-    return true;
-}
-
-// Tells of each account that the roster lacks.
-static bool tell_unlisted(struct append_commit *commit, struct fault *fault) {
-    for (uint32_t index = 0; index < unlisted_new_count(commit->unlisted); index++) {
-        struct own_event_detail details[] = {{"account", unlisted_new(commit->unlisted, index), 0}};
-        if (!append_commit_add_own_event(commit, "AccountUnlisted", details, 1, fault))
-            return false;
-    }
-    return true;
-}
-
-bool append_commit_tell(struct append_commit *commit, const struct news *news,
-                        struct fault *fault) {
-    bool is_told =
-        append_commit_add_own_event(commit, news->name, news->details, news->details_count, fault);
-    return is_told || append_commit_abort(commit);
-}
-
 static bool put_streams(struct append_commit *commit, struct fault *fault) {
     uint32_t count;
     const uint32_t *touched = sessions_touched(commit->options.sessions, &count);
@@ -576,8 +461,7 @@ static bool put_streams(struct append_commit *commit, struct fault *fault) {
 
 bool append_commit_finish(struct append_commit *commit, struct append_commit_counts *counts,
                           struct fault *fault) {
-    if (!tell_all_violations(commit, fault) || !tell_unlisted(commit, fault) ||
-        !put_streams(commit, fault)) {
+    if (!append_tell(commit, fault) || !put_streams(commit, fault)) {
         return append_commit_abort(commit);
     }
     struct trail_receipt receipt;
@@ -586,14 +470,9 @@ bool append_commit_finish(struct append_commit *commit, struct append_commit_cou
         return false;
     }
     assert(receipt.stored == commit->counts.stored + commit->counts.own_events);
-    for (uint32_t index = 0; index < commit->tellings_count; index++) {
-        const struct telling *telling = &commit->tellings[index];
-        struct told *told = get_told(commit, telling->agent);
-        told->pending += telling->pending;
-        if (telling->is_told) *told = (struct told){true, commit->monotonic_ms, 0};
-    }
+
+    append_tell_keep(commit);
     sessions_keep(commit->options.sessions);
-    unlisted_keep(commit->unlisted);
     *counts = commit->counts;
     return true;
 }

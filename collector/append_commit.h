@@ -13,7 +13,7 @@
 #include "base/fault.h"
 #include "base/random.h"
 #include "collector/batch.h"
-#include "collector/news.h"
+#include "collector/notes.h"
 #include "collector/own_event.h"
 #include "collector/sessions.h"
 #include "storage/trail/trail.h"
@@ -24,7 +24,9 @@ enum {
         60000,  // identity violations of an agent: one own event in this time
     APPEND_COMMIT_AGENT_SESSIONS_MAX = 4,    // streams that an agent may have open
     APPEND_COMMIT_AGENT_STREAMS_MAX = 1024,  // streams of an agent that are remembered
-    APPEND_COMMIT_OWN_ROWS_MAX = 80,         // own events of a commit that no batch causes
+    APPEND_COMMIT_OWN_ROWS_MAX = 96,         // own events of a commit that no batch causes:
+    APPEND_COMMIT_WAITING_MAX = 32,          // agents' violations that waited; the rest are
+                                             // unlisted accounts and notes
     APPEND_COMMIT_ROWS_MAX = TRAIL_COMMIT_ROWS_MAX - APPEND_COMMIT_OWN_ROWS_MAX,
 };
 
@@ -53,6 +55,7 @@ struct append_commit_options {
     const struct clock *clock;
     const struct random *random;
     struct own_event_place place;
+    struct notes *notes;  // what other rooms have to tell; may be NULL
 };
 
 // NULL if memory runs out. Options are borrowed.
@@ -80,11 +83,6 @@ MUST_CHECK bool append_commit_add_own_event(struct append_commit *commit, const 
 // aborted.
 MUST_CHECK bool append_commit_apply(struct append_commit *commit, struct batch *batch,
                                     struct fault *fault);
-
-// Adds an own event that no batch causes; at most NEWS_COMMIT_MAX of a commit. Faults as
-// append_commit_apply.
-MUST_CHECK bool append_commit_tell(struct append_commit *commit, const struct news *news,
-                                   struct fault *fault);
 
 // Whether identity violations wait to be told though no batch comes.
 bool append_commit_has_violations(const struct append_commit *commit);

@@ -106,12 +106,13 @@ int rig_make(void **state) {
     rig.pool = batch_pool_create();
     rig.queue = queue_create(4096, 64 << 20);
     if (!roster_create(accounts, 2, ROSTER_UNKNOWN_DEFAULT, &rig.roster, &fault)) return 1;
+    roster_live_init(&rig.live, rig.roster);
     rig.settings = (struct intake_settings){
         .organization_id = "o-abc",
         .heartbeat_ms = 15000,
         .future_max_s = 86400,
         .share_size = 64 << 20,
-        .roster = rig.roster,
+        .roster = &rig.live,
         .clock = &rig.clock,
         .pool = rig.pool,
     };

@@ -51,6 +51,7 @@ struct rig {
     struct random random;
     struct arena *arena;
     struct roster *roster;
+    struct roster_live live;
     struct batch_pool *pool;
     struct queue *queue;
     struct trail *trail;

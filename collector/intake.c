@@ -303,6 +303,18 @@ static bool walk_chain(const struct intake *intake, const Orgtrail__V1__EventBat
     return true;
 }
 
+// Reads and judges the events, by the roster that holds now.
+static bool judge(const struct intake *intake, const Orgtrail__V1__EventBatch *message,
+                  uint32_t skip, struct batch *batch, struct fault *fault) {
+    const struct intake_settings *settings = intake->settings;
+    uint32_t place;
+    const struct admit_rules rules = {&intake->grant, roster_live_enter(settings->roster, &place),
+                                      settings->future_max_s};
+    bool is_good = receive_events(&rules, message, skip, batch, fault);
+    roster_live_leave(settings->roster, place);
+    return is_good;
+}
+
 static bool on_events(struct intake *intake, struct batch *batch,
                       const Orgtrail__V1__EventBatch *message) {
     struct fault fault = {0};
@@ -322,14 +334,12 @@ static bool on_events(struct intake *intake, struct batch *batch,
         return false;
     }
     if (is_good) {
-        struct admit_rules rules = {&intake->grant, intake->settings->roster,
-                                    intake->settings->future_max_s};
         batch->kind = BATCH_EVENTS;
         batch->first_seq = intake->expected;
         batch->last_seq = end_seq - 1;
         memcpy(batch->chain, chain, TRAIL_CHAIN_SIZE);
         uint32_t skip = (uint32_t)(intake->expected - message->first_seq);
-        is_good = receive_events(&rules, message, skip, batch, &fault);
+        is_good = judge(intake, message, skip, batch, &fault);
     }
     if (!is_good) {
         end_with(intake, &fault);

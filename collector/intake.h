@@ -19,7 +19,7 @@
 #include "base/fault.h"
 #include "base/span.h"
 #include "collector/batch.h"
-#include "collector/roster.h"
+#include "collector/roster_live.h"
 #include "storage/trail/trail_types.h"
 
 enum {
@@ -37,7 +37,7 @@ struct intake_settings {
     uint32_t heartbeat_ms;
     int64_t future_max_s;
     uint64_t share_size;  // of batches one stream may have in append's queue; more pauses reading
-    const struct roster *roster;
+    struct roster_live *roster;
     const struct clock *clock;
     struct batch_pool *pool;
 };

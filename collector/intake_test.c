@@ -17,6 +17,7 @@ struct bench {
     struct clock clock;
     int64_t time_ms;
     struct roster *roster;
+    struct roster_live live;
     struct intake *intake;
     struct arena *arena;  // of decoded messages
 
@@ -70,13 +71,14 @@ static void begin(struct bench *bench, const char *uri) {
     bench->arena = arena_create(16 << 20);
     bench->clock = (struct clock){bench_time, bench_time, bench};
     assert_true(roster_create(accounts, 1, ROSTER_UNKNOWN_DEFAULT, &bench->roster, &fault));
+    roster_live_init(&bench->live, bench->roster);
     bench->settings = (struct intake_settings){
         .organization_id = "o-abc",
         .epoch = {1, 2, 3},
         .heartbeat_ms = HEARTBEAT_MS,
         .future_max_s = 86400,
         .share_size = SHARE_SIZE,
-        .roster = bench->roster,
+        .roster = &bench->live,
         .clock = &bench->clock,
         .pool = batch_pool_create(),
     };

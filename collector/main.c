@@ -21,7 +21,7 @@
 #include "collector/notify.h"
 #include "collector/operate.h"
 #include "collector/reload.h"
-#include "collector/roster.h"
+#include "collector/roster_reload.h"
 #include "collector/server.h"
 #include "collector/settings.h"
 #include "storage/trail/trail.h"
@@ -124,9 +124,37 @@ static void print_sender(const siginfo_t *info, char *text, size_t text_size) {
     snprintf(text, text_size, "SIGHUP of uid %u", (unsigned)info->si_uid);
 }
 
+// Reads roster, certificates and deny list again: for a signal (calls_count is 0), or for those who
+// asked over the socket. What is not good stays as it was.
+static void reload_for(struct operate *operate, struct roster_reload *roster, const char *who,
+                       void *const *calls, uint32_t calls_count) {
+    struct roster_changes changes = {0};
+    struct fault fault;
+    bool is_good = roster_reload_now(roster, operate->server, who, &changes, &fault);
+    if (!is_good) {
+        LOG(LOG_ERROR, "roster not reloaded: the old one stays", log_text("user", who),
+            log_fault(&fault), log_kind(&fault));
+    }
+    struct fault other;
+    if (!reload_all(operate->reload, who, &other) && is_good) {
+        fault = other;
+        is_good = fault_add(&fault, "the roster was read, but not certificates and deny list");
+    }
+    for (uint32_t index = 0; index < calls_count; index++) {
+        operate_end_reload(calls[index], &changes, is_good ? NULL : &fault);
+    }
+}
+
+static void reload_for_calls(struct operate *operate, struct roster_reload *roster) {
+    void *calls[OPERATE_RELOADS_MAX];
+    uint32_t calls_count = queue_pop(operate->reloads, calls, OPERATE_RELOADS_MAX, 0);
+    if (calls_count == 0) return;
+    reload_for(operate, roster, control_call_user(calls[0]), calls, calls_count);
+}
+
 // Waits until the process is told to end, or has to. False (FAULT_RETRY): it has to.
-static bool wait_for_end(struct reload *reload, struct server *server, const sigset_t *signals,
-                         struct fault *fault) {
+static bool wait_for_end(struct operate *operate, struct roster_reload *roster,
+                         const sigset_t *signals, struct fault *fault) {
     const struct timespec second = {1, 0};
     while (true) {
         siginfo_t info;
@@ -134,19 +162,30 @@ static bool wait_for_end(struct reload *reload, struct server *server, const sig
         int signal = sigtimedwait(signals, &info, &second);
         if (signal == SIGHUP) {
             print_sender(&info, sender, sizeof sender);
-            reload_all(reload, sender);
+            reload_for(operate, roster, sender, NULL, 0);
         }
-        reload_answer(reload);
+        reload_for_calls(operate, roster);
+        reload_answer(operate->reload);
         if (signal == SIGTERM || signal == SIGINT) {
             LOG(LOG_INFO, "stopping", log_text("signal", strsignal(signal)));
             return true;
         }
-        if (server_is_deaf(server)) {
+        if (server_is_deaf(operate->server)) {
             return fault_set(fault, FAULT_RETRY,
                              "the listener is dead: the process is to be started again (were there "
                              "too few file descriptors?)");
         }
     }
+}
+
+static void end_reloads(struct queue *reloads) {
+    void *call;
+    struct fault fault;
+    fault_set(&fault, FAULT_RETRY, "the collector is stopping");
+    while (reloads != NULL && queue_pop(reloads, &call, 1, 0) == 1) {
+        operate_end_reload(call, NULL, &fault);
+    }
+    queue_destroy(reloads);
 }
 
 static bool start_http(const struct settings *settings, struct server *server,
@@ -175,17 +214,25 @@ static bool start_control(struct operate *operate, struct control **control, str
 }
 
 // Serves with an open trail until told to end.
-static bool serve(const struct settings *settings, const struct roster *roster, struct trail *trail,
-                  const sigset_t *signals, struct fault *fault) {
+static bool serve(const struct settings *settings, struct roster_reload *roster,
+                  struct trail *trail, const sigset_t *signals, struct fault *fault) {
     struct reload *reload = NULL;
     struct server *server = NULL;
     struct http_server *http = NULL;
     struct control *control = NULL;
     const struct clock *clock = clock_system();
-    if (!reload_start(settings, roster, trail, &reload, &server, fault)) return false;
-    struct operate operate = {server, reload, settings, clock->now_ms(clock->context)};
-    bool is_good =
-        start_http(settings, server, &http, fault) && start_control(&operate, &control, fault);
+    if (!reload_start(settings, &roster->live, trail, &reload, &server, fault)) return false;
+    struct operate operate = {
+        .server = server,
+        .reload = reload,
+        .settings = settings,
+        .roster = &roster->live,
+        .reloads = queue_create(OPERATE_RELOADS_MAX, OPERATE_RELOADS_MAX),
+        .started_ms = clock->now_ms(clock->context),
+    };
+    bool is_good = (operate.reloads != NULL || fault_set(fault, FAULT_FULL, "no memory")) &&
+                   start_http(settings, server, &http, fault) &&
+                   start_control(&operate, &control, fault);
     if (is_good) {
         LOG(LOG_INFO, "collector started", log_text("organization", settings->organization),
             log_text("listen", settings->listen), log_number("port", server_port(server)),
@@ -194,10 +241,11 @@ static bool serve(const struct settings *settings, const struct roster *roster, 
             log_text("control", settings->control_path),
             log_number("accounts", settings->accounts_count));
         notify_send("READY=1");
-        is_good = wait_for_end(reload, server, signals, fault);
+        is_good = wait_for_end(&operate, roster, signals, fault);
         notify_send("STOPPING=1");
     }
     control_stop(control);
+    end_reloads(operate.reloads);
     http_server_stop(http);
     server_stop(server);
     reload_end(reload);
@@ -206,7 +254,7 @@ static bool serve(const struct settings *settings, const struct roster *roster, 
 
 static bool run(const struct arguments *arguments, const sigset_t *signals, struct fault *fault) {
     struct settings *settings = NULL;
-    struct roster *roster = NULL;
+    struct roster_reload roster = {0};
     struct trail *trail = NULL;
     if (!settings_load(arguments->config, &settings, fault)) return false;
     bool is_good = settings_check(settings, now_s(), fault) && reload_check(settings, fault);
@@ -215,17 +263,16 @@ static bool run(const struct arguments *arguments, const sigset_t *signals, stru
         printf("%s: good, %u %s\n", arguments->config, settings->accounts_count,
                settings->accounts_count == 1 ? "account" : "accounts");
     } else if (is_good) {
-        is_good = roster_create(settings->accounts, settings->accounts_count, settings->unknown,
-                                &roster, fault) &&
-                  rpc_init(fault);
+        is_good =
+            roster_reload_init(&roster, arguments->config, settings, fault) && rpc_init(fault);
         if (is_good) {
             is_good = open_trail(settings, &trail, fault) &&
-                      serve(settings, roster, trail, signals, fault);
+                      serve(settings, &roster, trail, signals, fault);
             rpc_done();
         }
     }
     trail_close(trail);
-    roster_destroy(roster);
+    roster_reload_done(&roster);
     settings_destroy(settings);
     return is_good;
 }

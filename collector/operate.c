@@ -1,5 +1,6 @@
 #include "collector/operate.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,7 +8,9 @@
 #include "base/buffer.h"
 #include "base/rpc/rpc.h"
 #include "base/version.h"
+#include "collector/append_quarantine.h"
 #include "collector/metrics.h"
+#include "collector/roster_reload.h"
 #include "proto/control.pb-c.h"
 
 // Sends a message as the call's reply and ends the call.
@@ -105,10 +108,121 @@ static void run_status(void *context, struct control_call *call) {
     answer(call, &reply.base);
 }
 
+// Ends a call with a fault of our own words.
+static void refuse(struct control_call *call, enum fault_kind kind, const char *text) {
+    struct fault fault;
+    fault_set(&fault, kind, "%s", text);
+    control_call_end(call, &fault);
+}
+
+// ---- reload: main does it
+
+static void run_reload(void *context, struct control_call *call) {
+    const struct operate *operate = context;
+    if (!queue_push(operate->reloads, call, 1)) {
+        refuse(call, FAULT_RETRY, "too many ask for this: try again");
+        return;
+    }
+    // What main waits for.
+    if (kill(getpid(), SIGUSR1) != 0) abort();
+}
+
+void operate_end_reload(struct control_call *call, const struct roster_changes *changes,
+                        const struct fault *fault) {
+    if (fault != NULL) {
+        control_call_end(call, fault);
+        return;
+    }
+    Orgtrail__V1__ReloadReply reply = ORGTRAIL__V1__RELOAD_REPLY__INIT;
+    reply.accounts = changes->accounts;
+    reply.added = changes->added;
+    reply.removed = changes->removed;
+    reply.changed = changes->changed;
+    reply.retried = changes->retried;
+    answer(call, &reply.base);
+}
+
+// ---- quarantine: the writer does it
+
+static void on_quarantine_done(void *context, const struct append_quarantine_counts *counts,
+                               const struct fault *fault) {
+    struct control_call *call = context;
+    if (fault != NULL) {
+        control_call_end(call, fault);
+        return;
+    }
+    Orgtrail__V1__QuarantineReply reply = ORGTRAIL__V1__QUARANTINE_REPLY__INIT;
+    reply.entries = counts->entries;
+    reply.missing = counts->missing;
+    reply.admitted = counts->admitted;
+    reply.unchanged = counts->unchanged;
+    reply.other = counts->other;
+    reply.discarded = counts->discarded;
+    reply.records = counts->records;
+    reply.stored = counts->stored;
+    reply.bytes = counts->bytes;
+    answer(call, &reply.base);
+}
+
+// The keys of a request in one piece; NULL if it is not good.
+static uint8_t (
+    *copy_keys(const Orgtrail__V1__QuarantineRequest *request))[TRAIL_REFUSED_KEY_SIZE] {
+    if (request->n_keys == 0 || request->n_keys > APPEND_QUARANTINE_KEYS_MAX) return NULL;
+    uint8_t(*keys)[TRAIL_REFUSED_KEY_SIZE] = malloc(request->n_keys * sizeof *keys);
+    for (size_t index = 0; keys != NULL && index < request->n_keys; index++) {
+        if (request->keys[index].len != TRAIL_REFUSED_KEY_SIZE) {
+            free(keys);
+            return NULL;
+        }
+        memcpy(keys[index], request->keys[index].data, TRAIL_REFUSED_KEY_SIZE);
+    }
+    return keys;
+}
+
+static void change_quarantine(const struct operate *operate, struct control_call *call,
+                              bool is_discard) {
+    struct span bytes = control_call_request(call);
+    Orgtrail__V1__QuarantineRequest *request =
+        orgtrail__v1__quarantine_request__unpack(NULL, bytes.size, bytes.bytes);
+    uint8_t(*keys)[TRAIL_REFUSED_KEY_SIZE] = request == NULL ? NULL : copy_keys(request);
+    if (keys == NULL) {
+        refuse(call, FAULT_INPUT, "a request without keys of 32 bytes, or with more than 50,000");
+    } else {
+        const struct append_quarantine_options options = {
+            .is_discard = is_discard,
+            .keys = (const uint8_t(*)[TRAIL_REFUSED_KEY_SIZE])keys,
+            .keys_count = (uint32_t)request->n_keys,
+            .user = control_call_user(call),
+            .organization = operate->settings->organization,
+            .roster = operate->roster,
+            .future_max_s = (int64_t)operate->settings->future_max_hours * 3600,
+            .done = on_quarantine_done,
+            .context = call,
+        };
+        struct fault fault;
+        if (!append_quarantine_submit(server_append(operate->server), &options, &fault)) {
+            control_call_end(call, &fault);
+        }
+    }
+    free(keys);
+    if (request != NULL) orgtrail__v1__quarantine_request__free_unpacked(request, NULL);
+}
+
+static void run_retry(void *context, struct control_call *call) {
+    change_quarantine(context, call, false);
+}
+
+static void run_discard(void *context, struct control_call *call) {
+    change_quarantine(context, call, true);
+}
+
 const struct control_method operate_methods[] = {
     {"Status", false, run_status},
     {"DenyList", false, run_deny_list},
     {"DenyAdd", true, run_deny_add},
     {"DenyRemove", true, run_deny_remove},
+    {"Reload", true, run_reload},
+    {"RetryQuarantine", true, run_retry},
+    {"DiscardQuarantine", true, run_discard},
 };
 const uint32_t operate_methods_count = sizeof operate_methods / sizeof operate_methods[0];

@@ -1,25 +1,36 @@
 // operate.h: the methods of the service Control: what an operator may ask of this collector.
 //
 // Each answers from what it is given or hands its call on; the socket's worker never waits. A new
-// method is a function in a file of its own and a row in the table of operate.c.
+// method is a function and a row in the table of operate.c.
 
 #pragma once
 
 #include <stdint.h>
 
+#include "base/queue.h"
 #include "collector/control.h"
 #include "collector/reload.h"
+#include "collector/roster_live.h"
 #include "collector/server.h"
 #include "collector/settings.h"
+
+enum { OPERATE_RELOADS_MAX = 16 };  // calls that wait for one reload
 
 // What methods work on; lives longer than the socket.
 struct operate {
     struct server *server;
     struct reload *reload;
     const struct settings *settings;
-    int64_t started_ms;  // since the Unix epoch
+    struct roster_live *roster;
+    struct queue *reloads;  // of struct control_call, for main
+    int64_t started_ms;     // since the Unix epoch
 };
 
 // The table for control_start; its context is a struct operate.
 extern const struct control_method operate_methods[];
 extern const uint32_t operate_methods_count;
+
+// What a reload changed, or why there was none, for a call taken out of `reloads`.
+struct roster_changes;
+void operate_end_reload(struct control_call *call, const struct roster_changes *changes,
+                        const struct fault *fault);

@@ -83,7 +83,7 @@ static void take(struct reload *reload, struct certificate_files *files, struct 
     metric_set(&metrics_table[METRICS_CERTIFICATE_EXPIRY], 0, files->facts.not_after_s);
 }
 
-bool reload_start(const struct settings *settings, const struct roster *roster, struct trail *trail,
+bool reload_start(const struct settings *settings, struct roster_live *roster, struct trail *trail,
                   struct reload **reload, struct server **server, struct fault *fault) {
     struct reload *made = calloc(1, sizeof *made);
     struct gate *gate;
@@ -226,30 +226,32 @@ static bool read_all(struct reload *reload, struct certificate_files *files, str
     return false;
 }
 
-void reload_all(struct reload *reload, const char *who) {
+static bool use(struct reload *reload, const char *who, struct fault *fault) {
     struct certificate_files files;
     struct deny *deny;
     struct gate *gate;
-    struct fault fault;
-    if (!read_all(reload, &files, &deny, &gate, &fault)) {
-        LOG(LOG_ERROR, "certificates and deny list not reloaded: the old ones stay",
-            log_fault(&fault), log_kind(&fault));
-        return;
-    }
+    if (!read_all(reload, &files, &deny, &gate, fault)) return false;
     struct rpc_credentials credentials = credentials_of(&files);
-    if (!server_reload(reload->server, &credentials, &fault)) {
-        LOG(LOG_ERROR, "certificates and deny list not reloaded: the old ones stay",
-            log_fault(&fault), log_kind(&fault));
+    if (!server_reload(reload->server, &credentials, fault)) {
         gate_destroy(gate);
         deny_destroy(deny);
         certificate_files_done(&files);
-        return;
+        return false;
     }
     tell(reload, &files, deny, who);
     server_set_gate(reload->server, gate);
     take(reload, &files, deny);
-    LOG(LOG_INFO, "certificates and deny list reloaded; other settings are read at the start only",
-        log_text("by", who));
+    return true;
+}
+
+bool reload_all(struct reload *reload, const char *who, struct fault *fault) {
+    if (use(reload, who, fault)) {
+        LOG(LOG_INFO, "certificates and deny list reloaded", log_text("by", who));
+        return true;
+    }
+    LOG(LOG_ERROR, "certificates and deny list not reloaded: the old ones stay", log_fault(fault),
+        log_kind(fault));
+    return false;
 }
 
 // --- changes by request

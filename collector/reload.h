@@ -29,15 +29,16 @@ struct reload_request {
 
 // Reads what the settings name and starts the server with it. The settings are borrowed for its
 // life. Faults as settings_read_certificates, deny_parse and server_start.
-MUST_CHECK bool reload_start(const struct settings *settings, const struct roster *roster,
+MUST_CHECK bool reload_start(const struct settings *settings, struct roster_live *roster,
                              struct trail *trail, struct reload **reload, struct server **server,
                              struct fault *fault);
 
 // Ends requests that wait with FAULT_RETRY. The server is the caller's. NULL is allowed.
 void reload_end(struct reload *reload);
 
-// Reads all files again and hands them to the server, or logs why not. who is a text for people.
-void reload_all(struct reload *reload, const char *who);
+// Reads all files again and hands them to the server; the fault is logged too. who is a text for
+// people.
+MUST_CHECK bool reload_all(struct reload *reload, const char *who, struct fault *fault);
 
 // [any] Leaves a request for reload_answer and wakes the main thread with SIGUSR1. False: too many
 // wait.

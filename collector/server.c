@@ -19,7 +19,6 @@
 #include "collector/chatter.h"
 #include "collector/intake.h"
 #include "collector/metrics.h"
-#include "collector/news.h"
 
 enum {
     TICKS_PER_HEARTBEAT = 4,
@@ -61,6 +60,7 @@ struct peer {
 struct server {
     struct rpc_server *rpc;
     struct append *append;
+    struct notes *notes;
     struct batch_pool *pool;
     struct intake_settings intake_settings;
     struct queue *batches;
@@ -68,7 +68,6 @@ struct server {
     struct queue *waiting;  // peers, from workers to the writer
     struct queue *gone;     // peers, from workers to the warden
     struct queue *left;     // peers, from the warden to the writer
-    struct queue *news;     // from any thread to the writer
     uint32_t streams_max;
     struct chatter chatter;
     int64_t tick_ms;
@@ -536,33 +535,32 @@ static void *run_writer(void *argument) {
 
 static void destroy(struct server *server) {
     append_destroy(server->append);
-    void *news;
-    while (server->news != NULL && queue_pop(server->news, &news, 1, 0) > 0) news_destroy(news);
-    struct queue *const queues[] = {server->batches, server->opened, server->waiting,
-                                    server->gone,    server->left,   server->news};
+    struct queue *const queues[] = {server->batches, server->opened, server->waiting, server->gone,
+                                    server->left};
     for (size_t index = 0; index < sizeof queues / sizeof queues[0]; index++) {
         if (queues[index] != NULL) queue_destroy(queues[index]);
     }
     batch_pool_destroy(server->pool);
     gate_destroy(atomic_load(&server->gate));
+    notes_destroy(server->notes);
     free(server);
 }
 
 static bool make_parts(struct server *server, const struct settings *settings,
-                       const struct roster *roster, struct trail *trail, struct fault *fault) {
+                       struct roster_live *roster, struct trail *trail, struct fault *fault) {
     static const struct append_callbacks callbacks = {on_report, on_superseded, on_unthrottled};
     // Peers are counted until they are freed, so no queue of peers can hold more.
     uint32_t peers_max = settings->streams_max + 1;
     server->pool = batch_pool_create();
+    server->notes = notes_create();
     server->batches = queue_create(SERVER_QUEUE_BATCHES_MAX, SERVER_QUEUE_SIZE_MAX);
     server->opened = queue_create(peers_max, peers_max);
     server->waiting = queue_create(peers_max, peers_max);
     server->gone = queue_create(peers_max, peers_max);
     server->left = queue_create(peers_max, peers_max);
-    server->news = queue_create(NEWS_WAITING_MAX, NEWS_WAITING_MAX);
     if (server->pool == NULL || server->batches == NULL || server->opened == NULL ||
         server->waiting == NULL || server->gone == NULL || server->left == NULL ||
-        server->news == NULL) {
+        server->notes == NULL) {
         return fault_set(fault, FAULT_FULL, "no memory for the queues");
     }
     server->streams_max = settings->streams_max;
@@ -580,7 +578,6 @@ static bool make_parts(struct server *server, const struct settings *settings,
     const struct append_options options = {
         .trail = trail,
         .queue = server->batches,
-        .news = server->news,
         .clock = clock_system(),
         .random = random_system(),
         .management_account = settings->management_account,
@@ -588,6 +585,7 @@ static bool make_parts(struct server *server, const struct settings *settings,
         .quarantine_max = settings->quarantine_size_max,
         .retention_days = settings->retention_days,
         .streams_max = settings->streams_max,
+        .notes = server->notes,
         .callbacks = &callbacks,
         .context = server,
     };
@@ -617,7 +615,7 @@ static bool start_threads(struct server *server, struct fault *fault) {
 }
 
 bool server_start(const struct settings *settings, const struct rpc_credentials *credentials,
-                  struct gate *gate, const struct roster *roster, struct trail *trail,
+                  struct gate *gate, struct roster_live *roster, struct trail *trail,
                   struct server **server, struct fault *fault) {
     static const struct rpc_server_callbacks callbacks = {on_open, on_message, on_sent, on_closed};
     struct server *made = calloc(1, sizeof *made);
@@ -658,6 +656,14 @@ uint16_t server_port(const struct server *server) {
     return rpc_server_port(server->rpc);
 }
 
+struct notes *server_notes(struct server *server) {
+    return server->notes;
+}
+
+struct append *server_append(struct server *server) {
+    return server->append;
+}
+
 bool server_reload(struct server *server, const struct rpc_credentials *credentials,
                    struct fault *fault) {
     return rpc_server_reload(server->rpc, credentials, fault);
@@ -665,10 +671,7 @@ bool server_reload(struct server *server, const struct rpc_credentials *credenti
 
 void server_tell(struct server *server, const char *name, const struct own_event_detail *details,
                  uint32_t details_count) {
-    struct news *news = news_create(name, details, details_count);
-    if (news != NULL && queue_push(server->news, news, 1)) return;
-    news_destroy(news);
-    LOG(LOG_ERROR, "an own event was not told: too many wait", log_text("event", name));
+    (void)notes_add(server->notes, name, (struct span){NULL, 0}, details, details_count);
 }
 
 void server_set_gate(struct server *server, struct gate *gate) {

@@ -15,8 +15,8 @@
 #include "base/rpc/rpc.h"
 #include "collector/batch.h"
 #include "collector/gate.h"
-#include "collector/own_event.h"
-#include "collector/roster.h"
+#include "collector/notes.h"
+#include "collector/roster_live.h"
 #include "collector/settings.h"
 
 enum {
@@ -28,6 +28,7 @@ enum {
     SERVER_STALL_MS = 60000,  // the writer is called stuck after this long in one step
 };
 
+struct append;
 struct server;
 struct trail;
 
@@ -35,8 +36,14 @@ struct trail;
 // on failure. Faults as rpc_server_start.
 MUST_CHECK bool server_start(const struct settings *settings,
                              const struct rpc_credentials *credentials, struct gate *gate,
-                             const struct roster *roster, struct trail *trail,
+                             struct roster_live *roster, struct trail *trail,
                              struct server **server, struct fault *fault);
+
+// Where other rooms put own events. Any thread, until server_stop.
+struct notes *server_notes(struct server *server);
+
+// The writer, for jobs (append_submit). Any thread, until server_stop.
+struct append *server_append(struct server *server);
 
 // The port that agents connect to.
 uint16_t server_port(const struct server *server);
@@ -49,7 +56,7 @@ MUST_CHECK bool server_reload(struct server *server, const struct rpc_credential
 // those that are open, within a few seconds. Waits for questions under way.
 void server_set_gate(struct server *server, struct gate *gate);
 
-// [any] Stores an own event soon; what is given is copied. The log says so if it cannot.
+// [any] Stores an own event soon, as notes_add without a subject; what is given is copied.
 void server_tell(struct server *server, const char *name, const struct own_event_detail *details,
                  uint32_t details_count);
 

@@ -27,6 +27,7 @@ struct rig {
     atomic_bool is_held;
     struct test_ca ca;
     struct roster *roster;
+    struct roster_live live;
     struct trail *trail;
     struct server *server;
 
@@ -72,6 +73,7 @@ static int make_rig(void **state) {
     test_ca_make(&rig.ca, "organization");
     test_identity_make(&identity, &rig.ca, &request);
     if (!roster_create(accounts, 1, ROSTER_UNKNOWN_DEFAULT, &rig.roster, &fault)) return 1;
+    roster_live_init(&rig.live, rig.roster);
     const struct trail_options options = {
         .directory = rig.directory,
         .map_size = 1 << 28,
@@ -97,7 +99,7 @@ static int make_rig(void **state) {
         !gate_create(credentials.ca, deny, &gate, &fault)) {
         fail_msg("%s", fault.text);
     }
-    if (!server_start(&settings, &credentials, gate, rig.roster, rig.trail, &rig.server, &fault)) {
+    if (!server_start(&settings, &credentials, gate, &rig.live, rig.trail, &rig.server, &fault)) {
         fail_msg("%s", fault.text);
     }
     *state = &rig;

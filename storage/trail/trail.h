@@ -135,6 +135,10 @@ MUST_CHECK bool trail_gap_put(struct trail *trail, const struct trail_gap *gap, 
 MUST_CHECK bool trail_document_put(struct trail *trail, struct span name, struct span value,
                                    struct fault *fault);
 
+// Finds the value that was kept under a name before this commit. It lives as long as the commit.
+MUST_CHECK bool trail_document_get(struct trail *trail, struct span name, bool *found,
+                                   struct span *value, struct fault *fault);
+
 // Makes all of it durable. Waits for the disk. FAULT_FULL: nothing of it is stored, the trail is as
 // before, the same entries may be offered again later. FAULT_IO: nobody knows; the process ends.
 // After any failure the commit is over (no trail_abort).

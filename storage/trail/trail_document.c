@@ -25,6 +25,18 @@ bool trail_document_put(struct trail *trail, struct span name, struct span value
     return true;
 }
 
+bool trail_document_get(struct trail *trail, struct span name, bool *found, struct span *value,
+                        struct fault *fault) {
+    assert(trail->is_committing);
+    struct span stored;
+    if (!trail_environment_get(trail->environment, trail->reading, TRAIL_DATABASE_DOCUMENT, name,
+                               found, &stored, fault)) {
+        return false;
+    }
+    if (!*found || arena_copy(trail->arena, stored, value)) return true;
+    return fault_set(fault, FAULT_FULL, "trail: out of memory for a document");
+}
+
 bool trail_documents_write(struct trail *trail, struct fault *fault) {
     for (uint32_t index = 0; index < trail->documents_count; index++) {
         const struct trail_document *document = &trail->documents[index];

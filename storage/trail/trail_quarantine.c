@@ -85,8 +85,9 @@ bool trail_quarantine(struct trail *trail, const struct trail_refused *refused, 
         state->refusals_count++;
     }
     refusal->entry.last_ms = refused->received_ms;
-    refusal->entry.count++;
-    refusal->repeats++;
+    uint64_t count = refused->count == 0 ? 1 : refused->count;
+    refusal->entry.count += count;
+    refusal->repeats += count;
     *is_new = first && refusal->is_new;
     if (*is_new) {
         state->agents[refused->agent - 1].quarantine_staged += refused->bytes.size;

@@ -225,8 +225,8 @@ static void test_abort_leaves_nothing(void **state) {
                                    &fixture.fault));
     assert_int_equal(agent, 2);
     assert_true(trail_stream_put(fixture.trail, &stream, &fixture.fault));
-    const struct trail_refused refused = {SPAN_LITERAL("{"), "invalid_json", SPAN_LITERAL("x"), 2,
-                                          1};
+    const struct trail_refused refused = {
+        SPAN_LITERAL("{"), "invalid_json", SPAN_LITERAL("x"), 2, 1, 0};
     assert_true(trail_quarantine(fixture.trail, &refused, &is_new, &fixture.fault));
     assert_int_equal(trail_quarantine_size(fixture.trail, 2), 1);
     trail_abort(fixture.trail);
@@ -287,8 +287,8 @@ static void put_state(struct fixture *fixture) {
     assert_true(is_new);
     assert_true(trail_gap_put(fixture->trail, &gap, &is_new, &fixture->fault));
     assert_false(is_new);
-    struct trail_refused refused = {SPAN_LITERAL("{broken"), "invalid_json", SPAN_LITERAL("byte 7"),
-                                    agent, 5};
+    struct trail_refused refused = {
+        SPAN_LITERAL("{broken"), "invalid_json", SPAN_LITERAL("byte 7"), agent, 5, 0};
     assert_true(trail_quarantine(fixture->trail, &refused, &is_new, &fixture->fault));
     assert_true(is_new);
     refused.received_ms = 6;

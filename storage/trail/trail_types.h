@@ -47,6 +47,7 @@ struct trail_refused {
     struct span detail;  // for people: what and where
     uint32_t agent;
     int64_t received_ms;
+    uint64_t count;  // times at once; 0: once
 };
 
 // A quarantine entry as readers see it. Spans live until the next call on the reader.

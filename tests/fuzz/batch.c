@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "collector/intake.h"
 #include "collector/metrics.h"
-#include "collector/roster.h"
+#include "collector/roster_live.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { PENDING_MAX = 64 };
@@ -68,6 +68,7 @@ static void report_all(struct append_stand_in *append, struct intake *intake) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const struct roster_account account = {.id = "123456789012"};
     static struct roster *roster;
+    static struct roster_live live;
     static struct batch_pool *pool;
     struct fault fault = {.kind = FAULT_NONE};
     if (pool == NULL) {
@@ -75,13 +76,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         metrics_start();
         bool made = roster_create(&account, 1, ROSTER_UNKNOWN_DEFAULT, &roster, &fault);
         assert(pool != NULL && made);
+        roster_live_init(&live, roster);
     }
     struct intake_settings settings = {
         .organization_id = "o-fuzz",
         .heartbeat_ms = 10000,
         .future_max_s = 86400,
         .share_size = 4 << 20,
-        .roster = roster,
+        .roster = &live,
         .clock = &CLOCK,
         .pool = pool,
     };

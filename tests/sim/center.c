@@ -10,7 +10,7 @@
 #include "collector/append.h"
 #include "collector/intake.h"
 #include "collector/metrics.h"
-#include "collector/roster.h"
+#include "collector/roster_live.h"
 #include "storage/trail/trail.h"
 #include "tests/sim/station.h"
 
@@ -40,6 +40,7 @@ struct center {
     struct queue *queue;
     struct batch_pool *pool;
     struct roster *roster;
+    struct roster_live live;
     struct roster_account accounts[FEED_ACCOUNTS];
     char ids[FEED_ACCOUNTS][FEED_ACCOUNT_SIZE];
     struct intake_settings settings;
@@ -174,12 +175,13 @@ bool center_start(struct center *center, struct fault *fault) {
         !start_append(center, fault)) {
         return false;
     }
+    roster_live_init(&center->live, center->roster);
     center->settings = (struct intake_settings){
         .organization_id = "o-sim",
         .heartbeat_ms = HEARTBEAT_MS,
         .future_max_s = 86400,
         .share_size = center->options.queue_size / 4,
-        .roster = center->roster,
+        .roster = &center->live,
         .clock = &center->options.timeline->clock,
         .pool = center->pool,
     };

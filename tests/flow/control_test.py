@@ -1,0 +1,248 @@
+#!/usr/bin/env python3
+"""The control socket from outside: who may ask and change, and what a change does."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from tests.flow import organization as flow  # noqa: E402
+from tests.flow.records import BANK, OWNER, SHOP, make, make_range  # noqa: E402
+from tests.kit import cases  # noqa: E402
+
+NOBODY = 65534
+
+
+def make_organization(*extra, start=True):
+    """One whose collector has these lines in its settings."""
+    organization = flow.Organization(accounts=[SHOP], management=OWNER)
+    organization.write_settings(organization.read_settings() + "".join(extra))
+    if start:
+        organization.start_collector()
+    return organization
+
+
+def of_bank(first, last, **members):
+    return [make(number, recipientAccountId=BANK, **members) for number in range(first, last + 1)]
+
+
+def add_account(organization, account, more=""):
+    text = organization.read_settings()
+    line = f'  accounts:\n    - {{id: "{account}", name: added{more}}}\n'
+    assert text.count("  accounts:\n") == 1, text
+    organization.write_settings(text.replace("  accounts:\n", line))
+
+
+def wait_quarantined(organization, count, reason):
+    def is_there():
+        found = organization.quarantine(reason)
+        return found if sum(entry["count"] for entry in found) >= count else None
+
+    return flow.wait_until(f"{count} refusals for {reason}", is_there)
+
+
+def test_status_with_and_without_the_collector():
+    with make_organization() as organization:
+        live = organization.status()["collector"]
+        assert live["pid"] == organization.collector.process.pid, live
+        assert live["complaint"] is None and live["streams"] == 0, live
+        organization.enroll("-a", SHOP)
+        flow.wait_until(
+            "a stream in status", lambda: organization.status()["collector"]["streams"] == 1
+        )
+        said = organization.run("status", organization.store).stdout
+        assert said.startswith("collector    ") and "1 stream" in said, said
+        organization.collector.kill()
+        status = organization.status()
+        assert status["collector"] is None and "nobody serves" in status["collector_absence"]
+        assert status["agents"], status
+        # What the killed one left behind is replaced.
+        assert os.path.exists(os.path.join(organization.store, "control.sock"))
+        organization.start_collector()
+        assert organization.status()["collector"]["pid"] == organization.collector.process.pid
+        organization.collector.stop()
+        assert not os.path.exists(os.path.join(organization.store, "control.sock"))
+
+
+def test_unknown_accounts_come_in_when_the_roster_has_them():
+    with make_organization("  unknown: quarantine\n", start=False) as organization:
+        text = organization.read_settings().replace("  unknown: quarantine\n", "")
+        organization.write_settings(text.replace("roster:\n", "roster:\n  unknown: quarantine\n"))
+        organization.start_collector()
+        agent = organization.enroll("--organization")
+        agent.append(make_range(1, 10) + of_bank(11, 15) + of_bank(11, 12))
+        organization.wait_received(17)
+        entries = wait_quarantined(organization, 7, "unknown_account")
+        assert len(entries) == 5, entries
+        # A file that is not good changes nothing, and is named with its line.
+        good = organization.read_settings()
+        organization.write_settings(good + "nonsense: 1\n")
+        done = organization.run("reload", organization.store, code=2)
+        line = good.count("\n") + 1
+        assert f"line {line}" in done.stderr and "nonsense" in done.stderr, done.stderr
+        assert len(organization.quarantine("unknown_account")) == 5
+        organization.write_settings(good)
+        # Retrying without a change changes nothing.
+        done = organization.run("quarantine", "retry", organization.store, "--all")
+        assert done.stdout.startswith("0 of 5 entries admitted"), done.stdout
+        assert organization.status()["total"]["quarantined"] == 7
+        add_account(organization, BANK)
+        said = organization.run("reload", organization.store).stdout
+        assert "1 added, 0 removed, 0 changed" in said and "5 refused records" in said, said
+        flow.wait_until(
+            lambda: f"retried: {organization.quarantine()}",
+            lambda: organization.quarantine() == [],
+        )
+        total = organization.status()["total"]
+        wanted = {"received": 17, "stored": 15, "duplicates": 2, "quarantined": 0, "balanced": True}
+        assert {key: total[key] for key in wanted} == wanted, total
+        (changed,) = organization.own_events("RosterChanged")
+        details = changed["serviceEventDetails"]
+        assert details["added"] == 1 and details["detail"] == f"+{BANK}", details
+        assert f"uid {os.getuid()}" in details["user"], details
+        (retried,) = organization.own_events("QuarantineRetried")
+        details = retried["serviceEventDetails"]
+        assert details["admitted"] == 5 and details["records"] == 7, details
+        agent.append(of_bank(16, 16))
+        assert organization.wait_received(18)["total"]["stored"] == 16
+        # The counts survive the process, and the session that had the stream.
+        organization.collector.kill()
+        organization.start_collector()
+        agent.append(of_bank(17, 17))
+        assert organization.wait_received(19)["total"]["quarantined"] == 0
+        assert "orgtrail_collector_retried_events_total 0" in organization.fetch("/metrics")
+
+
+def test_signal_reloads_the_roster():
+    with make_organization() as organization:
+        agent = organization.enroll("--organization")
+        agent.append(of_bank(1, 1))
+        organization.wait_received(1)
+        (unlisted,) = organization.own_events("AccountUnlisted")
+        assert unlisted["serviceEventDetails"]["account"] == BANK, unlisted
+        add_account(organization, BANK, ", regions: [eu-west-1]")
+        organization.collector.process.send_signal(1)
+        line = json.loads(organization.collector.wait_for_message('"roster reloaded"'))
+        assert line["user"].startswith("SIGHUP of uid") and line["added"] == 1, line
+
+
+def test_discarding_makes_room():
+    with make_organization(start=False) as organization:
+        text = organization.read_settings()
+        assert "store:\n" in text, text
+        organization.write_settings(text.replace("store:\n", "store:\n  quarantine_max: 4KiB\n"))
+        organization.start_collector()
+        agent = organization.enroll("-a", SHOP)
+        agent.append(of_bank(1, 20))
+        wait_quarantined(organization, 5, "identity")
+        organization.collector.wait_for_message("agent throttled")
+        agent.append(make_range(21, 30))
+        flow.wait_until(
+            "the throttle in metrics",
+            lambda: "throttled_streams_count 1" in organization.fetch("/metrics"),
+        )
+        (first, *_) = organization.quarantine("identity")
+        said = organization.run("quarantine", "discard", first["key"], organization.store).stdout
+        assert said.startswith("1 of 1 entries discarded: 1 refusals"), said
+        done = organization.run("quarantine", "show", first["key"], organization.store, code=2)
+        assert "no entry" in done.stderr, done.stderr
+        # In vain while others are chosen, then all of them.
+        for wrong in (["--account", OWNER], ["--reason", "future"], ["--agent", "region/none"],
+                      ["--until", "2020-01-01"], ["--since", "2090-01-01"]):
+            organization.run("quarantine", "discard", organization.store, *wrong)
+        before = len(organization.quarantine())
+        chosen = ["--account", BANK, "--reason", "identity", "--agent", SHOP, "--since", "1h"]
+        done = organization.run("quarantine", "discard", organization.store, "--dry-run", *chosen)
+        assert len(done.stdout.splitlines()) == before, done.stdout
+        organization.run("quarantine", "discard", organization.store, *chosen)
+
+        def is_done():
+            organization.run("quarantine", "discard", organization.store, "--all")
+            return organization.status()["total"]["stored"] == 10
+
+        flow.wait_until(lambda: f"room again: {organization.status()['total']}", is_done)
+        total = organization.status()["total"]
+        assert total["quarantined"] == 20 and total["balanced"], total
+        events = organization.own_events("QuarantineDiscarded")
+        sums = [event["serviceEventDetails"]["records"] for event in events]
+        held = sum(entry["count"] for entry in organization.quarantine())
+        assert sum(sums) + held == 20 and len(sums) >= 2, sums
+
+
+class Stranger:
+    """Runs `orgtrail` as nobody, in groups of choice, where nobody can reach it."""
+
+    def __init__(self, organization):
+        self.folder = tempfile.mkdtemp(prefix="control.", dir="/tmp")
+        os.chmod(self.folder, 0o755)
+        self.program = os.path.join(self.folder, "orgtrail")
+        shutil.copy(organization.program, self.program)
+        os.chmod(self.program, 0o755)
+        self.socket = os.path.join(self.folder, "control.sock")
+
+    def run(self, *arguments, groups=()):
+        def become():
+            os.setgroups(list(groups))
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+
+        return subprocess.run(
+            [self.program, *arguments, "--socket", self.socket],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            cwd="/",
+            preexec_fn=become,
+        )
+
+
+def test_only_who_may_changes_anything():
+    if os.getuid() != 0:
+        raise cases.Skipped("only root can be somebody else")
+    # Two groups that every Debian has and that nobody is in.
+    asking, changing = 60, 20  # games, dialout
+    with make_organization(start=False) as organization:
+        stranger = Stranger(organization)
+        try:
+            organization.write_settings(
+                organization.read_settings()
+                + f"control: {{socket: {stranger.socket}, group: games, admin_group: dialout}}\n"
+            )
+            organization.start_collector()
+            mode = os.stat(stranger.socket)
+            assert stat.S_IMODE(mode.st_mode) == 0o660 and mode.st_gid == asking, mode
+            done = stranger.run("reload")
+            assert done.returncode == 3 and "member of the socket's group" in done.stderr, done
+            done = stranger.run("reload", groups=[changing])
+            assert done.returncode == 3 and "member of the socket's group" in done.stderr, done
+            done = stranger.run("reload", groups=[asking])
+            assert done.returncode == 3 and "member of the group dialout" in done.stderr, done
+            refused = json.loads(organization.collector.wait_for_message("a change was refused"))
+            assert refused["method"] == "Reload" and f"uid {NOBODY}" in refused["user"], refused
+            done = stranger.run("reload", groups=[asking, changing])
+            assert done.returncode == 0 and "0 added" in done.stdout, done
+            line = json.loads(organization.collector.wait_for_message('"roster reloaded"'))
+            assert f"uid {NOBODY}" in line["user"], line
+            # Asking needs the first group only; the store itself stays out of reach here.
+            assert organization.run("reload", "--socket", stranger.socket).returncode == 0
+        finally:
+            shutil.rmtree(stranger.folder, ignore_errors=True)
+
+
+def test_a_second_collector_is_refused():
+    with make_organization() as organization:
+        second = subprocess.run(
+            organization.collector.arguments, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert second.returncode == 75, second
+        assert organization.status()["collector"]["pid"] == organization.collector.process.pid
+
+
+cases.run("control", globals())
