@@ -70,6 +70,8 @@ static void start(struct program *program, const char *option) {
     char config[300], log[300];
     (void)snprintf(config, sizeof config, "--config=%s/collector.yaml", program->directory);
     (void)snprintf(log, sizeof log, "%s/log", program->directory);
+    // Before it runs: what a run before said must not be taken for its own.
+    (void)unlink(log);
     program->process = fork();
     assert_true(program->process >= 0);
     if (program->process == 0) {
