@@ -195,6 +195,7 @@ bool block_read_texts(const struct block *block, struct block_scratch *scratch,
     }
     struct span sample;
     if (!dictionary_sample(dictionary, block->sample_size, &sample)) {
+        if (dictionary_failure(dictionary, fault)) return false;
         return fault_set(fault, FAULT_CORRUPT, "block: refers to a sample that is not there");
     }
     uint32_t shapes[TOKENS_SHAPES_MAX];
@@ -225,6 +226,8 @@ bool block_read_texts(const struct block *block, struct block_scratch *scratch,
         texts[row] = span_of(begin, (size_t)(at - begin));
         accounts[row] = all_accounts[row];
     }
+    if (!good && dictionary_failure(dictionary, fault))
+        return fault_add(fault, "block: frame %u", frame);
     if (!good) return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged texts", frame);
     return true;
 }

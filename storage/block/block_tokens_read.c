@@ -13,7 +13,7 @@ enum {
 // list of copies, and `size` is how many.
 struct slot {
     const uint8_t *bytes;
-    uint32_t size;
+    uint32_t size;  // of a string: its place in the frame's list
     uint8_t token;
     uint8_t shape;
     union {
@@ -24,9 +24,8 @@ struct slot {
 
 struct tokens_decoder {
     const struct dictionary *dictionary;
-    const struct span *table;  // of the dictionary
-    uint32_t table_count;
     struct tokens_frame frame;
+    struct span strings[TOKENS_STRINGS_MAX];  // of the frame's list: got when first put
     const struct dictionary_shape *shapes[TOKENS_SHAPES_MAX];
     uint32_t first_slots[TOKENS_SHAPES_MAX];
     struct slot slots[TOKENS_SLOTS_MAX];
@@ -56,19 +55,20 @@ bool tokens_decoder_begin(struct tokens_decoder *decoder, const struct dictionar
                           const struct tokens_frame *frame) {
     decoder->frame = *frame;
     decoder->dictionary = dictionary;
-    decoder->table = dictionary_string_table(dictionary);
-    decoder->table_count = dictionary_strings(dictionary);
     // The list ascends, so that its last entry is the largest.
-    if (frame->strings_count > 0 &&
-        frame->strings[frame->strings_count - 1] >= decoder->table_count) {
+    if (frame->strings_count > TOKENS_STRINGS_MAX ||
+        (frame->strings_count > 0 &&
+         frame->strings[frame->strings_count - 1] >= dictionary_strings(dictionary))) {
         return false;
     }
+    memset(decoder->strings, 0, frame->strings_count * sizeof decoder->strings[0]);
     uint32_t shapes = dictionary_shapes(dictionary);
     if (frame->shapes_count > TOKENS_SHAPES_MAX) return false;
     uint32_t slots = 0;
     for (uint32_t index = 0; index < frame->shapes_count; index++) {
         if (frame->shapes[index] >= shapes) return false;
         decoder->shapes[index] = dictionary_shape(dictionary, frame->shapes[index]);
+        if (decoder->shapes[index] == NULL) return false;
         decoder->first_slots[index] = slots;
         uint32_t end = slots + decoder->shapes[index]->slots;
         for (; slots < end; slots++) decoder->slots[slots].token = TOKEN_NOTHING;
@@ -161,10 +161,19 @@ static bool read_token(struct tokens_decoder *decoder, struct slot *slot, const 
         }  // fall through
         default:
             if (decoder->tokens.bad || string >= decoder->frame.strings_count) return false;
-            slot->bytes = decoder->table[decoder->frame.strings[string]].bytes;
-            slot->size = (uint32_t)decoder->table[decoder->frame.strings[string]].size;
+            slot->size = string;
     }
     return !decoder->tokens.bad;
+}
+
+// Appends a string of the dictionary. Rows that are only passed over need none.
+static bool put_string(struct tokens_decoder *decoder, uint32_t index) {
+    struct span *string = &decoder->strings[index];
+    if (string->bytes == NULL &&
+        !dictionary_string(decoder->dictionary, decoder->frame.strings[index], string)) {
+        return false;
+    }
+    return put(decoder, string->bytes, (uint32_t)string->size);
 }
 
 static bool put_packed(struct tokens_decoder *decoder, const struct slot *slot) {
@@ -205,8 +214,9 @@ static bool put_copies(struct tokens_decoder *decoder, const struct slot *slot) 
 static bool put_value(struct tokens_decoder *decoder, const struct slot *slot) {
     switch (slot->token) {
         case TOKEN_INLINE:
-        case TOKEN_STRINGS:
             return put(decoder, slot->bytes, slot->size);
+        case TOKEN_STRINGS:
+            return put_string(decoder, slot->size);
         case TOKEN_COPIES:
             return put_copies(decoder, slot);
         case TOKEN_HEX:

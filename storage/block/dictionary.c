@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "storage/block/dictionary_chunk.h"
+#include "storage/block/dictionary_pages.h"
 #include "storage/block/dictionary_state.h"
 
 enum {
@@ -32,11 +34,43 @@ struct dictionary *dictionary_create(uint32_t epoch) {
     return dictionary;
 }
 
+struct dictionary *dictionary_create_reader(uint32_t epoch,
+                                            const struct dictionary_source *source) {
+    struct dictionary *dictionary = calloc(1, sizeof *dictionary);
+    if (dictionary == NULL) return NULL;
+    dictionary->epoch = epoch;
+    dictionary->pages = dictionary_pages_create(source, epoch);
+    if (dictionary->pages == NULL) {
+        free(dictionary);
+        return NULL;
+    }
+    return dictionary;
+}
+
+bool dictionary_index(struct dictionary *dictionary, uint32_t number, struct span chunk,
+                      struct fault *fault) {
+    assert(dictionary->pages != NULL);
+    return dictionary_pages_index(dictionary->pages, number, chunk, &dictionary->now, fault);
+}
+
+size_t dictionary_memory(const struct dictionary *dictionary) {
+    assert(dictionary->pages != NULL);
+    return sizeof *dictionary + dictionary_pages_memory(dictionary->pages);
+}
+
+void dictionary_release(struct dictionary *dictionary) {
+    assert(dictionary->pages != NULL);
+    dictionary_pages_release(dictionary->pages);
+}
+
 void dictionary_destroy(struct dictionary *dictionary) {
     if (dictionary == NULL) return;
     for (uint32_t index = 0; index < DICTIONARY_SEGMENTS_MAX; index++)
         free(dictionary->segments[index]);
     zstd_destroy(dictionary->zstd);
+    zstd_shared_destroy(dictionary->head_shared);
+    dictionary_pages_destroy(dictionary->pages);
+    free(dictionary->head);
     free(dictionary->sample);
     free(dictionary->sample_places);
     free(dictionary->strings);
@@ -59,14 +93,23 @@ uint32_t dictionary_shapes(const struct dictionary *dictionary) {
     return dictionary->now.shapes;
 }
 
-const struct span *dictionary_string_table(const struct dictionary *dictionary) {
-    return dictionary->strings;
+bool dictionary_string(const struct dictionary *dictionary, uint32_t number, struct span *string) {
+    assert(number < dictionary->now.strings);
+    if (dictionary->pages != NULL)
+        return dictionary_pages_string(dictionary->pages, number, string);
+    *string = dictionary->strings[number];
+    return true;
 }
 
 const struct dictionary_shape *dictionary_shape(const struct dictionary *dictionary,
                                                 uint32_t number) {
     assert(number < dictionary->now.shapes);
+    if (dictionary->pages != NULL) return dictionary_pages_shape(dictionary->pages, number);
     return &dictionary->shapes[number];
+}
+
+bool dictionary_failure(const struct dictionary *dictionary, struct fault *fault) {
+    return dictionary->pages != NULL && dictionary_pages_failure(dictionary->pages, fault);
 }
 
 bool dictionary_is_full(const struct dictionary *dictionary) {
@@ -137,13 +180,27 @@ static uint16_t find_key(const uint8_t *piece, size_t size) {
     return (uint16_t)(hash_plain(span_of(piece + begin, end - begin)) % DICTIONARY_KEYS);
 }
 
-static void find_keys(const struct dictionary_shape *shape, uint8_t *keys) {
+static void find_keys(const struct dictionary_shape *shape, uint16_t *keys) {
     const uint8_t *piece = shape->bytes;
     for (uint32_t slot = 0; slot < shape->slots; slot++) {
-        uint16_t key = find_key(piece, shape->pieces[slot]);
-        memcpy(keys + slot * sizeof key, &key, sizeof key);
+        keys[slot] = find_key(piece, shape->pieces[slot]);
         piece += shape->pieces[slot];
     }
+}
+
+size_t dictionary_shape_size(const struct dictionary_shape *shape) {
+    return (2 * (size_t)shape->slots + 1) * sizeof *shape->pieces + shape->size;
+}
+
+struct dictionary_shape dictionary_shape_copy(const struct dictionary_shape *shape,
+                                              uint8_t *memory) {
+    uint16_t *pieces = (uint16_t *)(void *)memory;
+    uint16_t *keys = pieces + shape->slots + 1;
+    uint8_t *bytes = (uint8_t *)(keys + shape->slots);
+    memcpy(pieces, shape->pieces, (shape->slots + 1) * sizeof *pieces);
+    find_keys(shape, keys);
+    memcpy(bytes, shape->bytes, shape->size);
+    return (struct dictionary_shape){bytes, pieces, keys, shape->size, shape->slots};
 }
 
 bool dictionary_add_shape(struct dictionary *dictionary, const struct dictionary_shape *shape) {
@@ -155,22 +212,21 @@ bool dictionary_add_shape(struct dictionary *dictionary, const struct dictionary
     void *table = dictionary->shapes;
     if (!make_room(&table, &dictionary->shapes_room, number, sizeof *shape)) return false;
     dictionary->shapes = table;
-    size_t pieces_size = (shape->slots + 1) * sizeof *shape->pieces;
-    size_t keys_size = shape->slots * sizeof *shape->keys;
-    uint8_t *pieces = allocate(dictionary, pieces_size + keys_size + shape->size);
-    if (pieces == NULL) return false;
-    uint8_t *bytes = pieces + pieces_size + keys_size;
-    memcpy(pieces, shape->pieces, pieces_size);
-    find_keys(shape, pieces + pieces_size);
-    memcpy(bytes, shape->bytes, shape->size);
-    dictionary->shapes[number] = (struct dictionary_shape){
-        .bytes = bytes,
-        .pieces = (const uint16_t *)(const void *)pieces,
-        .keys = (const uint16_t *)(const void *)(pieces + pieces_size),
-        .size = shape->size,
-        .slots = shape->slots,
-    };
+    uint8_t *memory = allocate(dictionary, dictionary_shape_size(shape));
+    if (memory == NULL) return false;
+    dictionary->shapes[number] = dictionary_shape_copy(shape, memory);
     dictionary->now.shapes++;
+    return true;
+}
+
+bool dictionary_add_head(struct dictionary *dictionary, struct span page) {
+    uint32_t *head = &dictionary->now.head;
+    if (*head >= DICTIONARY_HEAD_SIZE) return true;
+    if (dictionary->head == NULL) dictionary->head = malloc(DICTIONARY_HEAD_ROOM);
+    if (dictionary->head == NULL) return false;
+    assert(page.size <= DICTIONARY_HEAD_ROOM - *head);
+    memcpy(dictionary->head + *head, page.bytes, page.size);
+    *head += (uint32_t)page.size;
     return true;
 }
 
@@ -259,6 +315,9 @@ static void go_back(struct dictionary *dictionary, struct dictionary_mark to) {
         }
     }
     dictionary->now = to;
+    if (to.head >= DICTIONARY_HEAD_SIZE) return;
+    zstd_shared_destroy(dictionary->head_shared);
+    dictionary->head_shared = NULL;
 }
 
 bool dictionary_prepare(struct dictionary *dictionary) {

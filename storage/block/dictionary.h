@@ -27,6 +27,7 @@ enum {
 };
 
 struct dictionary;
+struct zstd;
 
 // An empty dictionary that can be written to (and read). NULL if memory runs out.
 struct dictionary *dictionary_create(uint32_t epoch);
@@ -34,6 +35,30 @@ void dictionary_destroy(struct dictionary *dictionary);
 
 // The epoch it was made for.
 uint32_t dictionary_epoch(const struct dictionary *dictionary);
+
+// Where a reader's dictionary gets its chunks from, whenever it needs a part of one.
+struct dictionary_source {
+    // The bytes of a chunk, borrowed until the next call. FAULT_CORRUPT if it is gone.
+    bool (*get_chunk)(void *user, uint32_t epoch, uint32_t number, struct span *bytes,
+                      struct fault *fault);
+    void *user;
+    struct zstd *zstd;  // borrowed
+};
+
+// A dictionary to read by only: of what dictionary_index names, the parts that are used are
+// inflated and kept. NULL if memory runs out.
+struct dictionary *dictionary_create_reader(uint32_t epoch, const struct dictionary_source *source);
+
+// Takes a chunk into a reader's index, in order of number. FAULT_CORRUPT if its header is damaged:
+// what lies in other chunks is readable all the same. FAULT_FULL if memory runs out.
+MUST_CHECK bool dictionary_index(struct dictionary *dictionary, uint32_t number, struct span chunk,
+                                 struct fault *fault);
+
+// Bytes that a reader's dictionary holds.
+size_t dictionary_memory(const struct dictionary *dictionary);
+
+// Frees the pages of a reader's dictionary that were not used since the last call.
+void dictionary_release(struct dictionary *dictionary);
 
 // Adds what one earlier commit stored. FAULT_CORRUPT if it is damaged or does not follow what was
 // loaded before; FAULT_FULL if memory runs out.

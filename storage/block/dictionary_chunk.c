@@ -1,177 +1,261 @@
+#include "storage/block/dictionary_chunk.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/hash.h"
 #include "storage/block/bytes.h"
 #include "storage/block/dictionary_state.h"
 
 enum {
-    CHUNK_MAGIC = 0x4344544f,  // "OTDC"
-    CHUNK_VERSION = 1,
-    CHUNK_CHECKED = 16,  // what the checksum covers begins here
-    CHUNK_HEADER_SIZE = 48,
-    CHUNK_LEVEL = 3,
-    CHUNK_BODY_MAX = DICTIONARY_SIZE_MAX + 16 * DICTIONARY_STRINGS_MAX + DICTIONARY_SAMPLE_SIZE_MAX,
+    CHUNK_FIXED_MAX = DICTIONARY_SIZE_MAX + 4 * DICTIONARY_SLOTS_MAX * DICTIONARY_SHAPES_MAX,
 };
 
-// What is pending, as the body of a chunk: sizes of strings, sizes of shapes' pieces, bytes.
-static void append_body(const struct dictionary *dictionary, struct buffer *body) {
-    const struct dictionary_mark *taken = &dictionary->taken;
-    const struct dictionary_mark *now = &dictionary->now;
-    for (uint32_t number = taken->strings; number < now->strings; number++) {
-        bytes_append_varint(body, dictionary->strings[number].size);
-    }
-    for (uint32_t number = taken->shapes; number < now->shapes; number++) {
-        const struct dictionary_shape *shape = &dictionary->shapes[number];
-        bytes_append_varint(body, shape->slots);
-        for (uint32_t piece = 0; piece <= shape->slots; piece++) {
-            bytes_append_varint(body, shape->pieces[piece]);
-        }
-    }
-    for (uint32_t number = taken->strings; number < now->strings; number++) {
-        buffer_append(body, dictionary->strings[number]);
-    }
-    for (uint32_t number = taken->shapes; number < now->shapes; number++) {
-        buffer_append(body,
-                      span_of(dictionary->shapes[number].bytes, dictionary->shapes[number].size));
-    }
-    buffer_append(body, span_of(dictionary->sample + taken->sample, now->sample - taken->sample));
+static bool has_room_for(const struct dictionary_chunk *chunk, uint64_t frames_size) {
+    return frames_size == chunk->bytes.size && chunk->fixed.size <= CHUNK_FIXED_MAX &&
+           chunk->strings_first <= DICTIONARY_STRINGS_MAX &&
+           chunk->strings <= DICTIONARY_STRINGS_MAX - chunk->strings_first &&
+           chunk->shapes_first <= DICTIONARY_SHAPES_MAX &&
+           chunk->shapes <= DICTIONARY_SHAPES_MAX - chunk->shapes_first &&
+           chunk->sample_first <= DICTIONARY_SAMPLE_SIZE_MAX &&
+           chunk->sample <= DICTIONARY_SAMPLE_SIZE_MAX - chunk->sample_first;
 }
 
-bool dictionary_take_pending(struct dictionary *dictionary, struct buffer *chunk,
-                             struct fault *fault) {
-    struct dictionary_mark *taken = &dictionary->taken;
-    const struct dictionary_mark *now = &dictionary->now;
-    if (dictionary_mark_equal(taken, now)) return true;
-    struct buffer body;
-    buffer_init(&body, CHUNK_BODY_MAX);
-    append_body(dictionary, &body);
-    size_t begin = chunk->size;
-    uint8_t *header = buffer_reserve(chunk, CHUNK_HEADER_SIZE);
-    if (header == NULL || buffer_overflowed(&body)) {
-        buffer_done(&body);
-        return fault_set(fault, FAULT_FULL, "dictionary chunk: no memory");
+// Whether the pages have the chunk's strings, and the frames fill it.
+static bool check_pages(const struct dictionary_chunk *chunk) {
+    struct dictionary_part part = chunk->fixed;
+    uint64_t end = (uint64_t)part.offset + part.packed;
+    uint64_t strings = 0;
+    for (uint32_t page = 0; page < chunk->pages; page++) {
+        uint32_t count = 0;
+        dictionary_chunk_step(chunk, page, &part, &count);
+        if (count == 0 || count > part.size || part.size > DICTIONARY_PAGE_SIZE_MAX) return false;
+        strings += count;
+        end += part.packed;
     }
-    chunk->size += CHUNK_HEADER_SIZE;
-    if (!zstd_compress(dictionary->zstd, buffer_span(&body), CHUNK_LEVEL, chunk, fault)) {
-        chunk->size = begin;
-        buffer_done(&body);
-        return fault_add(fault, "dictionary chunk");
-    }
-    header = chunk->bytes + begin;
-    bytes_put_32(header, CHUNK_MAGIC);
-    bytes_put_32(header + 4, CHUNK_VERSION);
-    bytes_put_32(header + 16, dictionary->epoch);
-    bytes_put_32(header + 20, taken->strings);
-    bytes_put_32(header + 24, now->strings - taken->strings);
-    bytes_put_32(header + 28, taken->shapes);
-    bytes_put_32(header + 32, now->shapes - taken->shapes);
-    bytes_put_32(header + 36, (uint32_t)body.size);
-    bytes_put_32(header + 40, taken->sample);
-    bytes_put_32(header + 44, now->sample - taken->sample);
-    bytes_put_64(header + 8,
-                 hash_plain(span_of(header + CHUNK_CHECKED, chunk->size - begin - CHUNK_CHECKED)));
-    buffer_done(&body);
-    *taken = *now;
-    return true;
+    return strings == chunk->strings && has_room_for(chunk, end);
 }
 
-// Adds the shapes of a body; their sizes are read with `sizes`, their bytes with `bytes`.
-static bool load_shapes(struct dictionary *dictionary, uint32_t count, struct reader *sizes,
-                        struct reader *bytes) {
-    for (uint32_t index = 0; index < count; index++) {
-        uint16_t pieces[DICTIONARY_SLOTS_MAX + 1];
-        struct dictionary_shape shape = {.pieces = pieces};
-        uint64_t slots = reader_varint(sizes);
-        if (slots > DICTIONARY_SLOTS_MAX) return false;
-        shape.slots = (uint32_t)slots;
-        for (uint32_t piece = 0; piece <= slots; piece++) {
-            uint64_t size = reader_varint(sizes);
-            if (size > DICTIONARY_SHAPE_SIZE_MAX) return false;
-            pieces[piece] = (uint16_t)size;
-            shape.size += (uint32_t)size;
-        }
-        shape.bytes = reader_take(bytes, shape.size);
-        if (shape.bytes == NULL || !dictionary_add_shape(dictionary, &shape)) return false;
-    }
-    return !sizes->bad;
-}
-
-// Adds what a body holds. False if it is damaged (or memory ran out half-way).
-static bool load_body(struct dictionary *dictionary, struct span body, uint32_t strings,
-                      uint32_t shapes, uint32_t sample) {
-    // One pass over the sizes finds where the bytes begin.
-    struct reader sizes = reader_of(body);
-    uint64_t strings_size = 0;
-    for (uint32_t index = 0; index < strings; index++) strings_size += reader_varint(&sizes);
-    struct reader bytes = sizes;
-    for (uint32_t index = 0; index < shapes && !bytes.bad; index++) {
-        uint64_t slots = reader_varint(&bytes);
-        if (slots > DICTIONARY_SLOTS_MAX) return false;
-        for (uint64_t piece = 0; piece <= slots; piece++) reader_varint(&bytes);
-    }
-    if (bytes.bad || strings_size > reader_left(&bytes)) return false;
-
-    struct reader string_sizes = reader_of(body);
-    for (uint32_t index = 0; index < strings; index++) {
-        uint64_t size = reader_varint(&string_sizes);
-        const uint8_t *string = reader_take(&bytes, size);
-        if (string == NULL || !dictionary_add_string(dictionary, span_of(string, (size_t)size)))
-            return false;
-    }
-    if (!load_shapes(dictionary, shapes, &sizes, &bytes)) return false;
-    const uint8_t *more = reader_take(&bytes, sample);
-    if (more == NULL || reader_left(&bytes) != 0) return false;
-    if (sample > 0) {
-        if (!dictionary_make_sample(dictionary)) return false;
-        memcpy(dictionary->sample + dictionary->now.sample, more, sample);
-        dictionary->now.sample += sample;
-    }
-    return true;
-}
-
-bool dictionary_load(struct dictionary *dictionary, struct span chunk, struct fault *fault) {
-    assert(dictionary->kept.strings == dictionary->now.strings);
-    if (chunk.size < CHUNK_HEADER_SIZE || bytes_get_32(chunk.bytes) != CHUNK_MAGIC) {
+bool dictionary_chunk_open(struct span bytes, struct dictionary_chunk *chunk, struct fault *fault) {
+    const uint8_t *at = bytes.bytes;
+    if (bytes.size < CHUNK_HEADER_SIZE || bytes_get_32(at) != CHUNK_MAGIC) {
         return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: no chunk (%zu bytes)",
-                         chunk.size);
+                         bytes.size);
     }
-    if (bytes_get_32(chunk.bytes + 4) != CHUNK_VERSION) {
+    if (bytes_get_32(at + 4) != CHUNK_VERSION) {
         return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: version %" PRIu32 ", not %d",
-                         bytes_get_32(chunk.bytes + 4), CHUNK_VERSION);
+                         bytes_get_32(at + 4), CHUNK_VERSION);
     }
-    if (bytes_get_64(chunk.bytes + 8) != hash_plain(span_from(chunk, CHUNK_CHECKED))) {
+    uint32_t pages = bytes_get_32(at + 56);
+    uint32_t head = bytes_get_32(at + 60);
+    if (pages > (bytes.size - CHUNK_HEADER_SIZE) / CHUNK_ENTRY_SIZE)
+        return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: damaged header");
+    uint32_t table_end = CHUNK_HEADER_SIZE + pages * CHUNK_ENTRY_SIZE;
+    if (bytes_get_64(at + 8) !=
+        hash_plain(span_of(at + CHUNK_CHECKED, table_end - CHUNK_CHECKED))) {
         return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: wrong checksum");
     }
-    uint32_t epoch = bytes_get_32(chunk.bytes + 16);
-    uint32_t strings_first = bytes_get_32(chunk.bytes + 20);
-    uint32_t strings = bytes_get_32(chunk.bytes + 24);
-    uint32_t shapes_first = bytes_get_32(chunk.bytes + 28);
-    uint32_t shapes = bytes_get_32(chunk.bytes + 32);
-    uint32_t body_size = bytes_get_32(chunk.bytes + 36);
-    uint32_t sample_first = bytes_get_32(chunk.bytes + 40);
-    uint32_t sample = bytes_get_32(chunk.bytes + 44);
-    if (epoch != dictionary->epoch || strings_first != dictionary->now.strings ||
-        shapes_first != dictionary->now.shapes || sample_first != dictionary->now.sample) {
+    const struct dictionary_chunk read = {
+        .bytes = bytes,
+        .epoch = bytes_get_32(at + 16),
+        .strings_first = bytes_get_32(at + 20),
+        .strings = bytes_get_32(at + 24),
+        .shapes_first = bytes_get_32(at + 28),
+        .shapes = bytes_get_32(at + 32),
+        .sample_first = bytes_get_32(at + 36),
+        .sample = bytes_get_32(at + 40),
+        .pages = pages,
+        .has_head = head != 0,
+        .fixed = {.offset = table_end,
+                  .packed = bytes_get_32(at + 48),
+                  .size = bytes_get_32(at + 44),
+                  .sum = bytes_get_32(at + 52)},
+    };
+    if ((head != 0 && head != DICTIONARY_HEAD_SIZE) || !check_pages(&read))
+        return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: damaged sizes");
+    *chunk = read;
+    return true;
+}
+
+void dictionary_chunk_step(const struct dictionary_chunk *chunk, uint32_t page,
+                           struct dictionary_part *part, uint32_t *strings) {
+    assert(page < chunk->pages);
+    const uint8_t *at = chunk->bytes.bytes + CHUNK_HEADER_SIZE + (size_t)page * CHUNK_ENTRY_SIZE;
+    *strings = bytes_get_32(at);
+    *part = (struct dictionary_part){
+        .offset = part->offset + part->packed,
+        .packed = bytes_get_32(at + 8),
+        .size = bytes_get_32(at + 4),
+        .sum = bytes_get_32(at + 12),
+    };
+}
+
+bool dictionary_chunk_inflate(struct zstd *zstd, struct span bytes,
+                              const struct dictionary_part *part, struct span head, uint8_t *output,
+                              struct fault *fault) {
+    if (part->offset > bytes.size || part->packed > bytes.size - part->offset)
+        return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: a part beyond its end");
+    struct span packed = span_of(bytes.bytes + part->offset, part->packed);
+    if (part->sum != dictionary_chunk_sum(packed))
+        return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: wrong checksum of a part");
+    if (part->packed == 0) {
+        if (part->size == 0) return true;
+        return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: a part is empty");
+    }
+    return zstd_inflate_shared(zstd, head, packed, output, part->size, fault);
+}
+
+uint32_t dictionary_chunk_sum(struct span packed) {
+    return (uint32_t)hash_plain(packed);
+}
+
+bool dictionary_chunk_find_strings(struct span page, uint32_t strings, uint32_t *offsets) {
+    struct reader sizes = reader_of(page);
+    uint64_t at = 0;
+    for (uint32_t index = 0; index < strings; index++) {
+        uint64_t size = reader_varint(&sizes);
+        if (size > DICTIONARY_STRING_SIZE_MAX) return false;
+        offsets[index] = (uint32_t)at;
+        at += size;
+    }
+    offsets[strings] = (uint32_t)at;
+    if (sizes.bad || reader_left(&sizes) != at) return false;
+    uint32_t begin = (uint32_t)(page.size - at);
+    for (uint32_t index = 0; index <= strings; index++) offsets[index] += begin;
+    return true;
+}
+
+// Reads the sizes of a shape's pieces.
+static bool read_pieces(struct reader *sizes, uint16_t *pieces, struct dictionary_shape *shape) {
+    *shape = (struct dictionary_shape){.pieces = pieces};
+    uint64_t slots = reader_varint(sizes);
+    if (slots > DICTIONARY_SLOTS_MAX) return false;
+    shape->slots = (uint32_t)slots;
+    for (uint32_t piece = 0; piece <= slots; piece++) {
+        uint64_t size = reader_varint(sizes);
+        if (size > DICTIONARY_SHAPE_SIZE_MAX) return false;
+        pieces[piece] = (uint16_t)size;
+        shape->size += (uint32_t)size;
+    }
+    return !sizes->bad && shape->size <= DICTIONARY_SHAPE_SIZE_MAX;
+}
+
+bool dictionary_chunk_find_shapes(const struct dictionary_chunk *chunk, struct span fixed,
+                                  bool (*on_shape)(void *user,
+                                                   const struct dictionary_shape *shape),
+                                  void *user, struct span *sample) {
+    uint16_t pieces[DICTIONARY_SLOTS_MAX + 1];
+    struct dictionary_shape shape;
+    // One pass over the sizes finds where the bytes begin.
+    struct reader bytes = reader_of(fixed);
+    for (uint32_t index = 0; index < chunk->shapes; index++) {
+        if (!read_pieces(&bytes, pieces, &shape)) return false;
+    }
+    struct reader sizes = reader_of(fixed);
+    for (uint32_t index = 0; index < chunk->shapes; index++) {
+        if (!read_pieces(&sizes, pieces, &shape)) return false;
+        shape.bytes = reader_take(&bytes, shape.size);
+        if (shape.bytes == NULL || !on_shape(user, &shape)) return false;
+    }
+    const uint8_t *rest = reader_take(&bytes, chunk->sample);
+    if (rest == NULL || reader_left(&bytes) != 0) return false;
+    *sample = span_of(rest, chunk->sample);
+    return true;
+}
+
+// --- loading all of a chunk, for who writes on
+
+// Room to inflate a part in; freed with free.
+static uint8_t *make_room(size_t size) {
+    return malloc(size + 1);
+}
+
+static bool add_shape(void *user, const struct dictionary_shape *shape) {
+    return dictionary_add_shape(user, shape);
+}
+
+static bool load_fixed(struct dictionary *dictionary, const struct dictionary_chunk *chunk,
+                       uint8_t *room, struct fault *fault) {
+    const struct dictionary_part *part = &chunk->fixed;
+    struct span none = span_of(NULL, 0);
+    struct span sample;
+    if (!dictionary_chunk_inflate(dictionary->zstd, chunk->bytes, part, none, room, fault))
+        return false;
+    if (!dictionary_chunk_find_shapes(chunk, span_of(room, part->size), add_shape, dictionary,
+                                      &sample)) {
+        return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: damaged shapes");
+    }
+    if (sample.size == 0) return true;
+    if (!dictionary_make_sample(dictionary))
+        return fault_set(fault, FAULT_FULL, "dictionary chunk: no memory");
+    memcpy(dictionary->sample + dictionary->now.sample, sample.bytes, sample.size);
+    dictionary->now.sample += (uint32_t)sample.size;
+    return true;
+}
+
+static bool load_page(struct dictionary *dictionary, const struct dictionary_chunk *chunk,
+                      const struct dictionary_part *part, uint32_t strings, uint8_t *room,
+                      uint32_t *offsets, struct fault *fault) {
+    struct span head = span_of(NULL, 0);
+    if (chunk->has_head) head = span_of(dictionary->head, DICTIONARY_HEAD_SIZE);
+    if (!dictionary_chunk_inflate(dictionary->zstd, chunk->bytes, part, head, room, fault))
+        return false;
+    struct span page = span_of(room, part->size);
+    if (!dictionary_chunk_find_strings(page, strings, offsets))
+        return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: damaged strings");
+    for (uint32_t index = 0; index < strings; index++) {
+        struct span string = span_of(room + offsets[index], offsets[index + 1] - offsets[index]);
+        if (!dictionary_add_string(dictionary, string))
+            return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: too many strings");
+    }
+    if (!chunk->has_head && !dictionary_add_head(dictionary, page))
+        return fault_set(fault, FAULT_FULL, "dictionary chunk: no memory");
+    return true;
+}
+
+static bool load_pages(struct dictionary *dictionary, const struct dictionary_chunk *chunk,
+                       struct fault *fault) {
+    struct dictionary_part part = chunk->fixed;
+    uint8_t *room = make_room(DICTIONARY_PAGE_SIZE_MAX);
+    uint32_t *offsets = malloc((DICTIONARY_PAGE_SIZE_MAX + 1) * sizeof *offsets);
+    bool good = room != NULL && offsets != NULL;
+    if (!good) fault_set(fault, FAULT_FULL, "dictionary chunk: no memory");
+    for (uint32_t page = 0; good && page < chunk->pages; page++) {
+        uint32_t strings = 0;
+        dictionary_chunk_step(chunk, page, &part, &strings);
+        good = load_page(dictionary, chunk, &part, strings, room, offsets, fault);
+    }
+    free(room);
+    free(offsets);
+    return good;
+}
+
+static bool load_chunk(struct dictionary *dictionary, const struct dictionary_chunk *chunk,
+                       struct fault *fault) {
+    const struct dictionary_mark *now = &dictionary->now;
+    if (chunk->epoch != dictionary->epoch || chunk->strings_first != now->strings ||
+        chunk->shapes_first != now->shapes || chunk->sample_first != now->sample) {
         return fault_set(fault, FAULT_CORRUPT,
                          "dictionary chunk: is epoch %" PRIu32 " from string %" PRIu32
                          ", not epoch %" PRIu32 " from %" PRIu32,
-                         epoch, strings_first, dictionary->epoch, dictionary->now.strings);
+                         chunk->epoch, chunk->strings_first, dictionary->epoch, now->strings);
     }
-    if (body_size > CHUNK_BODY_MAX || strings > DICTIONARY_STRINGS_MAX ||
-        shapes > DICTIONARY_SHAPES_MAX || sample > DICTIONARY_SAMPLE_SIZE_MAX - sample_first) {
-        return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: too large");
-    }
-    uint8_t *body = malloc((size_t)body_size + 1);
-    if (body == NULL) return fault_set(fault, FAULT_FULL, "dictionary chunk: no memory");
-    bool loaded =
-        zstd_inflate(dictionary->zstd, span_from(chunk, CHUNK_HEADER_SIZE), body, body_size, fault);
-    if (loaded && !load_body(dictionary, span_of(body, body_size), strings, shapes, sample)) {
-        loaded = fault_set(fault, FAULT_CORRUPT, "dictionary chunk: damaged entries");
-    }
-    free(body);
-    if (!loaded) {
+    if (chunk->has_head && now->head < DICTIONARY_HEAD_SIZE)
+        return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: refers to no head");
+    uint8_t *room = make_room(chunk->fixed.size);
+    if (room == NULL) return fault_set(fault, FAULT_FULL, "dictionary chunk: no memory");
+    bool good = load_fixed(dictionary, chunk, room, fault);
+    free(room);
+    return good && load_pages(dictionary, chunk, fault);
+}
+
+bool dictionary_load(struct dictionary *dictionary, struct span bytes, struct fault *fault) {
+    assert(dictionary->kept.strings == dictionary->now.strings);
+    struct dictionary_chunk chunk;
+    if (!dictionary_chunk_open(bytes, &chunk, fault)) return false;
+    if (!load_chunk(dictionary, &chunk, fault)) {
         dictionary->now = dictionary->kept;
         return false;
     }

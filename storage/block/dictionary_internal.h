@@ -24,12 +24,17 @@ struct dictionary_shape {
 uint32_t dictionary_strings(const struct dictionary *dictionary);
 uint32_t dictionary_shapes(const struct dictionary *dictionary);
 
-// All strings by number, dictionary_strings many; until the next admission.
-const struct span *dictionary_string_table(const struct dictionary *dictionary);
+// The string of a number below dictionary_strings; lives until the next admission, or a reader's
+// dictionary_release. False if a reader cannot get it: dictionary_failure says why.
+bool dictionary_string(const struct dictionary *dictionary, uint32_t number, struct span *string);
 
-// The shape of a number below dictionary_shapes. Its pointers live as long as the dictionary.
+// The shape of a number below dictionary_shapes. Its pointers live as long as the dictionary. NULL
+// if a reader cannot get it.
 const struct dictionary_shape *dictionary_shape(const struct dictionary *dictionary,
                                                 uint32_t number);
+
+// Why a string, shape or sample could not be had. False if none was missing since the last call.
+bool dictionary_failure(const struct dictionary *dictionary, struct fault *fault);
 
 // Makes ready for find and admit; once before each block. False if memory runs out.
 MUST_CHECK bool dictionary_prepare(struct dictionary *dictionary);
@@ -76,5 +81,5 @@ bool dictionary_was_seen(struct dictionary *dictionary, uint64_t hash);
 // Bytes of the sample.
 uint32_t dictionary_sample_size(const struct dictionary *dictionary);
 
-// The first bytes of the sample; false if it has not so many.
+// The first bytes of the sample; false if it has not so many, or a reader cannot get them.
 bool dictionary_sample(const struct dictionary *dictionary, uint32_t size, struct span *sample);

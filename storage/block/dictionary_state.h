@@ -20,6 +20,7 @@ struct dictionary_mark {
     size_t used;       // bytes of that segment
     size_t size;       // bytes of all strings and shapes
     uint32_t sample;   // bytes of the sample
+    uint32_t head;     // bytes of the head
 };
 
 struct dictionary_slot {
@@ -47,6 +48,11 @@ struct dictionary {
 
     uint8_t *sample;          // DICTIONARY_SAMPLE_SIZE_MAX
     uint32_t *sample_places;  // only for writing: offset + 1 of the anchor of a hash
+
+    uint8_t *head;                    // DICTIONARY_HEAD_ROOM: the first pages of strings
+    struct zstd_shared *head_shared;  // only for writing
+
+    struct dictionary_pages *pages;  // a reader's: strings and shapes are inflated when used
 };
 
 // Whether nothing was added between the two.
@@ -55,6 +61,14 @@ bool dictionary_mark_equal(const struct dictionary_mark *left, const struct dict
 // Adds a string or shape as the next number. False at a limit or if memory runs out.
 bool dictionary_add_string(struct dictionary *dictionary, struct span string);
 bool dictionary_add_shape(struct dictionary *dictionary, const struct dictionary_shape *shape);
+
+// Appends a page to the head, until that is long enough. False if memory runs out.
+bool dictionary_add_head(struct dictionary *dictionary, struct span page);
+
+// Bytes that a shape takes, and its copy there (aligned to 2), with keys and slack.
+size_t dictionary_shape_size(const struct dictionary_shape *shape);
+struct dictionary_shape dictionary_shape_copy(const struct dictionary_shape *shape,
+                                              uint8_t *memory);
 
 // Enters what was loaded from `from` on into the search tables. What finds no slot is readable all
 // the same.

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/zstd.h"
 #include "storage/block/block_test_kit.h"
 #include "tests/kit/cases.h"
 
@@ -197,7 +198,7 @@ static void test_fills_up_and_goes_on(void **state) {
             buffer_reset(&text);
             // Members of their own: what never comes again under a name is asked for less and less.
             buffer_append_byte(&text, '{');
-            for (uint32_t value = 0; value < 100; value++, number++) {
+            for (uint32_t value = 0; value < 120; value++, number++) {
                 buffer_print(&text, "%s\"name %u\":\"string %llu\"", value == 0 ? "" : ",", value,
                              (unsigned long long)number);
             }
@@ -219,6 +220,186 @@ static void test_fills_up_and_goes_on(void **state) {
     buffer_done(&text);
 }
 
+enum { CHUNKS = 24 };
+
+// Chunks as a store holds them, with the block that each came with.
+struct store {
+    struct buffer chunks[CHUNKS];
+    struct buffer blocks[CHUNKS];
+    uint32_t got;  // how often a chunk was asked for
+};
+
+static bool get_chunk(void *user, uint32_t epoch, uint32_t number, struct span *bytes,
+                      struct fault *fault) {
+    struct store *store = user;
+    assert_int_equal(epoch, 3);
+    (void)fault;
+    store->got++;
+    *bytes = buffer_span(&store->chunks[number]);
+    return true;
+}
+
+// Rows of new strings, each three times, so that they go into the dictionary: about 3 KB of them
+// a row.
+static void make_texts(struct fixture *fixture, uint64_t first, uint32_t rows) {
+    struct buffer text;
+    buffer_init(&text, (size_t)1 << 24);
+    arena_reset(fixture->kit.arena);
+    fixture->kit.count = 0;
+    for (uint32_t row = 0; row < 3 * rows; row++) {
+        uint64_t number = first + row % rows * 120;
+        buffer_reset(&text);
+        buffer_append_text(&text, "{");
+        for (uint32_t value = 0; value < 120; value++, number++) {
+            uint64_t mixed = (number + 1) * 0x9E3779B97F4A7C15U;
+            buffer_print(&text, "%s\"name %u\":\"%llx.%llu!\"", value == 0 ? "" : ",", value,
+                         (unsigned long long)mixed, (unsigned long long)number);
+        }
+        buffer_append_text(&text, "}");
+        kit_add(&fixture->kit, buffer_span(&text));
+    }
+    buffer_done(&text);
+}
+
+static struct store *make_store(struct fixture *fixture) {
+    struct store *store = calloc(1, sizeof *store);
+    assert_non_null(store);
+    for (uint32_t index = 0; index < CHUNKS; index++) {
+        buffer_init(&store->chunks[index], (size_t)1 << 28);
+        buffer_init(&store->blocks[index], (size_t)1 << 28);
+        make_texts(fixture, index * 4800, 40);
+        encode(fixture);
+        keep(fixture);
+        buffer_append(&store->chunks[index], buffer_span(&fixture->chunk));
+        buffer_append(&store->blocks[index], buffer_span(&fixture->bytes));
+    }
+    return store;
+}
+
+static void destroy_store(struct store *store) {
+    for (uint32_t index = 0; index < CHUNKS; index++) {
+        buffer_done(&store->chunks[index]);
+        buffer_done(&store->blocks[index]);
+    }
+    free(store);
+}
+
+// Reads a block of the store and compares its texts with what went in. False: a fault.
+static bool read_block(struct fixture *fixture, const struct store *store, uint32_t index,
+                       const struct dictionary *dictionary) {
+    const uint64_t all[2] = {UINT64_MAX, UINT64_MAX};
+    struct block block;
+    make_texts(fixture, index * 4800, 40);
+    assert_true(block_open(buffer_span(&store->blocks[index]), true, &block, &fixture->fault));
+    for (uint32_t frame = 0; frame < block.frames; frame++) {
+        struct span texts[BLOCK_FRAME_ROWS], accounts[BLOCK_FRAME_ROWS];
+        struct block_columns columns;
+        assert_true(block_read_columns(&block, fixture->scratch, frame, BLOCK_COLUMN_PROVENANCE,
+                                       &columns, &fixture->fault));
+        if (!block_read_texts(&block, fixture->scratch, dictionary, frame, all, texts, accounts,
+                              &fixture->fault)) {
+            assert_int_equal(fixture->fault.kind, FAULT_CORRUPT);
+            return false;
+        }
+        for (uint32_t row = 0; row < columns.rows; row++) {
+            uint32_t number = kit_row_of(&fixture->kit, columns.sequence[row]);
+            assert_true(span_equal(texts[row], fixture->kit.rows[number].text));
+        }
+    }
+    return true;
+}
+
+static struct dictionary *open_dictionary(struct fixture *fixture, struct store *store,
+                                          struct zstd *zstd) {
+    const struct dictionary_source source = {get_chunk, store, zstd};
+    struct dictionary *dictionary = dictionary_create_reader(3, &source);
+    assert_non_null(dictionary);
+    for (uint32_t index = 0; index < CHUNKS; index++) {
+        if (!dictionary_index(dictionary, index, buffer_span(&store->chunks[index]),
+                              &fixture->fault)) {
+            assert_int_equal(fixture->fault.kind, FAULT_CORRUPT);
+        }
+    }
+    return dictionary;
+}
+
+static void test_a_reader_loads_only_what_it_uses(void **state) {
+    struct fixture *fixture = *state;
+    struct store *store = make_store(fixture);
+    struct zstd *zstd = zstd_create();
+    struct dictionary *dictionary = open_dictionary(fixture, store, zstd);
+    assert_int_equal(store->got, 0);
+    size_t empty = dictionary_memory(dictionary);
+    assert_true(read_block(fixture, store, CHUNKS - 1, dictionary));
+    // A chunk of 120 KB, and the head.
+    size_t one = dictionary_memory(dictionary);
+    assert_in_range(one - empty, 120000, 4000000);
+    for (uint32_t index = 0; index < CHUNKS; index++)
+        assert_true(read_block(fixture, store, index, dictionary));
+    size_t all = dictionary_memory(dictionary);
+    assert_true(all > one + 300000);
+
+    // What was used since the last release stays, also if it is the only thing that was.
+    dictionary_release(dictionary);
+    assert_int_equal(dictionary_memory(dictionary), all);
+    uint32_t got = store->got;
+    assert_true(read_block(fixture, store, CHUNKS - 1, dictionary));
+    assert_int_equal(store->got, got);
+    dictionary_release(dictionary);
+    assert_true(dictionary_memory(dictionary) < all - 300000);
+    assert_true(read_block(fixture, store, CHUNKS - 1, dictionary));
+    assert_int_equal(store->got, got);
+    for (uint32_t index = 0; index < CHUNKS; index++)
+        assert_true(read_block(fixture, store, index, dictionary));
+    assert_int_equal(dictionary_memory(dictionary), all);
+    dictionary_destroy(dictionary);
+    zstd_destroy(zstd);
+    destroy_store(store);
+}
+
+// Which blocks of the store can be read, as bits.
+static uint32_t read_blocks(struct fixture *fixture, struct store *store) {
+    struct zstd *zstd = zstd_create();
+    struct dictionary *dictionary = open_dictionary(fixture, store, zstd);
+    uint32_t good = 0;
+    for (uint32_t index = 0; index < CHUNKS; index++) {
+        if (read_block(fixture, store, index, dictionary)) good |= 1u << index;
+    }
+    dictionary_destroy(dictionary);
+    zstd_destroy(zstd);
+    return good;
+}
+
+// Damage is told, and what does not lean on it is read all the same.
+static void test_a_reader_goes_on_beside_damage(void **state) {
+    struct fixture *fixture = *state;
+    struct store *store = make_store(fixture);
+    const uint32_t all = (1u << CHUNKS) - 1;
+    const uint32_t late = CHUNKS - 3;
+    assert_int_equal(read_blocks(fixture, store), all);
+    struct buffer *chunk = &store->chunks[late];
+    for (size_t offset = 0; offset < chunk->size; offset += chunk->size / 23) {
+        chunk->bytes[offset] ^= 4;
+        uint32_t good = read_blocks(fixture, store);
+        chunk->bytes[offset] ^= 4;
+        // Its own block at least, and none that was written before.
+        assert_int_equal(good & (1u << late), 0);
+        assert_int_equal(good & ((1u << late) - 1), (1u << late) - 1);
+    }
+    // A page of the head: those before it, and nothing wrong behind it.
+    store->chunks[1].bytes[store->chunks[1].size - 7] ^= 4;
+    uint32_t good = read_blocks(fixture, store);
+    assert_int_equal(good & 3, 1);
+    assert_non_null(strstr(fixture->fault.text, "of dictionary 3"));
+    store->chunks[1].bytes[store->chunks[1].size - 7] ^= 4;
+    // The same where the whole chunk is unknown.
+    store->chunks[1].bytes[20] ^= 4;
+    good = read_blocks(fixture, store);
+    assert_int_equal(good & 3, 1);
+    assert_int_equal(good >> (CHUNKS - 1), 0);
+    destroy_store(store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_nothing_pending_gives_no_chunk, setup, teardown),
@@ -227,6 +408,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_chunks_must_follow, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_chunks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fills_up_and_goes_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_reader_loads_only_what_it_uses, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_reader_goes_on_beside_damage, setup, teardown),
     };
     return cases_run("dictionary_test", tests, sizeof tests / sizeof tests[0]);
 }

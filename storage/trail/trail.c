@@ -166,27 +166,16 @@ static bool load_meta(struct trail *trail, bool *found, struct fault *fault) {
     return trail_codec_take_head(value, &trail->head, fault);
 }
 
+static void note_damage(void *user, const struct fault *damage) {
+    struct fault ignored;
+    bool passed = trail_pass_over(user, damage, &ignored);
+    assert(passed);
+}
+
 static bool load_catalog(struct trail *trail, struct fault *fault) {
-    struct trail_walk walk;
-    if (!trail_environment_walk(trail->environment, trail->reading, TRAIL_DATABASE_SUMMARY, 0,
-                                &walk, fault)) {
+    const struct trail_summaries wanted = {0, trail->head.retained_from_s, note_damage, trail};
+    if (!trail_summaries_load(trail->environment, trail->reading, &wanted, trail->catalog, fault))
         return false;
-    }
-    bool found = true;
-    bool good = true;
-    while (good && found) {
-        struct span key;
-        struct span value;
-        struct block_summary summary;
-        good = trail_walk_next(&walk, &found, &key, &value, fault);
-        if (!good || !found) break;
-        good = trail_codec_take_summary(value, &summary, fault);
-        // What is left of a dropped day waits to be swept.
-        if (good && !trail_is_expired(trail, summary.time_min_s))
-            good = trail_catalog_add(trail->catalog, trail_walk_number(key), &summary, fault);
-    }
-    trail_walk_end(&walk);
-    if (!good) return false;
     if (trail_catalog_count(trail->catalog) != trail->head.blocks)
         return fault_set(fault, FAULT_CORRUPT, "trail: a block's summary is missing");
     return true;

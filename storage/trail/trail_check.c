@@ -406,10 +406,26 @@ static void check_all_seen(struct check *check) {
     }
 }
 
+static void on_damage(void *user, const struct fault *found) {
+    report(user, found);
+}
+
+// Every summary as it is stored: a reader has those of damaged ones from their blocks.
+static bool check_summaries(struct check *check, struct fault *fault) {
+    struct trail_reader *reader = check->reader;
+    struct trail_catalog *catalog = trail_catalog_create();
+    bool good = catalog != NULL || fault_set(fault, FAULT_FULL, "trail: out of memory for a check");
+    const struct trail_summaries wanted = {0, check->head.retained_from_s, on_damage, check};
+    good =
+        good && trail_summaries_load(reader->environment, reader->reading, &wanted, catalog, fault);
+    trail_catalog_destroy(catalog);
+    return good;
+}
+
 static bool check_everything(struct check *check, struct fault *fault) {
     struct trail_reader *reader = check->reader;
     check->head = reader->head;
-    if (!check_tail(check, fault)) return false;
+    if (!check_tail(check, fault) || !check_summaries(check, fault)) return false;
     uint32_t count = trail_catalog_count(reader->catalog);
     for (uint32_t index = 0; index < count; index++) {
         if (trail_catalog_at(reader->catalog, index)->is_dropped) continue;

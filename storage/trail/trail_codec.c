@@ -3,9 +3,11 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/hash.h"
+
 enum {
     VERSION = 1,
-    HEAD_VERSION = 2,  // 1 ends before the blocks: nothing could be dropped
+    SUM_SIZE = 4,
 };
 
 static const char magic[8] = "orgtrail";
@@ -36,9 +38,35 @@ struct span trail_codec_take_bytes(struct trail_codec *codec, size_t size) {
     return bytes;
 }
 
+// Begins a value; end_value puts the sum of all that was appended since behind it.
+static size_t begin_value(struct buffer *output) {
+    size_t begin = output->size;
+    trail_codec_append(output, VERSION, 1);
+    return begin;
+}
+
+static uint32_t sum_of(struct span bytes) {
+    return (uint32_t)hash_plain(bytes);
+}
+
+static void end_value(struct buffer *output, size_t begin) {
+    if (buffer_overflowed(output)) return;
+    trail_codec_append(output, sum_of(span_from(buffer_span(output), begin)), SUM_SIZE);
+}
+
+// Takes the sum off the end of a value. False if it is not that of the rest.
+static bool take_sum(struct span *value) {
+    if (value->size < SUM_SIZE) return false;
+    struct span body = span_of(value->bytes, value->size - SUM_SIZE);
+    struct trail_codec sum = {.rest = span_from(*value, body.size)};
+    *value = body;
+    return trail_codec_take(&sum, SUM_SIZE) == sum_of(body);
+}
+
 static struct trail_codec begin(struct span value) {
+    bool is_whole = take_sum(&value);
     struct trail_codec codec = {.rest = value};
-    if (trail_codec_take(&codec, 1) != VERSION) codec.failed = true;
+    if (trail_codec_take(&codec, 1) != VERSION || !is_whole) codec.failed = true;
     return codec;
 }
 
@@ -71,6 +99,7 @@ static void take_reason(struct trail_codec *codec, char reason[TRAIL_REASON_SIZE
 }
 
 void trail_codec_append_format(struct buffer *output, const struct trail_format *format) {
+    size_t begin = output->size;
     buffer_append(output, span_of(magic, sizeof magic));
     trail_codec_append(output, format->major, 2);
     trail_codec_append(output, format->minor, 2);
@@ -81,6 +110,7 @@ void trail_codec_append_format(struct buffer *output, const struct trail_format 
     buffer_append(output, span_of(format->epoch, sizeof format->epoch));
     buffer_append(output, span_of(format->secret, sizeof format->secret));
     trail_codec_append(output, (uint64_t)format->created_ms, 8);
+    end_value(output, begin);
 }
 
 bool trail_codec_take_format(struct span value, struct trail_format *format, struct fault *fault) {
@@ -105,13 +135,18 @@ bool trail_codec_take_format(struct span value, struct trail_format *format, str
     take_array(&codec, read.epoch, sizeof read.epoch);
     take_array(&codec, read.secret, sizeof read.secret);
     read.created_ms = (int64_t)trail_codec_take(&codec, 8);
-    if (!end(&codec, "format", fault)) return false;
+    if (codec.failed || !take_sum(&value)) {
+        return fault_set(
+            fault, FAULT_CORRUPT,
+            "trail: the format is damaged, and with it the secret that all hashes need: "
+            "restore the store from a backup");
+    }
     *format = read;
     return true;
 }
 
 void trail_codec_append_head(struct buffer *output, const struct trail_head *head) {
-    trail_codec_append(output, HEAD_VERSION, 1);
+    size_t begin = begin_value(output);
     trail_codec_append(output, head->sequence_last, 8);
     trail_codec_append(output, head->block_next, 8);
     trail_codec_append(output, head->dictionary_epoch, 4);
@@ -128,13 +163,12 @@ void trail_codec_append_head(struct buffer *output, const struct trail_head *hea
     trail_codec_append(output, head->blocks, 8);
     trail_codec_append(output, head->dropped, 8);
     trail_codec_append(output, (uint64_t)head->retained_from_s, 8);
+    end_value(output, begin);
 }
 
 bool trail_codec_take_head(struct span value, struct trail_head *head, struct fault *fault) {
-    struct trail_codec codec = {.rest = value};
+    struct trail_codec codec = begin(value);
     struct trail_head read = {0};
-    uint64_t version = trail_codec_take(&codec, 1);
-    if (version != VERSION && version != HEAD_VERSION) codec.failed = true;
     read.sequence_last = trail_codec_take(&codec, 8);
     read.block_next = trail_codec_take(&codec, 8);
     read.dictionary_epoch = (uint32_t)trail_codec_take(&codec, 4);
@@ -148,16 +182,20 @@ bool trail_codec_take_head(struct span value, struct trail_head *head, struct fa
     read.quarantined = trail_codec_take(&codec, 8);
     read.quarantined_count = trail_codec_take(&codec, 8);
     read.gaps = trail_codec_take(&codec, 8);
-    read.blocks = version == VERSION ? read.block_next : trail_codec_take(&codec, 8);
-    read.dropped = version == VERSION ? 0 : trail_codec_take(&codec, 8);
-    read.retained_from_s = version == VERSION ? 0 : (int64_t)trail_codec_take(&codec, 8);
-    if (!end(&codec, "head", fault)) return false;
+    read.blocks = trail_codec_take(&codec, 8);
+    read.dropped = trail_codec_take(&codec, 8);
+    read.retained_from_s = (int64_t)trail_codec_take(&codec, 8);
+    if (codec.failed) {
+        return fault_set(fault, FAULT_CORRUPT,
+                         "trail: the head is damaged, so that nobody knows where the trail ends: "
+                         "restore the store from a backup");
+    }
     *head = read;
     return true;
 }
 
 void trail_codec_append_summary(struct buffer *output, const struct block_summary *summary) {
-    trail_codec_append(output, VERSION, 1);
+    size_t begin = begin_value(output);
     trail_codec_append(output, summary->sequence_first, 8);
     trail_codec_append(output, summary->sequence_last, 8);
     trail_codec_append(output, (uint64_t)summary->time_min_s, 8);
@@ -166,6 +204,7 @@ void trail_codec_append_summary(struct buffer *output, const struct block_summar
     trail_codec_append(output, summary->epoch, 4);
     trail_codec_append(output, summary->size, 8);
     trail_codec_append(output, summary->text_size, 8);
+    end_value(output, begin);
 }
 
 bool trail_codec_take_summary(struct span value, struct block_summary *summary,
@@ -201,9 +240,10 @@ bool trail_codec_is_follower(struct span key) {
 }
 
 void trail_codec_append_follower(struct buffer *output, const struct trail_follower *follower) {
-    trail_codec_append(output, VERSION, 1);
+    size_t begin = begin_value(output);
     trail_codec_append(output, follower->sequence, 8);
     trail_codec_append(output, (uint64_t)follower->moved_ms, 8);
+    end_value(output, begin);
 }
 
 bool trail_codec_take_follower(struct span key, struct span value, struct trail_follower *follower,
@@ -224,9 +264,10 @@ bool trail_codec_take_follower(struct span key, struct span value, struct trail_
 }
 
 void trail_codec_append_agent(struct buffer *output, const struct trail_agent *agent) {
-    trail_codec_append(output, VERSION, 1);
+    size_t begin = begin_value(output);
     append_text(output, agent->uri);
     trail_codec_append(output, agent->quarantine_size, 8);
+    end_value(output, begin);
 }
 
 bool trail_codec_take_agent(struct span value, struct trail_agent *agent, struct fault *fault) {
@@ -256,7 +297,7 @@ void trail_codec_stream_key(uint32_t agent, const uint8_t stream_id[TRAIL_STREAM
 }
 
 void trail_codec_append_stream(struct buffer *output, const struct trail_stream *stream) {
-    trail_codec_append(output, VERSION, 1);
+    size_t begin = begin_value(output);
     trail_codec_append(output, stream->durable_seq, 8);
     buffer_append(output, span_of(stream->chain, sizeof stream->chain));
     trail_codec_append(output, (uint64_t)stream->first_seen_ms, 8);
@@ -273,6 +314,7 @@ void trail_codec_append_stream(struct buffer *output, const struct trail_stream 
     trail_codec_append(output, stream->notices, 8);
     trail_codec_append(output, stream->gaps, 8);
     trail_codec_append(output, stream->gap_numbers, 8);
+    end_value(output, begin);
 }
 
 bool trail_codec_take_stream(struct span key, struct span value, struct trail_stream *stream,
@@ -312,9 +354,10 @@ void trail_codec_gap_key(const struct trail_gap *gap, uint8_t key[TRAIL_GAP_KEY_
 }
 
 void trail_codec_append_gap(struct buffer *output, const struct trail_gap *gap) {
-    trail_codec_append(output, VERSION, 1);
+    size_t begin = begin_value(output);
     trail_codec_append(output, (uint64_t)gap->reported_ms, 8);
     append_text(output, span_of(gap->reason, strnlen(gap->reason, TRAIL_REASON_SIZE - 1)));
+    end_value(output, begin);
 }
 
 bool trail_codec_take_gap(struct span key, struct span value, struct trail_gap *gap,
@@ -336,7 +379,7 @@ bool trail_codec_take_gap(struct span key, struct span value, struct trail_gap *
 }
 
 void trail_codec_append_quarantined(struct buffer *output, const struct trail_quarantined *entry) {
-    trail_codec_append(output, VERSION, 1);
+    size_t begin = begin_value(output);
     trail_codec_append(output, entry->agent, 4);
     trail_codec_append(output, (uint64_t)entry->first_ms, 8);
     trail_codec_append(output, (uint64_t)entry->last_ms, 8);
@@ -345,6 +388,7 @@ void trail_codec_append_quarantined(struct buffer *output, const struct trail_qu
     struct span detail = entry->detail;
     if (detail.size > TRAIL_DETAIL_SIZE_MAX) detail.size = TRAIL_DETAIL_SIZE_MAX;
     append_text(output, detail);
+    end_value(output, begin);
 }
 
 bool trail_codec_take_quarantined(struct span key, struct span value,

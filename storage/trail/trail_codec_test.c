@@ -26,8 +26,8 @@ static void test_numbers(void **state) {
     buffer_done(&bytes);
 }
 
-// Every value cut at every place.
-static void test_tells_cut_values(void **state) {
+// Every value cut at every place, and with every bit turned.
+static void test_tells_damaged_values(void **state) {
     (void)state;
     struct buffer bytes;
     buffer_init(&bytes, 4096);
@@ -47,7 +47,11 @@ static void test_tells_cut_values(void **state) {
         if (which == 3) trail_codec_append_stream(&bytes, &stream);
         if (which == 4) trail_codec_append_gap(&bytes, &gap);
         if (which == 5) trail_codec_append_quarantined(&bytes, &entry);
-        for (size_t size = 0; size <= bytes.size; size++) {
+        for (size_t turn = 0; turn <= 9 * bytes.size; turn++) {
+            size_t size = turn < bytes.size ? turn : bytes.size;
+            size_t bit = turn - size;
+            bool is_turned = turn >= bytes.size && turn < 9 * bytes.size;
+            if (is_turned) bytes.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
             struct span value = span_of(bytes.bytes, size);
             struct trail_head head_read;
             struct block_summary summary_read;
@@ -69,7 +73,8 @@ static void test_tells_cut_values(void **state) {
                 read = trail_codec_take_quarantined(span_of(key, TRAIL_QUARANTINE_KEY_SIZE), value,
                                                     &entry_read, &fault);
             }
-            assert_int_equal(read, size == bytes.size);
+            if (is_turned) bytes.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+            assert_int_equal(read, turn == 9 * bytes.size);
             if (!read) assert_int_equal(fault.kind, FAULT_CORRUPT);
         }
     }
@@ -94,6 +99,11 @@ static void test_refuses_other_versions(void **state) {
     bytes.bytes[12] ^= 1;
     assert_false(trail_codec_take_format(buffer_span(&bytes), &read, &fault));
     assert_non_null(strstr(fault.text, "byte order"));
+    bytes.bytes[12] ^= 1;
+    bytes.bytes[50] ^= 1;
+    assert_false(trail_codec_take_format(buffer_span(&bytes), &read, &fault));
+    assert_non_null(strstr(fault.text, "backup"));
+    bytes.bytes[50] ^= 1;
     bytes.bytes[0] = 'x';
     assert_false(trail_codec_take_format(buffer_span(&bytes), &read, &fault));
     assert_int_equal(fault.kind, FAULT_CORRUPT);
@@ -183,7 +193,7 @@ static void test_tail_tells_damage(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_tells_cut_values),
+        cmocka_unit_test(test_tells_damaged_values),
         cmocka_unit_test(test_refuses_other_versions),
         cmocka_unit_test(test_tail_comes_back),
         cmocka_unit_test(test_tail_tells_damage),

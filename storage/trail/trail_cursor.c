@@ -335,10 +335,15 @@ static bool load_row(struct trail_cursor *cursor, const struct trail_heap_item *
     if (kept > most - 1) trail_cursor_sort_rows(&rows, most - 1);
     for (uint32_t at = 0; at < kept && at < most - 1; at++)
         bits[rows.items[at].row / 64] |= (uint64_t)1 << (rows.items[at].row % 64);
-    if (!trail_frames_load(cursor->frames, cursor->reader, &block, item->block_index, item->frame,
-                           bits, fault)) {
-        return false;
-    }
+    const uint64_t alone[2] = {item->row < 64 ? (uint64_t)1 << item->row : 0,
+                               item->row < 64 ? 0 : (uint64_t)1 << (item->row - 64)};
+    bool loaded = trail_frames_load(cursor->frames, cursor->reader, &block, item->block_index,
+                                    item->frame, bits, fault);
+    // What another row of the frame refers to may be damaged: that is for that row to say.
+    if (!loaded && fault->kind == FAULT_CORRUPT)
+        loaded = trail_frames_load(cursor->frames, cursor->reader, &block, item->block_index,
+                                   item->frame, alone, fault);
+    if (!loaded) return false;
     *row = trail_frames_find(cursor->frames, item->block_index, item->frame, item->row);
     assert(*row != NULL);
     return true;

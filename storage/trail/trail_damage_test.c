@@ -360,6 +360,73 @@ static void test_goes_on_beside_a_damaged_dictionary(void **state) {
     fixture_done(&fixture);
 }
 
+// A summary can be had from its block; if that is damaged too, the block alone cannot be read.
+static void test_goes_on_beside_a_damaged_summary(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture.options.block_rows_min = 1;
+    fixture_open(&fixture);
+    fill_blocks(&fixture, 0, 40);
+    uint32_t whole = count_faults(&fixture);
+    assert_int_equal(whole, 0);
+    close_trail(&fixture);
+    assert_true(damage(&fixture, TRAIL_DATABASE_SUMMARY, 2, 20));
+    struct given given = read_all(&fixture, NULL);
+    assert_int_equal(given.rows, 40);
+    assert_int_equal(given.faults, 0);
+    assert_int_equal(count_faults(&fixture), 1);
+    uint32_t rows = 0;
+    uint64_t missing = 0;
+    follow_all(&fixture, &rows, &missing);
+    assert_int_equal(rows, 40);
+
+    // The writer knows what is in it.
+    open_damaged(&fixture);
+    fixture_begin(&fixture);
+    for (uint32_t index = 0; index < 40; index++)
+        assert_int_equal(fixture_add(&fixture, fixture.events[index].text), TRAIL_DUPLICATE);
+    trail_abort(fixture.trail);
+    close_trail(&fixture);
+
+    assert_true(damage(&fixture, TRAIL_DATABASE_BLOCK, 2, 40));
+    given = read_all(&fixture, NULL);
+    assert_int_equal(given.rows, 39);
+    assert_int_equal(given.faults, 1);
+    assert_non_null(strstr(given.text, "block 2 of 2023-11-14"));
+    follow_all(&fixture, &rows, &missing);
+    assert_int_equal(rows, 39);
+    assert_int_equal(missing, 1);
+    assert_true(count_faults(&fixture) > 1);
+    fixture_done(&fixture);
+}
+
+// Without its head or format a trail is refused, and it is said what to do.
+static void test_refuses_a_damaged_head(void **state) {
+    (void)state;
+    static const char *const names[] = {"format", "head"};
+    for (uint32_t place = 0; place < 2; place++) {
+        struct fixture fixture;
+        fixture_init(&fixture);
+        fixture_open(&fixture);
+        fixture_fill(&fixture, 0, 10, 5);
+        close_trail(&fixture);
+        assert_true(damage(&fixture, TRAIL_DATABASE_META, place, -20));
+        assert_false(trail_open(&fixture.options, &fixture.trail, &fixture.fault));
+        assert_int_equal(fixture.fault.kind, FAULT_CORRUPT);
+        assert_non_null(strstr(fixture.fault.text, names[place]));
+        assert_non_null(strstr(fixture.fault.text, "backup"));
+        struct trail_reader *reader = NULL;
+        struct trail_facts facts;
+        bool read = trail_reader_open(fixture.directory, &reader, &fixture.fault) &&
+                    trail_reader_facts(reader, &facts, &fixture.fault);
+        assert_false(read);
+        assert_non_null(strstr(fixture.fault.text, "backup"));
+        trail_reader_close(reader);
+        fixture_done(&fixture);
+    }
+}
+
 static bool count_stream(void *user, const struct trail_stream *stream) {
     (void)stream;
     (*(uint32_t *)user)++;
@@ -413,6 +480,8 @@ int main(void) {
         cmocka_unit_test(test_goes_on_beside_a_damaged_tail),
         cmocka_unit_test(test_goes_on_beside_a_damaged_dictionary),
         cmocka_unit_test(test_goes_on_beside_a_damaged_stream),
+        cmocka_unit_test(test_goes_on_beside_a_damaged_summary),
+        cmocka_unit_test(test_refuses_a_damaged_head),
     };
     return cases_run("trail_damage", tests, sizeof tests / sizeof tests[0]);
 }

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/zstd.h"
+
 struct entry {
     struct dictionary *dictionary;  // NULL: free
     uint32_t chunk_next;
@@ -12,20 +14,28 @@ struct entry {
 
 struct trail_dictionaries {
     struct trail_environment *environment;
+    struct zstd *zstd;
+    MDB_txn *transaction;  // of the last get
     struct entry entries[TRAIL_DICTIONARIES_MAX];
     uint64_t uses;
+    uint64_t released;  // uses when room was last made
 };
 
 struct trail_dictionaries *trail_dictionaries_create(struct trail_environment *environment) {
     struct trail_dictionaries *dictionaries = calloc(1, sizeof *dictionaries);
-    if (dictionaries != NULL) dictionaries->environment = environment;
-    return dictionaries;
+    if (dictionaries == NULL) return NULL;
+    dictionaries->environment = environment;
+    dictionaries->zstd = zstd_create();
+    if (dictionaries->zstd != NULL) return dictionaries;
+    free(dictionaries);
+    return NULL;
 }
 
 void trail_dictionaries_destroy(struct trail_dictionaries *dictionaries) {
     if (dictionaries == NULL) return;
     for (uint32_t index = 0; index < TRAIL_DICTIONARIES_MAX; index++)
         dictionary_destroy(dictionaries->entries[index].dictionary);
+    zstd_destroy(dictionaries->zstd);
     free(dictionaries);
 }
 
@@ -33,12 +43,24 @@ uint64_t trail_dictionaries_key(uint32_t epoch, uint32_t chunk) {
     return (uint64_t)epoch << 32 | chunk;
 }
 
-bool trail_dictionaries_load(struct trail_environment *environment, MDB_txn *transaction,
-                             struct dictionary *dictionary, uint32_t *next, struct fault *fault) {
-    uint32_t epoch = dictionary_epoch(dictionary);
+size_t trail_dictionaries_memory(const struct trail_dictionaries *dictionaries) {
+    size_t size = 0;
+    for (uint32_t index = 0; index < TRAIL_DICTIONARIES_MAX; index++) {
+        const struct dictionary *dictionary = dictionaries->entries[index].dictionary;
+        if (dictionary != NULL) size += dictionary_memory(dictionary);
+    }
+    return size;
+}
+
+// A walk over the chunks of an epoch. on_chunk gives false at one that it cannot use.
+static bool walk_chunks(struct trail_environment *environment, MDB_txn *transaction, uint32_t epoch,
+                        uint32_t first,
+                        bool (*on_chunk)(void *user, uint32_t number, struct span bytes,
+                                         struct fault *fault),
+                        void *user, struct fault *fault) {
     struct trail_walk walk;
     if (!trail_environment_walk(environment, transaction, TRAIL_DATABASE_DICTIONARY,
-                                trail_dictionaries_key(epoch, *next), &walk, fault)) {
+                                trail_dictionaries_key(epoch, first), &walk, fault)) {
         return false;
     }
     bool good = true;
@@ -47,24 +69,60 @@ bool trail_dictionaries_load(struct trail_environment *environment, MDB_txn *tra
         struct span key;
         struct span value;
         good = trail_walk_next(&walk, &found, &key, &value, fault);
-        if (!good || !found) break;
-        uint64_t number = trail_walk_number(key);
-        if (number >> 32 != epoch) break;
-        if (number != trail_dictionaries_key(epoch, *next)) {
-            good = fault_set(fault, FAULT_CORRUPT,
-                             "trail: chunk %" PRIu32 " of dictionary %" PRIu32 " is missing", *next,
-                             epoch);
-            break;
-        }
-        good = dictionary_load(dictionary, value, fault);
-        if (!good) {
-            fault_add(fault, "trail: chunk %" PRIu32 " of dictionary %" PRIu32, *next, epoch);
-            break;
-        }
-        (*next)++;
+        if (!good || !found || trail_walk_number(key) >> 32 != epoch) break;
+        good = on_chunk(user, (uint32_t)trail_walk_number(key), value, fault);
+        if (!good) break;
     }
     trail_walk_end(&walk);
     return good;
+}
+
+struct loading {
+    struct dictionary *dictionary;
+    uint32_t *next;
+};
+
+static bool load_chunk(void *user, uint32_t number, struct span bytes, struct fault *fault) {
+    const struct loading *loading = user;
+    uint32_t epoch = dictionary_epoch(loading->dictionary);
+    if (number != *loading->next) {
+        return fault_set(fault, FAULT_CORRUPT,
+                         "trail: chunk %" PRIu32 " of dictionary %" PRIu32 " is missing",
+                         *loading->next, epoch);
+    }
+    if (!dictionary_load(loading->dictionary, bytes, fault))
+        return fault_add(fault, "trail: chunk %" PRIu32 " of dictionary %" PRIu32, number, epoch);
+    (*loading->next)++;
+    return true;
+}
+
+bool trail_dictionaries_load(struct trail_environment *environment, MDB_txn *transaction,
+                             struct dictionary *dictionary, uint32_t *next, struct fault *fault) {
+    struct loading loading = {dictionary, next};
+    return walk_chunks(environment, transaction, dictionary_epoch(dictionary), *next, load_chunk,
+                       &loading, fault);
+}
+
+// A damaged chunk is passed over: a block that refers to it is the one to say so.
+static bool index_chunk(void *user, uint32_t number, struct span bytes, struct fault *fault) {
+    struct entry *entry = user;
+    struct fault reason;
+    entry->chunk_next = number + 1;
+    if (dictionary_index(entry->dictionary, number, bytes, &reason)) return true;
+    return reason.kind == FAULT_CORRUPT || fault_set(fault, reason.kind, "%s", reason.text);
+}
+
+// A dictionary's way to its chunks.
+static bool get_chunk(void *user, uint32_t epoch, uint32_t number, struct span *bytes,
+                      struct fault *fault) {
+    struct trail_dictionaries *dictionaries = user;
+    bool found = false;
+    if (!trail_environment_get_number(
+            dictionaries->environment, dictionaries->transaction, TRAIL_DATABASE_DICTIONARY,
+            trail_dictionaries_key(epoch, number), &found, bytes, fault)) {
+        return false;
+    }
+    return found || fault_set(fault, FAULT_CORRUPT, "trail: it is missing");
 }
 
 // The entry of an epoch, or the one to use for it: free, or unused for longest.
@@ -84,27 +142,47 @@ static void forget(struct entry *entry) {
     *entry = (struct entry){0};
 }
 
+// Frees what was not used since room was made last: dictionaries, and pages of others. If that is
+// not enough, all pages go, as none was used in between; and if need be, everything.
+static void make_room(struct trail_dictionaries *dictionaries) {
+    if (trail_dictionaries_memory(dictionaries) <= TRAIL_DICTIONARIES_SIZE_MAX) return;
+    const uint32_t last = 2;
+    for (uint32_t turn = 0; turn <= last; turn++) {
+        for (uint32_t index = 0; index < TRAIL_DICTIONARIES_MAX; index++) {
+            struct entry *entry = &dictionaries->entries[index];
+            if (entry->dictionary == NULL) continue;
+            if (turn == last || entry->used <= dictionaries->released) {
+                forget(entry);
+            } else {
+                dictionary_release(entry->dictionary);
+            }
+        }
+        if (trail_dictionaries_memory(dictionaries) <= TRAIL_DICTIONARIES_SIZE_MAX) break;
+    }
+    dictionaries->released = dictionaries->uses;
+}
+
 bool trail_dictionaries_get(struct trail_dictionaries *dictionaries, MDB_txn *transaction,
                             uint64_t snapshot_number, uint32_t epoch,
                             const struct dictionary **dictionary, struct fault *fault) {
+    make_room(dictionaries);
+    dictionaries->transaction = transaction;
     struct entry *entry = choose(dictionaries, epoch);
     if (entry->dictionary != NULL && dictionary_epoch(entry->dictionary) != epoch) forget(entry);
     if (entry->dictionary == NULL) {
-        entry->dictionary = dictionary_create(epoch);
+        const struct dictionary_source source = {get_chunk, dictionaries, dictionaries->zstd};
+        entry->dictionary = dictionary_create_reader(epoch, &source);
         if (entry->dictionary == NULL)
             return fault_set(fault, FAULT_FULL, "trail: out of memory for a dictionary");
     }
     entry->used = ++dictionaries->uses;
     if (entry->snapshot_number != snapshot_number) {
-        struct fault reason;
-        if (!trail_dictionaries_load(dictionaries->environment, transaction, entry->dictionary,
-                                     &entry->chunk_next, &reason) &&
-            reason.kind != FAULT_CORRUPT) {
-            // What was loaded in part is not kept: the next attempt begins anew.
+        if (!walk_chunks(dictionaries->environment, transaction, epoch, entry->chunk_next,
+                         index_chunk, entry, fault)) {
+            // What was indexed in part is not kept: the next attempt begins anew.
             forget(entry);
-            return fault_set(fault, reason.kind, "%s", reason.text);
+            return false;
         }
-        // Before a damaged chunk all is there; a block that refers to more is the one to say so.
         entry->snapshot_number = snapshot_number;
     }
     *dictionary = entry->dictionary;

@@ -1,9 +1,9 @@
-// trail_dictionaries.h: dictionaries of the epochs that a reader is using, the newest few of them.
+// trail_dictionaries.h: dictionaries of the epochs that a reader is using.
 //
-// At most TRAIL_DICTIONARIES_MAX are kept (each up to the limits of dictionary.h, in practice about
-// 30 MB); the one unused for longest goes first. Loading one takes 20 to 40 ms, and the 50 newest
-// rows of a rare value may lie in as many epochs: 16 are 15 M events of mixed traffic. A dictionary
-// that grew since it was loaded is brought up to date. One thread.
+// Of a dictionary only what is used is inflated: a page of strings takes about 20 us, the first
+// page of an epoch 1 ms more. All together hold at most TRAIL_DICTIONARIES_SIZE_MAX bytes, and
+// beyond that what the frame at hand refers to (at worst one dictionary); what was not used lately
+// goes first. A dictionary that grew since it was loaded is brought up to date. One thread.
 
 #pragma once
 
@@ -13,7 +13,10 @@
 #include "storage/block/dictionary.h"
 #include "storage/trail/trail_environment.h"
 
-enum { TRAIL_DICTIONARIES_MAX = 16 };
+enum {
+    TRAIL_DICTIONARIES_MAX = 64,  // epochs; 64 are 60 M events of mixed traffic
+    TRAIL_DICTIONARIES_SIZE_MAX = 64 * 1024 * 1024,
+};
 
 struct trail_dictionaries;
 
@@ -21,15 +24,19 @@ struct trail_dictionaries;
 struct trail_dictionaries *trail_dictionaries_create(struct trail_environment *environment);
 void trail_dictionaries_destroy(struct trail_dictionaries *dictionaries);
 
-// The dictionary of an epoch with all that the snapshot has of it, up to a damaged chunk; borrowed
-// until the next call. snapshot_number tells snapshots apart and is not 0. FAULT_FULL, FAULT_IO.
+// The dictionary of an epoch with all that the snapshot has of it but for damaged chunks; borrowed
+// until the next call, for reading within the snapshot. snapshot_number tells snapshots apart and
+// is not 0. FAULT_FULL, FAULT_IO.
 MUST_CHECK bool trail_dictionaries_get(struct trail_dictionaries *dictionaries,
                                        MDB_txn *transaction, uint64_t snapshot_number,
                                        uint32_t epoch, const struct dictionary **dictionary,
                                        struct fault *fault);
 
-// Loads the chunks of an epoch from number *next on, and moves *next behind them. FAULT_CORRUPT: up
-// to a damaged one.
+// Bytes that all of them hold.
+size_t trail_dictionaries_memory(const struct trail_dictionaries *dictionaries);
+
+// Loads all of the chunks of an epoch from number *next on, to write on or to check, and moves
+// *next behind them. FAULT_CORRUPT: up to a damaged one.
 MUST_CHECK bool trail_dictionaries_load(struct trail_environment *environment, MDB_txn *transaction,
                                         struct dictionary *dictionary, uint32_t *next,
                                         struct fault *fault);

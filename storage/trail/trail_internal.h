@@ -16,6 +16,7 @@
 #include "storage/trail/trail_codec.h"
 #include "storage/trail/trail_dictionaries.h"
 #include "storage/trail/trail_environment.h"
+#include "storage/trail/trail_summaries.h"
 #include "storage/trail/trail_window.h"
 
 enum {

@@ -50,26 +50,9 @@ static bool load_summaries(struct trail_reader *reader, const struct trail_head 
     uint32_t known = trail_catalog_count(reader->catalog);
     uint64_t from = known == 0 ? 0 : trail_catalog_at(reader->catalog, known - 1)->number + 1;
     if (from >= head->block_next) return true;
-    struct trail_walk walk;
-    if (!trail_environment_walk(reader->environment, reader->reading, TRAIL_DATABASE_SUMMARY, from,
-                                &walk, fault)) {
-        return false;
-    }
-    bool found = true;
-    bool good = true;
-    while (good) {
-        struct span key;
-        struct span value;
-        struct block_summary summary;
-        good = trail_walk_next(&walk, &found, &key, &value, fault);
-        if (!good || !found) break;
-        good = trail_codec_take_summary(value, &summary, fault);
-        // What is left of a dropped day is not there any more.
-        if (good && summary.time_min_s >= head->retained_from_s)
-            good = trail_catalog_add(reader->catalog, trail_walk_number(key), &summary, fault);
-    }
-    trail_walk_end(&walk);
-    return good;
+    const struct trail_summaries wanted = {from, head->retained_from_s, NULL, NULL};
+    return trail_summaries_load(reader->environment, reader->reading, &wanted, reader->catalog,
+                                fault);
 }
 
 static bool add_chunk(struct trail_reader *reader, struct trail_tail_chunk *chunk,

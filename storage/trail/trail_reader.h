@@ -117,9 +117,10 @@ struct trail_query {
 };
 
 // Events that match, in the order (eventTime, id, account), oldest or newest first. Index hits are
-// verified on the record. A cursor's memory stays under 64 MiB and one block, whatever matches; the
-// reader has beside it the list of blocks (120 bytes each), the tail and up to 16 dictionaries of
-// old epochs (about 30 MB each when full), as many as the query has to look into.
+// verified on the record. A cursor's memory stays under 64 MiB and one block, whatever matches. The
+// reader has beside it the list of blocks (120 bytes each), the tail (TRAIL_TAIL_SIZE_MAX of text
+// and what a commit adds), and of the dictionaries what was used lately:
+// TRAIL_DICTIONARIES_SIZE_MAX (64 MiB), and beyond that only what one frame refers to.
 struct trail_cursor;
 MUST_CHECK bool trail_cursor_open(struct trail_reader *reader, const struct trail_query *query,
                                   struct trail_cursor **cursor, struct fault *fault);

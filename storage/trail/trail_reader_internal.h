@@ -14,6 +14,7 @@
 #include "storage/trail/trail_dictionaries.h"
 #include "storage/trail/trail_environment.h"
 #include "storage/trail/trail_reader.h"
+#include "storage/trail/trail_summaries.h"
 #include "storage/trail/trail_tail.h"
 
 struct trail_reader {

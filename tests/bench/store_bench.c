@@ -1,6 +1,8 @@
 // store_bench: what the store alone does with generated traffic: how fast it takes events in, how
 // much room they take, and how soon it answers. One thread, default sync, all in one run.
 
+#include "tests/bench/store_bench.h"
+
 #include <argp.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,51 +22,7 @@
 #include "storage/trail/trail_reader.h"
 #include "tests/kit/traffic.h"
 
-enum {
-    START_S = 1767225600,
-    SAMPLES = 300,        // values per kind that are looked up
-    PAGE = 50,            // rows of a page
-    GZIP_EVENTS = 16000,  // of one gzip member that is measured
-    GZIP_EVERY = 8,       // one in so many parts of that size is compressed
-    ARENA_SIZE = 256 * 1024 * 1024,
-    MAIN_ARENA_SIZE = 64 * 1024 * 1024,
-};
-
-struct options {
-    uint32_t events;
-    uint32_t commit;
-    uint32_t block_rows_min;
-    uint32_t tail_rows_max;
-    uint32_t window;
-    uint32_t again;
-    const char *directory;
-    const char *data;
-    bool no_sync;
-    bool keep;
-    bool only_read;
-};
-
-struct bench {
-    struct options options;
-    struct traffic *traffic;
-    struct json_reader *json;
-    struct arena *texts;   // of one commit
-    struct arena *record;  // of one record
-    struct arena *kept;    // samples
-    uint64_t random_state;
-    struct random random;
-    struct trail *trail;
-    uint64_t seen[ATTRIBUTE_KINDS];
-    struct attribute samples[ATTRIBUTE_KINDS][SAMPLES];
-    struct key ids[SAMPLES];
-    uint64_t text_size;
-    uint64_t gzip_text_size;
-    uint64_t gzip_size;
-    struct buffer lines;
-    struct buffer packed;
-};
-
-static void stop(const struct fault *fault) {
+void bench_stop(const struct fault *fault) {
     fprintf(stderr, "store_bench: %s\n", fault->text);
     exit(1);
 }
@@ -75,29 +33,23 @@ static double clock_s(clockid_t id) {
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-// Wall and CPU seconds of a part of the run.
-struct watch {
-    double wall_s;
-    double cpu_s;
-};
-
-static struct watch watch_now(void) {
+struct watch watch_now(void) {
     return (struct watch){clock_s(CLOCK_MONOTONIC), clock_s(CLOCK_PROCESS_CPUTIME_ID)};
 }
 
-static void watch_add(struct watch *sum, const struct watch *begin) {
+void watch_add(struct watch *sum, const struct watch *begin) {
     struct watch now = watch_now();
     sum->wall_s += now.wall_s - begin->wall_s;
     sum->cpu_s += now.cpu_s - begin->cpu_s;
 }
 
 // Keeps values of every kind, each event with the same chance.
-static void take_samples(struct bench *bench, const struct record *record, struct span account,
-                         uint64_t number) {
+void bench_take_samples(struct bench *bench, const struct record *record, struct span account,
+                        uint64_t number) {
     struct fault fault = {FAULT_NONE, "out of memory for samples"};
     uint32_t count = 0;
     const struct attribute *found = attribute_extract(record, account, bench->record, &count);
-    if (found == NULL) stop(&fault);
+    if (found == NULL) bench_stop(&fault);
     for (uint32_t index = 0; index < count; index++) {
         enum attribute_kind kind = found[index].kind;
         uint64_t place = bench->seen[kind]++;
@@ -105,7 +57,7 @@ static void take_samples(struct bench *bench, const struct record *record, struc
         if (place >= SAMPLES) continue;
         struct attribute *sample = &bench->samples[kind][place];
         sample->kind = kind;
-        if (!arena_copy(bench->kept, found[index].value, &sample->value)) stop(&fault);
+        if (!arena_copy(bench->kept, found[index].value, &sample->value)) bench_stop(&fault);
     }
     uint64_t place = number < SAMPLES ? number : random_below(&bench->random, number + 1);
     if (place < SAMPLES) bench->ids[place] = key_of(record, account);
@@ -118,7 +70,7 @@ static void add_to_gzip(struct bench *bench, uint64_t number, struct span text) 
     buffer_append_byte(&bench->lines, '\n');
     if ((number + 1) % GZIP_EVENTS != 0) return;
     buffer_reset(&bench->packed);
-    if (!gzip_write(buffer_span(&bench->lines), 6, &bench->packed, &fault)) stop(&fault);
+    if (!gzip_write(buffer_span(&bench->lines), 6, &bench->packed, &fault)) bench_stop(&fault);
     bench->gzip_text_size += bench->lines.size;
     bench->gzip_size += bench->packed.size;
     buffer_reset(&bench->lines);
@@ -139,7 +91,7 @@ static void make_events(struct bench *bench, uint64_t first, uint32_t count,
         traffic_next(bench->traffic, &event);
         if (!arena_copy(bench->texts, event.record, &offered[index].text) ||
             !arena_copy(bench->texts, event.account, &offered[index].account)) {
-            stop(&fault);
+            bench_stop(&fault);
         }
         if (!measure) continue;
         bench->text_size += event.record.size;
@@ -149,8 +101,8 @@ static void make_events(struct bench *bench, uint64_t first, uint32_t count,
         enum record_refusal refusal;
         arena_reset(bench->record);
         if (!record_read(bench->json, bench->record, event.record, &record, &refusal, &fault))
-            stop(&fault);
-        take_samples(bench, &record, event.account, (first + index) / 16);
+            bench_stop(&fault);
+        bench_take_samples(bench, &record, event.account, (first + index) / 16);
     }
 }
 
@@ -158,7 +110,7 @@ static void make_events(struct bench *bench, uint64_t first, uint32_t count,
 static uint32_t store_events(struct bench *bench, const struct offered *offered, uint32_t count) {
     struct fault fault;
     struct trail_receipt receipt;
-    if (!trail_begin(bench->trail, &fault)) stop(&fault);
+    if (!trail_begin(bench->trail, &fault)) bench_stop(&fault);
     for (uint32_t index = 0; index < count; index++) {
         struct record record;
         enum record_refusal refusal;
@@ -166,7 +118,7 @@ static uint32_t store_events(struct bench *bench, const struct offered *offered,
         arena_reset(bench->record);
         if (!record_read(bench->json, bench->record, offered[index].text, &record, &refusal,
                          &fault)) {
-            stop(&fault);
+            bench_stop(&fault);
         }
         const struct trail_entry entry = {
             .record = &record,
@@ -174,9 +126,9 @@ static uint32_t store_events(struct bench *bench, const struct offered *offered,
             .agent = TRAIL_AGENT_OWN,
             .received_ms = (record.event_time_s + 2) * 1000,
         };
-        if (!trail_add(bench->trail, &entry, &outcome, &fault)) stop(&fault);
+        if (!trail_add(bench->trail, &entry, &outcome, &fault)) bench_stop(&fault);
     }
-    if (!trail_commit(bench->trail, &receipt, &fault)) stop(&fault);
+    if (!trail_commit(bench->trail, &receipt, &fault)) bench_stop(&fault);
     return receipt.stored;
 }
 
@@ -189,7 +141,7 @@ static void open_traffic(struct bench *bench) {
         .account = -1,
         .region = -1,
     };
-    if (!traffic_create(&options, &bench->traffic, &fault)) stop(&fault);
+    if (!traffic_create(&options, &bench->traffic, &fault)) bench_stop(&fault);
 }
 
 static void open_trail(struct bench *bench) {
@@ -203,7 +155,7 @@ static void open_trail(struct bench *bench) {
         .clock = clock_system(),
         .random = random_system(),
     };
-    if (!trail_open(&options, &bench->trail, &fault)) stop(&fault);
+    if (!trail_open(&options, &bench->trail, &fault)) bench_stop(&fault);
 }
 
 static uint64_t run_events(struct bench *bench, uint32_t events, bool measure,
@@ -229,183 +181,6 @@ static uint64_t run_events(struct bench *bench, uint32_t events, bool measure,
     return stored;
 }
 
-static int compare_doubles(const void *left, const void *right) {
-    double first = *(const double *)left;
-    double second = *(const double *)right;
-    return (first > second) - (first < second);
-}
-
-// Times of pages in microseconds: on the wall, and of this thread alone, which tells the store from
-// what else the machine does.
-struct times {
-    double wall[SAMPLES];
-    double cpu[SAMPLES];
-    uint32_t count;
-    uint64_t rows;
-};
-
-// Reads a page.
-static void read_page(struct trail_reader *reader, const struct trail_query *query,
-                      struct times *times) {
-    struct fault fault;
-    struct trail_cursor *cursor = NULL;
-    struct watch begin = watch_now();
-    uint32_t rows = 0;
-    if (!trail_cursor_open(reader, query, &cursor, &fault)) stop(&fault);
-    for (bool found = true; found && rows < PAGE;) {
-        struct trail_row row;
-        if (!trail_cursor_next(cursor, &found, &row, &fault)) stop(&fault);
-        if (found) rows++;
-    }
-    trail_cursor_close(cursor);
-    struct watch sum = {0};
-    watch_add(&sum, &begin);
-    times->wall[times->count] = sum.wall_s * 1e6;
-    times->cpu[times->count++] = sum.cpu_s * 1e6;
-    times->rows += rows;
-}
-
-static void print_times(const char *name, struct times *times) {
-    uint32_t count = times->count;
-    qsort(times->wall, count, sizeof times->wall[0], compare_doubles);
-    qsort(times->cpu, count, sizeof times->cpu[0], compare_doubles);
-    printf("%-28s p50 %6.0f us  p99 %6.0f us; CPU p50 %6.0f us  p99 %6.0f us; %4.1f rows\n", name,
-           times->wall[count / 2], times->wall[count * 99 / 100], times->cpu[count / 2],
-           times->cpu[count * 99 / 100], (double)times->rows / count);
-}
-
-static void measure_pages(struct bench *bench, struct trail_reader *reader, bool absent) {
-    for (uint32_t kind = 1; kind < ATTRIBUTE_KINDS; kind++) {
-        struct times times = {.count = 0};
-        uint32_t count = bench->seen[kind] < SAMPLES ? (uint32_t)bench->seen[kind] : SAMPLES;
-        if (count == 0) continue;
-        for (uint32_t index = 0; index < count; index++) {
-            struct attribute wanted = bench->samples[kind][index];
-            char text[32];
-            snprintf(text, sizeof text, "absent-%u", index);
-            if (absent) wanted.value = span_text(text);
-            const struct trail_query query = {
-                .attributes = &wanted,
-                .attributes_count = 1,
-                .time_min_s = INT64_MIN,
-                .time_max_s = INT64_MAX,
-                .newest_first = true,
-            };
-            read_page(reader, &query, &times);
-        }
-        char name[64];
-        snprintf(name, sizeof name, "newest 50 by %s",
-                 absent ? "absent value" : attribute_kind_name((enum attribute_kind)kind));
-        print_times(name, &times);
-        if (absent) break;
-    }
-}
-
-static void measure_ids(struct bench *bench, struct trail_reader *reader, bool with_time) {
-    struct times times = {.count = 0};
-    for (uint32_t index = 0; index < SAMPLES; index++) {
-        const struct key *key = &bench->ids[index];
-        const struct trail_query query = {
-            .id = key->id,
-            .time_min_s = with_time ? key->event_time_s : INT64_MIN,
-            .time_max_s = with_time ? key->event_time_s : INT64_MAX,
-            .newest_first = true,
-        };
-        read_page(reader, &query, &times);
-    }
-    print_times(with_time ? "by EventId and time" : "by EventId", &times);
-}
-
-struct counting {
-    uint64_t rows;
-    uint64_t sum;
-};
-
-static bool count_columns(void *user, const struct block_columns *columns) {
-    struct counting *counting = user;
-    counting->rows += columns->rows;
-    for (uint32_t row = 0; row < columns->rows; row++)
-        counting->sum += (uint64_t)columns->time_s[row];
-    return true;
-}
-
-static bool count_kind(void *user, const struct block_columns *columns,
-                       const struct block_kind *kind) {
-    struct counting *counting = user;
-    counting->rows += columns->rows;
-    for (uint32_t at = 0; kind->rows > 0 && at < kind->end[kind->rows - 1]; at++)
-        counting->sum += kind->hash[at];
-    return true;
-}
-
-static void measure_scan_kind(struct trail_reader *reader, enum attribute_kind kind) {
-    struct fault fault;
-    struct counting counting = {0};
-    struct watch watch = {0};
-    struct watch begin = watch_now();
-    if (!trail_reader_scan_kind(reader, INT64_MIN, INT64_MAX, kind, count_kind, &counting, &fault))
-        stop(&fault);
-    watch_add(&watch, &begin);
-    char name[64];
-    snprintf(name, sizeof name, "scan of time and %s", attribute_kind_name(kind));
-    printf("%-28s %.1f M events/s CPU\n", name, (double)counting.rows / watch.cpu_s / 1e6);
-}
-
-static bool count_row(void *user, const struct trail_row *row) {
-    struct counting *counting = user;
-    counting->rows++;
-    counting->sum += row->text.size;
-    return counting->rows < 1000000;
-}
-
-static void measure_scans(struct trail_reader *reader) {
-    struct fault fault;
-    static const struct {
-        const char *name;
-        uint32_t which;
-    } scans[] = {{"scan of time", 0}, {"scan of attributes", BLOCK_COLUMN_ATTRIBUTES}};
-    for (size_t index = 0; index < sizeof scans / sizeof scans[0]; index++) {
-        struct counting counting = {0};
-        struct watch watch = {0};
-        struct watch begin = watch_now();
-        if (!trail_reader_scan(reader, INT64_MIN, INT64_MAX, scans[index].which, count_columns,
-                               &counting, &fault)) {
-            stop(&fault);
-        }
-        watch_add(&watch, &begin);
-        printf("%-28s %.1f M events/s CPU\n", scans[index].name,
-               (double)counting.rows / watch.cpu_s / 1e6);
-    }
-    measure_scan_kind(reader, ATTRIBUTE_EVENT_NAME);
-    measure_scan_kind(reader, ATTRIBUTE_USER_NAME);
-    measure_scan_kind(reader, ATTRIBUTE_SOURCE_IP);
-    struct counting counting = {0};
-    struct watch watch = {0};
-    struct watch begin = watch_now();
-    uint64_t last = 0;
-    if (!trail_reader_follow(reader, 0, count_row, &counting, &last, &fault)) stop(&fault);
-    watch_add(&watch, &begin);
-    printf("%-28s %.0f k events/s CPU, %.0f MB/s of text\n", "follow from the first",
-           (double)counting.rows / watch.cpu_s / 1e3, (double)counting.sum / watch.cpu_s / 1e6);
-
-    counting = (struct counting){0};
-    watch = (struct watch){0};
-    begin = watch_now();
-    const struct trail_query query = {.time_min_s = INT64_MIN, .time_max_s = INT64_MAX};
-    struct trail_cursor *cursor = NULL;
-    if (!trail_cursor_open(reader, &query, &cursor, &fault)) stop(&fault);
-    bool found = true;
-    struct trail_row row;
-    while (found) {
-        if (!trail_cursor_next(cursor, &found, &row, &fault)) stop(&fault);
-        if (found && !count_row(&counting, &row)) break;
-    }
-    trail_cursor_close(cursor);
-    watch_add(&watch, &begin);
-    printf("%-28s %.0f k events/s CPU, %.0f MB/s of text\n", "all in order of time",
-           (double)counting.rows / watch.cpu_s / 1e3, (double)counting.sum / watch.cpu_s / 1e6);
-}
-
 static void measure_again(struct bench *bench, const char *name, uint32_t events) {
     struct watch watch = {0};
     uint64_t stored = run_events(bench, events, false, &watch);
@@ -418,8 +193,8 @@ static uint64_t used_size(const char *directory) {
     struct fault fault;
     struct trail_reader *reader = NULL;
     struct trail_facts facts;
-    if (!trail_reader_open(directory, &reader, &fault)) stop(&fault);
-    if (!trail_reader_facts(reader, &facts, &fault)) stop(&fault);
+    if (!trail_reader_open(directory, &reader, &fault)) bench_stop(&fault);
+    if (!trail_reader_facts(reader, &facts, &fault)) bench_stop(&fault);
     trail_reader_close(reader);
     return facts.file_size;
 }
@@ -431,26 +206,6 @@ static void clear_directory(const char *directory) {
         snprintf(path, sizeof path, "%s/%s", directory, names[index]);
         unlink(path);
     }
-}
-
-static void measure_reads(struct bench *bench) {
-    struct fault fault;
-    struct trail_reader *reader = NULL;
-    double begin = clock_s(CLOCK_MONOTONIC);
-    if (!trail_reader_open(bench->options.directory, &reader, &fault)) stop(&fault);
-    const struct trail_query newest = {
-        .time_min_s = INT64_MIN, .time_max_s = INT64_MAX, .newest_first = true};
-    struct times first = {.count = 0};
-    read_page(reader, &newest, &first);
-    printf("%-28s %.1f ms\n", "open and first page", (clock_s(CLOCK_MONOTONIC) - begin) * 1e3);
-    measure_pages(bench, reader, false);
-    measure_pages(bench, reader, true);
-    if (!bench->options.only_read) {
-        measure_ids(bench, reader, true);
-        measure_ids(bench, reader, false);
-    }
-    measure_scans(reader);
-    trail_reader_close(reader);
 }
 
 static void run(struct bench *bench) {
@@ -469,7 +224,7 @@ static void run(struct bench *bench) {
                             (double)bench->text_size / events;
     printf("%-28s %.1f bytes per event; gzip -6 of the same text %.1f; ratio %.3f\n", "on disk",
            (double)size / events, gzip, gzip == 0 ? 0 : (double)size / events / gzip);
-    measure_reads(bench);
+    bench_measure_reads(bench);
     uint32_t again = bench->options.again < events ? bench->options.again : events;
     if (again > 0) {
         measure_again(bench, "the same again", again);
@@ -521,6 +276,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
         case 'k':
             options->keep = true;
             return 0;
+        case 'o':
+            options->only = argument;
+            return 0;
         default:
             return ARGP_ERR_UNKNOWN;
     }
@@ -539,6 +297,7 @@ int main(int argc, char **argv) {
         {"no-sync", 's', NULL, 0, "do not wait for the disk", 0},
         {"keep", 'k', NULL, 0, "leave the store where it is", 0},
         {"read", 'r', NULL, 0, "only read what a kept store holds", 0},
+        {"only", 'o', "TEXT", 0, "of the reading, only what has this in its name", 0},
         {0},
     };
     const struct argp parser = {known, parse_option, NULL, "Measures the store.", NULL, NULL, NULL};
@@ -563,7 +322,7 @@ int main(int argc, char **argv) {
     buffer_init(&bench.packed, ARENA_SIZE);
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (bench.options.only_read) {
-        measure_reads(&bench);
+        bench_measure_reads(&bench);
     } else {
         run(&bench);
     }

@@ -1,0 +1,31 @@
+// dictionary_pages.h: a reader's dictionary: an index of its chunks, inflated where it is used.
+//
+// A page of strings is inflated when one of them is asked for and kept until a release finds that
+// nobody asked since the one before; shapes, sample and head stay. What cannot be had is false or
+// NULL, and dictionary_pages_failure says why. Internal; one thread.
+
+#pragma once
+
+#include "storage/block/dictionary_state.h"
+
+struct dictionary_pages;
+
+// An empty index. NULL if memory runs out.
+struct dictionary_pages *dictionary_pages_create(const struct dictionary_source *source,
+                                                 uint32_t epoch);
+void dictionary_pages_destroy(struct dictionary_pages *pages);
+
+// As dictionary_index; `now` says how much there is before and becomes how much there is after.
+MUST_CHECK bool dictionary_pages_index(struct dictionary_pages *pages, uint32_t number,
+                                       struct span bytes, struct dictionary_mark *now,
+                                       struct fault *fault);
+
+// As dictionary_string, dictionary_shape, dictionary_sample and dictionary_failure; as
+// dictionary_memory and dictionary_release.
+bool dictionary_pages_string(struct dictionary_pages *pages, uint32_t number, struct span *string);
+const struct dictionary_shape *dictionary_pages_shape(struct dictionary_pages *pages,
+                                                      uint32_t number);
+bool dictionary_pages_sample(struct dictionary_pages *pages, uint32_t size, struct span *sample);
+bool dictionary_pages_failure(struct dictionary_pages *pages, struct fault *fault);
+size_t dictionary_pages_memory(const struct dictionary_pages *pages);
+void dictionary_pages_release(struct dictionary_pages *pages);

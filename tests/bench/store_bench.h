@@ -1,0 +1,84 @@
+// store_bench.h: what the parts of the store's benchmark share.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/fault.h"
+#include "base/json.h"
+#include "base/random.h"
+#include "event/attribute.h"
+#include "event/key.h"
+#include "event/record.h"
+#include "storage/trail/trail.h"
+#include "tests/kit/traffic.h"
+
+enum {
+    START_S = 1767225600,
+    SAMPLES = 300,        // values per kind that are looked up
+    PAGE = 50,            // rows of a page
+    GZIP_EVENTS = 16000,  // of one gzip member that is measured
+    GZIP_EVERY = 8,       // one in so many parts of that size is compressed
+    ARENA_SIZE = 256 * 1024 * 1024,
+    MAIN_ARENA_SIZE = 64 * 1024 * 1024,
+};
+
+struct options {
+    uint32_t events;
+    uint32_t commit;
+    uint32_t block_rows_min;
+    uint32_t tail_rows_max;
+    uint32_t window;
+    uint32_t again;
+    const char *directory;
+    const char *data;
+    bool no_sync;
+    bool keep;
+    bool only_read;
+    const char *only;
+};
+
+struct bench {
+    struct options options;
+    struct traffic *traffic;
+    struct json_reader *json;
+    struct arena *texts;   // of one commit
+    struct arena *record;  // of one record
+    struct arena *kept;    // samples
+    uint64_t random_state;
+    struct random random;
+    struct trail *trail;
+    uint64_t seen[ATTRIBUTE_KINDS];
+    struct attribute samples[ATTRIBUTE_KINDS][SAMPLES];
+    struct key ids[SAMPLES];
+    uint64_t samples_taken;  // events they come from, when a store is read
+    uint64_t text_size;
+    uint64_t gzip_text_size;
+    uint64_t gzip_size;
+    struct buffer lines;
+    struct buffer packed;
+};
+
+// Wall and CPU seconds of a part of the run.
+struct watch {
+    double wall_s;
+    double cpu_s;
+};
+
+// Ends the program with the fault's text.
+void bench_stop(const struct fault *fault);
+
+// What the clocks say now, and adding what has passed since to a sum.
+struct watch watch_now(void);
+void watch_add(struct watch *sum, const struct watch *begin);
+
+// Keeps values of every kind of attribute, each event with the same chance: this is the number-th.
+void bench_take_samples(struct bench *bench, const struct record *record, struct span account,
+                        uint64_t number);
+
+// Measures what readers do with the store in the options' directory. Without samples it takes them
+// from the store.
+void bench_measure_reads(struct bench *bench);
