@@ -224,7 +224,7 @@ bool uplink_take_welcome(struct uplink *uplink, struct fault *fault) {
     assert(welcome->is_waiting);
     if (welcome->protocol != 1) {
         uplink_end_session(uplink, FAULT_INPUT,
-                           "the collector speaks protocol %u, this agent 1: update the agent",
+                           "the collector speaks protocol %u, this agent 1: upgrade the older one",
                            welcome->protocol);
         return true;
     }

@@ -96,6 +96,9 @@ fuzz_stage
 if [ -x tests/flow/kill.py ]; then
     command_stage "$kills kills, real processes" tests/flow/kill.py --kills "$kills" --events 200000
 fi
+if $long; then
+    command_stage "programs of an earlier commit" tools/skew.sh
+fi
 if $long && [ -x tests/bench/bench.sh ]; then
     command_stage "benchmarks check themselves" tests/bench/bench.sh --check
 fi
