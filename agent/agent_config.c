@@ -136,6 +136,35 @@ static const cyaml_schema_value_t file_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct file, file_fields),
 };
 
+static const struct config_help helps[] = {
+    {"organization", NULL, "any", "Refuse a collector of another organization."},
+    {"collector.address", "HOST:PORT", NULL, "Where the collector is."},
+    {"collector.name", NULL, "the host", "The name in the collector's certificate."},
+    {"certificates.ca", "path", NULL, "The CAs that the collector's certificate comes from, PEM."},
+    {"certificates.certificate", "path", NULL,
+     "The agent's certificate, PEM. It says whose events the agent may bring."},
+    {"certificates.key", "path", NULL, "Its key, PEM; readable by the agent's user only."},
+    {"spool.directory", "path", NULL, "Where events wait for the collector. One agent each."},
+    {"spool.size_max", "size, 64MiB or more", "1GiB",
+     "When it is full, sources are not read until the collector has acknowledged."},
+    {"http.listen", "address", "no HTTP", "Where /metrics and /healthz are, without TLS."},
+    {"sources[].name", NULL, NULL,
+     "Letters, digits, '.', '_' and '-'. Keep it: the spool knows the source by it."},
+    {"sources[].kind", NULL, NULL,
+     "A folder of CloudTrail's files, or a growing file with one record a line."},
+    {"sources[].path", "path", "`paths`",
+     "The folder or file; a tail's may be a pattern, or `-` for standard input."},
+    {"sources[].paths", "list of paths", "`path`", "Several paths or patterns of a tail."},
+    {"sources[].poll_ms", "100 to 600000", "1000", "A directory: how often it is looked at."},
+    {"sources[].file_size_max", "size", "256MiB", "A directory: the inflated size of one file."},
+    {"sources[].from", NULL, "`beginning`",
+     "A tail: where to begin in files that are there at the very first start."},
+};
+
+bool agent_config_print_reference(struct buffer *text, struct fault *fault) {
+    return config_print_reference(&file_schema, helps, sizeof helps / sizeof helps[0], text, fault);
+}
+
 // Adds the line where a value stands.
 static bool refuse(const struct loaded *loaded, const char *key, const char *value,
                    struct fault *fault) {

@@ -29,6 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/fault.h"
 #include "base/span.h"
 
@@ -75,6 +76,9 @@ MUST_CHECK bool agent_config_parse(struct span text, const char *path, struct ag
 // The same from the file.
 MUST_CHECK bool agent_config_load(const char *path, struct agent_config **config,
                                   struct fault *fault);
+
+// Appends a table of all settings, in Markdown. FAULT_FULL if memory runs out.
+MUST_CHECK bool agent_config_print_reference(struct buffer *text, struct fault *fault);
 
 // Frees it. NULL is allowed.
 void agent_config_destroy(struct agent_config *config);

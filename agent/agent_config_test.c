@@ -115,8 +115,18 @@ static void test_the_head_is_checked_too(void **state) {
     assert_non_null(strstr(fault.text, "64MiB"));
 }
 
+static void test_every_setting_has_help(void **state) {
+    (void)state;
+    struct buffer text;
+    struct fault fault = {0};
+    buffer_init(&text, 1 << 16);
+    if (!agent_config_print_reference(&text, &fault)) fail_msg("%s", fault.text);
+    buffer_done(&text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_setting_has_help),
         cmocka_unit_test(test_everything),
         cmocka_unit_test(test_what_is_wrong_and_where),
         cmocka_unit_test(test_the_head_is_checked_too),

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -336,11 +338,49 @@ static void test_once_gives_up_on_a_collector_that_is_away(void **state) {
     end();
 }
 
+// Plays systemd: the socket that the agent tells how it is.
+static int listen_as_manager(void) {
+    static const struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(manager >= 0);
+    // Bound to the family alone, it gets an abstract name of its own.
+    assert_int_equal(bind(manager, (const struct sockaddr *)&address, sizeof address.sun_family),
+                     0);
+    struct sockaddr_un bound;
+    socklen_t size = sizeof bound;
+    assert_int_equal(getsockname(manager, (struct sockaddr *)&bound, &size), 0);
+    setenv("NOTIFY_SOCKET",
+           program_path("@%.*s", (int)(size - offsetof(struct sockaddr_un, sun_path) - 1),
+                        bound.sun_path + 1),
+           1);
+    const struct timeval patience = {.tv_sec = WAIT_MS / 1000};
+    assert_int_equal(setsockopt(manager, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    return manager;
+}
+
+static void end_as_manager(int manager) {
+    unsetenv("NOTIFY_SOCKET");
+    close(manager);
+}
+
+// Waits until the agent says this; other states may come before it.
+static void assert_told(int manager, const char *state) {
+    char text[64] = "";
+    while (strcmp(text, state) != 0) {
+        ssize_t size = recv(manager, text, sizeof text - 1, 0);
+        if (size < 0) fail_msg("%s did not come", state);
+        text[size] = 0;
+    }
+}
+
 static void test_follows_stops_and_resumes(void **state) {
     (void)state;
     const char *folder = begin("  - {name: log, kind: tail, path: a.log}\n");
     const char *log = program_path("%s/a.log", folder);
+    int manager = listen_as_manager();
     pid_t agent = start_agent(folder);
+    assert_told(manager, "READY=1");
+    assert_told(manager, "WATCHDOG=1");
     append_file(log, "{\"n\":1}\n");
     wait_records(1);
     // Quickly, once it runs.
@@ -357,6 +397,8 @@ static void test_follows_stops_and_resumes(void **state) {
     printf("worst latency %" PRId64 " ms\n", worst_ms);
     assert_true(worst_ms < 1000);
     assert_int_equal(stop_agent(agent, SIGTERM), 0);
+    assert_told(manager, "STOPPING=1");
+    end_as_manager(manager);
     assert_int_equal(collector.goodbyes, 1);
     append_file(log, "{\"n\":11}\n");
     agent = start_agent(folder);

@@ -14,14 +14,17 @@
 #include "agent/health.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/rpc/rpc.h"
 #include "base/version.h"
 
 enum {
     OPTION_LOG_LEVEL = 256,
     OPTION_CHECK,
+    OPTION_SETTINGS,
     OPTION_ONCE,
     OPTION_TIMEOUT,
+    REFERENCE_SIZE_MAX = 64 * 1024,
     TIMEOUT_S = 60,           // of --once, if none is given
     TIMEOUT_MAX_S = 1000000,  // 11 days
     GOODBYE_MS = 3000,        // patience at the end
@@ -33,6 +36,7 @@ const char *argp_program_version = "orgtrail-agent " VERSION_TEXT;
 struct arguments {
     const char *config;
     bool is_check;
+    bool is_reference;
     bool is_once;
     int64_t timeout_s;  // of --once; 0: none, below 0: not given
     enum log_level level;
@@ -72,6 +76,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state) {
                            TIMEOUT_MAX_S);
             }
             return 0;
+        case OPTION_SETTINGS:
+            arguments->is_reference = true;
+            return 0;
         case OPTION_LOG_LEVEL:
             if (!log_parse_level(value, &arguments->level)) {
                 argp_error(state, "--log-level: \"%s\" is none of debug, info, warning, error",
@@ -82,7 +89,8 @@ static error_t parse_option(int key, char *value, struct argp_state *state) {
             argp_error(state, "\"%s\" is not understood here", value);
             return 0;
         case ARGP_KEY_END:
-            if (arguments->config == NULL) argp_error(state, "--config=FILE is needed");
+            if (arguments->config == NULL && !arguments->is_reference)
+                argp_error(state, "--config=FILE is needed");
             if (arguments->timeout_s >= 0 && !arguments->is_once) {
                 argp_error(state, "--timeout goes with --once");
             }
@@ -103,6 +111,7 @@ static const struct argp_option options[] = {
      "with --once: give up when the collector has acknowledged nothing for so long (default 60; 0: "
      "wait for ever)",
      0},
+    {"settings", OPTION_SETTINGS, NULL, 0, "list all settings of the file, and end", 0},
     {"log-level", OPTION_LOG_LEVEL, "LEVEL", 0, "debug, info (default), warning or error", 0},
     {0},
 };
@@ -172,8 +181,10 @@ static bool loop(struct agent *agent, const struct arguments *arguments, const s
         int64_t now_ms = monotonic();
         if (now_ms < health_at_ms) continue;
         health_update(agent, now_ms);
+        notify_send("WATCHDOG=1");
         health_at_ms = now_ms + HEALTH_MS;
     }
+    notify_send("STOPPING=1");
     agent_stop(agent, is_stopping ? "stopped" : "done");
     int64_t until_ms = monotonic() + GOODBYE_MS;
     while (!agent_is_stopped(agent) && monotonic() < until_ms) {
@@ -205,6 +216,7 @@ static bool run_agent(const struct arguments *arguments, const struct agent_conf
         LOG(LOG_INFO, "agent started", log_text("collector", config->collector_address),
             log_text("spool", config->spool_directory),
             log_number("sources", config->sources_count));
+        notify_send("READY=1");
         is_good = loop(agent, arguments, signals, fault);
         struct agent_status status;
         agent_describe(agent, &status);
@@ -216,8 +228,18 @@ static bool run_agent(const struct arguments *arguments, const struct agent_conf
     return is_good;
 }
 
+static bool print_reference(struct fault *fault) {
+    struct buffer text;
+    buffer_init(&text, REFERENCE_SIZE_MAX);
+    bool is_good = agent_config_print_reference(&text, fault);
+    if (is_good) fwrite(text.bytes, 1, text.size, stdout);
+    buffer_done(&text);
+    return is_good;
+}
+
 static bool run(const struct arguments *arguments, const sigset_t *signals, struct fault *fault) {
     struct agent_config *config;
+    if (arguments->is_reference) return print_reference(fault);
     if (!agent_config_load(arguments->config, &config, fault)) return false;
     bool is_good = agent_check(config, fault);
     if (!is_good) {
@@ -250,7 +272,7 @@ int main(int argc, char **argv) {
     }
     struct fault fault;
     if (!run(&arguments, &signals, &fault)) {
-        if (arguments.is_check || arguments.is_once) {
+        if (arguments.is_check || arguments.is_reference || arguments.is_once) {
             fprintf(stderr, "orgtrail-agent: %s\n", fault.text);
         } else {
             LOG(LOG_ERROR, "the agent ends", log_fault(&fault),

@@ -11,6 +11,7 @@
 
 #include <cyaml/cyaml.h>
 
+#include "base/buffer.h"
 #include "base/fault.h"
 #include "base/span.h"
 
@@ -30,6 +31,21 @@ bool config_refuse(struct span text, const char *name, const char *key, const ch
 // A number of bytes as settings give it: 4096, 64KiB, 256MiB, 1GiB, 2TiB. FAULT_INPUT for anything
 // else, for 0 and for 2^63 and more.
 MUST_CHECK bool config_parse_size(const char *text, uint64_t *size, struct fault *fault);
+
+// What one setting is, for people. Texts are Markdown without '|'.
+struct config_help {
+    const char *key;        // "store.min_free", "sources[].path"
+    const char *form;       // "size", "path"; NULL: what the schema says
+    const char *otherwise;  // what holds without it; NULL: it is needed
+    const char *text;       // a sentence or two
+};
+
+// Appends a table of all settings of the schema, in its order: key, value, what holds without it,
+// what it is. FAULT_INPUT if a setting has no help, help has no setting, or they do not agree on
+// what is needed.
+MUST_CHECK bool config_print_reference(const cyaml_schema_value_t *schema,
+                                       const struct config_help *helps, uint32_t helps_count,
+                                       struct buffer *text, struct fault *fault);
 
 // A path as the settings in file `name` give it, into `path`: relative ones count from the file's
 // folder. A "../" takes a folder away where that is no link. FAULT_INPUT if it is too long.

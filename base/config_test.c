@@ -230,6 +230,45 @@ static void test_every_prefix(void **state) {
     }
 }
 
+static void test_the_reference_is_complete(void **state) {
+    (void)state;
+    static const struct config_help good[] = {
+        {"listen", "address", NULL, "Where."},
+        {"level", NULL, "0", "How much."},
+        {"verbose", NULL, "false", "More."},
+        {"tls.certificate", NULL, "no TLS", "It."},
+        {"tls.port", NULL, "443", "There."},
+        {"accounts[].id", NULL, NULL, "Who."},
+        {"accounts[].name", NULL, "none", "Called."},
+        {"accounts[].regions", NULL, "none", "Where."},
+        {"unknown", NULL, "`refuse`", "Others."},
+    };
+    enum { COUNT = sizeof good / sizeof good[0] };
+    struct config_help wrong[COUNT];
+    struct buffer text;
+    struct fault fault = {0};
+    buffer_init(&text, 1 << 16);
+    if (!config_print_reference(&schema, good, COUNT, &text, &fault)) fail_msg("%s", fault.text);
+    buffer_append_byte(&text, 0);
+    const char *table = (const char *)text.bytes;
+    assert_non_null(strstr(table, "| `listen` | address | needed | Where. |\n| `level` | number "));
+    assert_non_null(strstr(table, "| `unknown` | `refuse`, `admit` | `refuse` | Others. |\n"));
+    // Without its help, with help for nothing, needed or not as the schema has it not.
+    assert_false(config_print_reference(&schema, good, COUNT - 1, &text, &fault));
+    assert_string_equal(fault.text, "unknown has no help");
+    memcpy(wrong, good, sizeof wrong);
+    wrong[1].otherwise = NULL;
+    assert_false(config_print_reference(&schema, wrong, COUNT, &text, &fault));
+    memcpy(wrong, good, sizeof wrong);
+    wrong[0].otherwise = "none";
+    assert_false(config_print_reference(&schema, wrong, COUNT, &text, &fault));
+    struct config_help more[COUNT + 1];
+    memcpy(more, good, sizeof good);
+    more[COUNT] = (struct config_help){"nothing", NULL, NULL, "None."};
+    assert_false(config_print_reference(&schema, more, COUNT + 1, &text, &fault));
+    buffer_done(&text);
+}
+
 static void test_lines_of_values(void **state) {
     (void)state;
     struct span text = SPAN_LITERAL("listener: c\nlisten: cc\nlisten: \"c\"  # c\n");
@@ -330,6 +369,7 @@ int main(void) {
         cmocka_unit_test(test_bad_settings_say_where_and_what),
         cmocka_unit_test(test_hostile_texts),
         cmocka_unit_test(test_every_prefix),
+        cmocka_unit_test(test_the_reference_is_complete),
         cmocka_unit_test(test_lines_of_values),
         cmocka_unit_test(test_paths_count_from_the_file),
         cmocka_unit_test(test_sizes),

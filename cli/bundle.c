@@ -148,7 +148,9 @@ static bool print_config(struct buffer *text, const struct organization *organiz
     buffer_append_text(text,
                        "certificates:\n  ca: ca.pem\n  certificate: agent.pem\n"
                        "  key: agent.key\n"
-                       "spool:\n  directory: spool\n  size_max: 1GiB\n");
+                       "spool:\n");
+    print_member(text, "  directory: ", plan->spool != NULL ? plan->spool : "spool");
+    buffer_append_text(text, "  size_max: 1GiB\n");
     print_sources(text, plan);
     if (!buffer_overflowed(text)) return true;
     return fault_set(fault, FAULT_INPUT, "agent.yaml would pass %d bytes", BUNDLE_SIZE_MAX);

@@ -35,6 +35,7 @@ struct bundle_source {
 
 struct bundle_plan {
     struct bundle_identity identity;
+    const char *spool;      // the spool's folder; NULL: "spool" beside the config
     const char *collector;  // "HOST:PORT" as this agent reaches it; NULL: the organization's
     const struct bundle_source *sources;
     uint32_t sources_count;

@@ -20,6 +20,7 @@ enum {
     OPTION_CSR,
     OPTION_DAYS,
     OPTION_TAR,
+    OPTION_SPOOL,
     OPTION_ADD,
     OPTION_RENEW,
     CSR_SIZE_MAX = 64 * 1024,  // a request is about 1 KiB
@@ -51,6 +52,7 @@ static const struct argp_option argument_options[] = {
     {"collector", 'c', "HOST[:PORT]", 0, "where this agent reaches the collector", 3},
     {"source", 's', "[NAME=]KIND:PATH", 0,
      "what it reads: directory:PATH or tail:PATH; may be repeated", 3},
+    {"spool", OPTION_SPOOL, "DIR", 0, "where its events wait (\"spool\" beside its config)", 3},
     {"csr", OPTION_CSR, "FILE", 0, "sign this request: the key stays where it is", 3},
     {"days", OPTION_DAYS, "N", 0,
      "validity of the certificate (397); 12h, 15m and 90s are less than a day", 3},
@@ -156,6 +158,9 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
             return 0;
         case OPTION_DAYS:
             plan->valid_s = parse_days(argument, state);
+            return 0;
+        case OPTION_SPOOL:
+            plan->spool = argument;
             return 0;
         case OPTION_TAR:
             plan->is_tar = true;

@@ -60,6 +60,27 @@ static void test_init_makes_an_organization(void **state) {
     assert_true(program_has(config, "name: \"Payments: \\\"EU\\\"\"}"));
 }
 
+static void test_init_puts_the_store_elsewhere(void **state) {
+    (void)state;
+    const char *base = program_folder();
+    const char *folder = program_path("%s/org", base);
+    const char *store = program_path("%s/trail", base);
+    program_run(&result, orgtrail, "init", folder, "--organization", "o-exampleorg1",
+                "--management-account", "111111111111", "--store", store, NULL);
+    assert_string_equal(result.errors, "");
+    assert_int_equal(mode_of(store), 0750);
+    struct stat status;
+    assert_int_equal(stat(program_path("%s/store", folder), &status), -1);
+    const char *config = program_read(program_path("%s/collector/collector.yaml", folder));
+    assert_true(program_has(config, program_path("directory: \"%s\"", store)));
+    program_run(&result, orgtrail, "enroll", folder, "--account", "111111111111", "--spool",
+                "/var/lib/spool", NULL);
+    assert_string_equal(result.errors, "");
+    const char *agent_config =
+        program_read(program_path("%s/agents/111111111111/agent.yaml", folder));
+    assert_true(program_has(agent_config, "spool:\n  directory: \"/var/lib/spool\"\n"));
+}
+
 static void test_init_overwrites_nothing(void **state) {
     (void)state;
     const char *folder = make_organization();
@@ -277,6 +298,10 @@ static void test_wrong_arguments(void **state) {
          "--account=2x", "--account=2x"},
         {"must be HOST", "init", "FRESH", "--organization=o-x", "--management-account=1x",
          "--collector=a:b:c"},
+        {"must begin with /", "init", "FRESH", "--organization=o-x", "--management-account=1x",
+         "--store=here"},
+        {"there is no user \"nobody-has-this\"", "init", "FRESH", "--organization=o-x",
+         "--management-account=1x", "--user=nobody-has-this"},
         {"region \"EU\"", "init", "FRESH", "--organization=o-x", "--management-account=1x",
          "--home-region=EU"},
         {"one folder only", "init", "FRESH", "other", "--organization=o-x"},
@@ -337,6 +362,7 @@ int main(int argc, char **argv) {
     agent = argv[3];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_init_makes_an_organization),
+        cmocka_unit_test(test_init_puts_the_store_elsewhere),
         cmocka_unit_test(test_init_overwrites_nothing),
         cmocka_unit_test(test_the_collector_takes_what_init_makes),
         cmocka_unit_test(test_the_agent_takes_what_enroll_makes),

@@ -21,6 +21,8 @@ static const struct argp_option argument_options[] = {
     {"name", 'n', "NAME", 0, "what people call it", 0},
     {"collector", 'c', "HOST[:PORT]", 0, "where agents reach the collector (localhost:7443)", 0},
     {"home-region", 'r', "REGION", 0, "where orgtrail's own events belong (us-east-1)", 0},
+    {"store", 's', "DIR", 0, "where the trail is to lie (DIR/store of the organization)", 0},
+    {"user", 'u', "NAME", 0, "who runs the collector: gets its folder and the store (you)", 0},
     {"account", 'a', "ID[=NAME]", 0, "an account of the roster; may be repeated", 0},
     {0},
 };
@@ -58,6 +60,12 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
         case 'r':
             options->plan.home_region = argument;
             return 0;
+        case 's':
+            options->plan.store = argument;
+            return 0;
+        case 'u':
+            options->plan.user = argument;
+            return 0;
         case 'a':
             add_account(options, argument, state);
             return 0;
@@ -84,7 +92,9 @@ static void print_made(const struct options *options) {
     printf("  %s/collector/collector.yaml     the collector's config and roster\n", directory);
     printf("  %s/collector/collector.pem      the collector's certificate, %d days\n", directory,
            ORGANIZATION_CERTIFICATE_DAYS);
-    printf("  %s/store/                       where the trail will lie\n", directory);
+    printf("  %s%s/                       where the trail will lie\n",
+           options->plan.store != NULL ? "" : directory,
+           options->plan.store != NULL ? options->plan.store : "/store");
     printf("Next:\n");
     printf("  orgtrail-collector --config %s/collector/collector.yaml\n", directory);
     printf("  orgtrail enroll %s --account %s\n", directory, options->plan.management_account);

@@ -2,10 +2,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/certificate.h"
 #include "base/config.h"
@@ -21,11 +23,24 @@ bool organization_path(const char *directory, const char *name, char path[ORGANI
     return fault_set(fault, FAULT_INPUT, "path is too long: %.100s...", directory);
 }
 
+// Writes a whole file. Of root's files each belongs to the owner of its folder.
+static bool write_whole(const char *path, struct span bytes, uint32_t mode, struct fault *fault) {
+    if (!files_write_whole(files_system(), path, bytes, mode, fault)) return false;
+    if (geteuid() != 0) return true;
+    char folder[ORGANIZATION_PATH_SIZE];
+    struct stat status;
+    const char *slash = strrchr(path, '/');
+    int size = slash == NULL ? 0 : (int)(slash - path);
+    snprintf(folder, sizeof folder, "%.*s/", size, path);
+    if (slash == NULL || stat(folder, &status) != 0 || status.st_uid == 0) return true;
+    if (lchown(path, status.st_uid, status.st_gid) == 0) return true;
+    return fault_set_errno(fault, FAULT_IO, errno, "%s: give it to its folder's owner", path);
+}
+
 static bool write_file(const char *directory, const char *name, struct span bytes, uint32_t mode,
                        struct fault *fault) {
     char path[ORGANIZATION_PATH_SIZE];
-    return organization_path(directory, name, path, fault) &&
-           files_write_whole(files_system(), path, bytes, mode, fault);
+    return organization_path(directory, name, path, fault) && write_whole(path, bytes, mode, fault);
 }
 
 static bool read_file(const char *directory, const char *name, size_t size_max,
@@ -35,13 +50,21 @@ static bool read_file(const char *directory, const char *name, size_t size_max,
            files_read_whole(files_system(), path, size_max, bytes, fault);
 }
 
-static bool make_folder(const char *directory, const char *name, uint32_t mode,
+// Makes a folder of a user (NULL: the caller's).
+static bool make_folder(const char *path, uint32_t mode, const struct passwd *user,
                         struct fault *fault) {
-    char path[ORGANIZATION_PATH_SIZE];
-    if (!organization_path(directory, name, path, fault)) return false;
     if (!files_make_directory(files_system(), path, fault)) return false;
-    if (chmod(path, mode) == 0) return true;
-    return fault_set_errno(fault, FAULT_IO, errno, "%s: set mode %o", path, mode);
+    if (chmod(path, mode) != 0)
+        return fault_set_errno(fault, FAULT_IO, errno, "%s: set mode %o", path, mode);
+    if (user == NULL || chown(path, user->pw_uid, user->pw_gid) == 0) return true;
+    enum fault_kind kind = errno == EPERM ? FAULT_DENIED : FAULT_IO;
+    return fault_set_errno(fault, kind, errno, "%s: give it to user %s", path, user->pw_name);
+}
+
+static bool make_folder_in(const char *directory, const char *name, uint32_t mode,
+                           const struct passwd *user, struct fault *fault) {
+    char path[ORGANIZATION_PATH_SIZE];
+    return organization_path(directory, name, path, fault) && make_folder(path, mode, user, fault);
 }
 
 static bool exists(const char *directory, const char *name, bool *found, struct fault *fault) {
@@ -134,14 +157,17 @@ static void print_config(struct buffer *text, const struct organization_plan *pl
     buffer_print(text,
                  "\nlisten: 0.0.0.0:%u  # agents, mutual TLS\n"
                  "http:\n  listen: 127.0.0.1:9090  # /metrics and /healthz\n"
-                 "store:\n  directory: ../store\n"
-                 "certificates:\n  ca: ca.pem\n  certificate: collector.pem\n"
-                 "  key: collector.key\n"
-                 "roster:\n  # Events of accounts not listed here: unknown: quarantine, or admit. "
-                 "Without it an\n  # account's agent has them quarantined and an organization's "
-                 "agent admitted.\n"
-                 "  accounts:\n",
+                 "store:\n  directory: ",
                  port);
+    print_quoted(text, plan->store != NULL ? plan->store : "../store");
+    buffer_append_text(
+        text,
+        "\ncertificates:\n  ca: ca.pem\n  certificate: collector.pem\n"
+        "  key: collector.key\n"
+        "roster:\n  # Events of accounts not listed here: unknown: quarantine, or admit. "
+        "Without it an\n  # account's agent has them quarantined and an organization's "
+        "agent admitted.\n"
+        "  accounts:\n");
     const struct organization_account management = {plan->management_account, "management"};
     bool is_listed = false;
     for (uint32_t index = 0; index < plan->accounts_count; index++) {
@@ -165,6 +191,8 @@ static void print_organization(struct buffer *text, const struct organization_pl
 }
 
 static bool check_plan(const struct organization_plan *plan, struct fault *fault) {
+    if (plan->store != NULL && plan->store[0] != '/')
+        return fault_set(fault, FAULT_INPUT, "--store %.200s: must begin with /", plan->store);
     if (!names_check_organization(plan->id, fault)) return false;
     if (!names_check_account("management account", plan->management_account, fault)) return false;
     if (plan->home_region != NULL && !names_check_region(plan->home_region, fault)) return false;
@@ -201,14 +229,24 @@ static bool check_vacant(const char *directory, struct fault *fault) {
                      directory);
 }
 
-// organization.yaml comes last: a folder that has it is complete.
-static bool write_all(const char *directory, const struct secrets *secrets, struct span config,
-                      struct span organization, struct fault *fault) {
+static bool make_folders(const char *directory, const struct organization_plan *plan,
+                         struct fault *fault) {
+    const struct passwd *user = plan->user == NULL ? NULL : getpwnam(plan->user);
+    if (plan->user != NULL && user == NULL)
+        return fault_set(fault, FAULT_INPUT, "there is no user \"%.64s\"", plan->user);
     return files_make_directory(files_system(), directory, fault) &&
-           make_folder(directory, "ca", 0700, fault) &&
-           make_folder(directory, "collector", 0750, fault) &&
-           make_folder(directory, "store", 0750, fault) &&
-           make_folder(directory, "agents", 0700, fault) &&
+           make_folder_in(directory, "ca", 0700, NULL, fault) &&
+           make_folder_in(directory, "collector", 0750, user, fault) &&
+           (plan->store != NULL ? make_folder(plan->store, 0750, user, fault)
+                                : make_folder_in(directory, "store", 0750, user, fault)) &&
+           make_folder_in(directory, "agents", 0700, NULL, fault);
+}
+
+// organization.yaml comes last: a folder that has it is complete.
+static bool write_all(const char *directory, const struct organization_plan *plan,
+                      const struct secrets *secrets, struct span config, struct span organization,
+                      struct fault *fault) {
+    return make_folders(directory, plan, fault) &&
            write_file(directory, "ca/ca.key", buffer_span(&secrets->ca_key), 0600, fault) &&
            write_file(directory, "ca/ca.pem", buffer_span(&secrets->ca), 0644, fault) &&
            write_file(directory, "collector/ca.pem", buffer_span(&secrets->ca), 0644, fault) &&
@@ -239,9 +277,9 @@ bool organization_create(const char *directory, const struct organization_plan *
     print_organization(&organization, plan, host, port);
     bool is_good = !buffer_overflowed(&config) && !buffer_overflowed(&organization);
     if (!is_good) fault_set(fault, FAULT_INPUT, "the roster is too large");
-    is_good =
-        is_good && make_secrets(plan, host, now_s, &secrets, fault) &&
-        write_all(directory, &secrets, buffer_span(&config), buffer_span(&organization), fault);
+    is_good = is_good && make_secrets(plan, host, now_s, &secrets, fault) &&
+              write_all(directory, plan, &secrets, buffer_span(&config), buffer_span(&organization),
+                        fault);
     done_secrets(&secrets);
     buffer_done(&config);
     buffer_done(&organization);
@@ -334,7 +372,7 @@ static bool write_checked(const char *path, struct span text, const char *id, st
     struct fault ignored;
     bool is_removed = files_remove(files_system(), draft, &ignored);
     (void)is_removed;  // a draft left behind harms nobody
-    if (is_good) return files_write_whole(files_system(), path, text, 0640, fault);
+    if (is_good) return write_whole(path, text, 0640, fault);
     return fault_add(fault, "%s is unchanged: add the account by hand", path);
 }
 

@@ -5,11 +5,12 @@
 //     DIR/ca/ca.pem, ca.key         the CA; the key is 0600 and only `enroll` needs it
 //     DIR/collector/collector.yaml  the collector's config, with the roster (settings.h)
 //     DIR/collector/ca.pem, collector.pem, collector.key
-//     DIR/store/                    where the collector keeps the trail (0750)
+//     DIR/store/                    where the collector keeps the trail (0750), unless elsewhere
 //     DIR/agents/NAME/              bundles (bundle.h)
 //
 // DIR/collector and DIR/store are what the collector's machine needs; DIR/ca stays with the
-// operator. One thread.
+// operator. What root writes into DIR/collector later belongs to the folder's owner, so that the
+// collector can read it. One thread.
 
 #pragma once
 
@@ -40,6 +41,9 @@ struct organization_plan {
     const char *management_account;  // enters the roster too
     const char *home_region;         // NULL: "us-east-1"
     const char *collector;           // "HOST" or "HOST:PORT", as agents reach it; NULL: localhost
+    const char *store;               // the trail's folder, absolute; NULL: DIR/store
+    const char *user;  // who runs the collector: owns DIR/collector and the store; NULL:
+                       // the caller
     const struct organization_account *accounts;
     uint32_t accounts_count;
 };

@@ -1,10 +1,16 @@
 #include "cli/store.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "base/denied.h"
 #include "cli/organization.h"
 #include "cli/settings.h"
+
+// Where Debian's packages have it.
+#define CONFIG_DEFAULT "/etc/orgtrail/collector/collector.yaml"
 
 static error_t parse_argument(int key, char *argument, struct argp_state *state) {
     struct store_choice *choice = state->input;
@@ -39,15 +45,32 @@ static const struct argp_option socket_options[] = {
 const struct argp store_argp = {.options = argument_options, .parser = parse_argument};
 const struct argp store_socket_argp = {.options = socket_options, .parser = parse_argument};
 
+// Tells whom a settings file keeps out who lets them in.
+static bool add_advice(const char *config, struct fault *fault) {
+    if (fault->kind != FAULT_DENIED) return false;
+    char advice[256];
+    denied_describe(config, advice, sizeof advice);
+    return fault_set(fault, FAULT_DENIED, "%s: Permission denied%s", config, advice);
+}
+
+// The config that says where the store is; NULL if something else does, or nothing.
+static const char *find_config(const struct store_choice *choice) {
+    if (choice->directory != NULL || choice->config != NULL) return choice->config;
+    const char *store = getenv("ORGTRAIL_STORE");
+    if (store != NULL && store[0] != 0) return NULL;
+    bool is_there = access(CONFIG_DEFAULT, F_OK) == 0 || errno == EACCES;
+    return is_there ? CONFIG_DEFAULT : NULL;
+}
+
 // The folder of the store, into resolved if a config names it.
 static bool find_directory(const struct store_choice *choice, char *resolved, size_t resolved_size,
                            const char **directory, struct fault *fault) {
     const char *found = choice->directory;
-    if (found == NULL && choice->config != NULL) {
+    const char *config = find_config(choice);
+    if (found == NULL && config != NULL) {
         struct settings *settings = NULL;
-        if (!settings_load(choice->config, &settings, fault)) return false;
-        bool is_good =
-            settings_store_directory(settings, choice->config, resolved, resolved_size, fault);
+        if (!settings_load(config, &settings, fault)) return add_advice(config, fault);
+        bool is_good = settings_store_directory(settings, config, resolved, resolved_size, fault);
         settings_destroy(settings);
         if (!is_good) return false;
         found = resolved;
@@ -74,13 +97,14 @@ bool store_find_socket(const struct store_choice *choice, char *text, size_t tex
                        struct fault *fault) {
     char resolved[ORGANIZATION_PATH_SIZE];
     const char *directory = "";
+    const char *config = find_config(choice);
     int size;
     if (choice->socket != NULL) {
         size = snprintf(text, text_size, "%s", choice->socket);
-    } else if (choice->directory == NULL && choice->config != NULL) {
+    } else if (choice->directory == NULL && config != NULL) {
         struct settings *settings = NULL;
-        if (!settings_load(choice->config, &settings, fault)) return false;
-        bool is_good = settings_control_path(settings, choice->config, text, text_size, fault);
+        if (!settings_load(config, &settings, fault)) return add_advice(config, fault);
+        bool is_good = settings_control_path(settings, config, text, text_size, fault);
         settings_destroy(settings);
         return is_good;
     } else {

@@ -1,7 +1,7 @@
 // store.h: which store a command reads, as its arguments and the environment say.
 //
-// In this order: the argument or --store, a collector's config (--config), ORGTRAIL_STORE. Also
-// options that several commands share.
+// In this order: the argument or --store, a collector's config (--config), ORGTRAIL_STORE, the
+// config where Debian's packages have it.
 
 #pragma once
 

@@ -12,13 +12,13 @@
 #include "base/files.h"
 #include "base/http_server.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/random.h"
 #include "base/rpc/rpc.h"
 #include "base/version.h"
 #include "collector/control.h"
 #include "collector/health.h"
 #include "collector/metrics.h"
-#include "collector/notify.h"
 #include "collector/operate.h"
 #include "collector/reload.h"
 #include "collector/roster_reload.h"
@@ -29,6 +29,8 @@
 enum {
     OPTION_LOG_LEVEL = 256,
     OPTION_CHECK,
+    OPTION_SETTINGS,
+    REFERENCE_SIZE_MAX = 64 * 1024,
     FREE_SHARE = 50,  // of the disk: 2 % are kept free, if that is less than SETTINGS_FREE_SIZE
 };
 
@@ -37,6 +39,7 @@ const char *argp_program_version = "orgtrail-collector " VERSION_TEXT;
 struct arguments {
     const char *config;
     bool is_check;
+    bool is_reference;
     enum log_level level;
 };
 
@@ -49,6 +52,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state) {
         case OPTION_CHECK:
             arguments->is_check = true;
             return 0;
+        case OPTION_SETTINGS:
+            arguments->is_reference = true;
+            return 0;
         case OPTION_LOG_LEVEL:
             if (!log_parse_level(value, &arguments->level)) {
                 argp_error(state, "--log-level: \"%s\" is none of debug, info, warning, error",
@@ -59,7 +65,8 @@ static error_t parse_option(int key, char *value, struct argp_state *state) {
             argp_error(state, "\"%s\" is not understood here", value);
             return 0;
         case ARGP_KEY_END:
-            if (arguments->config == NULL) argp_error(state, "--config=FILE is needed");
+            if (arguments->config == NULL && !arguments->is_reference)
+                argp_error(state, "--config=FILE is needed");
             return 0;
         default:
             return ARGP_ERR_UNKNOWN;
@@ -70,6 +77,7 @@ static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "the settings, a YAML file", 0},
     {"check", OPTION_CHECK, NULL, 0,
      "say whether the settings and what they name are good, and end", 0},
+    {"settings", OPTION_SETTINGS, NULL, 0, "list all settings of the file, and end", 0},
     {"log-level", OPTION_LOG_LEVEL, "LEVEL", 0, "debug, info (default), warning or error", 0},
     {0},
 };
@@ -170,6 +178,7 @@ static bool wait_for_end(struct operate *operate, struct roster_reload *roster,
             LOG(LOG_INFO, "stopping", log_text("signal", strsignal(signal)));
             return true;
         }
+        if (!server_is_stuck(operate->server)) notify_send("WATCHDOG=1");
         if (server_is_deaf(operate->server)) {
             return fault_set(fault, FAULT_RETRY,
                              "the listener is dead: the process is to be started again (were there "
@@ -252,10 +261,20 @@ static bool serve(const struct settings *settings, struct roster_reload *roster,
     return is_good;
 }
 
+static bool print_reference(struct fault *fault) {
+    struct buffer text;
+    buffer_init(&text, REFERENCE_SIZE_MAX);
+    bool is_good = settings_print_reference(&text, fault);
+    if (is_good) fwrite(text.bytes, 1, text.size, stdout);
+    buffer_done(&text);
+    return is_good;
+}
+
 static bool run(const struct arguments *arguments, const sigset_t *signals, struct fault *fault) {
     struct settings *settings = NULL;
     struct roster_reload roster = {0};
     struct trail *trail = NULL;
+    if (arguments->is_reference) return print_reference(fault);
     if (!settings_load(arguments->config, &settings, fault)) return false;
     bool is_good = settings_check(settings, now_s(), fault) && reload_check(settings, fault);
     if (!is_good) fault_add(fault, "%s", arguments->config);
@@ -297,13 +316,13 @@ int main(int argc, char **argv) {
     }
     struct fault fault;
     if (!run(&arguments, &signals, &fault)) {
-        if (arguments.is_check) {
+        if (arguments.is_check || arguments.is_reference) {
             fprintf(stderr, "orgtrail-collector: %s\n", fault.text);
         } else {
             LOG(LOG_ERROR, "the collector ends", log_fault(&fault), log_kind(&fault));
         }
         return fault_exit_code(fault.kind);
     }
-    if (!arguments.is_check) LOG(LOG_INFO, "collector stopped");
+    if (!arguments.is_check && !arguments.is_reference) LOG(LOG_INFO, "collector stopped");
     return 0;
 }

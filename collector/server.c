@@ -686,13 +686,16 @@ bool server_is_deaf(const struct server *server) {
     return rpc_server_is_deaf(server->rpc);
 }
 
+bool server_is_stuck(const struct server *server) {
+    return monotonic_ms() - atomic_load(&server->stepped_ms) > SERVER_STALL_MS;
+}
+
 const char *server_complaint(struct server *server) {
     if (atomic_load(&server->is_draining)) return "stopping";
     if (atomic_load(&server->is_full)) return "the store has no room: nothing is acknowledged";
     if (server_is_deaf(server)) return "the listener is dead";
-    if (monotonic_ms() - atomic_load(&server->stepped_ms) > SERVER_STALL_MS) {
+    if (server_is_stuck(server))
         return "the writer has been waiting for the disk for more than a minute";
-    }
     return NULL;
 }
 

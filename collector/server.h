@@ -63,6 +63,9 @@ void server_tell(struct server *server, const char *name, const struct own_event
 // Why it is not healthy, or NULL.
 const char *server_complaint(struct server *server);
 
+// Whether the writer has been in one step for SERVER_STALL_MS.
+bool server_is_stuck(const struct server *server);
+
 // Whether the listener is dead, see rpc_server_is_deaf.
 bool server_is_deaf(const struct server *server);
 

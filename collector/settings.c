@@ -161,6 +161,50 @@ static const cyaml_schema_value_t file_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct settings_file, file_fields),
 };
 
+static const struct config_help helps[] = {
+    {"organization.id", NULL, NULL, "The organization's id, as AWS Organizations prints it."},
+    {"organization.management_account", "account", NULL, "The account that own events belong to."},
+    {"organization.home_region", NULL, "`us-east-1`", "The region that own events belong to."},
+    {"listen", "address", NULL,
+     "Where agents connect, over mutual TLS: `0.0.0.0:7443`, `[::]:7443`."},
+    {"http.listen", "address", "no HTTP",
+     "Where /metrics and /healthz are, without TLS: keep it on 127.0.0.1 or behind a firewall."},
+    {"store.directory", "path", NULL, "The trail's folder. It is made if it is missing."},
+    {"store.min_free", "size", "1GiB, or 2 % of the disk if that is less",
+     "Below this room on the disk nothing is acknowledged until there is room again."},
+    {"store.size_max", "size", "no limit",
+     "The trail's largest size. At it nothing is acknowledged."},
+    {"store.quarantine_max", "size", "256MiB",
+     "Bytes in quarantine of one agent, beyond which that agent alone is throttled."},
+    {"store.retention_days", "days", "all are kept",
+     "Older days, by eventTime, are dropped; older events that come are counted, not stored."},
+    {"certificates.ca", "path", NULL, "The CAs that agents' certificates come from, PEM."},
+    {"certificates.certificate", "path", NULL, "The collector's certificate, PEM."},
+    {"certificates.key", "path", NULL, "Its key, PEM; readable by the collector's user only."},
+    {"control.socket", "path", "`control.sock` in the store's folder",
+     "Where `orgtrail` speaks with the running collector."},
+    {"control.group", NULL, "`orgtrail`", "Who may ask it."},
+    {"control.admin_group", NULL, "`orgtrail-admin`", "Who, beside root, may change something."},
+    {"roster.unknown", NULL, "an account's agent: `quarantine`, an organization's: `admit`",
+     "What becomes of events of accounts that are not listed."},
+    {"roster.accounts[].id", "account", NULL,
+     "12 digits with AWS; other clouds: up to 64 letters, digits and signs. In quotes."},
+    {"roster.accounts[].name", NULL, "none", "What people call it."},
+    {"roster.accounts[].unit", NULL, "none", "Its organizational unit."},
+    {"roster.accounts[].regions", "list of regions", "none", "Where events are expected."},
+    {"deny", "path", "`deny.txt` in the store's folder",
+     "The list of agents that are refused although their certificate is good."},
+    {"heartbeat_ms", "100 to 600000", "15000",
+     "How often each side says that it is there; three missed ones end a stream."},
+    {"future_max_hours", "1 to 8760", "24",
+     "How far ahead of the collector's clock an eventTime may be; later: quarantine, `future`."},
+    {"streams_max", "1 to 16384", "2048", "Agents that are connected at a time."},
+};
+
+bool settings_print_reference(struct buffer *text, struct fault *fault) {
+    return config_print_reference(&file_schema, helps, sizeof helps / sizeof helps[0], text, fault);
+}
+
 // The file's text and path, for messages.
 struct origin {
     struct span text;

@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buffer.h"
 #include "base/certificate_files.h"
 #include "base/fault.h"
 #include "collector/roster.h"
@@ -80,6 +81,9 @@ struct settings {
 // Loads the file, fills in what is not set, makes paths absolute (or relative to the present
 // folder) and checks each value. FAULT_INPUT: "PATH: line 3: ..." says what and where.
 MUST_CHECK bool settings_load(const char *path, struct settings **settings, struct fault *fault);
+
+// Appends a table of all settings, in Markdown. FAULT_FULL if memory runs out.
+MUST_CHECK bool settings_print_reference(struct buffer *text, struct fault *fault);
 
 // Frees it. NULL is allowed.
 void settings_destroy(struct settings *settings);

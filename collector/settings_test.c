@@ -174,6 +174,15 @@ static void make_certificates(int64_t from_s) {
     for (int index = 0; index < 4; index++) buffer_done(&pems[index]);
 }
 
+static void test_every_setting_has_help(void **state) {
+    (void)state;
+    struct buffer text;
+    struct fault fault = {0};
+    buffer_init(&text, 1 << 16);
+    if (!settings_print_reference(&text, &fault)) fail_msg("%s", fault.text);
+    buffer_done(&text);
+}
+
 static void test_check_looks_at_files(void **state) {
     (void)state;
     struct settings *settings = NULL;
@@ -204,6 +213,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_defaults, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_everything_set, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_mistakes_say_where, make_directory, remove_directory),
+        cmocka_unit_test(test_every_setting_has_help),
         cmocka_unit_test_setup_teardown(test_check_looks_at_files, make_directory,
                                         remove_directory),
     };

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# setup.sh: install the Debian packages that the build and the tests need, and nothing else.
+# setup.sh: install the Debian packages that the build and the tests need, and nothing else; with
+# --packaging also what ./dev package needs: tools, and libyyjson0 to go along with the packages.
 # Quiet and quick when nothing is missing. yyjson is not in Debian 12: that one library comes from
 # trixie, pinned so that no other package can.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 packages=(
     bazel-bootstrap bazel-platforms bazel-skylib bazel-rules-java build-essential python3 git
@@ -11,6 +13,15 @@ packages=(
     clang clang-format lld libclang-rt-14-dev
     ca-certificates curl openssl procps
 )
+packaging=false
+kept=.cache/packages  # libyyjson0 as Debian made it
+if [ "${1:-}" = --packaging ]; then
+    packaging=true
+    packages+=(debhelper scdoc)
+fi
+has_kept() {
+    ! $packaging || compgen -G "$kept/libyyjson0_*.deb" >/dev/null
+}
 
 missing=()
 for package in "${packages[@]}"; do
@@ -18,7 +29,7 @@ for package in "${packages[@]}"; do
     [ "$status" = "install ok installed" ] || missing+=("$package")
 done
 yyjson=$(dpkg-query -W -f '${Status}' libyyjson-dev 2>/dev/null || true)
-if [ ${#missing[@]} -eq 0 ] && [ "$yyjson" = "install ok installed" ]; then exit 0; fi
+if [ ${#missing[@]} -eq 0 ] && [ "$yyjson" = "install ok installed" ] && has_kept; then exit 0; fi
 
 if [ "$(id -u)" -ne 0 ]; then
     echo "setup: packages are missing and installing needs root: ${missing[*]} libyyjson-dev" >&2
@@ -26,7 +37,7 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 
-mirror=$("$(dirname "$0")/mirror.sh")
+mirror=$(tools/mirror.sh)
 
 if [ "$yyjson" != "install ok installed" ] && ! grep -qs '^VERSION_CODENAME=trixie' /etc/os-release; then
     cat >/etc/apt/preferences.d/orgtrail-yyjson <<'PIN'
@@ -50,3 +61,7 @@ fi
 echo "setup: installing ${missing[*]} libyyjson-dev" >&2
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "${missing[@]}" libyyjson-dev >/dev/null
+if ! has_kept; then
+    mkdir -p "$kept"
+    (cd "$kept" && apt-get download -qq -o APT::Sandbox::User=root libyyjson0)
+fi

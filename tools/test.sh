@@ -2,7 +2,7 @@
 # test.sh: the gate. Runs all stages, prints the time of each, and ends in "N passed, N failed".
 #
 #   ./dev test         what every change must pass; about 15 minutes on 2 cores
-#   ./dev test --long  20 kills, 2,000 seeds, long fuzzing, the benchmarks check themselves
+#   ./dev test --long  20 kills, 2,000 seeds, long fuzzing, packages, the benchmarks check themselves
 #
 # A stage that fails does not stop the next one: the count at the end is of everything.
 set -uo pipefail
@@ -98,6 +98,8 @@ if [ -x tests/flow/kill.py ]; then
 fi
 if $long; then
     command_stage "programs of an earlier commit" tools/skew.sh
+    tools/setup.sh --packaging
+    command_stage "packages on bare machines" tests/package/package_test.py
 fi
 if $long && [ -x tests/bench/bench.sh ]; then
     command_stage "benchmarks check themselves" tests/bench/bench.sh --check

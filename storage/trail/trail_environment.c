@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "storage/trail/trail_denied.h"
+#include "base/denied.h"
 #include "storage/trail/trail_environment_internal.h"
 
 enum {
@@ -71,7 +71,7 @@ bool trail_environment_fault(struct trail_environment *environment, int status, 
                              struct fault *fault) {
     enum fault_kind kind = kind_of_status(status);
     char advice[ADVICE_SIZE] = "";
-    if (status == EACCES) trail_denied_describe(environment->directory, advice, sizeof advice);
+    if (status == EACCES) denied_describe(environment->directory, advice, sizeof advice);
     if (status == MDB_READERS_FULL)
         snprintf(advice, sizeof advice, " (512 readers at a time: end some)");
     return fault_set(fault, kind, "trail in %s: %s: %s%s", environment->directory, what,
@@ -207,7 +207,7 @@ static bool open_locked(const struct trail_environment_options *options,
         if (errno != EACCES)
             return fault_set_errno(fault, FAULT_INPUT, errno, "trail in %s", options->directory);
         char advice[ADVICE_SIZE];
-        trail_denied_describe(options->directory, advice, sizeof advice);
+        denied_describe(options->directory, advice, sizeof advice);
         return fault_set(fault, FAULT_DENIED, "trail in %s: Permission denied%s",
                          options->directory, advice);
     }

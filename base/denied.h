@@ -1,4 +1,4 @@
-// trail_denied.h: what to say to somebody who may not open a trail.
+// denied.h: what to say to somebody who may not open a file.
 
 #pragma once
 
@@ -7,4 +7,4 @@
 // Writes which folder keeps this process out, whose it is, and the command that lets its user in:
 // " (/srv/trail belongs to orgtrail, group orgtrail; ...)". Names that have no entry in the users'
 // database are shown as numbers. At most 256 bytes are of use.
-void trail_denied_describe(const char *directory, char *text, size_t text_size);
+void denied_describe(const char *path, char *text, size_t text_size);

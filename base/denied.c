@@ -1,4 +1,4 @@
-#include "storage/trail/trail_denied.h"
+#include "base/denied.h"
 
 #include <grp.h>
 #include <pwd.h>
@@ -31,15 +31,15 @@ static void find_obstacle(char *path) {
     }
 }
 
-void trail_denied_describe(const char *directory, char *text, size_t text_size) {
+void denied_describe(const char *denied, char *text, size_t text_size) {
     char path[PATH_SIZE];
     char owner[NAME_SIZE];
     char group[NAME_SIZE];
     char user[NAME_SIZE];
     struct stat status;
     text[0] = 0;
-    if (directory[0] == 0 || strlen(directory) >= sizeof path) return;
-    memcpy(path, directory, strlen(directory) + 1);
+    if (denied[0] == 0 || strlen(denied) >= sizeof path) return;
+    memcpy(path, denied, strlen(denied) + 1);
     find_obstacle(path);
     if (stat(path, &status) != 0) return;
     name_user(status.st_uid, owner);

@@ -1,6 +1,0 @@
-// notify.h: tells systemd how the service is, if it asked (NOTIFY_SOCKET).
-
-#pragma once
-
-// Sends a state ("READY=1"). Nothing happens without a socket, or if nobody listens there.
-void notify_send(const char *state);

@@ -1,0 +1,376 @@
+#!/usr/bin/env python3
+"""The packages, and the commands of docs/deploy.md exactly as printed, on bare Debian machines.
+
+usage: package_test.py [FOLDER]     (as root; FOLDER keeps the bare Debian between runs)
+
+Two machines are made with debootstrap and booted with their own systemd in namespaces of their own, with a
+network between them and to nowhere else. What they install was downloaded before.
+"""
+
+import glob
+import gzip
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.dont_write_bytecode = True
+sys.path.insert(0, ROOT)
+
+from tests.kit import cases  # noqa: E402
+
+BOOT = os.path.join(ROOT, "tests/package/boot.sh")
+SHOP, BILLING = "222222222222", "333333333333"  # accounts of the page
+ENVIRONMENT = ["/usr/bin/env", "-i", "HOME=/root", "TERM=dumb", "LC_ALL=C.UTF-8",
+               "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive"]
+EXPOSURE_MAX = 20  # tenths, of systemd-analyze security: "OK" ends at 49
+PATIENCE_S = 60
+
+
+def run(*command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stdout[-1500:]}{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def wait_for(what, condition):
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"{what}: not within {PATIENCE_S} s")
+
+
+class Machine:
+    """A bare Debian, and what runs on it."""
+
+    def __init__(self, folder, name):
+        self.folder = folder
+        self.name = name
+        self.boot = None
+        self.process = None
+
+    def chroot(self, script):
+        """Runs commands in the folder while it is not booted, with the network of this machine."""
+        return run("unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-euc",
+                   'mount --make-rprivate /; mount -t proc proc "$0/proc"; mount --rbind /dev "$0/dev"; '
+                   'exec chroot "$0" "$@"',
+                   self.folder, *ENVIRONMENT, "bash", "-euc", script)
+
+    def start(self, network):
+        log = open(self.folder + ".boot", "w", encoding="utf-8")
+        self.boot = subprocess.Popen(
+            ["nsenter", "-t", str(network), "-n", "unshare", "--mount", "--pid", "--cgroup", "--ipc",
+             "--uts", "--fork", "--kill-child", BOOT, self.folder, self.name],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.process = wait_for("boot", lambda: run_quietly("pgrep", "-P", str(self.boot.pid)).strip())
+        wait_for(f"{self.name} runs", lambda: self.try_run("systemctl is-system-running").strip() == "running")
+
+    def stop(self):
+        if self.process:
+            os.kill(int(self.process), signal.SIGKILL)
+            self.boot.wait()
+
+    def enter(self, script):
+        return ["nsenter", "-t", self.process, "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", *ENVIRONMENT,
+                "bash", "-euc", f"cd /root\n{script}"]
+
+    def run(self, script):
+        return run(*self.enter(script), stdin=subprocess.DEVNULL)
+
+    def try_run(self, script):
+        return run_quietly(*self.enter(script))
+
+    def put(self, path, text):
+        with open(self.folder + path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+def run_quietly(*command):
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False).stdout
+
+
+def read_blocks():
+    """The command blocks of docs/deploy.md, by the heading they stand under."""
+    with open(os.path.join(ROOT, "docs/deploy.md"), encoding="utf-8") as file:
+        text = file.read()
+    blocks = {}
+    for section in re.split(r"^## ", text, flags=re.M)[1:]:
+        name = section.split("\n", 1)[0]
+        blocks[name] = re.findall(r"^```sh\n(.*?)^```$", section, re.M | re.S)
+    return blocks
+
+
+class Stage:
+    """The two machines, and the packages in two versions."""
+
+    def __init__(self, kept):
+        self.work = tempfile.mkdtemp(prefix="orgtrail-package.", dir=os.environ.get("TMPDIR", "/var/tmp"))
+        self.machines = []
+        self.network = subprocess.Popen(["unshare", "--net", "sleep", "infinity"], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            self.make(kept)
+        except BaseException:
+            self.end()
+            raise
+
+    def make(self, kept):
+        self.first = os.path.join(self.work, "first")
+        self.second = os.path.join(self.work, "second")
+        run(os.path.join(ROOT, "tools/package.sh"), self.first)
+        run(os.path.join(ROOT, "tools/package.sh"), self.second,
+            env={**os.environ, "PACKAGE_VERSION": "0.1.0+upgrade"})
+        base = os.path.join(kept or self.work, "base")
+        if not os.path.exists(base + "/etc/debian_version"):
+            run("debootstrap", "--variant=minbase",
+                "--include=systemd,systemd-sysv,dbus,openssh-client,openssh-server", "bookworm", base,
+                run(os.path.join(ROOT, "tools/mirror.sh")).strip())
+        self.center = self.make_machine(base, "center", "trail.example")
+        self.billing = self.make_machine(base, "billing", "billing.example")
+        run("bash", "-euc", 'mkdir -m 700 -p "$1/root/.ssh" "$2/root/.ssh"; '
+            'ssh-keygen -q -t ed25519 -N "" -f "$1/root/.ssh/id_ed25519"; '
+            'cp "$1/root/.ssh/id_ed25519.pub" "$2/root/.ssh/authorized_keys"; '
+            'sed "s/^/billing.example /" "$2/etc/ssh/ssh_host_ed25519_key.pub" >"$1/root/.ssh/known_hosts"',
+            "keys", self.center.folder, self.billing.folder)
+        # Of the two on one network only billing is called.
+        for unit in glob.glob(self.center.folder + "/etc/systemd/system/**/ssh*.service", recursive=True):
+            os.unlink(unit)
+        for machine in self.machines:
+            machine.start(self.network.pid)
+
+    def make_machine(self, base, name, host):
+        machine = Machine(os.path.join(self.work, name), host)
+        self.machines.append(machine)
+        run("cp", "-a", base, machine.folder)
+        machine.put("/etc/hostname", host + "\n")
+        machine.put("/etc/hosts", "127.0.0.1 trail.example billing.example localhost\n")
+        for package in glob.glob(self.first + "/*.deb"):
+            if name == "center":
+                shutil.copy(package, machine.folder + "/root")
+        # What the packages depend on, while there is a network.
+        os.makedirs(machine.folder + "/fetch")
+        for package in glob.glob(self.first + "/*.deb"):
+            shutil.copy(package, machine.folder + "/fetch")
+        shutil.copy("/etc/resolv.conf", machine.folder + "/etc/resolv.conf")
+        machine.chroot("apt-get update -qq; apt-get install -y -qq --download-only /fetch/*.deb; rm -r /fetch")
+        return machine
+
+    def end(self):
+        for machine in self.machines:
+            machine.stop()
+        self.network.kill()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+def count_events(account):
+    """Events of an account in the trail, as the operator sees them."""
+    return int(stage.center.run(
+        f"orgtrail lookup --account {account} --output ndjson --limit 1000000 2>/dev/null | wc -l"))
+
+
+def expect_running():
+    look = blocks["One machine"][1].splitlines()[0]
+    wait_for("both run", lambda: stage.center.try_run(look).split() == ["running", "running"])
+
+
+stage = None
+blocks = read_blocks()
+
+
+def put_events(machine, account, count):
+    """A file of CloudTrail's with so many new events."""
+    folder = machine.folder + "/srv/cloudtrail"
+    os.makedirs(folder, exist_ok=True)
+    records = [
+        {"eventVersion": "1.08", "eventTime": "2026-03-11T07:05:00Z", "eventSource": "s3.amazonaws.com",
+         "eventName": "PutObject", "awsRegion": "eu-west-1", "eventID": str(uuid.uuid4()),
+         "recipientAccountId": account}
+        for _ in range(count)
+    ]
+    path = f"{folder}/{account}_{uuid.uuid4()}.json.gz"
+    with gzip.open(path + ".part", "wt") as file:
+        json.dump({"Records": records}, file)
+    os.rename(path + ".part", path)
+
+
+def test_one_machine_as_printed():
+    put_events(stage.center, SHOP, 100)
+    install, look = blocks["One machine"]
+    stage.center.run(install)
+    wait_for("events", lambda: count_events(SHOP) == 100)
+    printed = stage.center.run(look)
+    assert printed.split()[:2] == ["running", "running"], printed
+    assert printed.count("PutObject") == 3, printed
+    stage.center.run(blocks["Who may do what"][0])
+    expect_running()
+
+
+def test_folders_and_users():
+    found = stage.center.run(
+        "stat -c '%a %U %G %n' /etc/orgtrail /etc/orgtrail/ca /etc/orgtrail/ca/ca.key /etc/orgtrail/collector "
+        "/etc/orgtrail/collector/collector.key /etc/orgtrail/collector/collector.yaml /var/lib/orgtrail "
+        "/var/lib/orgtrail/store /var/lib/orgtrail/store/data.mdb /var/lib/orgtrail/store/lock.mdb "
+        "/etc/orgtrail-agent /etc/orgtrail-agent/agent.key /var/lib/orgtrail-agent").splitlines()
+    assert found == [
+        "750 root orgtrail /etc/orgtrail",
+        "700 root root /etc/orgtrail/ca",
+        "600 root root /etc/orgtrail/ca/ca.key",
+        "750 orgtrail orgtrail /etc/orgtrail/collector",
+        "600 orgtrail orgtrail /etc/orgtrail/collector/collector.key",
+        "640 orgtrail orgtrail /etc/orgtrail/collector/collector.yaml",
+        "750 orgtrail orgtrail /var/lib/orgtrail",
+        "750 orgtrail orgtrail /var/lib/orgtrail/store",
+        "640 orgtrail orgtrail /var/lib/orgtrail/store/data.mdb",
+        "660 orgtrail orgtrail /var/lib/orgtrail/store/lock.mdb",
+        "750 root orgtrail-agent /etc/orgtrail-agent",
+        "600 orgtrail-agent orgtrail-agent /etc/orgtrail-agent/agent.key",
+        "750 orgtrail-agent orgtrail-agent /var/lib/orgtrail-agent",
+    ], "\n".join(found)
+    stage.center.run("getent group orgtrail-admin; useradd alice; useradd -G orgtrail bob")
+    stage.center.run("setpriv --reuid=bob --regid=bob --init-groups orgtrail status")
+    refused = subprocess.run(
+        stage.center.enter("setpriv --reuid=alice --regid=alice --init-groups orgtrail status"),
+        capture_output=True, text=True, check=False)
+    assert refused.returncode == 3, refused
+    assert 'belongs to root, group orgtrail, mode 750; "usermod -aG orgtrail alice"' in refused.stderr, refused
+
+
+def test_the_collectors_own_files_stay_readable():
+    """What root writes into the collector's folder later: a roster's account, a new certificate."""
+    stage.center.run("orgtrail enroll /etc/orgtrail --account 444444444444 --add; "
+                     "orgtrail enroll /etc/orgtrail --server; systemctl restart orgtrail-collector")
+    expect_running()
+
+
+def test_units_are_sandboxed():
+    for unit in ("orgtrail-collector", "orgtrail-agent"):
+        stage.center.run(f"systemd-analyze verify /lib/systemd/system/{unit}.service")
+        printed = stage.center.run(
+            f"systemd-analyze security --no-pager --threshold={EXPOSURE_MAX} {unit}.service")
+        print(printed.strip().splitlines()[-1])
+        shown = stage.center.run(f"systemctl show -p Type -p WatchdogUSec -p NRestarts {unit}")
+        assert "Type=notify" in shown and "WatchdogUSec=2min" in shown, shown
+        process = stage.center.run(f"systemctl show -p MainPID --value {unit}").strip()
+        status = stage.center.run(f"cat /proc/{process}/status")
+        assert re.search(r"^NoNewPrivs:\s+1$", status, re.M), status
+        assert re.search(r"^Seccomp:\s+2$", status, re.M), status
+        assert re.search(r"^CapEff:\s+0+$", status, re.M), status
+
+
+def test_a_reload_keeps_them_running():
+    for unit in ("orgtrail-collector", "orgtrail-agent"):
+        before = stage.center.run(f"systemctl show -p MainPID --value {unit}")
+        stage.center.run(f"systemctl reload {unit}")
+        assert stage.center.run(f"systemctl show -p MainPID --value {unit}") == before
+    wait_for("reload told", lambda: "certificates reloaded" in
+             stage.center.try_run("journalctl --no-pager -u orgtrail-collector"))
+
+
+def test_pages_and_completions():
+    for page in ("man1/orgtrail.1", "man8/orgtrail-agent.8", "man8/orgtrail-collector.8",
+                 "man5/orgtrail-agent.yaml.5", "man5/orgtrail-collector.yaml.5"):
+        stage.center.run(f"test -s /usr/share/man/{page}.gz || grep -q man /etc/dpkg/dpkg.cfg.d/*")
+    complete = """
+        . /usr/share/bash-completion/completions/PROGRAM
+        compopt() { :; }
+        COMP_WORDS=(WORDS) COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        FUNCTION
+        printf '%s\\n' "${COMPREPLY[@]}"
+    """
+
+    def ask(program, words):
+        function = "_" + program.replace("-", "_")
+        script = complete.replace("PROGRAM", program).replace("WORDS", words).replace("FUNCTION", function)
+        return stage.center.run(script).split()
+
+    assert ask("orgtrail", "orgtrail lo") == ["lookup"]
+    assert ask("orgtrail", "orgtrail lookup --event-n") == ["--event-name="]
+    assert ask("orgtrail", "orgtrail enroll --al") == ["--all"]
+    assert "/etc/hosts" in ask("orgtrail", "orgtrail enroll --csr = /etc/host")
+    assert ask("orgtrail", "orgtrail enroll --days = /etc/host") == []
+    assert "--check" in ask("orgtrail-agent", "orgtrail-agent --")
+
+
+def test_a_thousand_agents_as_printed():
+    put_events(stage.billing, BILLING, 50)
+    enroll, install = blocks["A thousand agents"]
+    printed = stage.center.run(enroll)
+    assert "of 4 accounts" in printed, printed
+    stage.center.run("echo 333333333333 billing.example >machines")
+    printed = stage.center.run(install)
+    assert "failed" not in printed, printed
+    wait_for("its agent runs", lambda: stage.billing.try_run("systemctl is-active orgtrail-agent").strip() == "active")
+    wait_for("its events", lambda: count_events(BILLING) == 50)
+    # All of it may be repeated.
+    assert "failed" not in stage.center.run(install)
+
+
+def test_an_upgrade_of_a_running_trail():
+    stage.center.run("rm *.deb")
+    for package in glob.glob(stage.second + "/*.deb"):
+        shutil.copy(package, stage.center.folder + "/root")
+    old = stage.center.run("systemctl show -p MainPID --value orgtrail-collector")
+    put_events(stage.center, SHOP, 30)
+    put_events(stage.billing, BILLING, 20)
+    stage.center.run(blocks["Upgrading"][0])
+    assert "0.1.0+upgrade" in stage.center.run("dpkg-query -W orgtrail-collector")
+    assert stage.center.run("systemctl show -p MainPID --value orgtrail-collector") != old
+    expect_running()
+    put_events(stage.center, SHOP, 7)
+    wait_for("all events", lambda: (count_events(SHOP), count_events(BILLING)) == (137, 70))
+    assert "all good" in stage.center.run("orgtrail store check")
+
+
+def test_remove_and_purge_keep_the_trail():
+    stage.center.run("apt-get remove -y orgtrail-collector orgtrail-agent")
+    assert stage.center.try_run("pgrep -x orgtrail-collec; pgrep -x orgtrail-agent") == ""
+    printed = stage.center.run(blocks["Removing"][0])
+    for folder in ("/etc/orgtrail", "/var/lib/orgtrail", "/etc/orgtrail-agent", "/var/lib/orgtrail-agent"):
+        assert f"{folder} is kept" in printed, printed
+    stage.center.run("! ls -d /etc/default/orgtrail* /lib/systemd/system/orgtrail* /usr/bin/orgtrail* 2>/dev/null")
+    stage.center.run("apt-get install -y ./libyyjson0_*.deb ./orgtrail*.deb")
+    expect_running()
+    put_events(stage.center, SHOP, 1)
+    wait_for("all events", lambda: (count_events(SHOP), count_events(BILLING)) == (138, 70))
+
+
+def test_a_purge_of_what_was_never_used_leaves_nothing():
+    stage.billing.run("apt-get purge -y orgtrail-agent; rm -r /etc/orgtrail-agent /var/lib/orgtrail-agent; "
+                      "apt-get install -y ./orgtrail-agent_*.deb; systemctl is-active orgtrail-agent || true; "
+                      "apt-get purge -y orgtrail-agent; ! ls -d /etc/orgtrail* /var/lib/orgtrail* 2>/dev/null")
+
+
+def test_lintian_finds_nothing():
+    run("lintian", "--fail-on", "error,warning", "--allow-root", *sorted(glob.glob(stage.first + "/orgtrail*.deb")))
+
+
+def test_the_same_commit_gives_the_same_bytes():
+    again = os.path.join(stage.work, "again")
+    run(os.path.join(ROOT, "tools/package.sh"), again)
+    for path in glob.glob(stage.first + "/*.deb"):
+        with open(path, "rb") as left, open(os.path.join(again, os.path.basename(path)), "rb") as right:
+            assert left.read() == right.read(), path
+
+
+def main():
+    global stage
+    if os.geteuid() != 0:
+        sys.exit("package_test.py: debootstrap and namespaces need root")
+    stage = Stage(sys.argv[1] if len(sys.argv) > 1 else None)
+    try:
+        cases.run("package", globals())
+    finally:
+        stage.end()
+
+
+main()
