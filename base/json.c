@@ -7,6 +7,7 @@
 enum {
     CAPACITY_MIN = 64 * 1024,     // the pool of a new reader's first document: 4.9 KB of text
     SMALL_OBJECT_COUNT_MAX = 64,  // members; above, names are sorted instead of searched
+    MARKS = 256,                  // of the names of one object
     MISTAKE_TEXT_SIZE_MAX = 100,  // bytes of yyjson's message that are shown
     EXPONENT_MAX = 1000000000,    // of a number; beyond it only equal spelling is equal
 };
@@ -114,8 +115,9 @@ bool json_read(struct json_reader *reader, struct span text, const struct yyjson
     return true;
 }
 
-// Cheap and good enough to tell apart the names of one object: size, first and last bytes.
-static uint64_t mark_of(struct span name) {
+// Cheap and good enough to tell apart the names of one object: size, first and last bytes, as a
+// number below MARKS.
+static uint32_t mark_of(struct span name) {
     uint64_t head = 0, tail = 0;
     if (name.size >= 8) {
         memcpy(&head, name.bytes, 8);
@@ -124,7 +126,7 @@ static uint64_t mark_of(struct span name) {
         memcpy(&head, name.bytes, name.size);
     }
     uint64_t hash = (head ^ (tail << 1 | tail >> 63) ^ name.size) * 0x9E3779B97F4A7C15u;
-    return (uint64_t)1 << (hash >> 58);
+    return (uint32_t)(hash >> 56);
 }
 
 // Whether one of the keys before this one has its name.
@@ -173,13 +175,16 @@ static const yyjson_val *find_repeated_key(const yyjson_val *object) {
         free(keys);
         return found;
     }
-    // Also the slow but sure way if there was no memory to sort in.
-    uint64_t marks = 0;
+    // Also the slow but sure way if there was no memory to sort in. A name that shares its mark
+    // with one before it has to be compared with all of them, so there are far more marks than
+    // names.
+    uint64_t marks[MARKS / 64] = {0};
     const yyjson_val *key = unsafe_yyjson_get_first(unconst(object));
     for (size_t index = 0; index < count; index++) {
-        uint64_t mark = mark_of(name_of(key));
-        if ((marks & mark) != 0 && is_repeated(object, key)) return key;
-        marks |= mark;
+        uint32_t mark = mark_of(name_of(key));
+        uint64_t bit = (uint64_t)1 << (mark % 64);
+        if ((marks[mark / 64] & bit) != 0 && is_repeated(object, key)) return key;
+        marks[mark / 64] |= bit;
         key = unsafe_yyjson_get_next(unconst(key + 1));
     }
     return NULL;
