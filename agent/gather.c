@@ -30,6 +30,8 @@ struct gather {
     uint32_t count;
     uint32_t next;  // whose turn is first
     uint64_t acknowledged;
+    uint64_t unsynced;  // bytes taken since the last sync was begun
+    int64_t sync_ms;    // when that was
     bool has_rewound;
     int64_t rewound_to_ms;  // of the last notice about it
     struct buffer notice;
@@ -215,9 +217,21 @@ static bool step_entry(struct gather *gather, struct entry *entry, int64_t until
     return true;
 }
 
+// Makes what was read durable, sooner or later. Who has more to read goes on with it while the disk
+// is busy, and gives it enough to do.
+static bool sync_turn(struct gather *gather, bool is_busy, int64_t now_ms, struct fault *fault) {
+    bool may_wait =
+        gather->unsynced < GATHER_SYNC_SIZE && now_ms - gather->sync_ms < GATHER_SYNC_MS;
+    if (is_busy && may_wait) return true;
+    gather->unsynced = 0;
+    gather->sync_ms = now_ms;
+    return is_busy ? spool_sync_begin(gather->spool, fault) : spool_sync(gather->spool, fault);
+}
+
 bool gather_step(struct gather *gather, struct gather_turn *turn, struct fault *fault) {
     *turn = (struct gather_turn){.wait_ms = 1000, .has_ended = true};
-    int64_t until_ms = monotonic(gather) + GATHER_TURN_MS;
+    int64_t now_ms = monotonic(gather);
+    int64_t until_ms = now_ms + GATHER_TURN_MS;
     uint64_t size = 0;
     bool is_good = true;
     for (uint32_t count = 0; count < gather->count && is_good; count++) {
@@ -226,11 +240,8 @@ bool gather_step(struct gather *gather, struct gather_turn *turn, struct fault *
         turn->has_ended = turn->has_ended && entry->has_ended;
     }
     if (gather->count > 0) gather->next = (gather->next + 1) % gather->count;
-    // Who has more to read goes on with it while the disk is busy.
-    if (is_good) {
-        is_good = turn->wait_ms == 0 ? spool_sync_begin(gather->spool, fault)
-                                     : spool_sync(gather->spool, fault);
-    }
+    gather->unsynced += size;
+    if (is_good) is_good = sync_turn(gather, turn->wait_ms == 0, now_ms, fault);
     if (is_good) return true;
     if (!is_passing(fault)) return false;
     turn->is_full = true;

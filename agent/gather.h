@@ -1,9 +1,9 @@
 // gather.h: takes what the sources yield into the spool, and tells the sources what became of it.
 //
-// One turn reads a bounded amount from all sources and syncs once. While there is more to read it
-// does not wait for that sync: the end of the next turn does, so that reading and the disk overlap.
-// A full spool or disk holds the one thing that did not fit; its source is not stepped before it
-// went in. One thread.
+// One turn reads a bounded amount from all sources; between two turns the link is served. A sync
+// covers some turns: it is begun when enough was read or some time has passed, and does not keep
+// the next turns waiting; who has nothing more to read waits for it at once. A full spool or disk
+// holds the one thing that did not fit; its source is not stepped before it went in. One thread.
 
 #pragma once
 
@@ -17,8 +17,10 @@
 #include "base/fault.h"
 
 enum {
-    GATHER_TURN_SIZE = 1024 * 1024,  // bytes taken in one turn
+    GATHER_TURN_SIZE = 256 * 1024,   // bytes taken in one turn
     GATHER_TURN_MS = 20,             // and how long it takes at most, about
+    GATHER_SYNC_SIZE = 1024 * 1024,  // bytes that wait for a sync, or
+    GATHER_SYNC_MS = 20,             // how long they do, while there is more to read
     GATHER_FULL_MS = 100,            // pause while the spool or the disk is full
 };
 
@@ -47,8 +49,8 @@ struct gather_turn {
     struct fault full;
 };
 
-// Does one turn: reads, appends, and syncs (or begins to, if turn->wait_ms is 0). FAULT_IO: end the
-// process.
+// Does one turn: reads, appends, and syncs; if turn->wait_ms is 0 it only begins to, or leaves it
+// to a later turn. FAULT_IO: end the process.
 MUST_CHECK bool gather_step(struct gather *gather, struct gather_turn *turn, struct fault *fault);
 
 // Tells the sources what is acknowledged.

@@ -119,6 +119,7 @@ struct bench {
     uint64_t random_state;
     struct random random;
     uint64_t size_max;
+    uint32_t segment_size;
     struct spool *spool;
     struct gather *gather;
     struct counter one;
@@ -143,7 +144,7 @@ static void open_bench(struct bench *bench) {
         .random = &bench->random,
         .directory = "/spool",
         .size_max = bench->size_max,
-        .segment_size = 4096,
+        .segment_size = bench->segment_size,
         .sources = sources,
         .sources_count = 2,
     };
@@ -163,6 +164,7 @@ static void begin(struct bench *bench) {
     bench->random = random_seeded(&bench->random_state);
     bench->clock = (struct clock){look, look, bench};
     bench->now_ms = 1000;
+    bench->segment_size = 4096;
     bench->one.state = SOURCE_STATE_OK;
     bench->two.state = SOURCE_STATE_OK;
     open_bench(bench);
@@ -301,6 +303,35 @@ static void test_a_busy_turn_does_not_wait_for_its_sync(void **state) {
     end(&bench);
 }
 
+static void test_one_sync_covers_some_turns(void **state) {
+    (void)state;
+    struct bench bench;
+    begin(&bench);
+    close_bench(&bench);
+    bench.size_max = 64 << 20;
+    bench.segment_size = 8 << 20;
+    open_bench(&bench);
+    bench.one.last = 100 * 1000;
+    uint64_t before = fake_files_syncs(bench.fake);
+    turn(&bench);
+    uint64_t first = facts_of(&bench).appended;
+    uint32_t turns = 1;
+    while (facts_of(&bench).synced < first) {
+        assert_int_equal(facts_of(&bench).synced, 0);
+        assert_int_equal(fake_files_syncs(bench.fake), before);
+        turn(&bench);
+        assert_int_equal(bench.turn.wait_ms, 0);
+        turns++;
+    }
+    assert_int_equal(turns, 1 + GATHER_SYNC_SIZE / GATHER_TURN_SIZE);
+    assert_int_equal(facts_of(&bench).synced, first);
+    // Time makes it due as well, if only by what nobody has read since.
+    bench.now_ms += GATHER_SYNC_MS;
+    turn(&bench);
+    assert_int_equal(fake_files_syncs(bench.fake), before + 2);
+    end(&bench);
+}
+
 static void test_a_broken_disk_ends_the_process(void **state) {
     (void)state;
     struct bench bench;
@@ -403,6 +434,7 @@ int main(void) {
         cmocka_unit_test(test_a_full_spool_holds_what_did_not_fit),
         cmocka_unit_test(test_a_full_disk_holds_too),
         cmocka_unit_test(test_a_busy_turn_does_not_wait_for_its_sync),
+        cmocka_unit_test(test_one_sync_covers_some_turns),
         cmocka_unit_test(test_a_broken_disk_ends_the_process),
         cmocka_unit_test(test_sources_are_told_what_the_spool_holds),
         cmocka_unit_test(test_sources_save_before_the_spool),
