@@ -19,6 +19,7 @@ struct command {
 };
 
 // The commands, one file each.
+int backup_run(int argc, char **argv);
 int init_run(int argc, char **argv);
 int deny_run(int argc, char **argv);
 int enroll_run(int argc, char **argv);
@@ -26,6 +27,7 @@ int export_run(int argc, char **argv);
 int lookup_run(int argc, char **argv);
 int quarantine_run(int argc, char **argv);
 int reload_run(int argc, char **argv);
+int restore_run(int argc, char **argv);
 int status_run(int argc, char **argv);
 int store_run(int argc, char **argv);
 int tail_run(int argc, char **argv);

@@ -27,6 +27,8 @@ static const struct command commands[] = {
     {"quarantine", quarantine_run, "show what was refused and why, retry or discard it"},
     {"reload", reload_run, "have the collector read roster and certificates again"},
     {"store", store_run, "check the store"},
+    {"backup", backup_run, "copy the store while it is written"},
+    {"restore", restore_run, "put the store back as a backup has it"},
     {"version", version_run, "print the version"},
     {"help", help_run, "print this, or the help of a command"},
 };

@@ -85,6 +85,15 @@ static bool find_directory(const struct store_choice *choice, char *resolved, si
     return true;
 }
 
+bool store_find(const struct store_choice *choice, char path[STORE_PATH_SIZE],
+                struct fault *fault) {
+    char resolved[ORGANIZATION_PATH_SIZE];
+    const char *directory;
+    if (!find_directory(choice, resolved, sizeof resolved, &directory, fault)) return false;
+    if (snprintf(path, STORE_PATH_SIZE, "%s", directory) < STORE_PATH_SIZE) return true;
+    return fault_set(fault, FAULT_INPUT, "the path of the store is too long");
+}
+
 bool store_open(const struct store_choice *choice, struct trail_reader **reader,
                 struct fault *fault) {
     char resolved[ORGANIZATION_PATH_SIZE];

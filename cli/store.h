@@ -27,6 +27,12 @@ enum {
 // The options --store and --config, as a child of a command's argp. Its input is a store_choice.
 extern const struct argp store_argp;
 
+enum { STORE_PATH_SIZE = 4096 };
+
+// The folder of the chosen store. FAULT_INPUT if none is chosen.
+MUST_CHECK bool store_find(const struct store_choice *choice, char path[STORE_PATH_SIZE],
+                           struct fault *fault);
+
 // Opens the chosen store for reading. FAULT_INPUT if none is chosen; as trail_reader_open.
 MUST_CHECK bool store_open(const struct store_choice *choice, struct trail_reader **reader,
                            struct fault *fault);

@@ -10,9 +10,10 @@
 
 struct append_upkeep {
     struct append_upkeep_options options;
-    int64_t due_ms;                                // monotonic
-    int64_t retention_ms;                          // when to look for a day next
-    bool is_short;                                 // there was no room for the last unit
+    int64_t due_ms;        // monotonic
+    int64_t retention_ms;  // when to look for a day next
+    bool is_short;         // there was no room for the last unit
+    bool has_told_origin;
     char told_follower[TRAIL_FOLLOWER_NAME_SIZE];  // whose holding back was told last
     int64_t told_ms;
 };
@@ -128,6 +129,36 @@ static void report_held(struct append_upkeep *upkeep, const struct trail_followe
         log_number("behind_events", (int64_t)(day->sequence_last - holder->sequence)));
 }
 
+// Tells once that the trail was restored. Without room it is told later.
+static bool tell_origin(struct append_upkeep *upkeep, struct fault *fault) {
+    const struct trail_origin *origin = trail_get_origin(upkeep->options.trail);
+    if (upkeep->has_told_origin || origin->backup_ms == 0 || origin->is_told) return true;
+    struct append_commit *commit = upkeep->options.commit;
+    struct append_commit_counts counts;
+    char backup[TIME_TEXT_SIZE];
+    char restored[TIME_TEXT_SIZE];
+    time_print_ms(origin->backup_ms, backup);
+    time_print_ms(origin->restored_ms, restored);
+    const struct own_event_detail details[] = {
+        {"backupTime", span_text(backup), 0},
+        {"restoreTime", span_text(restored), 0},
+    };
+    struct fault reason;
+    bool is_begun = append_commit_begin(commit, true, &reason);
+    bool is_good = is_begun &&
+                   append_commit_add_own_event(commit, "StoreRestored", details, 2, &reason) &&
+                   trail_tell_origin(upkeep->options.trail, &reason);
+    if (is_begun && !is_good) append_commit_abort(commit);
+    is_good = is_good && append_commit_finish(commit, &counts, &reason);
+    if (!is_good)
+        return reason.kind == FAULT_FULL || fault_set(fault, reason.kind, "%s", reason.text);
+    upkeep->has_told_origin = true;
+    metric_add(&metrics_table[METRICS_OWN_EVENTS], 0, (int64_t)counts.own_events);
+    LOG(LOG_WARNING, "the store was restored from a backup: agents send again what they have",
+        log_text("backup_time", backup), log_text("restore_time", restored));
+    return true;
+}
+
 // Lets one day go, or moves retained_from over days without events. *more: look again soon.
 static bool keep_days(struct append_upkeep *upkeep, bool *more, struct fault *fault) {
     struct trail *trail = upkeep->options.trail;
@@ -154,6 +185,7 @@ bool append_upkeep_step(struct append_upkeep *upkeep, bool is_busy, struct fault
     if (now < upkeep->due_ms + (is_busy ? APPEND_UPKEEP_LATE_MS : 0)) return true;
     bool more = false;
     struct fault reason;
+    if (!tell_origin(upkeep, fault)) return false;
     if (trail_upkeep(upkeep->options.trail, &more, &reason)) {
         set_short(upkeep, NULL);
     } else {

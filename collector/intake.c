@@ -142,6 +142,7 @@ static void pack_welcome(struct intake *intake) {
     welcome.resume_seq = intake->durable_seq + 1;
     welcome.collector_epoch.data = (uint8_t *)(uintptr_t)settings->epoch;
     welcome.collector_epoch.len = TRAIL_EPOCH_SIZE;
+    welcome.backup_time_ms = settings->backup_time_ms;
     welcome.session = intake->session;
     welcome.max_batch_events = BATCH_EVENTS_MAX;
     welcome.max_batch_bytes = BATCH_BYTES_MAX;

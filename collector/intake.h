@@ -34,6 +34,7 @@ enum {
 struct intake_settings {
     const char *organization_id;
     uint8_t epoch[TRAIL_EPOCH_SIZE];
+    int64_t backup_time_ms;  // of the backup the trail was restored from; 0: none
     uint32_t heartbeat_ms;
     int64_t future_max_s;
     uint64_t share_size;  // of batches one stream may have in append's queue; more pauses reading

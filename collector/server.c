@@ -591,6 +591,7 @@ static bool make_parts(struct server *server, const struct settings *settings,
     };
     if (!append_create(&options, &server->append, fault)) return false;
     append_epoch(server->append, server->intake_settings.epoch);
+    server->intake_settings.backup_time_ms = trail_get_origin(trail)->backup_ms;
     return true;
 }
 

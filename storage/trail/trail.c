@@ -3,17 +3,15 @@
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "storage/trail/trail_internal.h"
+#include "storage/trail/trail_lock.h"
 #include "storage/trail/trail_tail.h"
 
 enum {
@@ -27,7 +25,6 @@ enum {
     ARENA_SIZE_MAX = 1024 * 1024 * 1024,
     RECORD_ARENA_SIZE_MAX = 64 * 1024 * 1024,
     PATH_SIZE = 4096,
-    LOCK_MODE = 0660,
     SEED_KEY = 1001,  // apart from those of blocks, which are attribute kinds
     SEED_CONTENT = 1002,
 };
@@ -64,36 +61,10 @@ bool trail_begin_reading(struct trail *trail, struct fault *fault) {
     return true;
 }
 
-// One writer: whoever holds the lock file. Its PID stands in it, for the message.
-static bool take_lock(struct trail *trail, struct fault *fault) {
-    char path[PATH_SIZE];
-    snprintf(path, sizeof path, "%s/writer.lock", trail->options.directory);
-    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, LOCK_MODE);
-    if (lock < 0) {
-        enum fault_kind kind = errno == EACCES || errno == EROFS ? FAULT_DENIED : FAULT_IO;
-        if (errno == ENOENT || errno == ENOTDIR) kind = FAULT_INPUT;
-        if (errno == ENOSPC) kind = FAULT_FULL;
-        return fault_set_errno(fault, kind, errno, "trail: open %s", path);
-    }
-    char text[32] = "";
-    if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-        ssize_t size = read(lock, text, sizeof text - 1);
-        text[size > 0 ? size : 0] = '\0';
-        close(lock);
-        return fault_set(fault, FAULT_RETRY, "trail in %s: process %ld writes it already",
-                         trail->options.directory, strtol(text, NULL, 10));
-    }
-    fchmod(lock, LOCK_MODE);
-    int size = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    // Only for the message of another process: what cannot be written is not missed.
-    if (ftruncate(lock, 0) == 0) (void)!pwrite(lock, text, (size_t)size, 0);
-    trail->lock = lock;
-    return true;
-}
-
 // A directory with files that are not ours is not made a trail.
 static bool check_directory(const char *directory, struct fault *fault) {
-    static const char *const ours[] = {".", "..", "writer.lock", "lock.mdb", "data.mdb"};
+    static const char *const ours[] = {".",        "..",           "writer.lock", "lock.mdb",
+                                       "data.mdb", "control.sock", "deny.txt"};
     DIR *listing = opendir(directory);
     if (listing == NULL)
         return fault_set_errno(fault, FAULT_IO, errno, "trail: read %s", directory);
@@ -108,6 +79,12 @@ static bool check_directory(const char *directory, struct fault *fault) {
     }
     closedir(listing);
     if (has_data || other[0] == '\0') return true;
+    if (strcmp(other, "restoring") == 0 || strncmp(other, "before-restore-", 15) == 0) {
+        return fault_set(fault, FAULT_CORRUPT,
+                         "trail in %s: a restore was cut short before it put the store in place: "
+                         "run the same orgtrail restore again",
+                         directory);
+    }
     return fault_set(fault, FAULT_CORRUPT,
                      "trail in %s: the directory holds something else (%s): give an empty one",
                      directory, other);
@@ -336,11 +313,12 @@ static bool load_all(struct trail *trail, struct fault *fault) {
     insert_tail(trail);
     // The last process may have left room to give back.
     if (trail->head.retained_from_s == 0) trail->sweep.phase = SWEEP_DONE;
-    return trail_state_open(trail, fault) && trail_followers_open(trail, fault);
+    return trail_state_open(trail, fault) && trail_followers_open(trail, fault) &&
+           trail_origin_open(trail, fault);
 }
 
 static bool open_all(struct trail *trail, struct fault *fault) {
-    if (!take_lock(trail, fault)) return false;
+    if (!trail_lock_take(trail->options.directory, &trail->lock, fault)) return false;
     if (!check_directory(trail->options.directory, fault)) return false;
     const struct trail_environment_options options = {
         .directory = trail->options.directory,
@@ -402,10 +380,6 @@ void trail_close(struct trail *trail) {
     buffer_done(&trail->bytes);
     free((void *)(uintptr_t)trail->options.directory);
     free(trail);
-}
-
-void trail_epoch(const struct trail *trail, uint8_t epoch[TRAIL_EPOCH_SIZE]) {
-    memcpy(epoch, trail->format.epoch, TRAIL_EPOCH_SIZE);
 }
 
 static bool check_room(const struct trail *trail, struct fault *fault) {

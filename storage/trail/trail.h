@@ -57,6 +57,16 @@ bool trail_is_damaged(const struct trail *trail, struct fault *damage);
 // The store's random 16-byte epoch, new when the store is made or restored.
 void trail_epoch(const struct trail *trail, uint8_t epoch[TRAIL_EPOCH_SIZE]);
 
+// Where the store comes from.
+const struct trail_origin *trail_get_origin(const struct trail *trail);
+
+// In a commit: notes that it has the event.
+MUST_CHECK bool trail_tell_origin(struct trail *trail, struct fault *fault);
+
+// For trail_restore alone, outside a commit: this is a store restored from a backup of that time,
+// with an epoch of its own. FAULT as trail_commit.
+MUST_CHECK bool trail_renew_epoch(struct trail *trail, int64_t backup_ms, struct fault *fault);
+
 // Begins one commit: up to TRAIL_COMMIT_ROWS_MAX entries and, so that memory and room stay bounded,
 // TRAIL_COMMIT_SIZE_MAX bytes of texts and quarantine in all. FAULT_FULL if there is no room to
 // begin with; FAULT_IO.

@@ -263,6 +263,26 @@ bool trail_codec_take_follower(struct span key, struct span value, struct trail_
     return true;
 }
 
+void trail_codec_append_origin(struct buffer *output, const struct trail_origin *origin) {
+    size_t begin = begin_value(output);
+    trail_codec_append(output, (uint64_t)origin->backup_ms, 8);
+    trail_codec_append(output, (uint64_t)origin->restored_ms, 8);
+    trail_codec_append(output, origin->is_told, 1);
+    end_value(output, begin);
+}
+
+bool trail_codec_take_origin(struct span value, struct trail_origin *origin, struct fault *fault) {
+    struct trail_codec codec = begin(value);
+    const struct trail_origin read = {
+        .backup_ms = (int64_t)trail_codec_take(&codec, 8),
+        .restored_ms = (int64_t)trail_codec_take(&codec, 8),
+        .is_told = trail_codec_take(&codec, 1) != 0,
+    };
+    if (!end(&codec, "restored", fault)) return false;
+    *origin = read;
+    return true;
+}
+
 void trail_codec_append_agent(struct buffer *output, const struct trail_agent *agent) {
     size_t begin = begin_value(output);
     append_text(output, agent->uri);

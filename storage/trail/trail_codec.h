@@ -79,6 +79,11 @@ void trail_codec_append_follower(struct buffer *output, const struct trail_follo
 MUST_CHECK bool trail_codec_take_follower(struct span key, struct span value,
                                           struct trail_follower *follower, struct fault *fault);
 
+// Where a store comes from (document "restored").
+void trail_codec_append_origin(struct buffer *output, const struct trail_origin *origin);
+MUST_CHECK bool trail_codec_take_origin(struct span value, struct trail_origin *origin,
+                                        struct fault *fault);
+
 // An agent by number. The URI is borrowed from the value.
 struct trail_agent {
     struct span uri;

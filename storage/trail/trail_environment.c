@@ -391,6 +391,43 @@ uint64_t trail_walk_number(struct span key) {
     return number;
 }
 
+bool trail_environment_copy(struct trail_environment *environment, int file, struct fault *fault) {
+    for (;;) {
+        int status = mdb_env_copyfd2(environment->lmdb, file, MDB_CP_COMPACT);
+        if (status == 0) return true;
+        if (status != MDB_MAP_RESIZED) {
+            // LMDB says so when pages are neither in use nor free.
+            if (status == MDB_INCOMPATIBLE) status = MDB_CORRUPTED;
+            return trail_environment_fault(environment, status, "copy", fault);
+        }
+        if (!trail_environment_resize(environment, 0, fault)) return false;
+        if (ftruncate(file, 0) != 0 || lseek(file, 0, SEEK_SET) != 0)
+            return fault_set_errno(fault, FAULT_IO, errno, "trail: begin the copy anew");
+    }
+}
+
+static uint64_t count_pages(const MDB_stat *facts) {
+    return facts->ms_branch_pages + facts->ms_leaf_pages + facts->ms_overflow_pages;
+}
+
+uint64_t trail_environment_used(struct trail_environment *environment) {
+    MDB_txn *transaction = NULL;
+    struct fault ignored;
+    MDB_stat facts;
+    if (!trail_environment_begin(environment, &transaction, &ignored)) return 0;
+    // Two meta pages, the database of names, and each of the databases.
+    uint64_t pages = 2;
+    if (mdb_stat(transaction, 1, &facts) == 0) pages += count_pages(&facts);
+    for (uint32_t index = 0; index < TRAIL_DATABASES; index++) {
+        if (index == TRAIL_DATABASE_DOCUMENT && !environment->has_documents) continue;
+        if (mdb_stat(transaction, environment->databases[index], &facts) == 0)
+            pages += count_pages(&facts);
+    }
+    trail_environment_end(environment, transaction);
+    trail_environment_free(transaction);
+    return pages * TRAIL_PAGE_SIZE;
+}
+
 uint64_t trail_environment_size(struct trail_environment *environment) {
     MDB_envinfo facts;
     mdb_env_info(environment->lmdb, &facts);

@@ -118,6 +118,14 @@ MUST_CHECK bool trail_environment_commit(struct trail_environment *environment,
                                          struct span values, bool uses_reserve,
                                          struct fault *fault);
 
+// Copies all that is there now, compacted, to an open file that is empty. Waits for the disk; a
+// read transaction is open as long. FAULT_FULL: the file's disk; FAULT_CORRUPT: the environment is.
+MUST_CHECK bool trail_environment_copy(struct trail_environment *environment, int file,
+                                       struct fault *fault);
+
+// Bytes of the file that are in use now: about what a copy takes.
+uint64_t trail_environment_used(struct trail_environment *environment);
+
 // Bytes of the file that are or were in use.
 uint64_t trail_environment_size(struct trail_environment *environment);
 

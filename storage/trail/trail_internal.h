@@ -129,6 +129,7 @@ struct trail {
     int64_t retain_from_s;  // the days before it go with this commit; 0: none
     struct trail_lopsided lopsided;
 
+    struct trail_origin origin;
     struct trail_sweep sweep;
     struct trail_followers followers;
 
@@ -227,6 +228,11 @@ MUST_CHECK bool trail_followers_write(struct trail *trail, struct fault *fault);
 
 // The commit succeeded, or it failed.
 void trail_followers_end(struct trail *trail, bool committed);
+
+// trail_origin.c
+
+// Loads it. Reads through trail->reading.
+MUST_CHECK bool trail_origin_open(struct trail *trail, struct fault *fault);
 
 // trail_state.c
 

@@ -90,6 +90,13 @@ enum {
     TRAIL_FOLLOWER_NAME_SIZE = 48,
 };
 
+// Where the store comes from.
+struct trail_origin {
+    int64_t backup_ms;    // when the backup was made that it was restored from; 0: never restored
+    int64_t restored_ms;  // when it was restored
+    bool is_told;         // the trail has an event that says so
+};
+
 // How far a follower has come.
 struct trail_follower {
     char name[TRAIL_FOLLOWER_NAME_SIZE];

@@ -1,0 +1,331 @@
+// Backups made while the trail is written, restores, and both cut short at any place.
+
+#include "storage/trail/trail_backup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "storage/trail/trail_fixture.h"
+#include "storage/trail/trail_restore.h"
+#include "tests/kit/cases.h"
+
+static char target[128];
+
+static void remove_all(const char *path) {
+    char command[256];
+    snprintf(command, sizeof command, "rm -rf '%s' '%s.part'", path, path);
+    assert_int_equal(system(command), 0);
+}
+
+static void begin(struct fixture *fixture) {
+    fixture_init(fixture);
+    fixture->options.tail_rows_max = 200;
+    fixture->options.block_rows_min = 100;
+    fixture_open(fixture);
+    snprintf(target, sizeof target, "%s.backup", fixture->directory);
+    remove_all(target);
+}
+
+static void end(struct fixture *fixture) {
+    remove_all(target);
+    trail_close(fixture->trail);
+    fixture->trail = NULL;
+    char command[256];
+    snprintf(command, sizeof command, "rm -rf '%s'/before-restore-* '%s'/restoring",
+             fixture->directory, fixture->directory);
+    assert_int_equal(system(command), 0);
+    fixture_done(fixture);
+}
+
+static bool back_up(struct fixture *fixture, struct trail_backup_facts *facts) {
+    const struct trail_backup_options options = {
+        .store = fixture->directory,
+        .target = target,
+        .clock = &fixture->clock,
+    };
+    return trail_backup(&options, facts, &fixture->fault);
+}
+
+static bool restore(struct fixture *fixture, struct trail_restore_result *result) {
+    const struct trail_restore_options options = {
+        .backup = target,
+        .store = fixture->directory,
+        .clock = &fixture->clock,
+        .random = &fixture->random,
+    };
+    return trail_restore(&options, result, &fixture->fault);
+}
+
+static bool is_there(const char *folder, const char *name) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return access(path, F_OK) == 0;
+}
+
+static void forget_after(struct fixture *fixture, uint32_t count) {
+    while (fixture->events_count > count) free(fixture->events[--fixture->events_count].text);
+}
+
+static void test_comes_back_as_it_was(void **state) {
+    (void)state;
+    struct fixture fixture;
+    struct trail_backup_facts facts;
+    struct trail_backup_facts read;
+    struct trail_restore_result result;
+    begin(&fixture);
+    fixture_fill(&fixture, 0, 3000, 70);
+    uint8_t epoch[TRAIL_EPOCH_SIZE];
+    trail_epoch(fixture.trail, epoch);
+    fixture.now_ms += 12345;
+    assert_true(back_up(&fixture, &facts));
+    assert_int_equal(facts.events, 3000);
+    assert_int_equal(facts.started_ms, fixture.now_ms);
+    assert_memory_equal(facts.epoch, epoch, sizeof epoch);
+    assert_true(trail_backup_read(target, &read, &fixture.fault));
+    assert_memory_equal(&read, &facts, sizeof facts);
+    assert_false(is_there(target, "lock.mdb"));
+
+    fixture_fill(&fixture, 3000, 1000, 70);
+    trail_close(fixture.trail);
+    fixture.trail = NULL;
+    fixture.now_ms += 5000;
+    assert_true(restore(&fixture, &result));
+    assert_memory_not_equal(result.epoch, epoch, sizeof epoch);
+    assert_true(is_there(result.aside, "data.mdb"));
+    forget_after(&fixture, 3000);
+    fixture_open(&fixture);
+    fixture_compare_all(&fixture);
+    trail_epoch(fixture.trail, epoch);
+    assert_memory_equal(result.epoch, epoch, sizeof epoch);
+    const struct trail_origin *origin = trail_get_origin(fixture.trail);
+    assert_int_equal(origin->backup_ms, facts.started_ms);
+    assert_int_equal(origin->restored_ms, fixture.now_ms);
+    assert_false(origin->is_told);
+    // It goes on, and remembers that it has told.
+    struct trail_receipt receipt;
+    fixture_begin(&fixture);
+    assert_true(trail_tell_origin(fixture.trail, &fixture.fault));
+    assert_true(trail_commit(fixture.trail, &receipt, &fixture.fault));
+    fixture_fill(&fixture, 5000, 500, 70);
+    fixture_reopen(&fixture);
+    assert_true(trail_get_origin(fixture.trail)->is_told);
+    fixture_compare_all(&fixture);
+    end(&fixture);
+}
+
+static void test_of_a_store_that_is_gone(void **state) {
+    (void)state;
+    struct fixture fixture;
+    struct trail_backup_facts facts;
+    struct trail_restore_result result;
+    begin(&fixture);
+    fixture_fill(&fixture, 0, 500, 70);
+    assert_true(back_up(&fixture, &facts));
+    trail_close(fixture.trail);
+    fixture.trail = NULL;
+    remove_all(fixture.directory);
+    assert_true(restore(&fixture, &result));
+    assert_string_equal(result.aside, "");
+    fixture_open(&fixture);
+    fixture_compare_all(&fixture);
+    end(&fixture);
+}
+
+static void test_is_whole_while_events_come(void **state) {
+    (void)state;
+    struct fixture fixture;
+    struct trail_backup_facts facts;
+    struct trail_restore_result result;
+    begin(&fixture);
+    fixture_fill(&fixture, 0, 2000, 100);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct trail_backup_facts made;
+        _exit(back_up(&fixture, &made) ? 0 : 1);
+    }
+    uint32_t number = 2000;
+    int status = 0;
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        fixture_fill(&fixture, number, 100, 50);
+        number += 100;
+    }
+    assert_int_equal(status, 0);
+    assert_true(number > 2000);
+    assert_true(trail_backup_read(target, &facts, &fixture.fault));
+    assert_true(facts.events >= 2000 && facts.events <= number);
+    trail_close(fixture.trail);
+    fixture.trail = NULL;
+    assert_true(restore(&fixture, &result));
+    forget_after(&fixture, (uint32_t)facts.events);
+    fixture_open(&fixture);
+    fixture_compare_all(&fixture);
+    end(&fixture);
+}
+
+static void test_replaces_nothing(void **state) {
+    (void)state;
+    struct fixture fixture;
+    struct trail_backup_facts facts;
+    begin(&fixture);
+    fixture_fill(&fixture, 0, 100, 70);
+    assert_true(back_up(&fixture, &facts));
+    assert_false(back_up(&fixture, &facts));
+    assert_int_equal(fixture.fault.kind, FAULT_INPUT);
+    assert_non_null(strstr(fixture.fault.text, "not empty"));
+    remove_all(target);
+    // An empty folder is as good as none.
+    assert_int_equal(mkdir(target, 0700), 0);
+    assert_true(back_up(&fixture, &facts));
+    end(&fixture);
+}
+
+static void turn_bit(const char *folder, const char *name) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 20000, SEEK_SET), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, 20000, SEEK_SET), 0);
+    fputc(byte ^ 1, file);
+    fclose(file);
+}
+
+static void test_refuses_clearly(void **state) {
+    (void)state;
+    struct fixture fixture;
+    struct trail_backup_facts facts;
+    struct trail_restore_result result;
+    begin(&fixture);
+    fixture_fill(&fixture, 0, 1000, 70);
+    assert_false(restore(&fixture, &result));
+    assert_int_equal(fixture.fault.kind, FAULT_INPUT);
+    assert_non_null(strstr(fixture.fault.text, "no backup.json"));
+    assert_true(back_up(&fixture, &facts));
+    // While it is written, as by a collector.
+    assert_false(restore(&fixture, &result));
+    assert_int_equal(fixture.fault.kind, FAULT_RETRY);
+    trail_close(fixture.trail);
+    fixture.trail = NULL;
+    turn_bit(target, "data.mdb");
+    assert_false(restore(&fixture, &result));
+    assert_int_equal(fixture.fault.kind, FAULT_CORRUPT);
+    assert_non_null(strstr(fixture.fault.text, "SHA-256"));
+    // The store is untouched by all of it.
+    fixture_open(&fixture);
+    fixture_compare_all(&fixture);
+    end(&fixture);
+}
+
+static void test_survives_kills(void **state) {
+    (void)state;
+    for (uint32_t turn = 0; turn < 24; turn++) {
+        struct fixture fixture;
+        struct trail_backup_facts facts;
+        struct trail_restore_result result;
+        begin(&fixture);
+        fixture_fill(&fixture, 0, 1500, 70);
+        bool is_backup = turn % 2 == 0;
+        if (!is_backup) assert_true(back_up(&fixture, &facts));
+        uint32_t before = fixture.events_count;
+        if (!is_backup) {
+            fixture_fill(&fixture, 1500, 300, 70);
+            trail_close(fixture.trail);
+            fixture.trail = NULL;
+        }
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) _exit(is_backup ? !back_up(&fixture, &facts) : !restore(&fixture, &result));
+        usleep(turn * 2500);
+        kill(child, SIGKILL);
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (is_backup) {
+            // A whole backup or none; the next one succeeds.
+            if (trail_backup_read(target, &facts, &fixture.fault)) {
+                assert_true(trail_backup_verify(target, &facts, &fixture.fault));
+                remove_all(target);
+            }
+            assert_true(back_up(&fixture, &facts));
+        } else {
+            // The old store, the new one, or a refusal: never an empty one. Again it succeeds.
+            bool opened = trail_open(&fixture.options, &fixture.trail, &fixture.fault);
+            if (opened) {
+                struct trail_reader *reader = NULL;
+                struct trail_facts found;
+                assert_true(trail_reader_open(fixture.directory, &reader, &fixture.fault));
+                assert_true(trail_reader_facts(reader, &found, &fixture.fault));
+                trail_reader_close(reader);
+                assert_true(found.events == before || found.events == fixture.events_count);
+                trail_close(fixture.trail);
+                fixture.trail = NULL;
+            } else {
+                assert_non_null(strstr(fixture.fault.text, "restore"));
+            }
+            fixture.now_ms += 1000;
+            assert_true(restore(&fixture, &result));
+            forget_after(&fixture, before);
+            fixture_open(&fixture);
+        }
+        fixture_compare_all(&fixture);
+        end(&fixture);
+    }
+}
+
+// With a limit on the size of files in place of a full disk: what files.h calls FAULT_IO then.
+static void test_a_full_disk_leaves_all_as_it_was(void **state) {
+    (void)state;
+    struct fixture fixture;
+    struct trail_backup_facts facts;
+    struct trail_restore_result result;
+    begin(&fixture);
+    fixture_fill(&fixture, 0, 2000, 70);
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            const struct rlimit limit = {40 * 1024, 40 * 1024};
+            signal(SIGXFSZ, SIG_IGN);
+            if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(2);
+            bool is_done = turn == 0 ? back_up(&fixture, &facts) : restore(&fixture, &result);
+            enum fault_kind kind = turn == 0 ? FAULT_FULL : FAULT_IO;
+            _exit(!is_done && fixture.fault.kind == kind ? 0 : 1);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        if (turn > 0) break;
+        assert_int_equal(access(target, F_OK), -1);
+        char part[140];
+        snprintf(part, sizeof part, "%s.part", target);
+        assert_int_equal(access(part, F_OK), -1);
+        assert_true(back_up(&fixture, &facts));
+        trail_close(fixture.trail);
+        fixture.trail = NULL;
+    }
+    fixture_open(&fixture);
+    fixture_compare_all(&fixture);
+    end(&fixture);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_comes_back_as_it_was),
+        cmocka_unit_test(test_of_a_store_that_is_gone),
+        cmocka_unit_test(test_is_whole_while_events_come),
+        cmocka_unit_test(test_replaces_nothing),
+        cmocka_unit_test(test_refuses_clearly),
+        cmocka_unit_test(test_survives_kills),
+        cmocka_unit_test(test_a_full_disk_leaves_all_as_it_was),
+    };
+    return cases_run("trail_backup", tests, sizeof tests / sizeof tests[0]);
+}
