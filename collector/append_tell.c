@@ -92,8 +92,13 @@ static bool tell_notes(struct append_commit *commit, struct fault *fault) {
     uint32_t count = notes_choose(notes, commit->monotonic_ms);
     for (uint32_t index = 0; index < count; index++) {
         const struct note *note = notes_get(notes, index);
-        if (!append_commit_add_own_event(commit, note->name, note->details, note->details_count,
-                                         fault)) {
+        if (note->name[0] != 0 && !append_commit_add_own_event(commit, note->name, note->details,
+                                                               note->details_count, fault)) {
+            return false;
+        }
+        if (note->document.name.size > 0 &&
+            !trail_document_put(commit->options.trail, note->document.name, note->document.value,
+                                fault)) {
             return false;
         }
     }

@@ -10,10 +10,12 @@ struct gate {
     struct buffer ca;
     struct certificate_facts cas[CERTIFICATE_CAS_MAX];
     uint32_t cas_count;
+    struct certificate_facts own;
     struct deny *deny;
 };
 
-bool gate_create(struct span ca, struct deny *deny, struct gate **gate, struct fault *fault) {
+bool gate_create(struct span ca, struct span own, struct deny *deny, struct gate **gate,
+                 struct fault *fault) {
     struct gate *made = calloc(1, sizeof *made);
     if (made == NULL) {
         deny_destroy(deny);
@@ -24,7 +26,8 @@ bool gate_create(struct span ca, struct deny *deny, struct gate **gate, struct f
     buffer_append(&made->ca, ca);
     bool is_good = !buffer_overflowed(&made->ca);
     if (!is_good) fault_set(fault, FAULT_INPUT, "CA: more than %d bytes", CA_SIZE_MAX);
-    is_good = is_good && certificate_read_cas(ca, made->cas, &made->cas_count, fault);
+    is_good = is_good && certificate_read_cas(ca, made->cas, &made->cas_count, fault) &&
+              certificate_read(own, &made->own, fault);
     if (!is_good) {
         gate_destroy(made);
         return false;
@@ -74,6 +77,6 @@ const struct certificate_facts *gate_cas(const struct gate *gate, uint32_t *coun
     return gate->cas;
 }
 
-const struct deny *gate_deny(const struct gate *gate) {
-    return gate->deny;
+const struct certificate_facts *gate_own(const struct gate *gate) {
+    return &gate->own;
 }

@@ -22,9 +22,9 @@ struct gate_peer {
     struct span chain;  // PEM, its own certificate first
 };
 
-// Makes a gate of a CA text, which is copied, and a deny list, which it owns from then on, also on
-// failure. FAULT_INPUT, FAULT_FULL.
-MUST_CHECK bool gate_create(struct span ca, struct deny *deny, struct gate **gate,
+// Makes a gate of a CA text and the collector's own certificate, which are copied, and a deny list,
+// which it owns from then on, also on failure. FAULT_INPUT, FAULT_FULL.
+MUST_CHECK bool gate_create(struct span ca, struct span own, struct deny *deny, struct gate **gate,
                             struct fault *fault);
 
 // NULL is allowed.
@@ -40,5 +40,5 @@ int64_t gate_changes_s(const struct gate *gate, int64_t now_s);
 // The accepted CAs.
 const struct certificate_facts *gate_cas(const struct gate *gate, uint32_t *count);
 
-// Its deny list.
-const struct deny *gate_deny(const struct gate *gate);
+// The collector's own certificate.
+const struct certificate_facts *gate_own(const struct gate *gate);

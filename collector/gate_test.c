@@ -65,7 +65,7 @@ static struct gate *make_gate(const struct buffer *first, const struct buffer *s
     buffer_append(&ca, buffer_span(first));
     if (second != NULL) buffer_append(&ca, buffer_span(second));
     must(deny_parse(span_text(denied), &deny, &fault), &fault);
-    must(gate_create(buffer_span(&ca), deny, &gate, &fault), &fault);
+    must(gate_create(buffer_span(&ca), buffer_span(&agent), deny, &gate, &fault), &fault);
     buffer_done(&ca);
     return gate;
 }
@@ -113,7 +113,7 @@ static void test_a_bad_ca_text(void **state) {
     struct gate *gate = NULL;
     struct fault fault;
     must(deny_parse(SPAN_LITERAL(""), &deny, &fault), &fault);
-    assert_false(gate_create(buffer_span(&agent), deny, &gate, &fault));
+    assert_false(gate_create(buffer_span(&agent), buffer_span(&agent), deny, &gate, &fault));
     assert_int_equal(fault.kind, FAULT_INPUT);
     assert_null(gate);
 }

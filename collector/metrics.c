@@ -116,6 +116,11 @@ struct metric metrics_table[METRICS_COUNT] = {
     [METRICS_CERTIFICATE_EXPIRY] = {.name = "orgtrail_collector_certificate_expiry_seconds",
                                     .help = "When the collector's certificate ends (Unix time).",
                                     .kind = METRIC_GAUGE},
+    [METRICS_CERTIFICATE_LEFT] = {.name = "orgtrail_collector_certificate_left_seconds",
+                                  .help = "Seconds until a certificate ends: of an agent by its "
+                                          "name, of the collector, of the CA that ends first.",
+                                  .kind = METRIC_GAUGE,
+                                  .label = "subject"},
     [METRICS_DROPPED_DAYS] = {.name = "orgtrail_collector_dropped_days_total",
                               .help = "Days dropped with all their events, by retention_days.",
                               .kind = METRIC_COUNTER},

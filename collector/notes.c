@@ -41,9 +41,10 @@ struct notes *notes_create(void) {
 
 // One block holds a note: itself, its name and all texts behind one another.
 static struct note *copy_note(const char *name, struct span subject,
-                              const struct own_event_detail *details, uint32_t details_count) {
+                              const struct own_event_detail *details, uint32_t details_count,
+                              const struct note_document *document) {
     assert(details_count <= NOTES_DETAILS_MAX);
-    size_t size = strlen(name) + 1;
+    size_t size = strlen(name) + 1 + document->name.size + document->value.size;
     for (uint32_t index = 0; index < details_count; index++) {
         size += strlen(details[index].name) + 1 + details[index].text.size;
     }
@@ -64,6 +65,13 @@ static struct note *copy_note(const char *name, struct span subject,
         at += from->text.size;
     }
     note->details_count = details_count;
+    if (document->name.size > 0) {
+        note->document.name =
+            span_of(memcpy(at, document->name.bytes, document->name.size), document->name.size);
+        at += document->name.size;
+        note->document.value = span_of(at, document->value.size);
+        if (document->value.size > 0) memcpy(at, document->value.bytes, document->value.size);
+    }
     if (subject.size > 0) {
         note->subject = hash_plain(subject) * 31 + hash_plain(span_text(name));
         if (note->subject == 0) note->subject = 1;
@@ -71,13 +79,23 @@ static struct note *copy_note(const char *name, struct span subject,
     return note;
 }
 
-bool notes_add(struct notes *notes, const char *name, struct span subject,
-               const struct own_event_detail *details, uint32_t details_count) {
-    struct note *note = copy_note(name, subject, details, details_count);
+static bool add(struct notes *notes, struct note *note) {
     if (note != NULL && queue_push(notes->queue, note, 1)) return true;
     free(note);
     metric_add(&metrics_table[METRICS_LOST_NOTES], 0, 1);
     return false;
+}
+
+bool notes_add(struct notes *notes, const char *name, struct span subject,
+               const struct own_event_detail *details, uint32_t details_count) {
+    static const struct note_document none;
+    return add(notes, copy_note(name, subject, details, details_count, &none));
+}
+
+bool notes_add_kept(struct notes *notes, const char *name, const struct own_event_detail *details,
+                    uint32_t details_count, const struct note_document *document) {
+    return add(notes, copy_note(name == NULL ? "" : name, (struct span){NULL, 0}, details,
+                                details_count, document));
 }
 
 // ---- on the writer's thread

@@ -26,12 +26,19 @@ enum {
 
 struct notes;
 
+// What the store keeps under a name from then on (trail_document_put); no value: nothing any more.
+struct note_document {
+    struct span name;
+    struct span value;
+};
+
 // A note as the commit writes it.
 struct note {
-    char *name;        // eventName
+    char *name;        // eventName; empty: there is only a document
     uint64_t subject;  // hash of name and subject; 0: it is not held back
     struct own_event_detail details[NOTES_DETAILS_MAX + 1];
     uint32_t details_count;
+    struct note_document document;  // name of no bytes: none
     struct note *next;
 };
 
@@ -46,6 +53,11 @@ void notes_destroy(struct notes *notes);
 // orgtrail_collector_lost_notes_total.
 bool notes_add(struct notes *notes, const char *name, struct span subject,
                const struct own_event_detail *details, uint32_t details_count);
+
+// The same with a document that is kept with it, in one commit; never held back. name may be NULL:
+// nothing is told.
+bool notes_add_kept(struct notes *notes, const char *name, const struct own_event_detail *details,
+                    uint32_t details_count, const struct note_document *document);
 
 // Whether any is to be told now, by the monotonic clock.
 bool notes_are_due(struct notes *notes, int64_t now_ms);

@@ -66,7 +66,9 @@ static bool copy_deny(const struct deny *deny, struct deny **copy, struct fault 
 static bool make_gate(const struct certificate_files *files, const struct deny *deny,
                       struct gate **gate, struct fault *fault) {
     struct deny *copy;
-    return copy_deny(deny, &copy, fault) && gate_create(buffer_span(&files->ca), copy, gate, fault);
+    return copy_deny(deny, &copy, fault) &&
+           gate_create(buffer_span(&files->ca), buffer_span(&files->certificate), copy, gate,
+                       fault);
 }
 
 static struct rpc_credentials credentials_of(const struct certificate_files *files) {
@@ -133,19 +135,16 @@ static struct own_event_detail detail(const char *name, const char *text) {
     return (struct own_event_detail){name, span_text(text), 0};
 }
 
-static void tell_certificate(struct server *server, const char *kind, const char *who,
-                             const struct certificate_facts *facts) {
+static void tell_certificate(struct server *server, const char *change, const char *who,
+                             const char *subject, const struct certificate_facts *facts) {
     char fingerprint[CERTIFICATE_FINGERPRINT_TEXT_SIZE];
     char not_after[TIME_TEXT_SIZE];
     certificate_print_fingerprint(facts, fingerprint);
     time_print(facts->not_after_s, not_after);
     const struct own_event_detail details[] = {
-        detail("change", kind),
-        detail("by", who),
-        detail("commonName", facts->common_name),
-        detail("serial", facts->serial),
-        detail("fingerprint", fingerprint),
-        detail("notAfter", not_after),
+        detail("change", change),           detail("by", who),
+        detail("subject", subject),         detail("serial", facts->serial),
+        detail("fingerprint", fingerprint), detail("notAfter", not_after),
     };
     server_tell(server, "CertificateChanged", details, sizeof details / sizeof details[0]);
 }
@@ -172,9 +171,10 @@ static void tell_cas(struct server *server, const char *kind, const char *who,
         return;
     }
     for (uint32_t index = 0; index < count; index++) {
-        if (!has_ca(others, others_count, &cas[index])) {
-            tell_certificate(server, kind, who, &cas[index]);
-        }
+        char subject[256];
+        if (has_ca(others, others_count, &cas[index])) continue;
+        snprintf(subject, sizeof subject, "%s %.8s", cas[index].common_name, cas[index].serial);
+        tell_certificate(server, kind, who, subject, &cas[index]);
     }
 }
 
@@ -202,7 +202,7 @@ static void tell(const struct reload *reload, const struct certificate_files *fi
                  const struct deny *deny, const char *who) {
     struct server *server = reload->server;
     if (!is_same(&files->certificate, &reload->files.certificate)) {
-        tell_certificate(server, "collector", who, &files->facts);
+        tell_certificate(server, "collector", who, "collector", &files->facts);
     }
     tell_cas(server, "ca_added", who, &files->ca, &reload->files.ca);
     tell_cas(server, "ca_removed", who, &reload->files.ca, &files->ca);

@@ -17,6 +17,7 @@
 #include "collector/append.h"
 #include "collector/batch.h"
 #include "collector/chatter.h"
+#include "collector/expiry.h"
 #include "collector/intake.h"
 #include "collector/metrics.h"
 
@@ -50,8 +51,7 @@ struct peer {
     bool was_drained;     // warden
     bool is_shut_out;     // warden: the gate has closed behind it
     uint64_t gate_round;  // warden: the last one that let it through
-    int64_t expires_s;    // its certificate, since the Unix epoch
-    char serial[64];
+    struct certificate_facts facts;
     struct buffer chain;  // PEM, for the gate
     struct peer *next;    // warden, later writer
     struct peer *before;  // warden
@@ -89,6 +89,8 @@ struct server {
     int64_t ticked_ms;
     int64_t guarded_ms;      // when peers were last asked whether they may stay
     int64_t gate_changes_s;  // when the gate's answers change by themselves
+    uint64_t gate_seen;      // one more than the round of the gate that was looked at last
+    struct expiry *expiry;
 
     // The writer's.
     struct peer *leaving;  // left, with posts that have not run
@@ -149,9 +151,8 @@ static bool on_submit(void *context, struct batch *batch) {
 
 // Asks the present gate whether the peer may have a stream. The gate is not freed while anybody is
 // in here.
-static bool ask_gate(struct server *server, struct peer *peer, const char *uri,
-                     struct fault *fault) {
-    const struct gate_peer who = {uri, peer->serial, buffer_span(&peer->chain)};
+static bool ask_gate(struct server *server, struct peer *peer, struct fault *fault) {
+    const struct gate_peer who = {peer->facts.uri, peer->facts.serial, buffer_span(&peer->chain)};
     atomic_fetch_add(&server->gate_users, 1);
     // Before the gate: a change in between is asked about again.
     peer->gate_round = atomic_load(&server->gate_round);
@@ -169,14 +170,13 @@ static struct peer *create_peer(struct server *server, struct rpc_stream *stream
     }
     peer->server = server;
     peer->stream = stream;
-    peer->expires_s = who->certificate_expires_s;
-    memcpy(peer->serial, who->serial, sizeof peer->serial);
     buffer_init(&peer->chain, CHAIN_SIZE_MAX);
     buffer_append(&peer->chain, who->certificate);
     buffer_append(&peer->chain, who->chain);
     bool is_good = !buffer_overflowed(&peer->chain);
     if (!is_good) fault_set(fault, FAULT_DENIED, "the certificates you sent are too many");
-    is_good = is_good && ask_gate(server, peer, who->uri, fault);
+    is_good = is_good && certificate_read(buffer_span(&peer->chain), &peer->facts, fault) &&
+              ask_gate(server, peer, fault);
     const struct intake_link link = {on_send, on_resume, on_close, on_submit, peer};
     is_good = is_good && intake_create(&server->intake_settings, &link, span_text(who->uri),
                                        &peer->intake, fault);
@@ -329,7 +329,11 @@ static void welcome_opened(struct server *server, int64_t wait_ms) {
     void *items[HOUSEKEEPING];
     uint32_t count;
     while ((count = queue_pop(server->opened, items, HOUSEKEEPING, wait_ms)) > 0) {
-        for (uint32_t index = 0; index < count; index++) list_peer(server, items[index]);
+        for (uint32_t index = 0; index < count; index++) {
+            struct peer *peer = items[index];
+            list_peer(server, peer);
+            expiry_see_agent(server->expiry, &peer->facts, monotonic_ms());
+        }
         wait_ms = 0;
     }
 }
@@ -364,11 +368,24 @@ static void tick_peers(struct server *server) {
 static bool may_stay(struct server *server, struct peer *peer, uint32_t *asked,
                      struct fault *fault) {
     uint64_t round = atomic_load(&server->gate_round);
-    if (peer->gate_round == round && peer->expires_s > now_s()) return true;
-    char uri[TRAIL_URI_SIZE];
-    snprintf(uri, sizeof uri, "%.*s", SPAN_PRINT(intake_uri(peer->intake)));
+    if (peer->gate_round == round && peer->facts.not_after_s > now_s()) return true;
     (*asked)++;
-    return ask_gate(server, peer, uri, fault);
+    return ask_gate(server, peer, fault);
+}
+
+// Looks at the certificates of the gate, if it is another one, and at all ends that come near.
+static void watch_ends(struct server *server) {
+    uint64_t round = atomic_load(&server->gate_round) + 1;
+    if (server->gate_seen != round) {
+        server->gate_seen = round;
+        atomic_fetch_add(&server->gate_users, 1);
+        const struct gate *gate = atomic_load(&server->gate);
+        uint32_t count;
+        const struct certificate_facts *cas = gate_cas(gate, &count);
+        expiry_see_own(server->expiry, gate_own(gate), cas, count);
+        atomic_fetch_sub(&server->gate_users, 1);
+    }
+    expiry_step(server->expiry, now_s());
 }
 
 // Ends streams that the gate would not let in any more: a few questions in each round, since
@@ -377,6 +394,7 @@ static void guard_peers(struct server *server) {
     int64_t now = monotonic_ms();
     uint32_t asked = 0;
     if (now - server->guarded_ms < GUARD_MS) return;
+    watch_ends(server);
     if (now_s() >= server->gate_changes_s) {
         atomic_fetch_add(&server->gate_round, 1);
         atomic_fetch_add(&server->gate_users, 1);
@@ -542,8 +560,20 @@ static void destroy(struct server *server) {
     }
     batch_pool_destroy(server->pool);
     gate_destroy(atomic_load(&server->gate));
+    expiry_destroy(server->expiry);
     notes_destroy(server->notes);
     free(server);
+}
+
+// What the store knows of certificates.
+static bool load_expiry(struct server *server, const char *store_directory, struct fault *fault) {
+    struct trail_reader *reader;
+    server->expiry = expiry_create(server->notes);
+    if (server->expiry == NULL) return fault_set(fault, FAULT_FULL, "no memory for certificates");
+    if (!trail_reader_open(store_directory, &reader, fault)) return false;
+    bool is_good = expiry_load(server->expiry, reader, fault);
+    trail_reader_close(reader);
+    return is_good;
 }
 
 static bool make_parts(struct server *server, const struct settings *settings,
@@ -590,6 +620,7 @@ static bool make_parts(struct server *server, const struct settings *settings,
         .context = server,
     };
     if (!append_create(&options, &server->append, fault)) return false;
+    if (!load_expiry(server, settings->store_directory, fault)) return false;
     append_epoch(server->append, server->intake_settings.epoch);
     server->intake_settings.backup_time_ms = trail_get_origin(trail)->backup_ms;
     return true;

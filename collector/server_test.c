@@ -82,7 +82,8 @@ static int make_rig(void **state) {
         .random = random_system(),
     };
     if (!trail_open(&options, &rig.trail, &fault)) fail_msg("%s", fault.text);
-    static const struct settings settings = {
+    const struct settings settings = {
+        .store_directory = rig.directory,
         .organization = "o-abc",
         .management_account = "999999999999",
         .home_region = "us-east-1",
@@ -96,7 +97,7 @@ static int make_rig(void **state) {
     struct deny *deny;
     struct gate *gate;
     if (!deny_parse(SPAN_LITERAL(""), &deny, &fault) ||
-        !gate_create(credentials.ca, deny, &gate, &fault)) {
+        !gate_create(credentials.ca, credentials.certificate, deny, &gate, &fault)) {
         fail_msg("%s", fault.text);
     }
     if (!server_start(&settings, &credentials, gate, &rig.live, rig.trail, &rig.server, &fault)) {

@@ -154,7 +154,8 @@ bool status_collect(struct trail_reader *reader, int64_t now_ms, struct arena *a
         !trail_reader_streams(reader, on_stream, &collecting, fault) ||
         !trail_reader_gaps(reader, on_gap, &collecting, fault) ||
         !trail_reader_quarantine(reader, on_quarantined, &collecting, fault) ||
-        !name_agents(reader, arena, &made, fault)) {
+        !name_agents(reader, arena, &made, fault) ||
+        !seen_table_collect(reader, arena, &made.certificates, fault)) {
         return false;
     }
     made.total.uri = "total";
@@ -219,6 +220,7 @@ static void print_facts(const struct status *status, struct buffer *output) {
     buffer_print(output, "quarantine   %" PRIu64 " entries for %" PRIu64 " refusals\n",
                  facts->quarantined, facts->quarantined_count);
     buffer_print(output, "gaps         %" PRIu64 "\n", facts->gaps);
+    seen_table_print(&status->certificates, status->now_ms / 1000, output);
 }
 
 static void print_agent(const struct status *status, const struct status_agent *agent,
@@ -403,7 +405,9 @@ void status_print_json(const struct status *status, struct buffer *output) {
         if (index > 0) buffer_append_byte(output, ',');
         print_agent_json(&status->agents[index], output);
     }
-    buffer_append_text(output, "],\"total\":");
+    buffer_append_text(output, "],\"certificates\":");
+    seen_table_print_json(&status->certificates, status->now_ms / 1000, output);
+    buffer_append_text(output, ",\"total\":");
     print_agent_json(&status->total, output);
     buffer_append_text(output, ",\"quarantine\":{");
     for (uint32_t index = 0; index < status->reasons_count; index++) {

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/fault.h"
+#include "query/seen_table.h"
 #include "storage/trail/trail_reader.h"
 
 enum {
@@ -74,6 +75,7 @@ struct status {
     uint32_t reasons_count;
     struct trail_gap gaps[STATUS_GAPS_MAX];  // the newest
     uint32_t gaps_count;
+    struct seen_table certificates;
 };
 
 // Collects it; texts lie in the arena. FAULT_FULL if the arena is too small, as trail_reader_facts

@@ -246,6 +246,68 @@ def test_a_stream_ends_with_its_certificate():
         assert status["streams"] == 1, status
 
 
+def find_left(organization, subject):
+    pattern = rf'orgtrail_collector_certificate_left_seconds\{{subject="{subject}"\}} (-?[0-9]+)'
+    found = re.search(pattern, organization.fetch("/metrics"))
+    return int(found.group(1)) if found else None
+
+
+def test_ends_are_told_in_status_metrics_events_and_logs():
+    with make_organization() as organization:
+        good = organization.enroll("-a", SHOP, "-g", "good")
+        agent = organization.enroll("-a", SHOP, "--days", "20d")
+        for each, first in ((good, 1), (agent, 11)):
+            each.append(make_range(first, first + 9))
+        organization.wait_received(20)
+        agent.wait_for_message("the certificate expires soon: renew it")
+        event = flow.wait_until(
+            "CertificateExpires", lambda: organization.own_events("CertificateExpires")
+        )[0]["serviceEventDetails"]
+        assert event["subject"] == agent.uri and event["daysBefore"] == 30, event
+        assert event["serial"] == read_serial(agent), event
+        organization.collector.wait_for_message(f"a certificate expires soon.*{agent.uri}")
+        left = flow.wait_until("the metric", lambda: find_left(organization, agent.uri))
+        assert 19 * 86400 < left <= 20 * 86400, left
+        assert find_left(organization, "collector") > 390 * 86400
+        assert find_left(organization, "ca") > 3600 * 86400
+        shown = organization.run("status", organization.store).stdout
+        assert "certificates 4 known, the first ends in 19 d" in shown, shown
+        assert f"WARNING    {agent.uri} ends in 19 d" in shown, shown
+        assert good.uri + " ends" not in shown, shown
+        listed = organization.status()["certificates"]
+        assert listed[0]["subject"] == agent.uri, listed
+        kinds = sorted(entry["kind"] for entry in listed)
+        assert kinds == ["agent", "agent", "ca", "collector"], listed
+        # Each mark once, also across a restart, and for agents that do not come back.
+        agent.kill()
+        organization.collector.stop()
+        organization.start_collector()
+        good.append(make_range(31, 40))
+        organization.wait_received(30)
+        flow.wait_until("the metric", lambda: find_left(organization, agent.uri))
+        assert len(organization.own_events("CertificateExpires")) == 1
+        assert organization.own_events("CertificateChanged") == []
+
+
+def test_another_certificate_of_an_agent_is_told():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        before = read_serial(agent)
+        organization.run("enroll", organization.folder, "-a", SHOP, "--renew")
+        hang_up(agent)
+        told = wait_certificate_event(organization, "agent")
+        assert told["subject"] == agent.uri, told
+        assert (told["serialBefore"], told["serial"]) == (before, read_serial(agent)), told
+        # The collector's, replaced while it did not run.
+        organization.collector.stop()
+        organization.run("enroll", organization.folder, "--server")
+        organization.start_collector()
+        told = wait_certificate_event(organization, "collector")
+        assert "serialBefore" in told and "by" not in told, told
+
+
 def test_a_stream_ends_when_its_ca_is_no_longer_accepted():
     with make_organization() as organization:
         other = flow.Organization(os.path.join(organization.base, "other"), [SHOP])
