@@ -3,8 +3,9 @@
 
 usage: results.py EVENTS_FILE BAZEL_EXIT_CODE
 
-Prints each failed case with the end of its log, then a last line "PASSED FAILED". A test that did
-not build, crashed or timed out counts as one failed case; so does a build that failed otherwise.
+Prints each failed case with the end of its log and each skipped one with its reason, then a last line
+"PASSED FAILED SKIPPED". A test that did not build, crashed or timed out counts as one failed case; so does a
+build that failed otherwise. A case that cannot run on this machine counts as skipped and as nothing else.
 """
 
 import json
@@ -44,20 +45,21 @@ def output_path(result, name):
 
 
 def read_cases(path):
-    """(passed, names of failed) of one XML; (0, []) if it is missing or no XML."""
-    passed, failed = 0, []
+    """(passed, names of failed, names of skipped) of one XML; nothing if it is missing or no XML."""
+    passed, failed, skipped = 0, [], []
     try:
         root = ElementTree.parse(path).getroot()
     except (OSError, TypeError, ElementTree.ParseError):
-        return passed, failed
+        return passed, failed, skipped
     for case in root.iter("testcase"):
         if case.find("failure") is not None or case.find("error") is not None:
             failed.append(case.get("name", "?"))
         elif case.find("skipped") is not None:
-            print(f"skipped {case.get('classname', '?')}.{case.get('name', '?')}: cannot run here")
+            reason = case.find("skipped").get("message") or "cannot run here"
+            skipped.append(f"{case.get('classname', '?')}.{case.get('name', '?')}: {reason}")
         else:
             passed += 1
-    return passed, failed
+    return passed, failed, skipped
 
 
 def print_log(path):
@@ -75,17 +77,21 @@ def print_log(path):
 def main():
     wanted, outputs, broken = read_events(sys.argv[1])
     code = int(sys.argv[2])
-    total_passed = total_failed = 0
+    total_passed = total_failed = total_skipped = 0
     for label in sorted(wanted | set(outputs)):
         result = outputs.get(label)
         if result is None:
             print(f"FAILED {label}: did not build or did not run")
             total_failed += 1
             continue
-        passed, failed = read_cases(output_path(result, "test.xml"))
+        passed, failed, skipped = read_cases(output_path(result, "test.xml"))
+        for name in skipped:
+            print(f"skipped {name}")
+        total_skipped += len(skipped)
         good = result.get("status") == "PASSED"
         if good and not failed:
-            total_passed += max(passed, 1)
+            # A test without an XML of its own is one case.
+            total_passed += passed if passed or skipped else 1
             continue
         print(f"FAILED {label}: {', '.join(failed) or result.get('status', '?').lower()}")
         print_log(output_path(result, "test.log"))
@@ -100,7 +106,7 @@ def main():
     if code not in (0, 4) and total_failed == 0:
         print(f"FAILED bazel: exit code {code}")
         total_failed += 1
-    print(f"{total_passed} {total_failed}")
+    print(f"{total_passed} {total_failed} {total_skipped}")
 
 
 main()

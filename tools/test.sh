@@ -24,9 +24,10 @@ table=""
 
 # Adds a stage's outcome to the table printed at the end.
 finish_stage() {
-    local name=$1 began=$2 good=$3 bad=$4
+    local name=$1 began=$2 good=$3 bad=$4 skipped=${5:-0}
     local line
     line=$(printf '%-34s %5d s  %6d passed  %4d failed' "$name" $((SECONDS - began)) "$good" "$bad")
+    if [ "$skipped" -gt 0 ]; then line+=$(printf '  %4d skipped' "$skipped"); fi
     passed=$((passed + good))
     failed=$((failed + bad))
     table+="$line"$'\n'
@@ -43,10 +44,10 @@ bazel_stage() {
     grep -E '^(ERROR|WARNING: .*error)|error:|undefined reference' "$work/log" | head -n 40
     python3 tools/results.py "$work/events" "$code" >"$work/results"
     sed '$d' "$work/results"
-    read -r good bad <<<"$(tail -n 1 "$work/results")"
+    read -r good bad skipped <<<"$(tail -n 1 "$work/results")"
     # Nothing at all was said: the build broke before it began.
     if [ "$code" -ne 0 ] && [ "${bad:-0}" -eq 0 ]; then bad=1; tail -n 40 "$work/log"; fi
-    finish_stage "$name" "$began" "${good:-0}" "${bad:-1}"
+    finish_stage "$name" "$began" "${good:-0}" "${bad:-1}" "${skipped:-0}"
     rm -f "$work/events"
 }
 

@@ -28,21 +28,24 @@ def run(name, namespace, only=None):
     outcomes = []
     for key, case in cases:
         began = time.monotonic()
-        failure = None
+        failure = skipped = None
         try:
             case()
         except Skipped as reason:
+            skipped = str(reason)
             print(f"[ SKIPPED  ] {key}: {reason}", flush=True)
-            continue
         except BaseException as error:
             failure = f"{type(error).__name__}: {error}"[:TEXT_MAX]
             print(traceback.format_exc()[: 2 * TEXT_MAX], flush=True)
             if isinstance(error, KeyboardInterrupt):
                 raise
-        outcomes.append((key, time.monotonic() - began, failure))
-        print(f"[ {'FAILED  ' if failure else '      OK'} ] {key}", flush=True)
-    failed = sum(1 for _, _, failure in outcomes if failure)
-    print(f"{name}: {len(outcomes) - failed} of {len(outcomes)} cases passed")
+        outcomes.append((key, time.monotonic() - began, failure, skipped))
+        if skipped is None:
+            print(f"[ {'FAILED  ' if failure else '      OK'} ] {key}", flush=True)
+    failed = sum(1 for outcome in outcomes if outcome[2])
+    left_out = sum(1 for outcome in outcomes if outcome[3] is not None)
+    passed = len(outcomes) - failed - left_out
+    print(f"{name}: {passed} of {len(outcomes)} cases passed, {left_out} skipped")
     write_xml(name, outcomes, failed)
     sys.exit(1 if failed else 0)
 
@@ -55,8 +58,10 @@ def write_xml(name, outcomes, failed):
     lines.append(
         f'  <testsuite name={quoteattr(name)} tests="{len(outcomes)}" failures="{failed}" errors="0">'
     )
-    for key, seconds, failure in outcomes:
+    for key, seconds, failure, skipped in outcomes:
         inner = f"<failure message={quoteattr(failure)}/>" if failure else ""
+        if skipped is not None:
+            inner = f"<skipped message={quoteattr(skipped)}/>"
         lines.append(
             f"    <testcase classname={quoteattr(name)} name={quoteattr(key)}"
             f' time="{seconds:.3f}">{inner}</testcase>'

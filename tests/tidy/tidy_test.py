@@ -337,6 +337,69 @@ def test_metrics_are_documented():
     expect_none(problems)
 
 
+def read_constants():
+    """Name -> the expressions that enums and #defines of the rooms give it."""
+    constants = {}
+    for path in walk(".c", ".h"):
+        if path.startswith("tests/") or TEST_FILE.search(path):
+            continue
+        text = strip_comments(read(path))
+        for name, value in re.findall(r"\b([A-Z][A-Z0-9_]+) = ([^,;{}=]+?)\s*[,}]", text) + re.findall(
+            r"^#define ([A-Z][A-Z0-9_]+) +(.+?)$", text, re.M
+        ):
+            constants.setdefault(name, set()).add(" ".join(value.split()))
+    return constants
+
+
+def evaluate(expression, constants):
+    """A constant expression of C as a number; None if it is none."""
+    expression = re.sub(r"\(u?int\d+_t\)|\(size_t\)", "", expression)
+    expression = re.sub(r"U?INT\d+_C\((\w+)\)", r"\1", expression)
+    expression = re.sub(r"\b(0x[0-9a-fA-F]+|\d+)[uUlL]*\b", r"\1", expression)
+    for name in set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", expression)):
+        values = {evaluate(value, constants) for value in constants.get(name, ())}
+        if len(values) != 1 or None in values:
+            return None
+        expression = re.sub(rf"\b{name}\b", str(values.pop()), expression)
+    if not re.fullmatch(r"[\d\s()+*/<-]+", expression):
+        return None
+    return eval(expression.replace("/", "//"))  # digits and operators only
+
+
+UNITS = {"KiB": 1 << 10, "Ki": 1 << 10, "MiB": 1 << 20, "Mi": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
+         "ms": 1, "s": 1000, "min": 60000, "h": 3600000, "minute": 60000}
+
+
+def quantities_of(text):
+    """The numbers a person reads there, sizes in bytes, times in ms; those of days stay days."""
+    found = set()
+    for number, power, unit in re.findall(r"\b(\d[\d,]*|a)(?:\^(\d+))? ?([A-Za-z]+)?", text):
+        if number == "a" and unit != "minute":
+            continue
+        value = 1 if number == "a" else int(number.replace(",", ""))
+        found.add(value ** int(power or 1) * UNITS.get(unit, 1))
+    return found
+
+
+def test_limits_are_what_the_code_says():
+    """A constant named in docs/limits.md stands behind its value: "64 MiB (`TRAIL_COMMIT_SIZE_MAX`)"."""
+    page = "docs/limits.md"
+    constants = read_constants()
+    problems, compared = [], 0
+    for number, line in enumerate(read(page).splitlines(), 1):
+        for cell in line.split("|"):
+            for text, names in re.findall(r"([^()]*)\(([^()]*)\)", cell):
+                for name in re.findall(r"`([A-Z][A-Z0-9_]+)`", names):
+                    values = {evaluate(value, constants) for value in constants.get(name, ())}
+                    compared += 1
+                    if not values:
+                        problems.append(f"{page}:{number}: no code has {name}")
+                    elif not values & quantities_of(text):
+                        problems.append(f"{page}:{number}: {name} is {values}, not \"{text.strip()}\"")
+    assert compared > 30, "the page names hardly any constant: has its form changed?"
+    expect_none(problems)
+
+
 def test_links_resolve():
     problems = []
     for path in walk(".md"):
@@ -376,6 +439,9 @@ def test_rules_find_breaches():
         file.write(sample)
     found = list(functions_of(path))
     assert found == [(2, "long_one", 3)], found
+    assert evaluate("(uint64_t)FOUR << 10", {"FOUR": {"2 * 2"}}) == 4096
+    assert evaluate("sizeof(x)", {}) is None
+    assert quantities_of("8,192 entries, 64 MiB or 2^48, one a minute") == {8192, 64 << 20, 1 << 48, 60000}
 
 
 cases.run("tidy", globals())
