@@ -176,6 +176,7 @@ static bool open_writing(struct trail_reader *reader, struct writing *writing, i
     const char *folder = export_journal_folder(writing->journal);
     const struct export_sink sink = {write_object, writing};
     struct trail_query query = filter_query(plan->filter, false);
+    query.has_sequence_max = true;
     query.sequence_max = writing->summary.sequence_max;
     if (day_next != INT64_MIN && day_next * 86400 > query.time_min_s)
         query.time_min_s = day_next * 86400;
@@ -206,9 +207,6 @@ static void close_writing(struct writing *writing) {
 
 static bool write_rest(struct trail_reader *reader, struct writing *writing, int64_t day_next,
                        const struct export_progress *progress, struct fault *fault) {
-    // An empty trail has no snapshot, and 0 would mean whatever is there by then.
-    if (writing->summary.sequence_max == 0)
-        return export_journal_finish(writing->journal, &writing->summary, fault);
     struct trail_facts facts;
     if (!trail_reader_facts(reader, &facts, fault)) return false;
     uint64_t all = filter_is_empty(writing->plan->filter) ? facts.events : 0;

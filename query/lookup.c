@@ -207,17 +207,15 @@ bool lookup_open(struct trail_reader *reader, const struct lookup_plan *plan,
     struct lookup *made = calloc(1, sizeof *made);
     if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory");
     made->token = own;
-    made->left = own.sequence_max > 0 ? plan->limit : 0;
-    // An empty store has no snapshot to bind to, and 0 would mean whatever is there by then.
-    if (own.sequence_max > 0) {
-        struct trail_query query = filter_query(plan->filter, plan->newest_first);
-        query.sequence_max = own.sequence_max;
-        query.has_after = has_token;
-        query.after = own.after;
-        if (!trail_cursor_open(reader, &query, &made->cursor, fault)) {
-            free(made);
-            return false;
-        }
+    made->left = plan->limit;
+    struct trail_query query = filter_query(plan->filter, plan->newest_first);
+    query.has_sequence_max = true;
+    query.sequence_max = own.sequence_max;
+    query.has_after = has_token;
+    query.after = own.after;
+    if (!trail_cursor_open(reader, &query, &made->cursor, fault)) {
+        free(made);
+        return false;
     }
     *lookup = made;
     return true;
@@ -225,7 +223,7 @@ bool lookup_open(struct trail_reader *reader, const struct lookup_plan *plan,
 
 void lookup_close(struct lookup *lookup) {
     if (lookup == NULL) return;
-    if (lookup->cursor != NULL) trail_cursor_close(lookup->cursor);
+    trail_cursor_close(lookup->cursor);
     free(lookup);
 }
 

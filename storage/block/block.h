@@ -201,6 +201,9 @@ MUST_CHECK bool block_read_texts(const struct block *block, struct block_scratch
 MUST_CHECK bool block_group_encode(const struct block *blocks, uint32_t count,
                                    struct buffer *output, struct fault *fault);
 
+// Whether a group table is as it was written. FAULT_CORRUPT.
+MUST_CHECK bool block_group_check(struct span group, struct fault *fault);
+
 // Bitmap of the group's blocks that may hold the attribute hash. FAULT_CORRUPT for a damaged table
 // (only what the search touches is checked).
 MUST_CHECK bool block_group_find(struct span group, uint32_t attribute_hash, uint64_t *blocks,

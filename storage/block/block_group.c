@@ -9,6 +9,7 @@
 enum {
     GROUP_MAGIC = 0x4742544f,  // "OTBG"
     GROUP_VERSION = 1,
+    GROUP_SUM = 8,  // 64 bits
     GROUP_HEADER_SIZE = 16,
     GROUP_BLOCKS_MAX = 64,
 };
@@ -40,6 +41,12 @@ static bool merge_blocks(struct postings *postings, const struct block *blocks, 
     return true;
 }
 
+// The sum over version, number of blocks and table.
+static uint64_t sum_of(struct span group) {
+    return hash_plain(span_of(group.bytes, GROUP_SUM)) ^
+           hash_plain(span_from(group, GROUP_HEADER_SIZE));
+}
+
 bool block_group_encode(const struct block *blocks, uint32_t count, struct buffer *output,
                         struct fault *fault) {
     assert(count > 0);
@@ -63,9 +70,15 @@ bool block_group_encode(const struct block *blocks, uint32_t count, struct buffe
     bytes_put_32(header, GROUP_MAGIC);
     bytes_put_16(header + 4, GROUP_VERSION);
     bytes_put_16(header + 6, (uint16_t)count);
-    size_t size = output->size - begin - GROUP_HEADER_SIZE;
-    bytes_put_64(header + 8, hash_plain(span_of(header + GROUP_HEADER_SIZE, size)));
+    bytes_put_64(header + GROUP_SUM, sum_of(span_of(header, output->size - begin)));
     return true;
+}
+
+bool block_group_check(struct span group, struct fault *fault) {
+    if (group.size >= GROUP_HEADER_SIZE && bytes_get_64(group.bytes + GROUP_SUM) == sum_of(group)) {
+        return true;
+    }
+    return fault_set(fault, FAULT_CORRUPT, "group: wrong checksum");
 }
 
 bool block_group_find(struct span group, uint32_t attribute_hash, uint64_t *blocks,

@@ -435,6 +435,12 @@ static void test_group_against_brute_force(void **state) {
         assert_true(block_group_find(buffer_span(&group), hash, &found, &fixture->fault));
         assert_int_equal(found, expected);
     }
+    assert_true(block_group_check(buffer_span(&group), &fixture->fault));
+    for (size_t at = 4; at < group.size; at++) {
+        group.bytes[at] ^= 0x10;
+        assert_false(block_group_check(buffer_span(&group), &fixture->fault));
+        group.bytes[at] ^= 0x10;
+    }
     // Every prefix and every changed byte is refused or answered, never read beyond.
     for (size_t size = 0; size < group.size; size += 1 + size / 64) {
         uint8_t *copy = malloc(size + 1);

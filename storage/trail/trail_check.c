@@ -291,6 +291,8 @@ static bool check_group(struct check *check, uint64_t group, struct fault *fault
     if (!found && !is_group_used(reader, group)) return true;
     bool good =
         found || fault_set(&problem, FAULT_CORRUPT, "trail: group %" PRIu64 " is missing", group);
+    if (good && !block_group_check(table, &problem))
+        good = fault_add(&problem, "trail: group %" PRIu64, group);
     // The first attribute of every frame of every block stands for all: they are made by one merge.
     for (uint32_t index = 0; good && index < TRAIL_GROUP_BLOCKS; index++) {
         uint32_t at = 0;

@@ -125,7 +125,7 @@ static bool add_tail(struct trail_cursor *cursor, struct fault *fault) {
 static bool bind(struct trail_cursor *cursor, struct fault *fault) {
     struct trail_reader *reader = cursor->reader;
     struct trail_query *query = &cursor->query;
-    if (query->sequence_max == 0 || query->sequence_max > reader->head.sequence_last)
+    if (!query->has_sequence_max || query->sequence_max > reader->head.sequence_last)
         query->sequence_max = reader->head.sequence_last;
     for (uint32_t index = 0; index < query->attributes_count; index++) {
         cursor->hashes[index] =

@@ -33,21 +33,17 @@ void trail_cursor_rank(const struct trail_cursor *cursor, const struct key *key,
 }
 
 // Asks the group's table once which of its blocks may hold all attributes. Blocks of a group that
-// is not complete yet have no table: all of them may.
+// is not complete yet have no table: all of them may, as where the table is damaged.
 static bool load_group(struct trail_cursor *cursor, uint32_t group, struct fault *fault) {
     struct trail_reader *reader = cursor->reader;
     bool found = false;
     struct span table;
-    if (!trail_environment_get_number(reader->environment, reader->reading, TRAIL_DATABASE_GROUP,
-                                      group, &found, &table, fault)) {
-        return false;
-    }
+    if (!trail_reader_group(reader, group, &found, &table, fault)) return false;
     uint64_t blocks = UINT64_MAX;
     for (uint32_t index = 0; found && index < cursor->query.attributes_count && blocks != 0;
          index++) {
         uint64_t holders = 0;
         struct fault ignored;
-        // A damaged table costs time, not rows: all blocks are asked themselves.
         if (!block_group_find(table, cursor->hashes[index], &holders, &ignored))
             holders = UINT64_MAX;
         blocks &= holders;

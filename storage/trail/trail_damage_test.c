@@ -293,11 +293,15 @@ static void test_reads_beside_a_damaged_block(void **state) {
     close_trail(&fixture);
     const struct attribute attribute = {.kind = ATTRIBUTE_EVENT_NAME,
                                         .value = SPAN_LITERAL("RunInstances")};
-    assert_true(damage(&fixture, TRAIL_DATABASE_GROUP, 0, 0));
-    struct given given = read_all(&fixture, &attribute);
-    assert_int_equal(given.rows, 64);
-    assert_int_equal(given.faults, 0);
-    assert_true(count_faults(&fixture) > 0);
+    // A turned bit of the group's table hides no block.
+    struct given given;
+    for (int64_t offset = 0; damage(&fixture, TRAIL_DATABASE_GROUP, 0, offset); offset += 7) {
+        given = read_all(&fixture, &attribute);
+        assert_int_equal(given.rows, 64);
+        assert_int_equal(given.faults, 0);
+        assert_true(offset % 5 != 0 || count_faults(&fixture) == 1);
+        assert_true(damage(&fixture, TRAIL_DATABASE_GROUP, 0, offset));
+    }
 
     assert_true(damage(&fixture, TRAIL_DATABASE_BLOCK, 3, 0));
     assert_true(damage(&fixture, TRAIL_DATABASE_BLOCK, 4, 40));

@@ -336,21 +336,25 @@ bool trail_environment_get_number(struct trail_environment *environment, MDB_txn
                                  span_of(&number, sizeof number), found, value, fault);
 }
 
-bool trail_environment_walk(struct trail_environment *environment, MDB_txn *transaction,
-                            enum trail_database database, uint64_t from, struct trail_walk *walk,
-                            struct fault *fault) {
-    *walk = (struct trail_walk){0};
+static bool open_walk(struct trail_environment *environment, MDB_txn *transaction,
+                      enum trail_database database, struct trail_walk *walk, struct fault *fault) {
+    *walk = (struct trail_walk){.next = MDB_FIRST};
     if (database == TRAIL_DATABASE_DOCUMENT && !environment->has_documents) return true;
     int status = mdb_cursor_open(transaction, environment->databases[database], &walk->cursor);
-    if (status != 0)
-        return trail_environment_fault(environment, status, databases[database].name, fault);
-    walk->next = MDB_FIRST;
-    if (from == 0) return true;
-    MDB_val key = {sizeof from, &from};
+    return status == 0 ||
+           trail_environment_fault(environment, status, databases[database].name, fault);
+}
+
+// Lets the walk begin at the first key that is not before this one, or (is_behind) is after it.
+static bool seek(struct trail_environment *environment, enum trail_database database,
+                 struct span from, bool is_behind, struct trail_walk *walk, struct fault *fault) {
+    MDB_val key = {from.size, (void *)(uintptr_t)from.bytes};
     MDB_val value;
-    status = mdb_cursor_get(walk->cursor, &key, &value, MDB_SET_RANGE);
+    int status = mdb_cursor_get(walk->cursor, &key, &value, MDB_SET_RANGE);
+    bool is_passed =
+        status == 0 && is_behind && span_equal(span_of(key.mv_data, key.mv_size), from);
     // MDB_GET_CURRENT gives the pair found, once; at the end it is MDB_NEXT that finds nothing.
-    walk->next = status == 0 ? MDB_GET_CURRENT : MDB_NEXT;
+    walk->next = status == 0 && !is_passed ? MDB_GET_CURRENT : MDB_NEXT;
     if (status == MDB_NOTFOUND) {
         mdb_cursor_get(walk->cursor, &key, &value, MDB_LAST);
     } else if (status != 0) {
@@ -358,6 +362,22 @@ bool trail_environment_walk(struct trail_environment *environment, MDB_txn *tran
         return trail_environment_fault(environment, status, databases[database].name, fault);
     }
     return true;
+}
+
+bool trail_environment_walk(struct trail_environment *environment, MDB_txn *transaction,
+                            enum trail_database database, uint64_t from, struct trail_walk *walk,
+                            struct fault *fault) {
+    if (!open_walk(environment, transaction, database, walk, fault)) return false;
+    return from == 0 || walk->cursor == NULL ||
+           seek(environment, database, span_of(&from, sizeof from), false, walk, fault);
+}
+
+bool trail_environment_walk_after(struct trail_environment *environment, MDB_txn *transaction,
+                                  enum trail_database database, struct span key,
+                                  struct trail_walk *walk, struct fault *fault) {
+    if (!open_walk(environment, transaction, database, walk, fault)) return false;
+    return key.size == 0 || walk->cursor == NULL ||
+           seek(environment, database, key, true, walk, fault);
 }
 
 bool trail_walk_next(struct trail_walk *walk, bool *found, struct span *key, struct span *value,

@@ -207,7 +207,7 @@ static bool holds(struct fixture *fixture, const struct trail_query *query,
     if (!is_there(fixture, event)) return false;
     if (event->key.event_time_s < query->time_min_s || event->key.event_time_s > query->time_max_s)
         return false;
-    if (query->sequence_max != 0 && event->sequence > query->sequence_max) return false;
+    if (query->has_sequence_max && event->sequence > query->sequence_max) return false;
     if (query->id != NULL && memcmp(event->key.id, query->id, RECORD_ID_SIZE) != 0) return false;
     if (query->has_after) {
         int order = key_compare(&event->key, &query->after);

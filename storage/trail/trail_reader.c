@@ -13,6 +13,9 @@ enum {
     ARENA_SIZE_MAX = 64 * 1024 * 1024,
 };
 
+// What is known of a group's table.
+enum { GROUP_UNKNOWN, GROUP_GOOD, GROUP_DAMAGED };
+
 static int64_t monotonic_ms(void) {
     const struct clock *clock = clock_system();
     return clock->monotonic_ms(clock->context);
@@ -199,8 +202,12 @@ void trail_reader_leave(struct trail_reader *reader) {
     reader->is_reading = false;
 }
 
+bool trail_reader_is_due(const struct trail_reader *reader) {
+    return monotonic_ms() - reader->entered_ms >= SNAPSHOT_MS;
+}
+
 bool trail_reader_renew(struct trail_reader *reader, struct fault *fault) {
-    if (monotonic_ms() - reader->entered_ms < SNAPSHOT_MS) return true;
+    if (!trail_reader_is_due(reader)) return true;
     trail_reader_leave(reader);
     if (!begin_snapshot(reader, fault)) return false;
     // A dictionary may have grown with the blocks; the lists are brought up by the next enter.
@@ -235,6 +242,33 @@ bool trail_reader_open_block(struct trail_reader *reader, uint32_t index, bool v
     if (!entry->is_checked && !block_check_index(block, fault))
         return trail_reader_blame(reader, index, fault);
     entry->is_checked = true;
+    return true;
+}
+
+static bool reserve_groups(struct trail_reader *reader, uint32_t group, struct fault *fault) {
+    if (group < reader->groups_count) return true;
+    uint32_t count = 2 * group + 64;
+    uint8_t *grown = realloc(reader->groups, count);
+    if (grown == NULL) return no_memory(fault);
+    memset(grown + reader->groups_count, GROUP_UNKNOWN, count - reader->groups_count);
+    reader->groups = grown;
+    reader->groups_count = count;
+    return true;
+}
+
+bool trail_reader_group(struct trail_reader *reader, uint32_t group, bool *found,
+                        struct span *table, struct fault *fault) {
+    assert(reader->is_reading);
+    if (!reserve_groups(reader, group, fault)) return false;
+    if (!trail_environment_get_number(reader->environment, reader->reading, TRAIL_DATABASE_GROUP,
+                                      group, found, table, fault)) {
+        return false;
+    }
+    if (!*found) return true;
+    struct fault ignored;
+    if (reader->groups[group] == GROUP_UNKNOWN)
+        reader->groups[group] = block_group_check(*table, &ignored) ? GROUP_GOOD : GROUP_DAMAGED;
+    *found = reader->groups[group] == GROUP_GOOD;
     return true;
 }
 
@@ -297,6 +331,7 @@ void trail_reader_close(struct trail_reader *reader) {
     trail_environment_close(reader->environment);
     release_chunks(reader, 0);
     free(reader->chunks);
+    free(reader->groups);
     for (uint32_t index = 0; index < reader->agents_count; index++) free(reader->agents[index]);
     free(reader->agents);
     trail_catalog_destroy(reader->catalog);

@@ -110,7 +110,8 @@ struct trail_query {
     const uint8_t *id;      // RECORD_ID_SIZE bytes: only events of this id; NULL: any. Borrowed too
     int64_t time_min_s;     // inclusive
     int64_t time_max_s;     // inclusive
-    uint64_t sequence_max;  // only events up to this one: the snapshot. 0: all there are now
+    bool has_sequence_max;  // the query has a snapshot; otherwise it gets what there is now
+    uint64_t sequence_max;  // the snapshot: only events up to this one; 0: of an empty trail
     bool newest_first;
     bool has_after;  // only events behind this position in the order asked for
     struct key after;

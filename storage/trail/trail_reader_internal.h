@@ -31,6 +31,9 @@ struct trail_reader {
     uint32_t agents_count;
     uint32_t agents_capacity;
 
+    uint8_t *groups;  // whether its table was as written: 0 not asked yet
+    uint32_t groups_count;
+
     MDB_txn *reading;  // active while is_reading
     bool is_reading;
     bool is_fresh;  // memory agrees with the snapshot snapshot_id
@@ -50,6 +53,9 @@ struct trail_reader {
 MUST_CHECK bool trail_reader_enter(struct trail_reader *reader, struct fault *fault);
 void trail_reader_leave(struct trail_reader *reader);
 
+// Whether the snapshot is so old that it should be renewed.
+bool trail_reader_is_due(const struct trail_reader *reader);
+
 // In a long call: begins a newer snapshot if the present one is old. The lists stay as they are.
 MUST_CHECK bool trail_reader_renew(struct trail_reader *reader, struct fault *fault);
 
@@ -62,6 +68,11 @@ MUST_CHECK bool trail_reader_load_head(struct trail_reader *reader, struct trail
 // are too: that is for whoever reads them, as a search alone would touch every page of the block.
 MUST_CHECK bool trail_reader_open_block(struct trail_reader *reader, uint32_t index, bool verify,
                                         bool *found, struct block *block, struct fault *fault);
+
+// The table of a group; *found false if there is none or it is damaged: all its blocks may hold
+// anything then. Its sum is verified once in a process. FAULT_FULL, FAULT_IO.
+MUST_CHECK bool trail_reader_group(struct trail_reader *reader, uint32_t group, bool *found,
+                                   struct span *table, struct fault *fault);
 
 // The dictionary of a block's epoch.
 MUST_CHECK bool trail_reader_dictionary(struct trail_reader *reader, uint32_t epoch,

@@ -1,5 +1,5 @@
 // The trail's lists for readers (streams, gaps, quarantine), and the scan of columns. Callbacks are
-// called while a snapshot is open; a scan renews it between blocks.
+// called while a snapshot is open; it is renewed between pairs or blocks.
 
 #include <assert.h>
 #include <inttypes.h>
@@ -30,31 +30,52 @@ struct listing {
     void *user;
 };
 
-static bool walk_all(struct listing *listing, enum trail_database database, struct fault *damage,
-                     struct fault *fault) {
+// Where a listing has come to.
+struct place {
+    uint8_t key[TRAIL_KEY_SIZE_MAX];
+    size_t size;  // 0: at the beginning
+    bool is_end;
+};
+
+// Gives pairs from a place on, until the end or until the snapshot should be renewed.
+static bool walk_some(struct listing *listing, enum trail_database database, struct place *place,
+                      struct fault *damage, struct fault *fault) {
     struct trail_reader *reader = listing->reader;
     struct trail_walk walk;
-    if (!trail_environment_walk(reader->environment, reader->reading, database, 0, &walk, fault))
+    if (!trail_environment_walk_after(reader->environment, reader->reading, database,
+                                      span_of(place->key, place->size), &walk, fault)) {
         return false;
+    }
     bool good = true;
     bool more = true;
-    while (good && more) {
+    do {
         struct span key;
         struct span value;
-        good = trail_walk_next(&walk, &more, &key, &value, fault);
         struct fault reason;
-        if (good && more && !listing->give(listing, key, value, &more, &reason))
+        good = trail_walk_next(&walk, &more, &key, &value, fault);
+        if (!good || !more) break;
+        assert(key.size <= sizeof place->key);
+        memcpy(place->key, key.bytes, key.size);
+        place->size = key.size;
+        if (!listing->give(listing, key, value, &more, &reason))
             good = pass_over(&reason, damage, fault);
-    }
+    } while (good && more && !trail_reader_is_due(reader));
     trail_walk_end(&walk);
+    place->is_end = !more;
     return good;
 }
 
 static bool list(struct listing *listing, enum trail_database database, struct fault *fault) {
-    if (!trail_reader_enter(listing->reader, fault)) return false;
+    struct trail_reader *reader = listing->reader;
     struct fault damage = {.kind = FAULT_NONE};
-    bool good = walk_all(listing, database, &damage, fault);
-    trail_reader_leave(listing->reader);
+    struct place place = {.size = 0};
+    if (!trail_reader_enter(reader, fault)) return false;
+    bool good = true;
+    while (good && !place.is_end) {
+        good = trail_reader_renew(reader, fault) &&
+               walk_some(listing, database, &place, &damage, fault);
+    }
+    if (reader->is_reading) trail_reader_leave(reader);
     if (!good || damage.kind == FAULT_NONE) return good;
     return fault_set(fault, damage.kind, "%s", damage.text);
 }

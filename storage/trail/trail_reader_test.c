@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "storage/trail/trail_environment.h"
 #include "storage/trail/trail_fixture.h"
@@ -75,8 +76,10 @@ static struct trail_query pick_query(struct fixture *fixture, struct attribute a
         query.time_min_s = events[random_below(&fixture->random, count)].key.event_time_s;
         query.time_max_s = query.time_min_s + (int64_t)random_below(&fixture->random, 7200);
     }
-    if (random_below(&fixture->random, 3) == 0)
-        query.sequence_max = 1 + random_below(&fixture->random, count);
+    if (random_below(&fixture->random, 3) == 0) {
+        query.has_sequence_max = true;
+        query.sequence_max = random_below(&fixture->random, count + 1);
+    }
     if (random_below(&fixture->random, 6) == 0)
         query.id = events[random_below(&fixture->random, count)].key.id;
     if (random_below(&fixture->random, 3) == 0) {
@@ -142,6 +145,7 @@ static void read_pages(struct fixture *fixture, struct trail_reader *reader, boo
     while (more) {
         struct trail_cursor *cursor = NULL;
         assert_true(trail_cursor_open(reader, &query, &cursor, &fixture->fault));
+        query.has_sequence_max = true;
         query.sequence_max = trail_cursor_sequence_max(cursor);
         for (uint32_t row_count = 0; row_count < 97 && more; row_count++) {
             struct trail_row row;
@@ -514,6 +518,73 @@ static void test_limits_attributes_of_a_query(void **state) {
     fixture_done(&fixture);
 }
 
+// What a snapshot of an empty trail holds stays nothing.
+static void test_an_empty_snapshot_stays_empty(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    struct trail_reader *reader = open_reader(&fixture);
+    struct trail_query query = {.time_min_s = INT64_MIN, .time_max_s = INT64_MAX};
+    struct trail_cursor *cursor = NULL;
+    assert_true(trail_cursor_open(reader, &query, &cursor, &fixture.fault));
+    query.has_sequence_max = true;
+    query.sequence_max = trail_cursor_sequence_max(cursor);
+    trail_cursor_close(cursor);
+    assert_int_equal(query.sequence_max, 0);
+    fixture_fill(&fixture, 0, 5000, 2500);
+    fixture_fill(&fixture, 5000, 10, 10);
+    fixture_compare(&fixture, reader, &query);
+    query.has_sequence_max = false;
+    fixture_compare(&fixture, reader, &query);
+    trail_reader_close(reader);
+    fixture_done(&fixture);
+}
+
+static void put_gap(struct fixture *fixture, uint64_t number) {
+    bool is_new = false;
+    struct trail_gap gap = {.agent = TRAIL_AGENT_OWN, .reason = "disk"};
+    gap.first_seq = number;
+    gap.last_seq = number;
+    fixture_begin(fixture);
+    assert_true(trail_gap_put(fixture->trail, &gap, &is_new, &fixture->fault));
+    fixture_commit(fixture);
+}
+
+struct slow_list {
+    struct fixture *fixture;
+    uint64_t numbers[8];
+    uint32_t count;
+};
+
+static bool on_slow_gap(void *user, const struct trail_gap *gap) {
+    struct slow_list *list = user;
+    list->numbers[list->count++] = gap->first_seq;
+    if (list->count != 2) return true;
+    // Longer than a snapshot may last: what comes behind is seen.
+    put_gap(list->fixture, 1);
+    put_gap(list->fixture, 7);
+    assert_int_equal(usleep(600 * 1000), 0);
+    return true;
+}
+
+// A list that takes long does not keep one snapshot, and gives each entry once.
+static void test_a_slow_list_renews_its_snapshot(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    for (uint64_t number = 2; number <= 4; number++) put_gap(&fixture, number);
+    struct trail_reader *reader = open_reader(&fixture);
+    struct slow_list list = {.fixture = &fixture};
+    assert_true(trail_reader_gaps(reader, on_slow_gap, &list, &fixture.fault));
+    const uint64_t expected[] = {2, 3, 4, 7};
+    assert_int_equal(list.count, 4);
+    assert_memory_equal(list.numbers, expected, sizeof expected);
+    trail_reader_close(reader);
+    fixture_done(&fixture);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers_random_queries),
@@ -527,6 +598,8 @@ int main(void) {
         cmocka_unit_test(test_names_a_damaged_block),
         cmocka_unit_test(test_refuses_newer_format),
         cmocka_unit_test(test_limits_attributes_of_a_query),
+        cmocka_unit_test(test_an_empty_snapshot_stays_empty),
+        cmocka_unit_test(test_a_slow_list_renews_its_snapshot),
     };
     return cases_run("trail_reader", tests, sizeof tests / sizeof tests[0]);
 }

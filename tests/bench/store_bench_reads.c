@@ -62,10 +62,11 @@ static void measure_pages(struct bench *bench, struct trail_reader *reader, bool
     for (uint32_t kind = 1; kind < ATTRIBUTE_KINDS; kind++) {
         struct times times = {.count = 0};
         uint32_t count = bench->seen[kind] < SAMPLES ? (uint32_t)bench->seen[kind] : SAMPLES;
+        if (count == 0) continue;
         char name[64];
         snprintf(name, sizeof name, "newest 50 by %s",
                  absent ? "absent value" : attribute_kind_name((enum attribute_kind)kind));
-        if (count == 0 || !is_wanted(bench, name)) continue;
+        if (!is_wanted(bench, name)) continue;
         for (uint32_t index = 0; index < count; index++) {
             struct attribute wanted = bench->samples[kind][index];
             char text[32];
