@@ -18,7 +18,6 @@ struct trail_dictionaries {
     MDB_txn *transaction;  // of the last get
     struct entry entries[TRAIL_DICTIONARIES_MAX];
     uint64_t uses;
-    uint64_t released;  // uses when room was last made
 };
 
 struct trail_dictionaries *trail_dictionaries_create(struct trail_environment *environment) {
@@ -142,24 +141,36 @@ static void forget(struct entry *entry) {
     *entry = (struct entry){0};
 }
 
-// Frees what was not used since room was made last: dictionaries, and pages of others. If that is
-// not enough, all pages go, as none was used in between; and if need be, everything.
+static void release_pages(struct trail_dictionaries *dictionaries) {
+    for (uint32_t index = 0; index < TRAIL_DICTIONARIES_MAX; index++) {
+        struct dictionary *dictionary = dictionaries->entries[index].dictionary;
+        if (dictionary != NULL) dictionary_release(dictionary);
+    }
+}
+
+// The entry that was not used for longest, but for the one used last; NULL if there is no other.
+static struct entry *find_oldest(struct trail_dictionaries *dictionaries) {
+    struct entry *oldest = NULL;
+    for (uint32_t index = 0; index < TRAIL_DICTIONARIES_MAX; index++) {
+        struct entry *entry = &dictionaries->entries[index];
+        if (entry->dictionary == NULL || entry->used == dictionaries->uses) continue;
+        if (oldest == NULL || entry->used < oldest->used) oldest = entry;
+    }
+    return oldest;
+}
+
+// Frees the pages that were not used since room was made last. If that is not enough, whole
+// dictionaries go, with their heads, and at last all pages.
 static void make_room(struct trail_dictionaries *dictionaries) {
     if (trail_dictionaries_memory(dictionaries) <= TRAIL_DICTIONARIES_SIZE_MAX) return;
-    const uint32_t last = 2;
-    for (uint32_t turn = 0; turn <= last; turn++) {
-        for (uint32_t index = 0; index < TRAIL_DICTIONARIES_MAX; index++) {
-            struct entry *entry = &dictionaries->entries[index];
-            if (entry->dictionary == NULL) continue;
-            if (turn == last || entry->used <= dictionaries->released) {
-                forget(entry);
-            } else {
-                dictionary_release(entry->dictionary);
-            }
-        }
-        if (trail_dictionaries_memory(dictionaries) <= TRAIL_DICTIONARIES_SIZE_MAX) break;
+    release_pages(dictionaries);
+    while (trail_dictionaries_memory(dictionaries) > TRAIL_DICTIONARIES_SIZE_MAX / 8 * 7) {
+        struct entry *oldest = find_oldest(dictionaries);
+        if (oldest == NULL) break;
+        forget(oldest);
     }
-    dictionaries->released = dictionaries->uses;
+    if (trail_dictionaries_memory(dictionaries) > TRAIL_DICTIONARIES_SIZE_MAX)
+        release_pages(dictionaries);
 }
 
 bool trail_dictionaries_get(struct trail_dictionaries *dictionaries, MDB_txn *transaction,
