@@ -1,10 +1,12 @@
 // metric.h: counters, gauges and histograms, printed in Prometheus' text format 0.0.4.
 //
 // Each room has one metrics.h table of struct metric and registers it once at start. Names are
-// orgtrail_<room>_<noun>_<unit>[_total]. A metric has at most one label whose values are either an
-// enum's names (fixed at start) or texts added as they appear, up to METRIC_LABELS_MAX.
-// A histogram has no label. Values are atomic: any thread adds and prints; tables are registered
-// before the threads begin. A label that came up as text must not be "other".
+// orgtrail_<room>_<noun>[_<unit>][_total]: seconds and bytes are named, a number of things has its
+// noun alone, a counter ends in _total; `promtool check metrics` finds the rest. A metric has at
+// most one label whose values are either an enum's names (fixed at start) or texts added as they
+// appear, up to METRIC_LABELS_MAX. A histogram has no label. Values are atomic: any thread adds and
+// prints; tables are registered before the threads begin. A label that came up as text must not be
+// "other".
 
 #pragma once
 

@@ -255,6 +255,14 @@ static void submit(struct intake *intake, struct batch *batch) {
     if (!intake->link.submit(intake->link.context, batch)) intake->rejected = batch;
 }
 
+// Shows how far the agent's clock is from ours. What waited behind batches says nothing of it.
+static void measure_skew(const struct intake *intake, int64_t sent_at_ms) {
+    struct metric *metric = intake->settings->skew;
+    bool has_waited = intake->outstanding > 0 || intake->is_paused;
+    if (metric == NULL || sent_at_ms == 0 || has_waited) return;
+    metric_set(metric, metric_label(metric, span_text(intake->uri)), now_ms(intake) - sent_at_ms);
+}
+
 // The handlers of single messages return true if the batch went to append.
 
 static bool on_hello(struct intake *intake, struct batch *batch, const Orgtrail__V1__Hello *hello) {
@@ -273,6 +281,7 @@ static bool on_hello(struct intake *intake, struct batch *batch, const Orgtrail_
         end_with(intake, &fault);
         return false;
     }
+    measure_skew(intake, hello->sent_at_ms);
     intake->state = AWAITS_WELCOME;
     memcpy(intake->stream_id, hello->stream_id.data, TRAIL_STREAM_ID_SIZE);
     memcpy(batch->stream_id, intake->stream_id, TRAIL_STREAM_ID_SIZE);
@@ -396,7 +405,9 @@ static bool on_gap(struct intake *intake, struct batch *batch, const Orgtrail__V
     return true;
 }
 
-static bool on_heartbeat(struct intake *intake, struct batch *batch) {
+static bool on_heartbeat(struct intake *intake, struct batch *batch,
+                         const Orgtrail__V1__Heartbeat *heartbeat) {
+    measure_skew(intake, heartbeat->sent_at_ms);
     if (monotonic_ms(intake) - intake->submitted_ms < INTAKE_SEEN_MS) return false;
     batch->kind = BATCH_SEEN;
     submit(intake, batch);
@@ -420,7 +431,7 @@ static bool dispatch(struct intake *intake, struct batch *batch,
         case ORGTRAIL__V1__AGENT_MESSAGE__BODY_GAP:
             return on_gap(intake, batch, message->gap);
         case ORGTRAIL__V1__AGENT_MESSAGE__BODY_HEARTBEAT:
-            return on_heartbeat(intake, batch);
+            return on_heartbeat(intake, batch, message->heartbeat);
         case ORGTRAIL__V1__AGENT_MESSAGE__BODY_GOODBYE:
             intake->is_leaving = true;
             return false;

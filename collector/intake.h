@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/metric.h"
 #include "base/span.h"
 #include "collector/batch.h"
 #include "collector/roster_live.h"
@@ -41,6 +42,7 @@ struct intake_settings {
     struct roster_live *roster;
     const struct clock *clock;
     struct batch_pool *pool;
+    struct metric *skew;  // shows how far each agent's clock is off, by its URI; NULL: nothing does
 };
 
 // What intake asks of the world. `context` is passed to each.

@@ -298,7 +298,7 @@ static void test_metrics_and_health(void **state) {
     ask(program, "/metrics");
     assert_non_null(strstr(program->text, "\norgtrail_collector_received_events_total 2\n"));
     assert_non_null(strstr(program->text, "_decided_events_total{outcome=\"duplicate\"} 1\n"));
-    assert_non_null(strstr(program->text, "\norgtrail_collector_streams_count 1\n"));
+    assert_non_null(strstr(program->text, "\norgtrail_collector_streams 1\n"));
     ask(program, "/other");
     assert_non_null(strstr(program->text, "404"));
     end_agent(&agent);

@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/files.h"
 #include "base/log.h"
 #include "base/queue.h"
 #include "base/random.h"
@@ -63,6 +64,7 @@ struct server {
     struct notes *notes;
     struct batch_pool *pool;
     struct intake_settings intake_settings;
+    const char *store_directory;  // the settings'
     struct queue *batches;
     struct queue *opened;   // peers, from workers to the warden
     struct queue *waiting;  // peers, from workers to the writer
@@ -596,9 +598,11 @@ static bool make_parts(struct server *server, const struct settings *settings,
     server->streams_max = settings->streams_max;
     server->tick_ms = settings->heartbeat_ms / TICKS_PER_HEARTBEAT;
     if (server->tick_ms < TICK_MS_MIN) server->tick_ms = TICK_MS_MIN;
+    server->store_directory = settings->store_directory;
     server->intake_settings = (struct intake_settings){
         .organization_id = settings->organization,
         .heartbeat_ms = settings->heartbeat_ms,
+        .skew = &metrics_table[METRICS_CLOCK_SKEW],
         .future_max_s = (int64_t)settings->future_max_hours * 3600,
         .share_size = SERVER_QUEUE_SIZE_MAX / SERVER_SHARE,
         .roster = roster,
@@ -738,6 +742,13 @@ void server_measure(struct server *server) {
     metric_set(&metrics_table[METRICS_QUEUE_BATCHES], 0, batches);
     metric_set(&metrics_table[METRICS_QUEUE_BYTES], 0, (int64_t)size);
     metric_set(&metrics_table[METRICS_STREAMS], 0, atomic_load(&server->peers_count));
+    uint64_t free_size, total_size;
+    struct fault fault;
+    if (files_measure_free(files_system(), server->store_directory, &free_size, &total_size,
+                           &fault)) {
+        metric_set(&metrics_table[METRICS_DISK], 0, (int64_t)total_size);
+        metric_set(&metrics_table[METRICS_DISK_FREE], 0, (int64_t)free_size);
+    }
 }
 
 void server_stop(struct server *server) {

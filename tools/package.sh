@@ -23,6 +23,7 @@ cp -r packaging/debian "$source/debian"
 install -m 755 "$bin/cli/orgtrail" "$bin/agent/orgtrail-agent" "$bin/collector/orgtrail-collector" \
     "$source/stage"
 python3 -B packaging/pages.py "$source/stage" "$source/stage"
+cp -R packaging/prometheus "$source/stage/"
 cat >"$source/debian/changelog" <<CHANGES
 orgtrail ($version) unstable; urgency=medium
 

@@ -2,7 +2,8 @@
 # setup.sh: install the Debian packages that the build and the tests need, and nothing else; with
 # --packaging also what ./dev package needs: tools, and libyyjson0 to go along with the packages.
 # Quiet and quick when nothing is missing. yyjson is not in Debian 12: that one library comes from
-# trixie, pinned so that no other package can.
+# trixie, pinned so that no other package can. Of Debian's prometheus only the two programs are taken,
+# into a folder of our own: the package would start a service on this machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +15,7 @@ packages=(
     ca-certificates curl openssl procps
 )
 packaging=false
+watchers=/usr/local/lib/orgtrail/prometheus
 kept=.cache/packages  # libyyjson0 as Debian made it
 if [ "${1:-}" = --packaging ]; then
     packaging=true
@@ -23,13 +25,19 @@ has_kept() {
     ! $packaging || compgen -G "$kept/libyyjson0_*.deb" >/dev/null
 }
 
+has_watchers() {
+    command -v prometheus promtool >/dev/null || [ -x "$watchers/promtool" ]
+}
+
 missing=()
 for package in "${packages[@]}"; do
     status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
     [ "$status" = "install ok installed" ] || missing+=("$package")
 done
 yyjson=$(dpkg-query -W -f '${Status}' libyyjson-dev 2>/dev/null || true)
-if [ ${#missing[@]} -eq 0 ] && [ "$yyjson" = "install ok installed" ] && has_kept; then exit 0; fi
+if [ ${#missing[@]} -eq 0 ] && [ "$yyjson" = "install ok installed" ] && has_kept && has_watchers; then
+    exit 0
+fi
 
 if [ "$(id -u)" -ne 0 ]; then
     echo "setup: packages are missing and installing needs root: ${missing[*]} libyyjson-dev" >&2
@@ -64,4 +72,14 @@ apt-get install -y -qq --no-install-recommends "${missing[@]}" libyyjson-dev >/d
 if ! has_kept; then
     mkdir -p "$kept"
     (cd "$kept" && apt-get download -qq -o APT::Sandbox::User=root libyyjson0)
+fi
+if ! has_watchers; then
+    folder=$(mktemp -d)
+    names=(prometheus)
+    # Debian 13 has promtool in a package of its own.
+    if apt-cache show promtool >/dev/null 2>&1; then names+=(promtool); fi
+    (cd "$folder" && apt-get download -qq -o APT::Sandbox::User=root "${names[@]}" &&
+        for file in *.deb; do dpkg-deb -x "$file" .; done)
+    install -D -t "$watchers" "$folder/usr/bin/prometheus" "$folder/usr/bin/promtool"
+    rm -rf "$folder"
 fi

@@ -1,7 +1,7 @@
 // agent: an agent of another version. Sends the lines of standard input as one batch, waits until
 // they are acknowledged, and prints what the collector said.
 //
-//   agent --address=HOST:PORT --folder=DIR [--protocol=N] [--next]
+//   agent --address=HOST:PORT --folder=DIR [--protocol=N] [--next] [--behind=SECONDS]
 
 #include <assert.h>
 #include <inttypes.h>
@@ -35,6 +35,9 @@ static void pack_hello(struct agent *agent, struct span *message) {
     hello.stream_id.len = sizeof stream_id;
     hello.first_seq = 1;
     hello.next_seq = agent->lines_count + 1;
+    const struct clock *clock = clock_system();
+    int64_t behind_ms = agent->stand_in.behind_ms;
+    if (behind_ms >= 0) hello.sent_at_ms = clock->now_ms(clock->context) - behind_ms;
     stand_in_extend(&agent->stand_in, &hello.base);
     Skew__AgentMessage body = SKEW__AGENT_MESSAGE__INIT;
     body.body_case = SKEW__AGENT_MESSAGE__BODY_HELLO;

@@ -16,6 +16,8 @@ static bool take(struct stand_in *stand_in, const char *argument) {
         stand_in->folder = argument + 9;
     } else if (strncmp(argument, "--protocol=", 11) == 0) {
         stand_in->protocol = (uint32_t)strtoul(argument + 11, NULL, 10);
+    } else if (strncmp(argument, "--behind=", 9) == 0) {
+        stand_in->behind_ms = 1000 * strtoll(argument + 9, NULL, 10);
     } else if (strcmp(argument, "--next") == 0) {
         stand_in->is_next = true;
     } else {
@@ -34,7 +36,7 @@ static bool load(const struct stand_in *stand_in, const char *name, const char *
 
 bool stand_in_open(struct stand_in *stand_in, const char *name, int argc, char **argv,
                    struct fault *fault) {
-    *stand_in = (struct stand_in){.protocol = 1};
+    *stand_in = (struct stand_in){.protocol = 1, .behind_ms = -1};
     buffer_init(&stand_in->ca, STAND_IN_TEXT_SIZE);
     buffer_init(&stand_in->certificate, STAND_IN_TEXT_SIZE);
     buffer_init(&stand_in->key, STAND_IN_TEXT_SIZE);

@@ -1,0 +1,383 @@
+#!/usr/bin/env python3
+"""Metrics, alarms and dashboard: named as they should be, true to the programs, and seen to fire.
+
+The alarms are tried twice: each one by itself with promtool, over values made for it, and some with
+Debian's Prometheus over running programs.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from tests.flow import organization as flow  # noqa: E402
+from tests.flow.records import BANK, OWNER, SHOP, make, make_range  # noqa: E402
+from tests.kit import cases  # noqa: E402
+
+FOLDER = os.path.join(flow.ROOT, "packaging/prometheus")
+RULES = os.path.join(FOLDER, "orgtrail.rules.yml")
+DASHBOARD = os.path.join(FOLDER, "orgtrail-dashboard.json")
+TOOLS = "/usr/local/lib/orgtrail/prometheus"  # where ./dev setup puts them
+NAME = re.compile(r"\borgtrail_(?:agent|collector)_[a-z_]+")
+
+# Of each alarm: a series, values that fire it and values that do not, one a minute, from the first on.
+COLLECTOR, AGENT = "orgtrail_collector_", "orgtrail_agent_"
+RISES, RESTS = "0x3 1x3000", "7x3000"
+MONTH = 30 * 86400
+FIRING = {
+    "OrgtrailCollectorDown": ('up{job="orgtrail-collector"}', "1 0x3000", "1x3000"),
+    "OrgtrailGap": (COLLECTOR + "gap_numbers_total", RISES, RESTS),
+    "OrgtrailConflict": (COLLECTOR + 'quarantined_events_total{reason="conflict"}', RISES, RESTS),
+    "OrgtrailIdentityViolation": (
+        COLLECTOR + 'quarantined_events_total{reason="identity"}',
+        RISES,
+        RESTS,
+    ),
+    "OrgtrailQuarantine": (
+        COLLECTOR + 'quarantined_events_total{reason="future"}',
+        RISES,
+        RESTS,
+    ),
+    "OrgtrailQuarantineFull": (COLLECTOR + "throttled_streams", "1x3000", "0x3000"),
+    "OrgtrailNotice": (COLLECTOR + "notices_total", RISES, RESTS),
+    "OrgtrailStoreFull": (COLLECTOR + "full_store", "1x3000", "0x3000"),
+    "OrgtrailDiskLow": (COLLECTOR + "disk_free_bytes", "9x3000", "11x3000"),
+    "OrgtrailDiskFullSoon": (COLLECTOR + "disk_free_bytes", "39-0.01x3000", "39-0.0001x3000"),
+    "OrgtrailSlowDisk": (COLLECTOR + 'commit_seconds_bucket{le="1"}', "0x3000", "0+5x3000"),
+    "OrgtrailStuckCursor": (COLLECTOR + "held_retention", "1x3000", "0x3000"),
+    "OrgtrailCertificateEnds": (
+        COLLECTOR + 'certificate_left_seconds{subject="a"}',
+        f"{MONTH - 1}x3000",
+        f"{MONTH + 1}x3000",
+    ),
+    "OrgtrailCertificateEndsToday": (
+        COLLECTOR + 'certificate_left_seconds{subject="a"}',
+        "86399x3000",
+        "86401x3000",
+    ),
+    "OrgtrailClockSkew": (COLLECTOR + 'clock_skew_seconds{agent="a"}', "-61x3000", "-59x3000"),
+    "OrgtrailUnlistedAccount": (COLLECTOR + "unlisted_events_total", RISES, RESTS),
+    "OrgtrailStreamsDenied": (COLLECTOR + 'refused_streams_total{kind="denied"}', RISES, RESTS),
+    "OrgtrailCorruptSpool": (COLLECTOR + 'ended_streams_total{kind="corrupt"}', RISES, RESTS),
+    "OrgtrailOwnEventsLost": (COLLECTOR + "lost_notes_total", RISES, RESTS),
+    "OrgtrailAgentDown": ('up{job="orgtrail-agent"}', "1 0x3000", "1x3000"),
+    "OrgtrailAgentDisconnected": (AGENT + "connected", "0x3000", "1x3000"),
+    "OrgtrailAgentSpoolFull": (AGENT + "full_spool", "1x3000", "0x3000"),
+    "OrgtrailAgentGap": (AGENT + "gaps_total", RISES, RESTS),
+    "OrgtrailAgentSourceErrors": (AGENT + 'source_errors_total{source="a"}', RISES, RESTS),
+    "OrgtrailAgentRestream": (AGENT + "restreams_total", RISES, RESTS),
+    "OrgtrailAgentCertificateEnds": (
+        AGENT + "certificate_expiry_seconds",
+        f"{MONTH}x3000",
+        f"{MONTH * 3}x3000",
+    ),
+}
+# What an alarm needs beside its series.
+BESIDE = {
+    "OrgtrailDiskLow": [(COLLECTOR + "disk_bytes", "100x3000")],
+    "OrgtrailDiskFullSoon": [(COLLECTOR + "disk_bytes", "100x3000")],
+    "OrgtrailSlowDisk": [
+        (COLLECTOR + 'commit_seconds_bucket{le="2"}', "0+5x3000"),
+        (COLLECTOR + 'commit_seconds_bucket{le="+Inf"}', "0+5x3000"),
+    ],
+}
+MINUTES = {"OrgtrailStuckCursor": 1450, "OrgtrailDiskFullSoon": 400}  # until it fires
+MINUTES_OTHERWISE = 70
+MINUTES_AT_ONCE = 5  # a rise is forgotten after ten
+
+
+def find_tool(name):
+    path = shutil.which(name) or shutil.which(name, path=TOOLS)
+    if path is None:
+        raise cases.Skipped(f"{name} is not there: ./dev setup fetches it")
+    return path
+
+
+def find_free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def read_alarms():
+    """Name, expression and annotations of each alarm, from the lines as we write them."""
+    alarms = {}
+    for line in read(RULES).splitlines():
+        key, _, value = line.strip().lstrip("- ").partition(": ")
+        if key == "alert":
+            alarm = alarms[value] = {}
+        elif key in ("expr", "severity", "for"):
+            alarm[key] = value
+        elif key in ("summary", "description"):
+            alarm[key] = json.loads(value)
+    return alarms
+
+
+def name_of(series):
+    """The metric of a series: a histogram's without what its series end in."""
+    return re.sub(r"_(bucket|sum|count)$", "", series)
+
+
+def read_metrics(text):
+    """Kind by name of what a program serves; fails where HELP or TYPE is missing or out of place."""
+    kinds, helped = {}, None
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            helped, _, help_text = line[7:].partition(" ")
+            assert help_text.endswith("."), f"help is a sentence: {line}"
+            assert helped not in kinds, f"{helped} is there twice"
+        elif line.startswith("# TYPE "):
+            name, kind = line[7:].split(" ")
+            assert name == helped, f"no help before {line}"
+            kinds[name] = kind
+        else:
+            name = re.match(r"[a-z_]+", line).group(0)
+            assert name_of(name) in kinds or name in kinds, f"no type before {line}"
+    return kinds
+
+
+class Programs:
+    """A collector and an agent that serve metrics."""
+
+    def __enter__(self):
+        self.organization = flow.Organization(accounts=[SHOP], management=OWNER)
+        self.organization.__enter__()
+        self.organization.start_collector()
+        self.agent = self.organization.enroll("-a", SHOP, is_started=False)
+        self.agent_port = find_free_port()
+        with open(self.agent.config_path, "a", encoding="utf-8") as file:
+            file.write(f'http:\n  listen: "127.0.0.1:{self.agent_port}"\n')
+        self.agent.start()
+        self.agent.wait_for_message("session begun")
+        return self
+
+    def __exit__(self, *reason):
+        return self.organization.__exit__(*reason)
+
+    def fetch(self):
+        """What the collector serves and what the agent serves."""
+        address = f"http://127.0.0.1:{self.agent_port}/metrics"
+        with urllib.request.urlopen(address, timeout=10) as page:
+            return self.organization.fetch("/metrics"), page.read().decode()
+
+
+def test_every_metric_is_named_and_explained():
+    with Programs() as programs:
+        self_told = programs.fetch()
+    for program, text in zip(("collector", "agent"), self_told):
+        for name, kind in read_metrics(text).items():
+            assert name.startswith(f"orgtrail_{program}_"), name
+            assert name.endswith("_total") == (kind == "counter"), f"{name} is a {kind}"
+    for text in self_told:
+        done = subprocess.run(
+            [find_tool("promtool"), "check", "metrics"],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_alarms_and_dashboard_name_what_there_is():
+    with Programs() as programs:
+        served = {}
+        for text in programs.fetch():
+            served.update(read_metrics(text))
+    expressions = [alarm["expr"] for alarm in read_alarms().values()]
+    dashboard = json.loads(read(DASHBOARD))
+    for panel in dashboard["panels"]:
+        assert panel["targets"] and panel["title"], panel
+        expressions += [target["expr"] for target in panel["targets"]]
+    named = {name_of(name) for text in expressions for name in NAME.findall(text)}
+    assert len(named) > 20, named
+    assert not named - set(served), f"nobody serves {sorted(named - set(served))}"
+
+
+def test_every_alarm_is_explained():
+    page = read(os.path.join(flow.ROOT, "docs/watching.md"))
+    documented = set(re.findall(r"^\| `(Orgtrail\w+)`", page, flags=re.M))
+    alarms = read_alarms()
+    assert documented == set(alarms), documented ^ set(alarms)
+    for name, alarm in alarms.items():
+        assert alarm["summary"] in page and alarm["description"] in page, f"{name} differs"
+
+
+def make_case(alarm, name, values, is_firing):
+    """One test of promtool: the series as told, and whether this alarm is there in the end."""
+    series = FIRING[name][0]
+    at_once = "for" not in alarm
+    minutes = MINUTES.get(name, MINUTES_AT_ONCE if at_once else MINUTES_OTHERWISE)
+    labels = dict(re.findall(r'(\w+)="([^"]*)"', series))
+    if "without (" in alarm["expr"]:
+        labels = {}
+    labels.pop("le", None)
+    expected = {
+        "exp_labels": {**labels, "severity": alarm["severity"]},
+        "exp_annotations": {key: alarm[key] for key in ("summary", "description")},
+    }
+    inputs = [(series, values), *BESIDE.get(name, [])]
+    return {
+        "interval": "1m",
+        "input_series": [{"series": key, "values": value} for key, value in inputs],
+        "alert_rule_test": [
+            {
+                "eval_time": f"{minutes}m",
+                "alertname": name,
+                "exp_alerts": [expected] if is_firing else [],
+            }
+        ],
+    }
+
+
+def test_each_alarm_fires_when_it_should_and_only_then():
+    promtool = find_tool("promtool")
+    alarms = read_alarms()
+    assert set(alarms) == set(FIRING), set(alarms) ^ set(FIRING)
+    tests = []
+    for name, alarm in alarms.items():
+        _, firing, resting = FIRING[name]
+        tests += [make_case(alarm, name, firing, True), make_case(alarm, name, resting, False)]
+    path = os.path.join(os.environ.get("TEST_TMPDIR", "/tmp"), f"rules-{os.getpid()}.yml")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({"rule_files": [RULES], "evaluation_interval": "1m", "tests": tests}, file)
+    for arguments in (["check", "rules", RULES], ["test", "rules", path]):
+        done = subprocess.run(
+            [promtool, *arguments], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    os.remove(path)
+
+
+class Prometheus:
+    """Debian's, in a folder of its own, asking every second."""
+
+    def __init__(self, programs):
+        self.folder = os.path.join(programs.organization.base, "prometheus")
+        os.makedirs(self.folder)
+        config = os.path.join(self.folder, "prometheus.yml")
+        jobs = {
+            "orgtrail-collector": programs.organization.http_port,
+            "orgtrail-agent": programs.agent_port,
+        }
+        with open(config, "w", encoding="utf-8") as file:
+            json.dump(
+                {
+                    "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+                    "rule_files": [RULES],
+                    "scrape_configs": [
+                        {
+                            "job_name": job,
+                            "static_configs": [{"targets": [f"127.0.0.1:{port}"]}],
+                        }
+                        for job, port in jobs.items()
+                    ],
+                },
+                file,
+            )
+        self.port = find_free_port()
+        self.program = flow.Program(
+            [
+                find_tool("prometheus"),
+                f"--config.file={config}",
+                f"--storage.tsdb.path={self.folder}/data",
+                f"--web.listen-address=127.0.0.1:{self.port}",
+            ],
+            os.path.join(self.folder, "log"),
+        )
+        self.program.start()
+        programs.organization.agents.append(self.program)
+
+    def ask(self, path, **parameters):
+        address = f"http://127.0.0.1:{self.port}/api/v1/{path}"
+        if parameters:
+            address += "?" + urllib.parse.urlencode(parameters)
+        try:
+            with urllib.request.urlopen(address, timeout=10) as page:
+                return json.load(page)["data"]
+        except OSError:
+            return None
+
+    def value(self, expression):
+        """The first value of an expression, or None while there is none."""
+        data = self.ask("query", query=expression)
+        return float(data["result"][0]["value"][1]) if data and data["result"] else None
+
+    def alarms(self):
+        """Names of alarms and their state, but for what the disk of this machine is like."""
+        data = self.ask("alerts")
+        names = {alert["labels"]["alertname"]: alert["state"] for alert in data["alerts"]}
+        return {name: names[name] for name in names if not name.startswith("OrgtrailDisk")}
+
+
+def test_alarms_fire_over_running_programs():
+    find_tool("prometheus")
+    with Programs() as programs:
+        prometheus = Prometheus(programs)
+        for expression in ("up", "orgtrail_collector_streams", "orgtrail_agent_connected"):
+            flow.wait_until(
+                f"{expression} is 1", lambda: prometheus.value(f"min({expression})") == 1
+            )
+        programs.agent.append(make_range(1, 10))
+        programs.organization.wait_received(10)
+        time.sleep(3)  # so that what rises now has stood before
+        assert prometheus.alarms() == {}, prometheus.alarms()
+
+        conflict = make(1, sourceIPAddress="203.0.113.99")
+        foreign = make(11, recipientAccountId=BANK)
+        programs.agent.append([conflict, foreign])
+        flow.write_file(os.path.join(programs.agent.files, "broken.json.gz"), b"no gzip at all")
+        expected = {"OrgtrailConflict", "OrgtrailIdentityViolation", "OrgtrailNotice"}
+
+        def are_firing():
+            alarms = prometheus.alarms()
+            return expected <= {name for name, state in alarms.items() if state == "firing"}
+
+        flow.wait_until(lambda: f"{expected} fire: {prometheus.alarms()}", are_firing)
+        assert "OrgtrailGap" not in prometheus.alarms()
+        # A program that is gone is pending at once, and fires later.
+        programs.organization.collector.kill()
+        flow.wait_until(
+            "the collector is missed",
+            lambda: prometheus.alarms().get("OrgtrailCollectorDown") == "pending",
+        )
+
+
+def test_clock_of_an_agent_that_is_wrong_is_seen():
+    with Programs() as programs:
+        late = programs.organization.enroll("-a", SHOP, "-r", "eu-west-1", is_started=False)
+        subprocess.run(
+            [
+                flow.find_program("tests/skew", "agent"),
+                f"--address=localhost:{programs.organization.port}",
+                f"--folder={late.folder}",
+                "--behind=300",
+            ],
+            input=make(1),
+            stdout=subprocess.DEVNULL,
+            timeout=60,
+            check=True,
+        )
+        text, _ = programs.fetch()
+    skews = re.findall(r'^orgtrail_collector_clock_skew_seconds\{agent="(\S+)"\} (\S+)$', text, re.M)
+    by_agent = {agent: float(seconds) for agent, seconds in skews}
+    assert 300 <= by_agent[late.uri] < 310, by_agent
+    assert -1 < by_agent[programs.agent.uri] < 10, by_agent
+
+
+if __name__ == "__main__":
+    cases.run("watch_test", globals())
