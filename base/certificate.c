@@ -320,6 +320,19 @@ bool certificate_issue_from_csr(struct span ca_certificate, struct span ca_key, 
     return made;
 }
 
+bool certificate_issue_again(struct span ca_certificate, struct span ca_key,
+                             struct span certificate, const struct certificate_request *request,
+                             int64_t now_s, struct buffer *made, struct fault *fault) {
+    assert(request->use != CERTIFICATE_CA);
+    if (!check_request(request, fault)) return false;
+    X509 *old = certificate_read_x509(certificate);
+    EVP_PKEY *key = old == NULL ? NULL : X509_get0_pubkey(old);
+    bool is_good = key != NULL || certificate_set_fault(fault, FAULT_INPUT, "certificate");
+    is_good = is_good && issue(ca_certificate, ca_key, key, request, now_s, made, fault);
+    X509_free(old);
+    return is_good;
+}
+
 static bool read_time(const ASN1_TIME *time, int64_t *seconds) {
     struct tm parts;
     if (ASN1_TIME_to_tm(time, &parts) != 1) return false;

@@ -72,6 +72,12 @@ MUST_CHECK bool certificate_issue_from_csr(struct span ca_certificate, struct sp
                                            const struct certificate_request *request, int64_t now_s,
                                            struct buffer *certificate, struct fault *fault);
 
+// The same for the public key that another certificate has: its key stays in use.
+MUST_CHECK bool certificate_issue_again(struct span ca_certificate, struct span ca_key,
+                                        struct span certificate,
+                                        const struct certificate_request *request, int64_t now_s,
+                                        struct buffer *made, struct fault *fault);
+
 // Reads the first certificate of a PEM text. FAULT_INPUT.
 MUST_CHECK bool certificate_read(struct span pem, struct certificate_facts *facts,
                                  struct fault *fault);

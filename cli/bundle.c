@@ -16,6 +16,7 @@ enum { BUNDLE_SIZE_MAX = 1024 * 1024 };  // of a part: PEM texts and a config wi
 
 // The parts of a bundle, in memory until all of them are there.
 struct parts {
+    struct buffer accepted;  // the CAs that agents accept
     struct buffer ca;
     struct buffer ca_key;
     struct buffer key;
@@ -24,6 +25,7 @@ struct parts {
 };
 
 static void init_parts(struct parts *parts) {
+    buffer_init(&parts->accepted, BUNDLE_SIZE_MAX);
     buffer_init(&parts->ca, BUNDLE_SIZE_MAX);
     buffer_init(&parts->ca_key, BUNDLE_SIZE_MAX);
     buffer_init(&parts->key, BUNDLE_SIZE_MAX);
@@ -32,6 +34,7 @@ static void init_parts(struct parts *parts) {
 }
 
 static void done_parts(struct parts *parts) {
+    buffer_done(&parts->accepted);
     buffer_done(&parts->ca);
     buffer_done(&parts->ca_key);
     buffer_done(&parts->key);
@@ -166,21 +169,20 @@ static bool write_part(const char *folder, const char *name, const struct buffer
 static bool write_folder(const char *folder, const struct bundle_plan *plan,
                          const struct parts *parts, struct fault *fault) {
     bool has_key = plan->csr.size == 0;
-    if (!plan->is_renewal) {
-        if (!files_make_directory(files_system(), folder, fault)) return false;
-        if (chmod(folder, 0700) != 0)
-            return fault_set_errno(fault, FAULT_IO, errno, "%s: set mode 700", folder);
-    }
+    if (!files_make_directory(files_system(), folder, fault)) return false;
+    if (chmod(folder, 0700) != 0)
+        return fault_set_errno(fault, FAULT_IO, errno, "%s: set mode 700", folder);
     if (has_key && !write_part(folder, "agent.key", &parts->key, 0600, fault)) return false;
     if (!write_part(folder, "agent.pem", &parts->certificate, 0644, fault)) return false;
-    if (!write_part(folder, "ca.pem", &parts->ca, 0644, fault)) return false;
-    return plan->is_renewal || write_part(folder, "agent.yaml", &parts->config, 0640, fault);
+    return write_part(folder, "ca.pem", &parts->accepted, 0644, fault) &&
+           write_part(folder, "agent.yaml", &parts->config, 0640, fault);
 }
 
 static bool write_tar(const char *path, const char *name, const struct bundle_plan *plan,
                       const struct parts *parts, int64_t now_s, struct fault *fault) {
     static const char *const names[] = {"ca.pem", "agent.pem", "agent.yaml", "agent.key"};
-    const struct buffer *bytes[] = {&parts->ca, &parts->certificate, &parts->config, &parts->key};
+    const struct buffer *bytes[] = {&parts->accepted, &parts->certificate, &parts->config,
+                                    &parts->key};
     static const uint32_t modes[] = {0644, 0644, 0640, 0600};
     uint32_t count = plan->csr.size == 0 ? 4 : 3;
     struct buffer archive;
@@ -215,38 +217,31 @@ static bool find_place(const struct bundle_plan *plan, char path[ORGANIZATION_PA
            files_find(files_system(), path, is_there, &entry, fault);
 }
 
-bool bundle_find(const struct bundle_plan *plan, bool *is_there, struct fault *fault) {
-    char path[ORGANIZATION_PATH_SIZE];
+bool bundle_find(const struct bundle_plan *plan, char path[ORGANIZATION_PATH_SIZE], bool *is_there,
+                 struct fault *fault) {
     return find_place(plan, path, is_there, fault);
-}
-
-static bool check_place(const char *path, bool is_there, const struct bundle_plan *plan,
-                        struct fault *fault) {
-    if (is_there == plan->is_renewal) return true;
-    if (is_there) {
-        return fault_set(fault, FAULT_INPUT,
-                         "%s exists already and is unchanged: --renew replaces its certificate and "
-                         "key, --out writes elsewhere",
-                         path);
-    }
-    return fault_set(fault, FAULT_INPUT, "%s does not exist: nothing to renew", path);
 }
 
 bool bundle_write(const char *directory, const struct organization *organization,
                   const struct bundle_plan *plan, int64_t now_s, char path[ORGANIZATION_PATH_SIZE],
                   struct fault *fault) {
     assert(plan->valid_s >= 1 && plan->valid_s <= CERTIFICATE_VALID_S_MAX);
-    assert(!(plan->is_tar && plan->is_renewal));
     char name[BUNDLE_NAME_SIZE];
     char made[ORGANIZATION_PATH_SIZE];
     bool is_there = false;
     if (!find_place(plan, made, &is_there, fault)) return false;
-    if (!check_place(made, is_there, plan, fault)) return false;
+    if (is_there) {
+        return fault_set(fault, FAULT_INPUT,
+                         "%s exists already and is unchanged: --renew replaces its certificate and "
+                         "key, --out writes elsewhere",
+                         made);
+    }
     print_name(&plan->identity, name);
 
     struct parts parts;
     init_parts(&parts);
     bool is_good = organization_read_ca(directory, &parts.ca, &parts.ca_key, fault) &&
+                   organization_read(directory, "collector/ca.pem", &parts.accepted, fault) &&
                    issue(organization, plan, now_s, &parts, fault) &&
                    print_config(&parts.config, organization, plan, fault) &&
                    (plan->is_tar ? write_tar(made, name, plan, &parts, now_s, fault)

@@ -43,17 +43,17 @@ struct bundle_plan {
     struct span csr;  // PEM; empty: a key is made here
     const char *out;  // an existing folder
     bool is_tar;
-    bool is_renewal;  // only certificate and key of a bundle that is there are replaced
 };
 
 // Writes the bundle and tells where. FAULT_INPUT if a value is not as it must be, or the bundle is
-// there already (or is not, for a renewal). The account is not compared with the roster.
+// there already. The account is not compared with the roster.
 MUST_CHECK bool bundle_write(const char *directory, const struct organization *organization,
                              const struct bundle_plan *plan, int64_t now_s,
                              char path[ORGANIZATION_PATH_SIZE], struct fault *fault);
 
-// Whether the plan's bundle is there already. FAULT_INPUT, FAULT_IO.
-MUST_CHECK bool bundle_find(const struct bundle_plan *plan, bool *is_there, struct fault *fault);
+// Where the plan's bundle is or would be, and whether it is there. FAULT_INPUT, FAULT_IO.
+MUST_CHECK bool bundle_find(const struct bundle_plan *plan, char path[ORGANIZATION_PATH_SIZE],
+                            bool *is_there, struct fault *fault);
 
 // The URI that a certificate of this identity carries. FAULT_INPUT if it is too long.
 MUST_CHECK bool bundle_print_uri(const char *organization_id,

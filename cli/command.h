@@ -21,6 +21,7 @@ struct command {
 // The commands, one file each.
 int backup_run(int argc, char **argv);
 int init_run(int argc, char **argv);
+int ca_run(int argc, char **argv);
 int deny_run(int argc, char **argv);
 int enroll_run(int argc, char **argv);
 int export_run(int argc, char **argv);

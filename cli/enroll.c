@@ -1,6 +1,5 @@
 // enroll.c: orgtrail enroll, the arguments of bundle_write.
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,8 @@
 #include "cli/bundle.h"
 #include "cli/command.h"
 #include "cli/organization.h"
+#include "cli/renewal.h"
+#include "cli/validity.h"
 
 enum {
     OPTION_ORGANIZATION = 256,
@@ -23,8 +24,8 @@ enum {
     OPTION_SPOOL,
     OPTION_ADD,
     OPTION_RENEW,
+    OPTION_KEEP_KEY,
     CSR_SIZE_MAX = 64 * 1024,  // a request is about 1 KiB
-    VALIDITY_SIZE = 32,
 };
 
 struct options {
@@ -36,6 +37,9 @@ struct options {
     bool is_all;
     bool is_server;
     bool is_add;
+    bool is_renewal;
+    const char *bundle;  // to renew, if it was given
+    struct renewal_plan renewal;
 };
 
 static const struct argp_option argument_options[] = {
@@ -58,7 +62,11 @@ static const struct argp_option argument_options[] = {
      "validity of the certificate (397); 12h, 15m and 90s are less than a day", 3},
     {"out", 'O', "DIR", 0, "the folder to write bundles into (DIR/agents)", 3},
     {"tar", OPTION_TAR, 0, 0, "write NAME.tar instead of a folder", 3},
-    {"renew", OPTION_RENEW, 0, 0, "replace certificate and key of a bundle that is there", 3},
+    {"renew", OPTION_RENEW, "BUNDLE", OPTION_ARG_OPTIONAL,
+     "a new certificate and key for a bundle that is there: this folder, or the one of --account "
+     "and the others; with --all each that is there",
+     3},
+    {"keep-key", OPTION_KEEP_KEY, 0, 0, "renew the certificate only", 3},
     {0},
 };
 
@@ -87,38 +95,22 @@ static void add_source(struct options *options, char *text, struct argp_state *s
     options->plan.sources_count++;
 }
 
-// "397", "397d", "12h", "15m" or "90s".
-static int64_t parse_days(const char *text, struct argp_state *state) {
-    static const struct {
-        const char *unit;
-        int64_t s;
-    } units[] = {
-        {"", CERTIFICATE_DAY_S}, {"d", CERTIFICATE_DAY_S}, {"h", 3600}, {"m", 60}, {"s", 1}};
-    char *end = NULL;
-    unsigned long number = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
-    for (size_t index = 0; end != NULL && index < sizeof units / sizeof units[0]; index++) {
-        if (strcmp(end, units[index].unit) != 0) continue;
-        if (number < 1 || number > (unsigned long)(CERTIFICATE_VALID_S_MAX / units[index].s)) break;
-        return (int64_t)number * units[index].s;
-    }
-    argp_error(state, "--days %s: must be 1 to %d, or a shorter time such as 12h, 15m, 90s", text,
-               CERTIFICATE_VALID_S_MAX / CERTIFICATE_DAY_S);
-    return 0;
-}
-
 static void check_options(const struct options *options, struct argp_state *state) {
     const struct bundle_plan *plan = &options->plan;
     int targets = (plan->identity.account != NULL) + options->is_organization + options->is_all +
-                  options->is_server;
+                  options->is_server + (options->bundle != NULL);
     if (options->directory == NULL) argp_error(state, "which organization? DIR is missing");
-    if (targets != 1) argp_error(state, "one of --account, --organization, --all, --server");
+    if (targets != 1)
+        argp_error(state, "one of --account, --organization, --all, --server, --renew=BUNDLE");
+    if (options->renewal.keeps_key && !options->is_renewal)
+        argp_error(state, "--keep-key is for --renew");
     if (plan->identity.region != NULL && plan->identity.account == NULL)
         argp_error(state, "--region needs --account");
     if (options->is_add && plan->identity.account == NULL)
         argp_error(state, "--add needs --account");
     if (options->csr_path != NULL && (options->is_all || options->is_server))
         argp_error(state, "--csr signs one agent's request: it needs --account or --organization");
-    if (plan->is_tar && plan->is_renewal)
+    if (plan->is_tar && options->is_renewal)
         argp_error(state, "--renew works on a bundle's folder, not with --tar");
 }
 
@@ -157,7 +149,7 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
             options->csr_path = argument;
             return 0;
         case OPTION_DAYS:
-            plan->valid_s = parse_days(argument, state);
+            plan->valid_s = validity_parse(argument, state);
             return 0;
         case OPTION_SPOOL:
             plan->spool = argument;
@@ -169,7 +161,11 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
             options->is_add = true;
             return 0;
         case OPTION_RENEW:
-            plan->is_renewal = true;
+            options->is_renewal = true;
+            options->bundle = argument;
+            return 0;
+        case OPTION_KEEP_KEY:
+            options->renewal.keeps_key = true;
             return 0;
         case ARGP_KEY_ARG:
             if (options->directory != NULL) argp_error(state, "one folder only: \"%s\"", argument);
@@ -183,17 +179,44 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
     }
 }
 
-// "397 days", "12 h", "90 s".
-static const char *print_validity(int64_t valid_s, char text[VALIDITY_SIZE]) {
-    if (valid_s % CERTIFICATE_DAY_S == 0) {
-        int64_t days = valid_s / CERTIFICATE_DAY_S;
-        snprintf(text, VALIDITY_SIZE, "%" PRId64 " %s", days, days == 1 ? "day" : "days");
-    } else if (valid_s % 3600 == 0) {
-        snprintf(text, VALIDITY_SIZE, "%" PRId64 " h", valid_s / 3600);
-    } else {
-        snprintf(text, VALIDITY_SIZE, "%" PRId64 " s", valid_s);
+// One renewal of several.
+struct renewing {
+    const struct options *options;
+    const struct organization *organization;
+    int64_t now_s;
+    uint32_t count;
+};
+
+static bool renew(void *user, const char *bundle, struct fault *fault) {
+    struct renewing *renewing = user;
+    const struct options *options = renewing->options;
+    struct renewal_plan plan = options->renewal;
+    char uri[BUNDLE_URI_SIZE];
+    char validity[VALIDITY_SIZE];
+    plan.valid_s = options->plan.valid_s;
+    plan.csr = options->plan.csr;
+    if (!renewal_write(options->directory, renewing->organization, bundle, &plan, renewing->now_s,
+                       uri, fault)) {
+        return false;
     }
-    return text;
+    renewing->count++;
+    printf("%s  %s, %s\n", bundle, uri, validity_print(plan.valid_s, validity));
+    return true;
+}
+
+static bool renew_any(const struct options *options, const struct organization *organization,
+                      int64_t now_s, struct fault *fault) {
+    struct renewing renewing = {options, organization, now_s, 0};
+    char path[ORGANIZATION_PATH_SIZE];
+    bool is_there = false;
+    if (options->is_all) {
+        if (!renewal_list(options->plan.out, renew, &renewing, fault)) return false;
+        printf("%u %s in %s\n", renewing.count, renewing.count == 1 ? "bundle" : "bundles",
+               options->plan.out);
+        return true;
+    }
+    if (options->bundle != NULL) return renew(&renewing, options->bundle, fault);
+    return bundle_find(&options->plan, path, &is_there, fault) && renew(&renewing, path, fault);
 }
 
 static bool enroll_one(const struct options *options, const struct organization *organization,
@@ -204,7 +227,7 @@ static bool enroll_one(const struct options *options, const struct organization 
     if (!bundle_print_uri(organization->settings->organization.id, &plan->identity, uri, fault))
         return false;
     char validity[VALIDITY_SIZE];
-    printf("%s  %s, %s\n", path, uri, print_validity(plan->valid_s, validity));
+    printf("%s  %s, %s\n", path, uri, validity_print(plan->valid_s, validity));
     if (plan->csr.size > 0) printf("  put the key that made the request there as agent.key\n");
     return true;
 }
@@ -231,8 +254,7 @@ static bool enroll_account(const struct options *options, struct organization *o
     return enroll_one(options, organization, &options->plan, now_s, fault);
 }
 
-// Bundles that exist are left alone, so that it can be said again after the roster has grown; with
-// --renew only those that exist are renewed.
+// Bundles that exist are left alone, so that it can be said again after the roster has grown.
 static bool enroll_all(const struct options *options, const struct organization *organization,
                        int64_t now_s, struct fault *fault) {
     const struct settings_roster *roster = &organization->settings->roster;
@@ -240,17 +262,17 @@ static bool enroll_all(const struct options *options, const struct organization 
     for (unsigned index = 0; index < roster->accounts_count; index++) {
         struct bundle_plan plan = options->plan;
         plan.identity.account = roster->accounts[index].id;
+        char path[ORGANIZATION_PATH_SIZE];
         bool is_there = false;
-        if (!bundle_find(&plan, &is_there, fault)) return false;
-        if (is_there != plan.is_renewal) continue;
+        if (!bundle_find(&plan, path, &is_there, fault)) return false;
+        if (is_there) continue;
         if (!enroll_one(options, organization, &plan, now_s, fault)) {
             return fault_add(fault, "account %u of %u", index + 1, roster->accounts_count);
         }
         made++;
     }
-    printf("%u of %u %s; the others %s\n", made, roster->accounts_count,
-           roster->accounts_count == 1 ? "account" : "accounts",
-           options->plan.is_renewal ? "have no bundle here" : "have theirs already");
+    printf("%u of %u %s; the others have theirs already\n", made, roster->accounts_count,
+           roster->accounts_count == 1 ? "account" : "accounts");
     return true;
 }
 
@@ -263,7 +285,7 @@ static bool enroll_any(struct options *options, struct buffer *csr,
         }
         char validity[VALIDITY_SIZE];
         printf("%s/collector/collector.pem renewed, %s: send the collector SIGHUP\n",
-               options->directory, print_validity(options->plan.valid_s, validity));
+               options->directory, validity_print(options->plan.valid_s, validity));
         return true;
     }
     if (options->csr_path != NULL) {
@@ -278,6 +300,7 @@ static bool enroll_any(struct options *options, struct buffer *csr,
         options->plan.out = agents;
     }
     if (!files_make_directory(files_system(), options->plan.out, fault)) return false;
+    if (options->is_renewal) return renew_any(options, organization, now_s, fault);
     if (options->is_all) return enroll_all(options, organization, now_s, fault);
     if (options->is_organization)
         return enroll_one(options, organization, &options->plan, now_s, fault);

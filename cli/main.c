@@ -19,6 +19,7 @@ static int version_run(int argc, char **argv);
 static const struct command commands[] = {
     {"init", init_run, "make an organization: CA, collector certificate, config, roster"},
     {"enroll", enroll_run, "make an agent's bundle: certificate, key and config"},
+    {"ca", ca_run, "show or replace the organization's CA"},
     {"deny", deny_run, "refuse certificates that are good: add, remove, list"},
     {"lookup", lookup_run, "look events up"},
     {"tail", tail_run, "show events as they arrive"},

@@ -37,17 +37,17 @@ static bool write_whole(const char *path, struct span bytes, uint32_t mode, stru
     return fault_set_errno(fault, FAULT_IO, errno, "%s: give it to its folder's owner", path);
 }
 
-static bool write_file(const char *directory, const char *name, struct span bytes, uint32_t mode,
-                       struct fault *fault) {
+bool organization_write(const char *directory, const char *name, struct span bytes, uint32_t mode,
+                        struct fault *fault) {
     char path[ORGANIZATION_PATH_SIZE];
     return organization_path(directory, name, path, fault) && write_whole(path, bytes, mode, fault);
 }
 
-static bool read_file(const char *directory, const char *name, size_t size_max,
-                      struct buffer *bytes, struct fault *fault) {
+bool organization_read(const char *directory, const char *name, struct buffer *bytes,
+                       struct fault *fault) {
     char path[ORGANIZATION_PATH_SIZE];
     return organization_path(directory, name, path, fault) &&
-           files_read_whole(files_system(), path, size_max, bytes, fault);
+           files_read_whole(files_system(), path, PEM_SIZE_MAX, bytes, fault);
 }
 
 // Makes a folder of a user (NULL: the caller's).
@@ -115,18 +115,23 @@ static bool issue_collector(const char *host, int64_t valid_s, int64_t now_s,
                              fault);
 }
 
-static bool make_secrets(const struct organization_plan *plan, const char *host, int64_t now_s,
-                         struct secrets *secrets, struct fault *fault) {
-    char name[128];
-    snprintf(name, sizeof name, "orgtrail CA of %s", plan->id);
+bool organization_make_ca(const char *id, const char *suffix, int64_t valid_s, int64_t now_s,
+                          struct buffer *key, struct buffer *certificate, struct fault *fault) {
+    char name[65];  // X.509 allows 64 characters
+    snprintf(name, sizeof name, "orgtrail CA of %s%s", id, suffix);
     struct certificate_request request = {
         .use = CERTIFICATE_CA,
         .common_name = name,
-        .valid_s = ORGANIZATION_CA_DAYS * (int64_t)CERTIFICATE_DAY_S,
+        .valid_s = valid_s,
     };
-    return certificate_make_key(&secrets->ca_key, fault) &&
-           certificate_make_ca(buffer_span(&secrets->ca_key), &request, now_s, &secrets->ca,
-                               fault) &&
+    return certificate_make_key(key, fault) &&
+           certificate_make_ca(buffer_span(key), &request, now_s, certificate, fault);
+}
+
+static bool make_secrets(const struct organization_plan *plan, const char *host, int64_t now_s,
+                         struct secrets *secrets, struct fault *fault) {
+    return organization_make_ca(plan->id, "", ORGANIZATION_CA_DAYS * (int64_t)CERTIFICATE_DAY_S,
+                                now_s, &secrets->ca_key, &secrets->ca, fault) &&
            issue_collector(host, ORGANIZATION_CERTIFICATE_DAYS * CERTIFICATE_DAY_S, now_s, secrets,
                            fault);
 }
@@ -247,15 +252,16 @@ static bool write_all(const char *directory, const struct organization_plan *pla
                       const struct secrets *secrets, struct span config, struct span organization,
                       struct fault *fault) {
     return make_folders(directory, plan, fault) &&
-           write_file(directory, "ca/ca.key", buffer_span(&secrets->ca_key), 0600, fault) &&
-           write_file(directory, "ca/ca.pem", buffer_span(&secrets->ca), 0644, fault) &&
-           write_file(directory, "collector/ca.pem", buffer_span(&secrets->ca), 0644, fault) &&
-           write_file(directory, "collector/collector.pem", buffer_span(&secrets->certificate),
-                      0644, fault) &&
-           write_file(directory, "collector/collector.key", buffer_span(&secrets->key), 0600,
-                      fault) &&
-           write_file(directory, "collector/collector.yaml", config, 0640, fault) &&
-           write_file(directory, "organization.yaml", organization, 0640, fault);
+           organization_write(directory, "ca/ca.key", buffer_span(&secrets->ca_key), 0600, fault) &&
+           organization_write(directory, "ca/ca.pem", buffer_span(&secrets->ca), 0644, fault) &&
+           organization_write(directory, "collector/ca.pem", buffer_span(&secrets->ca), 0644,
+                              fault) &&
+           organization_write(directory, "collector/collector.pem",
+                              buffer_span(&secrets->certificate), 0644, fault) &&
+           organization_write(directory, "collector/collector.key", buffer_span(&secrets->key),
+                              0600, fault) &&
+           organization_write(directory, "collector/collector.yaml", config, 0640, fault) &&
+           organization_write(directory, "organization.yaml", organization, 0640, fault);
 }
 
 bool organization_create(const char *directory, const struct organization_plan *plan, int64_t now_s,
@@ -404,8 +410,8 @@ bool organization_add_account(const char *directory, const struct organization_a
 
 bool organization_read_ca(const char *directory, struct buffer *certificate, struct buffer *key,
                           struct fault *fault) {
-    return read_file(directory, "ca/ca.pem", PEM_SIZE_MAX, certificate, fault) &&
-           read_file(directory, "ca/ca.key", PEM_SIZE_MAX, key, fault);
+    return organization_read(directory, "ca/ca.pem", certificate, fault) &&
+           organization_read(directory, "ca/ca.key", key, fault);
 }
 
 bool organization_renew_collector(const char *directory, const struct organization *organization,
@@ -417,12 +423,12 @@ bool organization_renew_collector(const char *directory, const struct organizati
     }
     struct secrets secrets;
     init_secrets(&secrets);
-    bool is_good =
-        organization_read_ca(directory, &secrets.ca, &secrets.ca_key, fault) &&
-        issue_collector(host, valid_s, now_s, &secrets, fault) &&
-        write_file(directory, "collector/collector.key", buffer_span(&secrets.key), 0600, fault) &&
-        write_file(directory, "collector/collector.pem", buffer_span(&secrets.certificate), 0644,
-                   fault);
+    bool is_good = organization_read_ca(directory, &secrets.ca, &secrets.ca_key, fault) &&
+                   issue_collector(host, valid_s, now_s, &secrets, fault) &&
+                   organization_write(directory, "collector/collector.key",
+                                      buffer_span(&secrets.key), 0600, fault) &&
+                   organization_write(directory, "collector/collector.pem",
+                                      buffer_span(&secrets.certificate), 0644, fault);
     done_secrets(&secrets);
     return is_good;
 }

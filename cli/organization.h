@@ -2,9 +2,10 @@
 // roster.
 //
 //     DIR/organization.yaml         what people call it, and the collector's address for agents
-//     DIR/ca/ca.pem, ca.key         the CA; the key is 0600 and only `enroll` needs it
+//     DIR/ca/ca.pem, ca.key         the CA that signs; the key is 0600 and only `enroll` needs it
 //     DIR/collector/collector.yaml  the collector's config, with the roster (settings.h)
-//     DIR/collector/ca.pem, collector.pem, collector.key
+//     DIR/collector/ca.pem          the CAs that are accepted: two while one is replaced
+//     DIR/collector/collector.pem, collector.key
 //     DIR/store/                    where the collector keeps the trail (0750), unless elsewhere
 //     DIR/agents/NAME/              bundles (bundle.h)
 //
@@ -79,6 +80,18 @@ MUST_CHECK bool organization_renew_collector(const char *directory,
 // Appends the CA's certificate and key of the folder. FAULT_INPUT, FAULT_IO.
 MUST_CHECK bool organization_read_ca(const char *directory, struct buffer *certificate,
                                      struct buffer *key, struct fault *fault);
+
+// Makes a CA: its name has the organization's id and the suffix. Faults as certificate_make_ca.
+MUST_CHECK bool organization_make_ca(const char *id, const char *suffix, int64_t valid_s,
+                                     int64_t now_s, struct buffer *key, struct buffer *certificate,
+                                     struct fault *fault);
+
+// Appends a PEM file of the folder, or writes a file of it whole: of root's each belongs to the
+// owner of its folder. Faults as files_read_whole and files_write_whole.
+MUST_CHECK bool organization_read(const char *directory, const char *name, struct buffer *bytes,
+                                  struct fault *fault);
+MUST_CHECK bool organization_write(const char *directory, const char *name, struct span bytes,
+                                   uint32_t mode, struct fault *fault);
 
 // DIRECTORY/NAME into path. FAULT_INPUT if it is too long.
 MUST_CHECK bool organization_path(const char *directory, const char *name,

@@ -324,5 +324,130 @@ def test_a_stream_ends_when_its_ca_is_no_longer_accepted():
         wait_certificate_event(organization, "ca_removed")
 
 
+def key_of(agent):
+    """The public key in an agent's certificate."""
+    path = os.path.join(agent.folder, "agent.pem")
+    said = subprocess.run(
+        ["openssl", "x509", "-in", path, "-noout", "-pubkey"], capture_output=True, check=True
+    )
+    return said.stdout
+
+
+def reload_collector(organization, reloads):
+    hang_up(organization.collector)
+    wait_count(organization.collector, "certificates and deny list reloaded", reloads)
+
+
+def test_the_ca_is_replaced_as_documented():
+    with make_organization() as organization:
+        folder = organization.folder
+        agents = [
+            organization.enroll("-a", SHOP),
+            organization.enroll("-a", SHOP, "-r", "eu-west-1", "-g", "web"),
+        ]
+
+        def bring(first):
+            for index, agent in enumerate(agents):
+                agent.append(make_range(first + 10 * index, first + 10 * index + 9))
+            organization.wait_received(first + 19)
+
+        bring(1)
+        shown = organization.run("ca", folder).stdout
+        assert shown.startswith("signs     orgtrail CA of o-example123, serial "), shown
+        assert "2 of 2 bundles here are of the CA that signs" in shown, shown
+        organization.run("ca", folder, "--finish", code=2)
+        said = organization.run("ca", folder, "--replace").stdout
+        assert "--all --renew" in said and "--finish" in said, said
+        assert "under way" in organization.run("ca", folder, "--replace", code=2).stderr
+        reload_collector(organization, 1)
+        bring(21)
+        # Nothing that is still needed goes.
+        assert "enroll" in organization.run("ca", folder, "--finish", code=2).stderr
+
+        said = organization.run("enroll", folder, "--all", "--renew").stdout
+        assert "2 bundles in" in said, said
+        for agent in agents:
+            hang_up(agent)
+            agent.wait_for_message('"certificates taken"')
+        bring(41)
+        refused = organization.run("ca", folder, "--finish", code=2).stderr
+        assert "collector's certificate is of the old CA" in refused, refused
+
+        organization.run("enroll", folder, "--server")
+        reload_collector(organization, 2)
+        bring(61)
+        shown = organization.run("ca", folder, "--finish").stdout
+        assert "2 of 2 bundles here are of the CA that signs" in shown, shown
+        reload_collector(organization, 3)
+        bring(81)
+        # One session was begun anew, for the new certificate; nothing came twice.
+        for agent in agents:
+            assert count(agent, '"session begun"') == 2, agent.log()
+            status = organization.agent_status(agent)
+            assert (status["streams"], status["duplicates"]) == (1, 0), status
+        late = organization.enroll("-a", SHOP, "-g", "late")
+        late.append(make_range(101, 110))
+        organization.wait_received(110)
+        assert len(certificate_events(organization, "ca_added")) == 1
+        assert len(certificate_events(organization, "ca_removed")) == 1
+        assert len(certificate_events(organization, "agent")) == 2
+        assert not os.path.exists(os.path.join(folder, "ca/old.key"))
+
+
+def test_an_agent_left_behind_by_a_replaced_ca():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        old = read(agent.folder, "agent.pem")
+        organization.run("ca", organization.folder, "--replace")
+        organization.run("enroll", organization.folder, "--server")
+        said = organization.run("ca", organization.folder, "--finish", code=2).stderr
+        assert f"1 of 1 bundles have a certificate of the old CA, {agent.folder}" in said, said
+        organization.run("ca", organization.folder, "--finish", "--force")
+        reload_collector(organization, 1)
+        agent.wait_for_message("session ended.*orgtrail CA of o-example123.{1,2}, not by an accepted")
+        agent.append(make_range(11, 20))
+        # It knows the old CA only, so it finds the collector wrong, too.
+        agent.wait_for_message("certificate of .* is not good.*if its CA was replaced, bring")
+        assert read(agent.folder, "agent.pem") == old
+        organization.run("enroll", organization.folder, f"--renew={agent.folder}")
+        hang_up(agent)
+        organization.wait_received(20)
+
+
+def test_renewals_keep_the_name_and_on_request_the_key():
+    with make_organization() as organization:
+        folder = organization.folder
+        agent = organization.enroll("-a", SHOP, "-r", "eu-west-1", "-g", "web", is_started=False)
+        key, certificate = key_of(agent), read(agent.folder, "agent.pem")
+        config = read(agent.config_path)
+        said = organization.run("enroll", folder, f"--renew={agent.folder}", "--keep-key").stdout
+        assert f"{agent.folder}  {agent.uri}, 397 days" in said, said
+        assert key_of(agent) == key and read(agent.folder, "agent.pem") != certificate
+        said = organization.run("enroll", folder, f"--renew={agent.folder}", "--days", "90").stdout
+        assert f"{agent.uri}, 90 days" in said, said
+        assert key_of(agent) != key
+        assert read(agent.config_path) == config
+        # A bundle without its key, which never left the agent's machine, keeps it.
+        key = key_of(agent)
+        os.rename(os.path.join(agent.folder, "agent.key"), os.path.join(agent.folder, "elsewhere"))
+        organization.run("enroll", folder, f"--renew={agent.folder}")
+        assert key_of(agent) == key
+        assert not os.path.exists(os.path.join(agent.folder, "agent.key"))
+        os.rename(os.path.join(agent.folder, "elsewhere"), os.path.join(agent.folder, "agent.key"))
+        agent.append(make_range(1, 10))
+        agent.start()
+        organization.wait_received(10)
+        # Not of this organization, or no bundle at all.
+        other = flow.Organization(
+            os.path.join(organization.base, "other"), [SHOP], name="o-other4567"
+        )
+        said = other.run("enroll", other.folder, f"--renew={agent.folder}", code=2).stderr
+        assert "not to an agent of o-other4567" in said, said
+        said = other.run("enroll", other.folder, f"--renew={other.base}", code=2).stderr
+        assert "agent.pem does not exist: nothing to renew" in said, said
+
+
 if __name__ == "__main__":
     cases.run("certificates_test", globals())

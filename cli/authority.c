@@ -1,0 +1,179 @@
+#include "cli/authority.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/files.h"
+#include "cli/renewal.h"
+
+enum { TEXT_SIZE_MAX = 64 * 1024 };
+
+static bool is_signed(struct span certificate, struct span ca, enum certificate_use use,
+                      int64_t now_s) {
+    // By whom, not until when: an expired one is checked at its own time.
+    struct certificate_facts facts;
+    struct fault ignored;
+    if (!certificate_read(certificate, &facts, &ignored)) return false;
+    int64_t at_s = now_s < facts.not_after_s ? now_s : facts.not_after_s;
+    return certificate_check_peer(certificate, ca, use, at_s, &ignored);
+}
+
+struct looking {
+    struct authority *authority;
+    struct span ca;
+    int64_t now_s;
+};
+
+static bool on_bundle(void *user, const char *bundle, struct fault *fault) {
+    struct looking *looking = user;
+    struct authority *authority = looking->authority;
+    struct buffer text;
+    buffer_init(&text, TEXT_SIZE_MAX);
+    bool is_good = organization_read(bundle, "agent.pem", &text, fault);
+    authority->bundles++;
+    if (is_good &&
+        !is_signed(buffer_span(&text), looking->ca, CERTIFICATE_CLIENT, looking->now_s)) {
+        if (authority->bundles_old++ == 0) {
+            snprintf(authority->first_old, sizeof authority->first_old, "%s", bundle);
+        }
+    }
+    buffer_done(&text);
+    return is_good;
+}
+
+static bool look_with(const char *directory, struct span ca, struct span collector, int64_t now_s,
+                      struct authority *authority, struct fault *fault) {
+    char agents[ORGANIZATION_PATH_SIZE];
+    struct files_entry entry;
+    bool is_there = false;
+    struct looking looking = {authority, ca, now_s};
+    authority->is_collector_new = is_signed(collector, ca, CERTIFICATE_SERVER, now_s);
+    return organization_path(directory, "agents", agents, fault) &&
+           files_find(files_system(), agents, &is_there, &entry, fault) &&
+           (!is_there || renewal_list(agents, on_bundle, &looking, fault));
+}
+
+bool authority_look(const char *directory, int64_t now_s, struct authority *authority,
+                    struct fault *fault) {
+    struct authority found = {0};
+    struct buffer ca, accepted, collector;
+    buffer_init(&ca, TEXT_SIZE_MAX);
+    buffer_init(&accepted, TEXT_SIZE_MAX);
+    buffer_init(&collector, TEXT_SIZE_MAX);
+    bool is_good =
+        organization_read(directory, "ca/ca.pem", &ca, fault) &&
+        organization_read(directory, "collector/ca.pem", &accepted, fault) &&
+        organization_read(directory, "collector/collector.pem", &collector, fault) &&
+        certificate_read_cas(buffer_span(&accepted), found.cas, &found.cas_count, fault) &&
+        look_with(directory, buffer_span(&ca), buffer_span(&collector), now_s, &found, fault);
+    buffer_done(&ca);
+    buffer_done(&accepted);
+    buffer_done(&collector);
+    if (is_good) *authority = found;
+    return is_good;
+}
+
+static bool rename_in(const char *directory, const char *from, const char *to,
+                      struct fault *fault) {
+    char old[ORGANIZATION_PATH_SIZE];
+    char new[ORGANIZATION_PATH_SIZE];
+    return organization_path(directory, from, old, fault) &&
+           organization_path(directory, to, new, fault) &&
+           files_rename(files_system(), old, new, fault);
+}
+
+// Both are accepted before the new one signs, so that whatever stops this in the middle leaves
+// certificates that are good.
+static bool put_beside(const char *directory, struct span old, const struct buffer *key,
+                       const struct buffer *certificate, struct fault *fault) {
+    struct buffer both;
+    buffer_init(&both, TEXT_SIZE_MAX);
+    buffer_append(&both, buffer_span(certificate));
+    buffer_append(&both, old);
+    bool is_good =
+        !buffer_overflowed(&both) || fault_set(fault, FAULT_INPUT, "collector/ca.pem is too large");
+    is_good = is_good &&
+              organization_write(directory, "ca/new.key", buffer_span(key), 0600, fault) &&
+              organization_write(directory, "ca/new.pem", buffer_span(certificate), 0644, fault) &&
+              organization_write(directory, "collector/ca.pem", buffer_span(&both), 0644, fault) &&
+              rename_in(directory, "ca/ca.key", "ca/old.key", fault) &&
+              rename_in(directory, "ca/ca.pem", "ca/old.pem", fault) &&
+              rename_in(directory, "ca/new.key", "ca/ca.key", fault) &&
+              rename_in(directory, "ca/new.pem", "ca/ca.pem", fault);
+    buffer_done(&both);
+    return is_good;
+}
+
+bool authority_replace(const char *directory, const struct organization *organization,
+                       int64_t valid_s, int64_t now_s, struct fault *fault) {
+    struct authority authority;
+    struct buffer old, key, certificate;
+    char suffix[TIME_TEXT_SIZE + 2];
+    char time[TIME_TEXT_SIZE];
+    if (!authority_look(directory, now_s, &authority, fault)) return false;
+    if (authority.cas_count > 1) {
+        return fault_set(fault, FAULT_INPUT,
+                         "%s/collector/ca.pem has %u CAs: a replacement is under way, and --finish "
+                         "ends it",
+                         directory, authority.cas_count);
+    }
+    // The date tells the two apart in messages.
+    time_print(now_s, time);
+    snprintf(suffix, sizeof suffix, " %.10s", time);
+    buffer_init(&old, TEXT_SIZE_MAX);
+    buffer_init(&key, TEXT_SIZE_MAX);
+    buffer_init(&certificate, TEXT_SIZE_MAX);
+    bool is_good = organization_read(directory, "collector/ca.pem", &old, fault) &&
+                   organization_make_ca(organization->settings->organization.id, suffix, valid_s,
+                                        now_s, &key, &certificate, fault) &&
+                   put_beside(directory, buffer_span(&old), &key, &certificate, fault);
+    buffer_done(&old);
+    buffer_done(&key);
+    buffer_done(&certificate);
+    return is_good;
+}
+
+static bool check_finish(const char *directory, const struct authority *authority, bool is_forced,
+                         struct fault *fault) {
+    if (authority->cas_count < 2) {
+        return fault_set(fault, FAULT_INPUT,
+                         "%s/collector/ca.pem has one CA: nothing to finish; --replace begins",
+                         directory);
+    }
+    if (!authority->is_collector_new) {
+        return fault_set(fault, FAULT_INPUT,
+                         "the collector's certificate is of the old CA: \"orgtrail enroll %s "
+                         "--server\" and reload the collector first",
+                         directory);
+    }
+    if (authority->bundles_old == 0 || is_forced) return true;
+    return fault_set(fault, FAULT_INPUT,
+                     "%u of %u bundles have a certificate of the old CA, %s for one: \"orgtrail "
+                     "enroll %s --all --renew\" and bring them to their agents first (--force: "
+                     "those agents are refused from then on)",
+                     authority->bundles_old, authority->bundles, authority->first_old, directory);
+}
+
+static bool remove_in(const char *directory, const char *name, struct fault *fault) {
+    char path[ORGANIZATION_PATH_SIZE];
+    return organization_path(directory, name, path, fault) &&
+           files_remove(files_system(), path, fault);
+}
+
+bool authority_finish(const char *directory, bool is_forced, int64_t now_s, struct fault *fault) {
+    struct authority authority;
+    struct buffer ca;
+    if (!authority_look(directory, now_s, &authority, fault) ||
+        !check_finish(directory, &authority, is_forced, fault)) {
+        return false;
+    }
+    buffer_init(&ca, TEXT_SIZE_MAX);
+    bool is_good =
+        organization_read(directory, "ca/ca.pem", &ca, fault) &&
+        organization_write(directory, "collector/ca.pem", buffer_span(&ca), 0644, fault) &&
+        remove_in(directory, "ca/old.key", fault) && remove_in(directory, "ca/old.pem", fault);
+    buffer_done(&ca);
+    return is_good;
+}
