@@ -51,4 +51,4 @@ if [ -x tests/flow/latency_test.py ] && ! $check; then
 fi
 
 echo
-python3 -B tests/bench/table.py "$folder" "$events" "$($check && echo check || echo show)"
+python3 -B tests/bench/table.py "$folder" "$($check && echo check || echo show)"

@@ -125,6 +125,9 @@ class Stage:
             raise
 
     def make(self, kept):
+        missing = [tool for tool in ("debootstrap", "lintian") if shutil.which(tool) is None]
+        if missing:
+            run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing)
         self.first = os.path.join(self.work, "first")
         self.second = os.path.join(self.work, "second")
         run(os.path.join(ROOT, "tools/package.sh"), self.first)
@@ -133,7 +136,7 @@ class Stage:
         base = os.path.join(kept or self.work, "base")
         if not os.path.exists(base + "/etc/debian_version"):
             run("debootstrap", "--variant=minbase",
-                "--include=systemd,systemd-sysv,dbus,openssh-client,openssh-server", "bookworm", base,
+                "--include=systemd,systemd-sysv,dbus,openssh-client,openssh-server,zsh,fish", "bookworm", base,
                 run(os.path.join(ROOT, "tools/mirror.sh")).strip())
         self.center = self.make_machine(base, "center", "trail.example")
         self.billing = self.make_machine(base, "billing", "billing.example")
@@ -221,6 +224,7 @@ def test_folders_and_users():
         "stat -c '%a %U %G %n' /etc/orgtrail /etc/orgtrail/ca /etc/orgtrail/ca/ca.key /etc/orgtrail/collector "
         "/etc/orgtrail/collector/collector.key /etc/orgtrail/collector/collector.yaml /var/lib/orgtrail "
         "/var/lib/orgtrail/store /var/lib/orgtrail/store/data.mdb /var/lib/orgtrail/store/lock.mdb "
+        "/var/lib/orgtrail/store/control.sock "
         "/etc/orgtrail-agent /etc/orgtrail-agent/agent.key /var/lib/orgtrail-agent").splitlines()
     assert found == [
         "750 root orgtrail /etc/orgtrail",
@@ -233,17 +237,20 @@ def test_folders_and_users():
         "750 orgtrail orgtrail /var/lib/orgtrail/store",
         "640 orgtrail orgtrail /var/lib/orgtrail/store/data.mdb",
         "660 orgtrail orgtrail /var/lib/orgtrail/store/lock.mdb",
+        "660 orgtrail orgtrail /var/lib/orgtrail/store/control.sock",
         "750 root orgtrail-agent /etc/orgtrail-agent",
         "600 orgtrail-agent orgtrail-agent /etc/orgtrail-agent/agent.key",
         "750 orgtrail-agent orgtrail-agent /var/lib/orgtrail-agent",
     ], "\n".join(found)
-    stage.center.run("getent group orgtrail-admin; useradd alice; useradd -G orgtrail bob")
-    stage.center.run("setpriv --reuid=bob --regid=bob --init-groups orgtrail status")
-    refused = subprocess.run(
-        stage.center.enter("setpriv --reuid=alice --regid=alice --init-groups orgtrail status"),
-        capture_output=True, text=True, check=False)
-    assert refused.returncode == 3, refused
-    assert 'belongs to root, group orgtrail, mode 750; "usermod -aG orgtrail alice"' in refused.stderr, refused
+    stage.center.run("useradd alice; useradd -G orgtrail bob; useradd -G orgtrail,orgtrail-admin carol")
+    stage.center.run("runuser -u bob -- orgtrail status; runuser -u carol -- orgtrail reload; orgtrail reload")
+    for who, command, message in (
+        ("alice", "status", 'belongs to root, group orgtrail, mode 750; "usermod -aG orgtrail alice"'),
+        ("bob", "reload", "orgtrail-admin"),
+    ):
+        refused = subprocess.run(stage.center.enter(f"runuser -u {who} -- orgtrail {command}"),
+                                 capture_output=True, text=True, check=False)
+        assert refused.returncode == 3 and message in refused.stderr, refused
 
 
 def test_the_collectors_own_files_stay_readable():
@@ -300,6 +307,21 @@ def test_pages_and_completions():
     assert "/etc/hosts" in ask("orgtrail", "orgtrail enroll --csr = /etc/host")
     assert ask("orgtrail", "orgtrail enroll --days = /etc/host") == []
     assert "--check" in ask("orgtrail-agent", "orgtrail-agent --")
+
+
+def test_zsh_and_fish_take_their_completions():
+    stage.center.run("for file in /usr/share/zsh/vendor-completions/_orgtrail*; do zsh -n $file; done; "
+                     "for file in /usr/share/fish/vendor_completions.d/orgtrail*; do fish -n $file; done")
+    known = stage.center.run(
+        "zsh -c 'autoload -U compinit; compinit -D -u; print $_comps[orgtrail] $_comps[orgtrail-agent]'")
+    assert known.split() == ["_orgtrail", "_orgtrail-agent"], known
+
+    def ask(line):
+        return [row.split("\t")[0] for row in stage.center.run(f"fish -c \"complete -C '{line}'\"").splitlines()]
+
+    assert ask("orgtrail quar") == ["quarantine"]
+    assert ask("orgtrail lookup --event-n") == ["--event-name"]
+    assert "--check" in ask("orgtrail-collector --")
 
 
 def test_a_thousand_agents_as_printed():
