@@ -40,6 +40,7 @@ struct fake_files {
     uint64_t size_max;
     uint64_t syncs;
     uint64_t begun_size;  // of the file whose sync has begun
+    bool is_slow;
 };
 
 // Counts an operation; false if it is the one to fail.
@@ -179,6 +180,12 @@ static bool fake_append(void *context, int handle, struct span bytes, struct fau
 static void fake_sync_begin(void *context, int handle) {
     struct fake_files *fake = context;
     fake->begun_size = node_of(fake, handle)->size;
+}
+
+static bool fake_sync_is_done(void *context, int handle) {
+    struct fake_files *fake = context;
+    (void)node_of(fake, handle);
+    return !fake->is_slow;
 }
 
 // Makes the beginning of a file durable.
@@ -362,6 +369,7 @@ struct fake_files *fake_files_create(void) {
         .append = fake_append,
         .sync = fake_sync,
         .sync_begin = fake_sync_begin,
+        .sync_is_done = fake_sync_is_done,
         .sync_end = fake_sync_end,
         .truncate = fake_truncate,
         .describe = fake_describe,
@@ -480,6 +488,10 @@ void fake_files_cut(struct fake_files *fake, const char *path, uint64_t size) {
     assert(size <= node->size);
     node->size = size;
     if (node->durable_size > size) node->durable_size = size;
+}
+
+void fake_files_slow_down(struct fake_files *fake, bool is_slow) {
+    fake->is_slow = is_slow;
 }
 
 uint64_t fake_files_syncs(const struct fake_files *fake) {

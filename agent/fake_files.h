@@ -43,6 +43,9 @@ void fake_files_damage(struct fake_files *fake, const char *path, uint64_t offse
 // Cuts a file off, durably.
 void fake_files_cut(struct fake_files *fake, const char *path, uint64_t size);
 
+// From now on a sync that has begun comes to its end only when it is waited for, or at once again.
+void fake_files_slow_down(struct fake_files *fake, bool is_slow);
+
 // How many syncs of files there were.
 uint64_t fake_files_syncs(const struct fake_files *fake);
 

@@ -220,8 +220,10 @@ static bool step_entry(struct gather *gather, struct entry *entry, int64_t until
 // Makes what was read durable, sooner or later. Who has more to read goes on with it while the disk
 // is busy, and gives it enough to do.
 static bool sync_turn(struct gather *gather, bool is_busy, int64_t now_ms, struct fault *fault) {
-    bool may_wait =
+    bool is_early =
         gather->unsynced < GATHER_SYNC_SIZE && now_ms - gather->sync_ms < GATHER_SYNC_MS;
+    bool may_wait =
+        is_early || (gather->unsynced < GATHER_BEHIND_SIZE && spool_is_syncing(gather->spool));
     if (is_busy && may_wait) return true;
     gather->unsynced = 0;
     gather->sync_ms = now_ms;

@@ -17,11 +17,12 @@
 #include "base/fault.h"
 
 enum {
-    GATHER_TURN_SIZE = 256 * 1024,   // bytes taken in one turn
-    GATHER_TURN_MS = 20,             // and how long it takes at most, about
-    GATHER_SYNC_SIZE = 1024 * 1024,  // bytes that wait for a sync, or
-    GATHER_SYNC_MS = 20,             // how long they do, while there is more to read
-    GATHER_FULL_MS = 100,            // pause while the spool or the disk is full
+    GATHER_TURN_SIZE = 256 * 1024,         // bytes taken in one turn
+    GATHER_TURN_MS = 20,                   // and how long it takes at most, about
+    GATHER_SYNC_SIZE = 1024 * 1024,        // bytes that a sync waits for, or
+    GATHER_SYNC_MS = 20,                   // how long it does, while there is more to read
+    GATHER_BEHIND_SIZE = 2 * 1024 * 1024,  // bytes that wait behind a sync that takes long
+    GATHER_FULL_MS = 100,                  // pause while the spool or the disk is full
 };
 
 struct gather;

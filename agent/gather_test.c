@@ -308,10 +308,10 @@ static void test_one_sync_covers_some_turns(void **state) {
     struct bench bench;
     begin(&bench);
     close_bench(&bench);
-    bench.size_max = 64 << 20;
-    bench.segment_size = 8 << 20;
+    bench.size_max = 256 << 20;
+    bench.segment_size = 32 << 20;
     open_bench(&bench);
-    bench.one.last = 100 * 1000;
+    bench.one.last = 200 * 1000;
     uint64_t before = fake_files_syncs(bench.fake);
     turn(&bench);
     uint64_t first = facts_of(&bench).appended;
@@ -325,10 +325,17 @@ static void test_one_sync_covers_some_turns(void **state) {
     }
     assert_int_equal(turns, 1 + GATHER_SYNC_SIZE / GATHER_TURN_SIZE);
     assert_int_equal(facts_of(&bench).synced, first);
+    // A slow disk gets more to do at once, and then is waited for.
+    fake_files_slow_down(bench.fake, true);
+    uint64_t second = facts_of(&bench).appended;
+    for (turns = 0; facts_of(&bench).synced == first; turns++) turn(&bench);
+    assert_int_equal(turns, GATHER_BEHIND_SIZE / GATHER_TURN_SIZE);
+    assert_int_equal(facts_of(&bench).synced, second);
+    fake_files_slow_down(bench.fake, false);
     // Time makes it due as well, if only by what nobody has read since.
     bench.now_ms += GATHER_SYNC_MS;
     turn(&bench);
-    assert_int_equal(fake_files_syncs(bench.fake), before + 2);
+    assert_int_equal(fake_files_syncs(bench.fake), before + 3);
     end(&bench);
 }
 

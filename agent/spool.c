@@ -237,6 +237,10 @@ bool spool_sync_begin(struct spool *spool, struct fault *fault) {
     return true;
 }
 
+bool spool_is_syncing(const struct spool *spool) {
+    return spool->is_syncing && !files_sync_is_done(spool->files, spool->handle);
+}
+
 bool spool_sync(struct spool *spool, struct fault *fault) {
     if (!spool_sync_begin(spool, fault) || !end_sync(spool, fault)) return false;
     assert(spool->synced == spool->appended);

@@ -102,6 +102,9 @@ MUST_CHECK bool spool_sync(struct spool *spool, struct fault *fault);
 // appended by then is durable now. Faults as spool_sync, FAULT_IO also of the one before.
 MUST_CHECK bool spool_sync_begin(struct spool *spool, struct fault *fault);
 
+// Whether a sync is under way, so that the next one would have to wait for it.
+bool spool_is_syncing(const struct spool *spool);
+
 // --- acknowledgement
 
 // The collector holds everything up to this frame number (at most the last synced one). Less than

@@ -149,6 +149,12 @@ static void system_sync_begin(void *context, int handle) {
     syncer_begin(handle);
 }
 
+static bool system_sync_is_done(void *context, int handle) {
+    (void)context;
+    (void)handle;
+    return syncer_is_done();
+}
+
 static bool system_sync_end(void *context, int handle, struct fault *fault) {
     (void)context;
     int error = syncer_end();
@@ -335,6 +341,7 @@ const struct files *files_system(void) {
         .append = system_append,
         .sync = system_sync,
         .sync_begin = system_sync_begin,
+        .sync_is_done = system_sync_is_done,
         .sync_end = system_sync_end,
         .truncate = system_truncate,
         .describe = system_describe,
@@ -377,6 +384,10 @@ bool files_sync(const struct files *files, int handle, struct fault *fault) {
 
 void files_sync_begin(const struct files *files, int handle) {
     files->operations->sync_begin(files->context, handle);
+}
+
+bool files_sync_is_done(const struct files *files, int handle) {
+    return files->operations->sync_is_done(files->context, handle);
 }
 
 bool files_sync_end(const struct files *files, int handle, struct fault *fault) {

@@ -42,6 +42,7 @@ struct files_operations {
     bool (*append)(void *context, int handle, struct span bytes, struct fault *fault);
     bool (*sync)(void *context, int handle, struct fault *fault);
     void (*sync_begin)(void *context, int handle);
+    bool (*sync_is_done)(void *context, int handle);
     bool (*sync_end)(void *context, int handle, struct fault *fault);
     bool (*truncate)(void *context, int handle, uint64_t size, struct fault *fault);
     bool (*describe)(void *context, int handle, struct files_entry *entry, struct fault *fault);
@@ -93,6 +94,9 @@ MUST_CHECK bool files_sync(const struct files *files, int handle, struct fault *
 // and before anything else is begun or the handle closed. What is appended in between may be made
 // durable too. One file of the process at a time, by one thread.
 void files_sync_begin(const struct files *files, int handle);
+
+// Whether files_sync_end would not have to wait.
+bool files_sync_is_done(const struct files *files, int handle);
 
 // Waits for it. Faults as files_sync.
 MUST_CHECK bool files_sync_end(const struct files *files, int handle, struct fault *fault);

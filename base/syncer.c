@@ -59,6 +59,14 @@ void syncer_begin(int descriptor) {
     assert(is_pushed);
 }
 
+bool syncer_is_done(void) {
+    assert(syncer.job.is_begun);
+    uint32_t items = 1;
+    uint64_t weight;
+    if (syncer.has_thread) queue_measure(syncer.done, &items, &weight);
+    return items > 0;
+}
+
 int syncer_end(void) {
     assert(syncer.job.is_begun);
     void *job = &syncer.job;

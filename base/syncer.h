@@ -4,9 +4,14 @@
 
 #pragma once
 
+#include <stdbool.h>
+
 // Begins fdatasync of a descriptor; syncer_end comes before the next one. The first call starts the
 // thread; where none can be had, syncer_end does the work.
 void syncer_begin(int descriptor);
+
+// Whether syncer_end would not have to wait.
+bool syncer_is_done(void);
 
 // Waits until it is done. What errno said, 0 if all is well.
 int syncer_end(void);
