@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "collector/append_readers.h"
+#include "collector/append_scan.h"
 #include "collector/metrics.h"
 #include "storage/trail/trail_followers.h"
 #include "storage/trail/trail_retention.h"
@@ -14,6 +16,8 @@ struct append_upkeep {
     int64_t retention_ms;  // when to look for a day next
     bool is_short;         // there was no room for the last unit
     bool has_told_origin;
+    struct append_scan *scan;
+    struct append_readers *readers;
     char told_follower[TRAIL_FOLLOWER_NAME_SIZE];  // whose holding back was told last
     int64_t told_ms;
 };
@@ -30,11 +34,20 @@ struct append_upkeep *append_upkeep_create(const struct append_upkeep_options *o
     struct append_upkeep *upkeep = calloc(1, sizeof *upkeep);
     if (upkeep == NULL) return NULL;
     upkeep->options = *options;
+    upkeep->scan = append_scan_create(options->trail, options->commit, options->clock);
+    upkeep->readers = append_readers_create(options->trail, options->commit, options->clock);
+    if (upkeep->scan == NULL || upkeep->readers == NULL) {
+        append_upkeep_destroy(upkeep);
+        return NULL;
+    }
     metric_set(&metrics_table[METRICS_RETAINED_FROM], 0, trail_retained_from(options->trail));
     return upkeep;
 }
 
 void append_upkeep_destroy(struct append_upkeep *upkeep) {
+    if (upkeep == NULL) return;
+    append_scan_destroy(upkeep->scan);
+    append_readers_destroy(upkeep->readers);
     free(upkeep);
 }
 
@@ -199,6 +212,8 @@ bool append_upkeep_step(struct append_upkeep *upkeep, bool is_busy, struct fault
         if (!keep_days(upkeep, &more, fault)) return false;
         upkeep->retention_ms = more ? now : now + APPEND_UPKEEP_RETENTION_MS;
     }
+    if (!more && !is_busy && !append_scan_step(upkeep->scan, fault)) return false;
+    if (!append_readers_step(upkeep->readers, fault)) return false;
     upkeep->due_ms = more ? now : now + APPEND_UPKEEP_MS;
     return true;
 }

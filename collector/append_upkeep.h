@@ -1,4 +1,5 @@
-// append_upkeep.h: what the writer does between commits: the trail's own upkeep, and days that go.
+// append_upkeep.h: what the writer does between commits: the trail's own upkeep, days that go, the
+// scan of ids, and looks at readers.
 //
 // A step is one bounded unit of work, one commit at most. While batches wait a unit is done only
 // when it is APPEND_UPKEEP_LATE_MS late, so that upkeep goes on under any load and on a full disk,

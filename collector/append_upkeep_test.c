@@ -3,9 +3,12 @@
 
 #include "collector/append_upkeep.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "collector/append_fixture.h"
 #include "collector/metrics.h"
@@ -57,7 +60,7 @@ static struct sender begin(struct rig *rig, uint32_t retention_days) {
 }
 
 // Lets time pass until upkeep has had its turns.
-static void wait(struct rig *rig) {
+static void pass_long(struct rig *rig) {
     for (uint32_t step = 0; step < 60; step++) rig_pass(rig, APPEND_UPKEEP_RETENTION_MS / 10);
 }
 
@@ -67,7 +70,7 @@ static void test_keeps_all_unless_told(void **state) {
     struct sender sender = begin(rig, 0);
     say(&sender, day_ago(4000));
     say(&sender, day_ago(0));
-    wait(rig);
+    pass_long(rig);
     assert_int_equal(rig_read_facts(rig, &own).events, 2);
     assert_int_equal(trail_retained_from(rig->trail), 0);
 }
@@ -82,7 +85,7 @@ static void test_old_days_go_and_stay_away(void **state) {
         say(&sender, day_ago(day));
         say(&sender, day_ago(day) + TRAIL_DAY_S - 1 - (day == 0) * 80000);
     }
-    wait(rig);
+    pass_long(rig);
     struct trail_facts facts = rig_read_facts(rig, &own);
     // Today and the three days before it are there; six went, each with an event that says so.
     assert_int_equal(facts.retained_from_s, day_ago(3));
@@ -116,14 +119,14 @@ static void test_days_without_events_are_quiet(void **state) {
     struct own own;
     struct sender sender = begin(rig, 30);
     say(&sender, day_ago(0));
-    wait(rig);
+    pass_long(rig);
     assert_int_equal(trail_retained_from(rig->trail), day_ago(30));
     struct trail_facts facts = rig_read_facts(rig, &own);
     assert_int_equal(facts.events, 1);
     // It moves on with the days.
     rig->now_ms += 2 * DAY_MS;
     say(&sender, day_ago(-2));
-    wait(rig);
+    pass_long(rig);
     assert_int_equal(trail_retained_from(rig->trail), day_ago(28));
 }
 
@@ -134,7 +137,7 @@ static void test_a_clock_that_is_ahead_drops_nothing(void **state) {
     say(&sender, day_ago(2));
     say(&sender, day_ago(0));
     rig->now_ms += 4000 * DAY_MS;
-    wait(rig);
+    pass_long(rig);
     assert_int_equal(trail_retained_from(rig->trail), day_ago(3));
     assert_int_equal(rig_read_facts(rig, &own).events, 2);
 }
@@ -146,7 +149,7 @@ static void test_no_event_drops_nothing_by_its_own_time(void **state) {
     say(&sender, day_ago(2));
     // A day ahead is admitted; the collector's clock is what counts then.
     say(&sender, RIG_NOW_MS / 1000 + 80000);
-    wait(rig);
+    pass_long(rig);
     assert_int_equal(trail_retained_from(rig->trail), day_ago(3));
     assert_int_equal(rig_read_facts(rig, &own).events, 2);
 }
@@ -167,11 +170,11 @@ static void test_a_follower_holds_days(void **state) {
     say(&sender, day_ago(7));
     say(&sender, day_ago(0));
     move(rig, "deliver", 0, 1);
-    wait(rig);
+    pass_long(rig);
     assert_int_equal(trail_retained_from(rig->trail), day_ago(7));
     assert_int_equal(metric_get(&metrics_table[METRICS_HELD], 0), 1);
     move(rig, "deliver", 1, 3);
-    wait(rig);
+    pass_long(rig);
     assert_int_equal(trail_retained_from(rig->trail), day_ago(3));
     assert_int_equal(metric_get(&metrics_table[METRICS_HELD], 0), 0);
     assert_int_equal(rig_count_own((rig_read_facts(rig, &own), &own), "DayDropped"), 2);
@@ -208,11 +211,11 @@ static void test_a_full_store_is_relieved(void **state) {
     say(&sender, RIG_NOW_MS / 1000 + 80000);
     uint64_t acked = fill(&sender, day_ago(3));
     assert_int_equal(rig_read_facts(rig, &own).events, acked);
-    wait(rig);
+    pass_long(rig);
     assert_true(append_is_full(rig->append));
     assert_int_equal(sender.end->acked, acked);
     rig->now_ms += DAY_MS;
-    wait(rig);
+    pass_long(rig);
     assert_false(append_is_full(rig->append));
     assert_int_equal(sender.end->acked, sender.number);
     struct trail_facts facts = rig_read_facts(rig, &own);
@@ -222,6 +225,86 @@ static void test_a_full_store_is_relieved(void **state) {
     struct trail_stream stream = rig_find_stream(rig, RIG_AGENT_ONE, 1);
     assert_int_equal(stream.expired, sender.number - acked);
     assert_int_equal(facts.events, 2);
+}
+
+static void test_tells_of_one_id_at_two_times(void **state) {
+    struct rig *rig = *state;
+    struct own own;
+    struct sender sender = begin(rig, 0);
+    int64_t conflicts = metric_get(&metrics_table[METRICS_TIME_CONFLICTS], 0);
+    say(&sender, day_ago(1));
+    say(&sender, day_ago(1) + 60);
+    // The first id again, at another time.
+    const char *text = make_record(rig, 1, day_ago(0));
+    sender.number++;
+    (void)intake_message(sender.end->intake,
+                         test_records(rig->arena, sender.number, text, 1, sender.chain));
+    rig_pass(rig, APPEND_COMMIT_MS);
+    assert_int_equal(sender.end->acked, 3);
+    pass_long(rig);
+    rig_read_facts(rig, &own);
+    assert_int_equal(rig_count_own(&own, "EventTimeConflict"), 1);
+    assert_non_null(strstr(own.texts[0], "\"sequence\":3"));
+    assert_non_null(strstr(own.texts[0], "\"otherSequence\":1"));
+    assert_int_equal(metric_get(&metrics_table[METRICS_TIME_CONFLICTS], 0) - conflicts, 1);
+    assert_int_equal(metric_get(&metrics_table[METRICS_SCANNED], 0), 3);
+    // Once, also after a restart, and half a day later only what is new is looked at.
+    rig_close_store(rig);
+    rig_open_store(rig);
+    pass_long(rig);
+    rig->now_ms += DAY_MS / 2;
+    pass_long(rig);
+    rig_read_facts(rig, &own);
+    assert_int_equal(rig_count_own(&own, "EventTimeConflict"), 1);
+    assert_int_equal(metric_get(&metrics_table[METRICS_SCANNED], 0), 4);
+}
+
+// Holds a snapshot of the trail until it is killed.
+static bool hold(void *user, const struct trail_stream *stream) {
+    (void)stream;
+    if (write(*(int *)user, "x", 1) != 1) _exit(1);
+    for (;;) pause();
+}
+
+static void test_tells_of_a_stuck_reader(void **state) {
+    struct rig *rig = *state;
+    struct own own;
+    struct sender sender = begin(rig, 0);
+    say(&sender, day_ago(0));
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct trail_reader *reader = NULL;
+        struct fault fault;
+        if (!trail_reader_open(rig->directory, &reader, &fault)) _exit(1);
+        _exit(trail_reader_streams(reader, hold, &ends[1], &fault) ? 0 : 1);
+    }
+    char byte;
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    pass_long(rig);
+    say(&sender, day_ago(0) + 1);
+    pass_long(rig);
+    assert_int_equal(metric_get(&metrics_table[METRICS_STUCK_READERS], 0), 1);
+    assert_true(metric_get(&metrics_table[METRICS_OLDEST_READER], 0) >= 60);
+    char process[32];
+    snprintf(process, sizeof process, "\"process\":%d", (int)child);
+    rig_read_facts(rig, &own);
+    assert_int_equal(rig_count_own(&own, "ReaderStuck"), 1);
+    assert_non_null(strstr(own.texts[0], process));
+    // It is told again the next day, and no more once it has gone.
+    rig->now_ms += DAY_MS;
+    pass_long(rig);
+    rig_read_facts(rig, &own);
+    assert_int_equal(rig_count_own(&own, "ReaderStuck"), 2);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    close(ends[0]);
+    close(ends[1]);
+    pass_long(rig);
+    assert_int_equal(metric_get(&metrics_table[METRICS_STUCK_READERS], 0), 0);
+    assert_int_equal(metric_get(&metrics_table[METRICS_OLDEST_READER], 0), 0);
 }
 
 int main(void) {
@@ -236,6 +319,8 @@ int main(void) {
                                         rig_end),
         cmocka_unit_test_setup_teardown(test_a_follower_holds_days, rig_make, rig_end),
         cmocka_unit_test_setup_teardown(test_a_full_store_is_relieved, rig_make, rig_end),
+        cmocka_unit_test_setup_teardown(test_tells_of_one_id_at_two_times, rig_make, rig_end),
+        cmocka_unit_test_setup_teardown(test_tells_of_a_stuck_reader, rig_make, rig_end),
     };
     return cases_run("collector/append_upkeep", tests, sizeof tests / sizeof tests[0]);
 }

@@ -145,6 +145,18 @@ struct metric metrics_table[METRICS_COUNT] = {
     [METRICS_DISK_FREE] = {.name = "orgtrail_collector_disk_free_bytes",
                            .help = "Bytes free on the file system of the store.",
                            .kind = METRIC_GAUGE},
+    [METRICS_SCANNED] = {.name = "orgtrail_collector_scanned_sequence_count",
+                         .help = "Events up to this one were compared for one id at two times.",
+                         .kind = METRIC_GAUGE},
+    [METRICS_TIME_CONFLICTS] = {.name = "orgtrail_collector_time_conflicts_total",
+                                .help = "Events found with the id of another and another time.",
+                                .kind = METRIC_COUNTER},
+    [METRICS_STUCK_READERS] = {.name = "orgtrail_collector_stuck_readers_count",
+                               .help = "Readers that have held one snapshot for a minute.",
+                               .kind = METRIC_GAUGE},
+    [METRICS_OLDEST_READER] = {.name = "orgtrail_collector_oldest_reader_seconds",
+                               .help = "How long the oldest of them has; 0: there is none.",
+                               .kind = METRIC_GAUGE},
 };
 
 void metrics_start(void) {

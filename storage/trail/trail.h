@@ -49,6 +49,9 @@ MUST_CHECK bool trail_open(const struct trail_options *options, struct trail **t
 // Closes it; what was not committed is gone. NULL is allowed.
 void trail_close(struct trail *trail);
 
+// The folder it was opened in.
+const char *trail_directory(const struct trail *trail);
+
 // Whether trail_open found something damaged and went on beside it: a part of the tail (its events
 // keep their numbers and cannot be read or told from copies), a dictionary (a new one begins), an
 // agent or a stream (begins anew). *damage says what was first and how much there is; report it.
@@ -66,6 +69,10 @@ MUST_CHECK bool trail_tell_origin(struct trail *trail, struct fault *fault);
 // For trail_restore alone, outside a commit: this is a store restored from a backup of that time,
 // with an epoch of its own. FAULT as trail_commit.
 MUST_CHECK bool trail_renew_epoch(struct trail *trail, int64_t backup_ms, struct fault *fault);
+
+// The read transactions that are open now, at most list_max of them. None lives longer than a
+// second, but for a backup's: one that does keeps room from being used again.
+uint32_t trail_readings(struct trail *trail, struct trail_reading *list, uint32_t list_max);
 
 // Begins one commit: up to TRAIL_COMMIT_ROWS_MAX entries and, so that memory and room stay bounded,
 // TRAIL_COMMIT_SIZE_MAX bytes of texts and quarantine in all. FAULT_FULL if there is no room to

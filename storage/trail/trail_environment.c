@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -466,4 +467,35 @@ void trail_environment_trim(struct trail_environment *environment) {
 void trail_environment_clear_readers(struct trail_environment *environment) {
     int dead = 0;
     mdb_reader_check(environment->lmdb, &dead);
+}
+
+// What LMDB's list of readers is parsed into.
+struct readings {
+    struct trail_reading *list;
+    uint32_t count;
+    uint32_t max;
+    uint64_t newest;
+};
+
+// A line is "PID THREAD SNAPSHOT", with "-" in place of the snapshot where none is open.
+static int on_reader(const char *text, void *context) {
+    struct readings *readings = context;
+    struct trail_reading reading;
+    if (sscanf(text, "%" SCNd64 " %" SCNx64 " %" SCNu64, &reading.process, &reading.thread,
+               &reading.snapshot) != 3) {
+        return 0;
+    }
+    if (readings->count == readings->max) return 0;
+    reading.behind = readings->newest > reading.snapshot ? readings->newest - reading.snapshot : 0;
+    readings->list[readings->count++] = reading;
+    return 0;
+}
+
+uint32_t trail_environment_readings(struct trail_environment *environment,
+                                    struct trail_reading *list, uint32_t list_max) {
+    MDB_envinfo facts;
+    mdb_env_info(environment->lmdb, &facts);
+    struct readings readings = {.list = list, .max = list_max, .newest = facts.me_last_txnid};
+    mdb_reader_list(environment->lmdb, on_reader, &readings);
+    return readings.count;
 }

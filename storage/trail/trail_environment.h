@@ -17,6 +17,7 @@
 
 #include "base/fault.h"
 #include "base/span.h"
+#include "storage/trail/trail_types.h"
 
 // Named databases; docs/store.md has their keys and values.
 enum trail_database {
@@ -137,6 +138,10 @@ uint64_t trail_environment_size(struct trail_environment *environment);
 
 // The writer, before it closes: gives back what was taken of the disk ahead of need.
 void trail_environment_trim(struct trail_environment *environment);
+
+// The read transactions open now, of all processes; at most list_max.
+uint32_t trail_environment_readings(struct trail_environment *environment,
+                                    struct trail_reading *list, uint32_t list_max);
 
 // Clears the slots of readers whose process has died.
 void trail_environment_clear_readers(struct trail_environment *environment);

@@ -7,6 +7,14 @@
 
 static const char document_name[] = "restored";
 
+const char *trail_directory(const struct trail *trail) {
+    return trail->options.directory;
+}
+
+uint32_t trail_readings(struct trail *trail, struct trail_reading *list, uint32_t list_max) {
+    return trail_environment_readings(trail->environment, list, list_max);
+}
+
 void trail_epoch(const struct trail *trail, uint8_t epoch[TRAIL_EPOCH_SIZE]) {
     memcpy(epoch, trail->format.epoch, TRAIL_EPOCH_SIZE);
 }

@@ -97,6 +97,14 @@ struct trail_origin {
     bool is_told;         // the trail has an event that says so
 };
 
+// A read transaction that is open now, in any process.
+struct trail_reading {
+    int64_t process;    // its PID
+    uint64_t thread;    // tells those of one process apart
+    uint64_t snapshot;  // the commit whose state it reads
+    uint64_t behind;    // commits since
+};
+
 // How far a follower has come.
 struct trail_follower {
     char name[TRAIL_FOLLOWER_NAME_SIZE];
