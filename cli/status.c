@@ -15,18 +15,35 @@
 
 enum {
     OPTION_JSON = 256,
+    OPTION_COVERAGE,
+    OPTION_WATCH,
+    WATCH_SECONDS = 2,
+    WATCH_SECONDS_MAX = 3600,
     BUFFER_SIZE_MAX = 128 * 1024 * 1024,  // 100,000 agents of a kilobyte each
 };
 
 struct options {
     struct store_choice store;
     bool is_json;
+    bool is_coverage_whole;
+    unsigned watch_s;  // 0: once
 };
 
 static const struct argp_option argument_options[] = {
     {"json", OPTION_JSON, 0, 0, "one JSON object", 0},
+    {"coverage", OPTION_COVERAGE, 0, 0, "every account and region, not only the first ones", 0},
+    {"watch", OPTION_WATCH, "SECONDS", OPTION_ARG_OPTIONAL, "again and again, every 2 seconds", 0},
     {0},
 };
+
+static unsigned read_seconds(const char *text, const struct argp_state *state) {
+    if (text == NULL) return WATCH_SECONDS;
+    char *end = NULL;
+    unsigned long seconds = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
+    if (seconds == 0 || seconds > WATCH_SECONDS_MAX || *end != 0)
+        argp_error(state, "--watch=%s: give seconds, 1 to %d", text, WATCH_SECONDS_MAX);
+    return (unsigned)seconds;
+}
 
 static error_t parse_argument(int key, char *argument, struct argp_state *state) {
     struct options *options = state->input;
@@ -37,6 +54,12 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
             return 0;
         case OPTION_JSON:
             options->is_json = true;
+            return 0;
+        case OPTION_COVERAGE:
+            options->is_coverage_whole = true;
+            return 0;
+        case OPTION_WATCH:
+            options->watch_s = read_seconds(argument, state);
             return 0;
         case ARGP_KEY_ARG:
             if (options->store.directory != NULL)
@@ -78,6 +101,7 @@ static void ask_collector(const struct store_choice *choice, struct arena *arena
     live->queued_batches = reply->queued_batches;
     live->queued_bytes = reply->queued_bytes;
     live->certificate_expires_s = reply->certificate_expires_s;
+    live->throttled = reply->throttled;
     if (live->version == NULL) live->absence = "no memory";
     protobuf_c_message_free_unpacked(message, NULL);
 }
@@ -91,6 +115,7 @@ static bool print_status(const struct options *options, struct trail_reader *rea
     if (!status_collect(reader, clock->now_ms(clock->context), arena, &status, fault)) return false;
     ask_collector(&options->store, arena, &live);
     status.live = &live;
+    status.is_coverage_whole = options->is_coverage_whole;
     struct buffer text;
     buffer_init(&text, BUFFER_SIZE_MAX);
     if (is_json) {
@@ -99,6 +124,8 @@ static bool print_status(const struct options *options, struct trail_reader *rea
         status_print(&status, measure_terminal(), &text);
     }
     bool is_whole = !buffer_overflowed(&text);
+    // From the top of a cleared screen.
+    if (options->watch_s > 0 && !is_json && isatty(STDOUT_FILENO)) fputs("\033[H\033[2J", stdout);
     if (is_whole) fwrite(text.bytes, 1, text.size, stdout);
     buffer_done(&text);
     return is_whole || fault_set(fault, FAULT_FULL, "no memory");
@@ -125,6 +152,11 @@ int status_run(int argc, char **argv) {
     struct arena *arena = arena_create(STATUS_ARENA_SIZE);
     bool is_good = arena != NULL || fault_set(&fault, FAULT_FULL, "no memory");
     is_good = is_good && print_status(&options, reader, arena, &fault);
+    while (is_good && options.watch_s > 0 && fflush(stdout) == 0) {
+        sleep(options.watch_s);
+        arena_reset(arena);
+        is_good = print_status(&options, reader, arena, &fault);
+    }
     arena_destroy(arena);
     trail_reader_close(reader);
     return is_good ? command_finish(argv[0]) : command_fail(argv[0], &fault);

@@ -20,6 +20,8 @@ struct append {
     struct append_options options;
     struct sessions *sessions;
     struct append_commit *commit;
+    struct coverage *coverage;  // NULL: none is kept
+    struct silence *silence;    // the same
     struct append_upkeep *upkeep;
 
     struct batch **held;  // in the order they came
@@ -44,6 +46,26 @@ static int64_t monotonic_ms(const struct append *append) {
     return append->options.clock->monotonic_ms(append->options.clock->context);
 }
 
+// Coverage and silence, where they are wanted.
+static bool make_watch(struct append *append) {
+    const struct append_options *options = &append->options;
+    if (options->roster == NULL) return true;
+    append->coverage = coverage_create();
+    if (append->coverage == NULL) return false;
+    const struct silence_options silence_options = {
+        .trail = options->trail,
+        .sessions = append->sessions,
+        .coverage = append->coverage,
+        .notes = options->notes,
+        .roster = options->roster,
+        .clock = options->clock,
+        .heartbeat_ms = options->heartbeat_ms,
+        .region_ms = options->region_silent_ms,
+    };
+    append->silence = silence_create(&silence_options);
+    return append->silence != NULL;
+}
+
 bool append_create(const struct append_options *options, struct append **append,
                    struct fault *fault) {
     struct append *made = calloc(1, sizeof *made);
@@ -52,7 +74,7 @@ bool append_create(const struct append_options *options, struct append **append,
     made->held = calloc(HELD_MAX, sizeof *made->held);
     made->jobs = queue_create(APPEND_JOBS_MAX, APPEND_JOBS_MAX);
     made->sessions = sessions_create(options->streams_max);
-    if (made->sessions != NULL) {
+    if (made->sessions != NULL && make_watch(made)) {
         const struct append_commit_options commit_options = {
             .trail = options->trail,
             .sessions = made->sessions,
@@ -60,6 +82,8 @@ bool append_create(const struct append_options *options, struct append **append,
             .random = options->random,
             .place = {options->management_account, options->home_region},
             .notes = options->notes,
+            .coverage = made->coverage,
+            .silence = made->silence,
         };
         made->commit = append_commit_create(&commit_options);
     }
@@ -111,6 +135,8 @@ void append_destroy(struct append *append) {
     end_jobs(append);
     append_upkeep_destroy(append->upkeep);
     append_commit_destroy(append->commit);
+    silence_destroy(append->silence);
+    coverage_destroy(append->coverage);
     sessions_destroy(append->sessions);
     queue_destroy(append->jobs);
     free(append->held);
@@ -129,7 +155,29 @@ bool append_is_full(const struct append *append) {
     return append->is_full;
 }
 
-void append_forget(struct append *append, const void *owner) {
+bool append_load(struct append *append, struct trail_reader *reader, struct fault *fault) {
+    if (append->coverage == NULL) return true;
+    return coverage_load(append->coverage, reader, fault) &&
+           silence_load(append->silence, reader, fault);
+}
+
+bool append_save(struct append *append, struct fault *fault) {
+    struct append_commit_counts counts;
+    append_commit_set_last(append->commit);
+    return append_commit_begin(append->commit, true, fault) &&
+           append_commit_finish(append->commit, &counts, fault);
+}
+
+static void part(struct append *append, const void *owner, int64_t heard_ms, bool is_final) {
+    for (uint32_t slot = 0; slot < sessions_count(append->sessions); slot++) {
+        const struct session *session = sessions_get(append->sessions, slot);
+        if (!session->is_used || session->owner != owner) continue;
+        silence_part(append->silence, session->stream.agent, heard_ms, is_final);
+    }
+}
+
+void append_forget(struct append *append, const void *owner, int64_t heard_ms, bool is_final) {
+    if (append->silence != NULL) part(append, owner, heard_ms, is_final);
     sessions_forget(append->sessions, owner);
 }
 
@@ -217,6 +265,8 @@ static bool is_due(const struct append *append) {
     if (append->is_urgent) return may_commit;
     if (append->seen_ms != 0 && now - append->seen_ms >= APPEND_SEEN_MS) return true;
     if (!may_commit) return false;
+    if (append->coverage != NULL && coverage_is_due(append->coverage, now)) return true;
+    if (append->silence != NULL && silence_is_due(append->silence)) return true;
     if (append->options.notes != NULL && notes_are_due(append->options.notes, now)) return true;
     return append_commit_has_violations(append->commit);
 }
@@ -297,6 +347,18 @@ static uint32_t choose_group(const struct append *append) {
     return count;
 }
 
+// Tells in the trail that an agent is held back, or no more.
+static void note_throttle(struct append *append, const struct session *session, bool is_throttled) {
+    struct span uri = span_text(session->uri);
+    const struct own_event_detail details[] = {
+        {"agent", uri, 0},
+        {"limit", {NULL, 0}, append->options.quarantine_max},
+    };
+    if (append->options.notes == NULL) return;
+    notes_add(append->options.notes, is_throttled ? "AgentThrottled" : "AgentUnthrottled", uri,
+              details, 2);
+}
+
 static void answer(struct append *append, struct batch *batch) {
     const struct append_callbacks *callbacks = append->options.callbacks;
     if (batch->fault.kind == FAULT_NONE) {
@@ -314,6 +376,7 @@ static void answer(struct append *append, struct batch *batch) {
             LOG(LOG_WARNING, "agent throttled: its quarantine is full",
                 log_text("peer", session->uri),
                 log_number("quarantine_max", (int64_t)append->options.quarantine_max));
+            note_throttle(append, session, true);
         }
     }
     void *superseded = batch->superseded;
@@ -403,6 +466,7 @@ static void unthrottle(struct append *append) {
         uint64_t size = trail_quarantine_size(append->options.trail, session->stream.agent);
         if (size < append->options.quarantine_max) {
             sessions_set_throttled(append->sessions, slot, false);
+            note_throttle(append, session, false);
             append->options.callbacks->unthrottled(append->options.context, session->owner);
         } else {
             append->throttled++;
@@ -416,6 +480,7 @@ bool append_step(struct append *append, int64_t wait_ms, struct fault *fault) {
     if (!step_job(append, fault)) return fault_add(fault, "append");
     if (is_due(append) && !commit_group(append, fault)) return fault_add(fault, "append");
     unthrottle(append);
+    if (append->silence != NULL) silence_check(append->silence);
     if (!append_upkeep_step(append->upkeep, append->held_count > 0, fault))
         return fault_add(fault, "upkeep");
     return true;

@@ -25,6 +25,7 @@
 #include "base/random.h"
 #include "base/span.h"
 #include "collector/batch.h"
+#include "collector/roster_live.h"
 #include "storage/trail/trail.h"
 
 enum {
@@ -51,10 +52,13 @@ struct append_options {
     const struct random *random;
     const char *management_account;  // own events are its
     const char *home_region;
-    uint64_t quarantine_max;  // bytes per agent
-    uint32_t retention_days;  // 0: all days are kept
-    uint32_t streams_max;     // sessions at a time
-    struct notes *notes;      // what other rooms have to tell; may be NULL
+    uint64_t quarantine_max;     // bytes per agent
+    uint32_t retention_days;     // 0: all days are kept
+    uint32_t streams_max;        // sessions at a time
+    struct notes *notes;         // what other rooms have to tell; may be NULL
+    struct roster_live *roster;  // with notes: coverage is kept and silence told; may be NULL
+    uint32_t heartbeat_ms;       // with roster
+    int64_t region_silent_ms;    // with roster
     const struct append_callbacks *callbacks;
     void *context;
 };
@@ -89,8 +93,19 @@ MUST_CHECK bool append_step(struct append *append, int64_t wait_ms, struct fault
 // [any] Hands a job over. False: too many wait, it stays the caller's.
 bool append_submit(struct append *append, struct append_job *job);
 
-// The owner has gone and none of its batches is here or in the queue.
-void append_forget(struct append *append, const void *owner);
+// Reads what was saved of coverage and silence. Before the first step. Faults as
+// trail_reader_documents.
+struct trail_reader;
+MUST_CHECK bool append_load(struct append *append, struct trail_reader *reader,
+                            struct fault *fault);
+
+// Saves what waits to be saved, as the last thing. FAULT_FULL, FAULT_IO: it is read from the events
+// again at the next start.
+MUST_CHECK bool append_save(struct append *append, struct fault *fault);
+
+// The owner has gone and none of its batches is here or in the queue. Its last message came then,
+// by the monotonic clock; is_final: its agent does not come back.
+void append_forget(struct append *append, const void *owner, int64_t heard_ms, bool is_final);
 
 // The epoch of the trail, for Welcome.
 void append_epoch(const struct append *append, uint8_t epoch[TRAIL_EPOCH_SIZE]);

@@ -50,6 +50,8 @@ static void undo(struct append_commit *commit) {
     sessions_undo(commit->options.sessions);
     unlisted_undo(commit->unlisted);
     if (commit->options.notes != NULL) notes_undo(commit->options.notes);
+    if (commit->options.coverage != NULL) coverage_undo(commit->options.coverage);
+    if (commit->options.silence != NULL) silence_undo(commit->options.silence);
     commit->counts = (struct append_commit_counts){0};
 }
 
@@ -57,6 +59,10 @@ bool append_commit_abort(struct append_commit *commit) {
     trail_abort(commit->options.trail);
     undo(commit);
     return false;
+}
+
+void append_commit_set_last(struct append_commit *commit) {
+    commit->is_last = true;
 }
 
 bool append_commit_begin(struct append_commit *commit, bool uses_reserve, struct fault *fault) {
@@ -68,6 +74,7 @@ bool append_commit_begin(struct append_commit *commit, bool uses_reserve, struct
     commit->monotonic_ms = clock->monotonic_ms(clock->context);
     commit->counts = (struct append_commit_counts){0};
     commit->tellings_count = 0;
+    commit->unknown_count = 0;
     arena_reset(commit->arena);
     return true;
 }
@@ -205,6 +212,11 @@ static bool apply_refused(struct append_commit *commit, struct session *session,
         if (session->violations == 0) session->violation_detail = event->detail;
         session->violations++;
     }
+    append_cover_record(commit, session, event, TRAIL_CONFLICT, batch->received_ms);
+    if (event->reason == ADMIT_UNKNOWN_ACCOUNT) {
+        append_tell_unknown(commit, session->stream.agent, event->record.recipient_account,
+                            event->detail);
+    }
     bool is_new;
     return quarantine(commit, session->stream.agent, event->text, event->reason, event->detail,
                       batch->received_ms, &is_new, fault);
@@ -237,6 +249,7 @@ static bool apply_record(struct append_commit *commit, struct session *session, 
     if (event->record.event_time_s > session->stream.last_event_time_s) {
         session->stream.last_event_time_s = event->record.event_time_s;
     }
+    append_cover_record(commit, session, event, outcome, batch->received_ms);
     switch (outcome) {
         case TRAIL_STORED:
             counts->stored++;
@@ -332,6 +345,7 @@ static bool apply_gap(struct append_commit *commit, struct session *session,
     stream->gap_numbers += numbers;
     commit->counts.gaps++;
     commit->counts.gap_numbers += numbers;
+    append_cover_gap(commit, session, numbers);
     char id[2 * TRAIL_STREAM_ID_SIZE + 1];
     crypto_print_hex(span_of(stream->stream_id, TRAIL_STREAM_ID_SIZE), id);
     const struct own_event_detail details[] = {
@@ -459,9 +473,19 @@ static bool put_streams(struct append_commit *commit, struct fault *fault) {
     return true;
 }
 
+// What other parts of the writer remember with the trail.
+static bool save(struct append_commit *commit, struct fault *fault) {
+    struct append_commit_options *options = &commit->options;
+    if (options->coverage != NULL && !coverage_save(options->coverage, options->trail,
+                                                    commit->monotonic_ms, commit->is_last, fault)) {
+        return false;
+    }
+    return options->silence == NULL || silence_save(options->silence, fault);
+}
+
 bool append_commit_finish(struct append_commit *commit, struct append_commit_counts *counts,
                           struct fault *fault) {
-    if (!append_tell(commit, fault) || !put_streams(commit, fault)) {
+    if (!append_tell(commit, fault) || !put_streams(commit, fault) || !save(commit, fault)) {
         return append_commit_abort(commit);
     }
     struct trail_receipt receipt;
@@ -472,6 +496,8 @@ bool append_commit_finish(struct append_commit *commit, struct append_commit_cou
     assert(receipt.stored == commit->counts.stored + commit->counts.own_events);
 
     append_tell_keep(commit);
+    if (commit->options.coverage != NULL) coverage_keep(commit->options.coverage);
+    if (commit->options.silence != NULL) silence_keep(commit->options.silence);
     sessions_keep(commit->options.sessions);
     *counts = commit->counts;
     return true;

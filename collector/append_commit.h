@@ -13,9 +13,11 @@
 #include "base/fault.h"
 #include "base/random.h"
 #include "collector/batch.h"
+#include "collector/coverage.h"
 #include "collector/notes.h"
 #include "collector/own_event.h"
 #include "collector/sessions.h"
+#include "collector/silence.h"
 #include "storage/trail/trail.h"
 
 enum {
@@ -55,7 +57,9 @@ struct append_commit_options {
     const struct clock *clock;
     const struct random *random;
     struct own_event_place place;
-    struct notes *notes;  // what other rooms have to tell; may be NULL
+    struct notes *notes;        // what other rooms have to tell; may be NULL
+    struct coverage *coverage;  // may be NULL
+    struct silence *silence;    // may be NULL
 };
 
 // NULL if memory runs out. Options are borrowed.
@@ -71,6 +75,9 @@ MUST_CHECK bool append_commit_begin(struct append_commit *commit, bool uses_rese
 
 // Gives a commit up that has begun. Returns false.
 bool append_commit_abort(struct append_commit *commit);
+
+// All that waits to be saved goes into the commits from now on: the collector ends.
+void append_commit_set_last(struct append_commit *commit);
 
 // Adds an event of our own. False for the trail's faults only; the caller gives the commit up then.
 MUST_CHECK bool append_commit_add_own_event(struct append_commit *commit, const char *name,

@@ -26,6 +26,16 @@ struct telling {
     uint64_t pending;
 };
 
+// A refused record of an account that the roster lacks, to be told once it is durable. Texts lie in
+// the commit's arena.
+struct unknown {
+    uint32_t agent;
+    struct span account;
+    struct span detail;
+};
+
+enum { APPEND_UNKNOWN_MAX = 16 };  // of one commit; the others are told with a later record
+
 struct append_commit {
     struct append_commit_options options;
     struct json_reader *reader;
@@ -38,14 +48,32 @@ struct append_commit {
     struct telling *tellings;  // room for one of each session, and for those that waited
     uint32_t tellings_count;
     uint64_t session_last;
+    struct unknown unknown[APPEND_UNKNOWN_MAX];
+    uint32_t unknown_count;
+    bool is_last;  // all that waits to be saved is
     int64_t now_ms;
     int64_t monotonic_ms;
 };
+
+// append_cover.c
+
+// Notes for coverage what became of a record; the outcome counts if it was admitted.
+void append_cover_record(struct append_commit *commit, const struct session *session,
+                         const struct batch_event *event, enum trail_outcome outcome,
+                         int64_t received_ms);
+
+// Notes numbers lost in a gap.
+void append_cover_gap(struct append_commit *commit, const struct session *session,
+                      uint64_t numbers);
 
 // append_tell.c
 
 // Adds the own events that batches caused together, and those that wait.
 MUST_CHECK bool append_tell(struct append_commit *commit, struct fault *fault);
+
+// Remembers a refused record of an unknown account, to be told with the next commit.
+void append_tell_unknown(struct append_commit *commit, uint32_t agent, struct span account,
+                         struct span detail);
 
 // The commit is durable: what was told is told.
 void append_tell_keep(struct append_commit *commit);

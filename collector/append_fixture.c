@@ -125,7 +125,7 @@ void rig_leave(struct rig *rig, uint32_t index) {
     struct end *end = &rig->ends[index];
     intake_closed(end->intake);
     assert_true(intake_is_idle(end->intake));
-    if (rig->append != NULL) append_forget(rig->append, end->intake);
+    if (rig->append != NULL) append_forget(rig->append, end->intake, 0, false);
     intake_destroy(end->intake);
     end->intake = NULL;
 }

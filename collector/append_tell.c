@@ -110,6 +110,37 @@ bool append_tell(struct append_commit *commit, struct fault *fault) {
            tell_notes(commit, fault);
 }
 
+void append_tell_unknown(struct append_commit *commit, uint32_t agent, struct span account,
+                         struct span detail) {
+    for (uint32_t index = 0; index < commit->unknown_count; index++) {
+        const struct unknown *known = &commit->unknown[index];
+        if (known->agent == agent && span_equal(known->account, account)) return;
+    }
+    if (commit->unknown_count == APPEND_UNKNOWN_MAX) return;
+    struct unknown *added = &commit->unknown[commit->unknown_count];
+    // Without memory it is told with a later record.
+    if (!arena_copy(commit->arena, account, &added->account) ||
+        !arena_copy(commit->arena, detail, &added->detail)) {
+        return;
+    }
+    added->agent = agent;
+    commit->unknown_count++;
+}
+
+static void note_unknown(struct append_commit *commit) {
+    for (uint32_t index = 0; index < commit->unknown_count; index++) {
+        const struct unknown *unknown = &commit->unknown[index];
+        struct span uri = trail_agent_uri(commit->options.trail, unknown->agent);
+        const struct own_event_detail details[] = {
+            {"agent", uri, 0},
+            {"account", unknown->account, 0},
+            {"detail", unknown->detail, 0},
+        };
+        notes_add(commit->options.notes, "AccountUnknown", uri, details, 3);
+    }
+    commit->unknown_count = 0;
+}
+
 void append_tell_keep(struct append_commit *commit) {
     for (uint32_t index = 0; index < commit->tellings_count; index++) {
         const struct telling *telling = &commit->tellings[index];
@@ -127,5 +158,7 @@ void append_tell_keep(struct append_commit *commit) {
         if (place > commit->told_max) commit->told_max = place;
     }
     unlisted_keep(commit->unlisted);
-    if (commit->options.notes != NULL) notes_keep(commit->options.notes);
+    if (commit->options.notes == NULL) return;
+    notes_keep(commit->options.notes);
+    note_unknown(commit);
 }

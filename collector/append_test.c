@@ -249,8 +249,8 @@ static void test_no_room_for_another_stream(void **state) {
     assert_int_equal(extra->closed_kind, FAULT_RETRY);
     rig_leave(rig, 0);
     *first = saved;
-    intake_destroy(
-        (intake_closed(saved.intake), append_forget(rig->append, saved.intake), saved.intake));
+    intake_destroy((intake_closed(saved.intake), append_forget(rig->append, saved.intake, 0, false),
+                    saved.intake));
     first->intake = NULL;
     extra = rig_enter(rig, 0, RIG_ONE, 99);
     assert_false(extra->is_closed);

@@ -42,6 +42,7 @@ struct intake {
     bool is_throttled;  // the agent's quarantine is full
     bool is_draining;   // the collector stops
     bool is_leaving;    // the agent said Goodbye
+    bool is_final;      // and that it does not come back
     bool is_sending;    // a message is on its way
     struct due due;
     struct buffer output;
@@ -114,6 +115,14 @@ void intake_destroy(struct intake *intake) {
 
 struct span intake_uri(const struct intake *intake) {
     return span_text(intake->uri);
+}
+
+int64_t intake_heard_ms(const struct intake *intake) {
+    return intake->heard_ms;
+}
+
+bool intake_is_final(const struct intake *intake) {
+    return intake->is_final;
 }
 
 void *intake_context(const struct intake *intake) {
@@ -434,6 +443,7 @@ static bool dispatch(struct intake *intake, struct batch *batch,
             return on_heartbeat(intake, batch, message->heartbeat);
         case ORGTRAIL__V1__AGENT_MESSAGE__BODY_GOODBYE:
             intake->is_leaving = true;
+            intake->is_final = message->goodbye->final;
             return false;
         case ORGTRAIL__V1__AGENT_MESSAGE__BODY__NOT_SET:
         case _ORGTRAIL__V1__AGENT_MESSAGE__BODY__CASE_IS_INT_SIZE:

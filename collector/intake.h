@@ -103,6 +103,11 @@ void intake_closed(struct intake *intake);
 // Whether no batch of it is in append's hands.
 bool intake_is_idle(const struct intake *intake);
 
+// When its last message came, by the monotonic clock, and whether its agent said that it does not
+// come back.
+int64_t intake_heard_ms(const struct intake *intake);
+bool intake_is_final(const struct intake *intake);
+
 // Its certificate's URI, for logs.
 struct span intake_uri(const struct intake *intake);
 

@@ -105,6 +105,7 @@ static void run_status(void *context, struct control_call *call) {
     reply.queued_batches = (uint32_t)metric_get(&metrics_table[METRICS_QUEUE_BATCHES], 0);
     reply.queued_bytes = (uint64_t)metric_get(&metrics_table[METRICS_QUEUE_BYTES], 0);
     reply.certificate_expires_s = metric_get(&metrics_table[METRICS_CERTIFICATE_EXPIRY], 0);
+    reply.throttled = (uint32_t)metric_get(&metrics_table[METRICS_AGENTS_THROTTLED], 0);
     answer(call, &reply.base);
 }
 

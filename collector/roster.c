@@ -8,6 +8,7 @@
 
 struct roster {
     const struct roster_account *accounts;
+    uint32_t accounts_count;
     enum roster_unknown unknown;
     uint32_t mask;
     uint32_t slots[];  // index + 1 of an account, at its hash or behind; 0: free
@@ -33,6 +34,7 @@ bool roster_create(const struct roster_account *accounts, uint32_t accounts_coun
     struct roster *made = calloc(1, sizeof *made + slots_count * sizeof made->slots[0]);
     if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for the roster");
     made->accounts = accounts;
+    made->accounts_count = accounts_count;
     made->unknown = unknown;
     made->mask = slots_count - 1;
 
@@ -68,6 +70,15 @@ void roster_destroy(struct roster *roster) {
 const struct roster_account *roster_find(const struct roster *roster, struct span id) {
     uint32_t found = roster->slots[find_slot(roster, id)];
     return found == 0 ? NULL : &roster->accounts[found - 1];
+}
+
+uint32_t roster_count(const struct roster *roster) {
+    return roster->accounts_count;
+}
+
+const struct roster_account *roster_get(const struct roster *roster, uint32_t index) {
+    assert(index < roster->accounts_count);
+    return &roster->accounts[index];
 }
 
 bool roster_admits_unknown(const struct roster *roster, bool from_organization) {

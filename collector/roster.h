@@ -42,5 +42,9 @@ void roster_destroy(struct roster *roster);
 // The account of this id, or NULL if it is not listed.
 const struct roster_account *roster_find(const struct roster *roster, struct span id);
 
+// How many accounts there are, and each of them.
+uint32_t roster_count(const struct roster *roster);
+const struct roster_account *roster_get(const struct roster *roster, uint32_t index);
+
 // Whether records of an account that is not listed are admitted from such a certificate.
 bool roster_admits_unknown(const struct roster *roster, bool from_organization);

@@ -21,6 +21,7 @@
 #include "collector/expiry.h"
 #include "collector/intake.h"
 #include "collector/metrics.h"
+#include "storage/trail/trail_reader.h"
 
 enum {
     TICKS_PER_HEARTBEAT = 4,
@@ -489,7 +490,10 @@ static void forget_left(struct server *server) {
     while ((count = queue_pop(server->left, items, HOUSEKEEPING, 0)) > 0) {
         for (uint32_t index = 0; index < count; index++) {
             struct peer *peer = items[index];
-            if (server->append != NULL) append_forget(server->append, peer->intake);
+            if (server->append != NULL) {
+                append_forget(server->append, peer->intake, intake_heard_ms(peer->intake),
+                              intake_is_final(peer->intake));
+            }
             peer->next = server->leaving;
             server->leaving = peer;
         }
@@ -515,6 +519,11 @@ static void end_append(struct server *server) {
             fault_set(&batch->fault, FAULT_RETRY, "the collector is stopping");
             on_report(server, batch);
         }
+    }
+    struct fault fault;
+    if (!append_save(server->append, &fault)) {
+        LOG(LOG_WARNING, "coverage was not saved: the next start reads it from the events",
+            log_fault(&fault), log_kind(&fault));
     }
     append_destroy(server->append);
     server->append = NULL;
@@ -578,6 +587,16 @@ static bool load_expiry(struct server *server, const char *store_directory, stru
     return is_good;
 }
 
+// What the writer remembers beyond its trail.
+static bool load_saved(struct server *server, const struct settings *settings,
+                       struct fault *fault) {
+    struct trail_reader *reader = NULL;
+    bool is_good = trail_reader_open(settings->store_directory, &reader, fault) &&
+                   append_load(server->append, reader, fault);
+    trail_reader_close(reader);
+    return is_good || fault_add(fault, "coverage");
+}
+
 static bool make_parts(struct server *server, const struct settings *settings,
                        struct roster_live *roster, struct trail *trail, struct fault *fault) {
     static const struct append_callbacks callbacks = {on_report, on_superseded, on_unthrottled};
@@ -620,11 +639,15 @@ static bool make_parts(struct server *server, const struct settings *settings,
         .retention_days = settings->retention_days,
         .streams_max = settings->streams_max,
         .notes = server->notes,
+        .roster = roster,
+        .heartbeat_ms = settings->heartbeat_ms,
+        .region_silent_ms = (int64_t)settings->region_silent_s * 1000,
         .callbacks = &callbacks,
         .context = server,
     };
     if (!append_create(&options, &server->append, fault)) return false;
     if (!load_expiry(server, settings->store_directory, fault)) return false;
+    if (!load_saved(server, settings, fault)) return false;
     append_epoch(server->append, server->intake_settings.epoch);
     server->intake_settings.backup_time_ms = trail_get_origin(trail)->backup_ms;
     return true;

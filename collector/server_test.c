@@ -92,6 +92,7 @@ static int make_rig(void **state) {
         .heartbeat_ms = HEARTBEAT_MS,
         .future_max_hours = 24,
         .streams_max = 16,
+        .region_silent_s = 86400,
     };
     const struct rpc_credentials credentials = test_credentials(&identity);
     struct deny *deny;

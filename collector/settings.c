@@ -64,6 +64,7 @@ struct settings_file {
     struct file_roster roster;
     char *deny;
     uint32_t heartbeat_ms;
+    uint32_t region_silent_s;
     uint32_t future_max_hours;
     uint32_t streams_max;
 };
@@ -151,6 +152,7 @@ static const cyaml_schema_field_t file_fields[] = {
     CYAML_FIELD_MAPPING("roster", CYAML_FLAG_OPTIONAL, struct settings_file, roster, roster_fields),
     CYAML_FIELD_STRING_PTR("deny", OPTIONAL, struct settings_file, deny, 1, PATH_SIZE_MAX),
     CYAML_FIELD_UINT("heartbeat_ms", CYAML_FLAG_OPTIONAL, struct settings_file, heartbeat_ms),
+    CYAML_FIELD_UINT("region_silent_s", CYAML_FLAG_OPTIONAL, struct settings_file, region_silent_s),
     CYAML_FIELD_UINT("future_max_hours", CYAML_FLAG_OPTIONAL, struct settings_file,
                      future_max_hours),
     CYAML_FIELD_UINT("streams_max", CYAML_FLAG_OPTIONAL, struct settings_file, streams_max),
@@ -196,6 +198,8 @@ static const struct config_help helps[] = {
      "The list of agents that are refused although their certificate is good."},
     {"heartbeat_ms", "100 to 600000", "15000",
      "How often each side says that it is there; three missed ones end a stream."},
+    {"region_silent_s", "1 to 31536000", "86400",
+     "After how long without an event a region that the roster expects is called silent."},
     {"future_max_hours", "1 to 8760", "24",
      "How far ahead of the collector's clock an eventTime may be; later: quarantine, `future`."},
     {"streams_max", "1 to 16384", "2048", "Agents that are connected at a time."},
@@ -362,6 +366,8 @@ static bool fill(struct settings *settings, const struct origin *origin, struct 
     if (!choose_number(origin, "heartbeat_ms", file->heartbeat_ms, SETTINGS_HEARTBEAT_MS,
                        SETTINGS_HEARTBEAT_MS_MIN, SETTINGS_HEARTBEAT_MS_MAX,
                        &settings->heartbeat_ms, fault) ||
+        !choose_number(origin, "region_silent_s", file->region_silent_s, SETTINGS_REGION_SILENT_S,
+                       1, SETTINGS_REGION_SILENT_S_MAX, &settings->region_silent_s, fault) ||
         !choose_number(origin, "future_max_hours", file->future_max_hours, SETTINGS_FUTURE_HOURS, 1,
                        SETTINGS_FUTURE_HOURS_MAX, &settings->future_max_hours, fault) ||
         !choose_number(origin, "store.retention_days", file->store.retention_days, 0, 1,

@@ -13,6 +13,7 @@
 //   control: {socket: ../store/control.sock, group: orgtrail, admin_group: orgtrail-admin}
 //   deny: deny.txt
 //   heartbeat_ms: 15000
+//   region_silent_s: 86400
 //   future_max_hours: 24
 //   streams_max: 2048
 //
@@ -33,6 +34,8 @@ enum {
     SETTINGS_HEARTBEAT_MS = 15000,  // unless set
     SETTINGS_HEARTBEAT_MS_MIN = 100,
     SETTINGS_HEARTBEAT_MS_MAX = 600000,
+    SETTINGS_REGION_SILENT_S = 86400,
+    SETTINGS_REGION_SILENT_S_MAX = 86400 * 365,
     SETTINGS_FUTURE_HOURS = 24,
     SETTINGS_FUTURE_HOURS_MAX = 24 * 365,
     SETTINGS_STREAMS = 2048,
@@ -71,6 +74,7 @@ struct settings {
     const struct roster_account *accounts;
     uint32_t accounts_count;
     uint32_t heartbeat_ms;
+    uint32_t region_silent_s;
     uint32_t future_max_hours;
     uint32_t streams_max;
 

@@ -137,6 +137,7 @@ static bool name_agents(struct trail_reader *reader, struct arena *arena, struct
         agent->uri = arena_copy_text(arena, uri.size > 0 ? uri : SPAN_LITERAL("(unknown)"));
         if (agent->uri == NULL) return fault_set(fault, FAULT_FULL, "no memory");
         agent->is_balanced = is_balanced(agent);
+        agent->silent_ms = status_coverage_silent_ms(&status->coverage, agent->agent);
     }
     qsort(status->agents, status->agents_count, sizeof *status->agents, compare_agents);
     return true;
@@ -154,6 +155,7 @@ bool status_collect(struct trail_reader *reader, int64_t now_ms, struct arena *a
         !trail_reader_streams(reader, on_stream, &collecting, fault) ||
         !trail_reader_gaps(reader, on_gap, &collecting, fault) ||
         !trail_reader_quarantine(reader, on_quarantined, &collecting, fault) ||
+        !status_coverage_collect(reader, arena, &made.coverage, fault) ||
         !name_agents(reader, arena, &made, fault) ||
         !seen_table_collect(reader, arena, &made.certificates, fault)) {
         return false;
@@ -166,22 +168,7 @@ bool status_collect(struct trail_reader *reader, int64_t now_ms, struct arena *a
 
 // --- for people
 
-enum { SHORT_SIZE = 48 };
-
-// "3 s", "5 min", "2 h", "9 d".
-static const char *print_age(int64_t seconds, char text[SHORT_SIZE]) {
-    if (seconds < 0) seconds = 0;
-    if (seconds < 120) {
-        snprintf(text, SHORT_SIZE, "%" PRId64 " s", seconds);
-    } else if (seconds < 7200) {
-        snprintf(text, SHORT_SIZE, "%" PRId64 " min", seconds / 60);
-    } else if (seconds < 172800) {
-        snprintf(text, SHORT_SIZE, "%" PRId64 " h", seconds / 3600);
-    } else {
-        snprintf(text, SHORT_SIZE, "%" PRId64 " d", seconds / 86400);
-    }
-    return text;
-}
+enum { SHORT_SIZE = STATUS_AGE_SIZE };
 
 static const char *print_size(uint64_t size, char text[SHORT_SIZE]) {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
@@ -219,6 +206,10 @@ static void print_facts(const struct status *status, struct buffer *output) {
                  epoch);
     buffer_print(output, "quarantine   %" PRIu64 " entries for %" PRIu64 " refusals\n",
                  facts->quarantined, facts->quarantined_count);
+    if (status->coverage.discarded_entries > 0) {
+        buffer_print(output, "discarded    %" PRIu64 " entries for %" PRIu64 " refusals, ever\n",
+                     status->coverage.discarded_entries, status->coverage.discarded_records);
+    }
     buffer_print(output, "gaps         %" PRIu64 "\n", facts->gaps);
     seen_table_print(&status->certificates, status->now_ms / 1000, output);
 }
@@ -228,9 +219,9 @@ static void print_agent(const struct status *status, const struct status_agent *
     char seen[SHORT_SIZE] = "";
     char lag[SHORT_SIZE] = "";
     bool is_total = agent == &status->total;
-    if (!is_total) print_age((status->now_ms - agent->last_seen_ms) / 1000, seen);
+    if (!is_total) status_print_age((status->now_ms - agent->last_seen_ms) / 1000, seen);
     if (!is_total && agent->last_event_time_s > 0)
-        print_age(status->now_ms / 1000 - agent->last_event_time_s, lag);
+        status_print_age(status->now_ms / 1000 - agent->last_event_time_s, lag);
     format_cell(span_text(agent->uri), name_width, true, output);
     buffer_print(output,
                  " %8s %8s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %8" PRIu64 " %8" PRIu64
@@ -241,6 +232,10 @@ static void print_agent(const struct status *status, const struct status_agent *
         buffer_append_text(output, "           ");
     } else {
         buffer_print(output, " %10" PRIu64, agent->durable_seq);
+    }
+    if (agent->silent_ms != 0) {
+        status_print_age((status->now_ms - agent->silent_ms) / 1000, seen);
+        buffer_print(output, "  SILENT for %s", seen);
     }
     buffer_append_text(output, agent->is_balanced ? "\n" : "  DOES NOT BALANCE\n");
 }
@@ -288,17 +283,47 @@ static void print_live(const struct status *status, struct buffer *output) {
         buffer_append_byte(output, '\n');
         return;
     }
-    print_age((status->now_ms - live->started_ms) / 1000, age);
+    status_print_age((status->now_ms - live->started_ms) / 1000, age);
     time_print(live->certificate_expires_s, time);
     buffer_print(output, "collector    %s, up %s, %" PRIu32 " streams, certificate until %s\n",
                  live->version, age, live->streams, time);
     if (live->complaint != NULL) buffer_print(output, "ALARM        %s\n", live->complaint);
 }
 
+// What somebody should look at, in the order of how bad it is.
+static void print_alarms(const struct status *status, struct buffer *output) {
+    const struct status_coverage *coverage = &status->coverage;
+    uint64_t conflicts = status->total.conflicts;
+    if (conflicts > 0) {
+        buffer_print(output,
+                     "ALARM        %" PRIu64 " conflicts: quarantine list --reason conflict\n",
+                     conflicts);
+    }
+    if (status->facts.gaps > 0) {
+        buffer_print(output, "ALARM        %" PRIu64 " gaps: %" PRIu64 " events are lost\n",
+                     status->facts.gaps, status->total.gap_numbers);
+    }
+    if (status->live != NULL && status->live->throttled > 0) {
+        buffer_print(output, "ALARM        %" PRIu32 " streams are throttled: quarantine is full\n",
+                     status->live->throttled);
+    }
+    if (coverage->silent_agents_count > 0) {
+        buffer_print(output, "ALARM        %" PRIu32 " agents are silent\n",
+                     coverage->silent_agents_count);
+    }
+    if (coverage->silent_count > 0) {
+        buffer_print(output,
+                     "ALARM        %" PRIu32 " regions are silent that the roster expects\n",
+                     coverage->silent_count);
+    }
+}
+
 void status_print(const struct status *status, uint32_t width, struct buffer *output) {
     if (status->live != NULL) print_live(status, output);
     print_facts(status, output);
+    print_alarms(status, output);
     print_agents(status, width, output);
+    status_coverage_print(&status->coverage, status->now_ms, status->is_coverage_whole, output);
     if (status->reasons_count > 0)
         buffer_append_text(output, "\nQUARANTINE            ENTRIES REFUSALS\n");
     for (uint32_t index = 0; index < status->reasons_count; index++) {
@@ -342,9 +367,14 @@ static void print_agent_json(const struct status_agent *agent, struct buffer *ou
                  agent->quarantined, agent->expired);
     buffer_print(output,
                  ",\"conflicts\":%" PRIu64 ",\"global_reported\":%" PRIu64 ",\"notices\":%" PRIu64
-                 ",\"gaps\":%" PRIu64 ",\"gap_numbers\":%" PRIu64 ",\"balanced\":%s}",
+                 ",\"gaps\":%" PRIu64 ",\"gap_numbers\":%" PRIu64 ",\"balanced\":%s",
                  agent->conflicts, agent->global_reported, agent->notices, agent->gaps,
                  agent->gap_numbers, agent->is_balanced ? "true" : "false");
+    if (agent->silent_ms != 0) {
+        time_print_ms(agent->silent_ms, last);
+        buffer_print(output, ",\"silent_since\":\"%s\"", last);
+    }
+    buffer_append_byte(output, '}');
 }
 
 static void print_facts_json(const struct status *status, struct buffer *output) {
@@ -386,9 +416,10 @@ static void print_live_json(const struct status_live *live, struct buffer *outpu
     buffer_print(output,
                  ",\"collector\":{\"version\":\"%s\",\"pid\":%" PRIu64
                  ",\"started\":\"%s\",\"streams\":%" PRIu32 ",\"queued_batches\":%" PRIu32
-                 ",\"queued_bytes\":%" PRIu64 ",\"certificate_expires\":\"%s\",\"complaint\":",
+                 ",\"queued_bytes\":%" PRIu64
+                 ",\"certificate_expires\":\"%s\",\"throttled\":%" PRIu32 ",\"complaint\":",
                  live->version, live->pid, started, live->streams, live->queued_batches,
-                 live->queued_bytes, expires);
+                 live->queued_bytes, expires, live->throttled);
     if (live->complaint == NULL) {
         buffer_append_text(output, "null}");
     } else {
@@ -400,6 +431,7 @@ static void print_live_json(const struct status_live *live, struct buffer *outpu
 void status_print_json(const struct status *status, struct buffer *output) {
     print_facts_json(status, output);
     if (status->live != NULL) print_live_json(status->live, output);
+    status_coverage_print_json(&status->coverage, output);
     buffer_append_text(output, ",\"agents\":[");
     for (uint32_t index = 0; index < status->agents_count; index++) {
         if (index > 0) buffer_append_byte(output, ',');

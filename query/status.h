@@ -13,13 +13,14 @@
 #include "base/buffer.h"
 #include "base/fault.h"
 #include "query/seen_table.h"
+#include "query/status_coverage.h"
 #include "storage/trail/trail_reader.h"
 
 enum {
     STATUS_AGENTS_MAX = 100000,  // certificates that ever brought something; others only in total
     STATUS_REASONS_MAX = 64,     // reasons for quarantine; an enum of about 15
     STATUS_GAPS_MAX = 20,        // newest gaps listed; all are counted
-    STATUS_ARENA_SIZE = 256 * 1024 * 1024,  // at the worst: 100,000 agents of 600 bytes
+    STATUS_ARENA_SIZE = 256 * 1024 * 1024,  // 100,000 agents of 600 bytes, 262,144 rows of coverage
 };
 
 // One certificate, all its spools together.
@@ -42,7 +43,8 @@ struct status_agent {
     uint64_t notices;
     uint64_t gaps;
     uint64_t gap_numbers;
-    bool is_balanced;  // received = stored + duplicates + variants + quarantined + expired
+    int64_t silent_ms;  // since when it is silent; 0: it is not
+    bool is_balanced;   // received = stored + duplicates + variants + quarantined + expired
 };
 
 struct status_reason {
@@ -62,10 +64,13 @@ struct status_live {
     uint32_t queued_batches;
     uint64_t queued_bytes;
     int64_t certificate_expires_s;
+    uint32_t throttled;  // streams whose agent's quarantine is full
 };
 
 struct status {
     int64_t now_ms;
+    struct status_coverage coverage;
+    bool is_coverage_whole;          // people are shown all rows of it
     const struct status_live *live;  // NULL: nobody asked
     struct trail_facts facts;
     struct status_agent *agents;  // in order of URI

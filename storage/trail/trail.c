@@ -199,6 +199,10 @@ bool trail_pass_over(struct trail *trail, const struct fault *reason, struct fau
     return true;
 }
 
+uint64_t trail_sequence_last(const struct trail *trail) {
+    return trail->head.sequence_last;
+}
+
 bool trail_is_damaged(const struct trail *trail, struct fault *damage) {
     if (trail->damages == 0) return false;
     fault_set(damage, FAULT_CORRUPT, "%s (%" PRIu32 " damaged in all): run orgtrail store check",

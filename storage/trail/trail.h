@@ -74,6 +74,9 @@ MUST_CHECK bool trail_renew_epoch(struct trail *trail, int64_t backup_ms, struct
 // second, but for a backup's: one that does keeps room from being used again.
 uint32_t trail_readings(struct trail *trail, struct trail_reading *list, uint32_t list_max);
 
+// The sequence of the newest event that is durable; 0: none.
+uint64_t trail_sequence_last(const struct trail *trail);
+
 // Begins one commit: up to TRAIL_COMMIT_ROWS_MAX entries and, so that memory and room stay bounded,
 // TRAIL_COMMIT_SIZE_MAX bytes of texts and quarantine in all. FAULT_FULL if there is no room to
 // begin with; FAULT_IO.

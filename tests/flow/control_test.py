@@ -145,7 +145,7 @@ def test_discarding_makes_room():
         agent.append(make_range(21, 30))
         flow.wait_until(
             "the throttle in metrics",
-            lambda: "throttled_streams_count 1" in organization.fetch("/metrics"),
+            lambda: "throttled_streams 1" in organization.fetch("/metrics"),
         )
         (first, *_) = organization.quarantine("identity")
         said = organization.run("quarantine", "discard", first["key"], organization.store).stdout

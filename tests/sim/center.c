@@ -86,7 +86,8 @@ static struct session *session_of(struct center *center, const void *intake) {
 // Frees a session that is over once its last batch is back.
 static void reap(struct session *session) {
     if (session->connection != NULL || !intake_is_idle(session->intake)) return;
-    if (session->center->append != NULL) append_forget(session->center->append, session->intake);
+    if (session->center->append != NULL)
+        append_forget(session->center->append, session->intake, 0, false);
     intake_destroy(session->intake);
     session->intake = NULL;
 }

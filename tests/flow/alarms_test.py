@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+"""Each alarm, provoked: it stands in status, in the metrics and in the trail as an own event."""
+
+import os
+import re
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from tests.flow import organization as flow  # noqa: E402
+from tests.flow.records import BANK, OWNER, SHOP, make, make_range  # noqa: E402
+from tests.kit import cases  # noqa: E402
+
+
+def make_organization(settings=""):
+    organization = flow.Organization(accounts=[SHOP], management=OWNER)
+    organization.write_settings(organization.read_settings() + settings)
+    organization.start_collector()
+    return organization
+
+
+def metric(organization, name):
+    """The sum of a metric's values over its labels."""
+    lines = re.findall(rf"(?m)^{name}(?:{{[^}}]*}})? (\S+)$", organization.fetch("/metrics"))
+    assert lines, f"no metric {name}"
+    return sum(float(line) for line in lines)
+
+
+def wait_own_event(organization, name, count=1):
+    events = flow.wait_until(
+        lambda: f"{count} of {name}: {[e['eventName'] for e in organization.own_events()]}",
+        lambda: len(organization.own_events(name)) >= count and organization.own_events(name),
+    )
+    return events[0]["serviceEventDetails"]
+
+
+
+def row_of(organization, account, region):
+    for row in organization.status()["coverage"]:
+        if (row["account"], row["region"]) == (account, region):
+            return row
+    return None
+
+
+def expect_shown(organization, *words):
+    said = organization.run("status", organization.store).stdout
+    for word in words:
+        assert word in said, f"{word!r} is not in {said}"
+
+
+def test_silent_agent_begins_and_ends():
+    with make_organization("heartbeat_ms: 300\n") as organization:
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 3))
+        organization.wait_received(3)
+        assert metric(organization, "orgtrail_collector_silent_agents") == 0
+        agent.kill()
+        details = wait_own_event(organization, "AgentSilent")
+        assert details["agent"] == agent.uri and details["since"].startswith("20"), details
+        flow.wait_until(
+            "silence in status", lambda: organization.status()["silent_agents"] == 1
+        )
+        assert "silent_since" in organization.agent_status(agent)
+        assert metric(organization, "orgtrail_collector_silent_agents") == 1
+        expect_shown(organization, "ALARM", "1 agents are silent", "SILENT for")
+        # A restart says nothing twice.
+        organization.collector.stop()
+        expect_shown(organization, "1 agents are silent", "nobody serves")
+        organization.start_collector()
+        flow.wait_until(
+            "silence in metrics",
+            lambda: metric(organization, "orgtrail_collector_silent_agents") == 1,
+        )
+        agent.start()
+        details = wait_own_event(organization, "AgentHeard")
+        assert details["agent"] == agent.uri, details
+        flow.wait_until("an end of it", lambda: organization.status()["silent_agents"] == 0)
+        assert len(organization.own_events("AgentSilent")) == 1
+        assert metric(organization, "orgtrail_collector_silent_agents") == 0
+
+
+def test_silent_region_begins_and_ends():
+    with make_organization() as organization:
+        organization.collector.stop()
+        settings = organization.read_settings() + "region_silent_s: 1\n"
+        line = re.search(rf'(?m)^.*"{SHOP}".*$', settings).group(0)
+        more = line.replace("}", ", regions: [eu-west-1, ap-south-1]}")
+        organization.write_settings(settings.replace(line, more))
+        organization.start_collector()
+        details = wait_own_event(organization, "RegionSilent", 2)
+        assert details["account"] == SHOP and details["lastReceived"] == "never", details
+        flow.wait_until("both in status", lambda: organization.status()["silent_regions"] == 2)
+        assert metric(organization, "orgtrail_collector_silent_regions") == 2
+        assert metric(organization, "orgtrail_collector_expected_regions") == 2
+        expect_shown(organization, "2 regions are silent", "SILENT for", "ap-south-1")
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 3))
+        details = wait_own_event(organization, "RegionHeard")
+        assert details["region"] == "eu-west-1", details
+        # And silent again when no more comes.
+        wait_own_event(organization, "RegionSilent", 3)
+        assert row_of(organization, SHOP, "eu-west-1")["stored"] == 3
+        # What the roster no longer expects is no alarm.
+        organization.write_settings(settings)
+        organization.run("reload", organization.store)
+        flow.wait_until("no more silent", lambda: organization.status()["silent_regions"] == 0)
+        assert row_of(organization, SHOP, "ap-south-1")["expected_since"] is None
+
+
+def test_coverage_counts_and_survives_a_kill():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        iam = [make(n, eventSource="iam.amazonaws.com", awsRegion="us-east-1") for n in (11, 12)]
+        agent.append(make_range(1, 4) + iam + make_range(1, 2))
+        agent.append([make(20, eventTime="2026-03-02T10:00:00Z", without=["awsRegion"])])
+        agent.append([make(30, recipientAccountId=BANK)])
+        organization.wait_received(10)
+
+        def is_saved():
+            row = row_of(organization, SHOP, "none")
+            return row and row["stored"] == 1 and row["quarantined"] == 1
+
+        flow.wait_until(lambda: f"rows: {organization.status()['coverage']}", is_saved)
+        row = row_of(organization, SHOP, "eu-west-1")
+        assert (row["stored"], row["duplicates"]) == (4, 2), row
+        assert row["last_event"].startswith("2026-03-01T10:00:00"), row
+        assert row_of(organization, SHOP, "global")["stored"] == 2
+        assert row_of(organization, SHOP, "us-east-1") is None
+        # Another agent's record is no word of the account it names.
+        assert row_of(organization, BANK, "eu-west-1") is None
+        # Killed before it was saved: it is read from the events again.
+        agent.append([make(40, eventTime="2026-03-05T10:00:00Z", awsRegion="sa-east-1")])
+        organization.wait_received(11)
+        organization.collector.kill()
+        organization.start_collector()
+        flow.wait_until(
+            lambda: f"the last one: {organization.status()['coverage']}",
+            lambda: row_of(organization, SHOP, "sa-east-1") is not None,
+        )
+        row = row_of(organization, SHOP, "sa-east-1")
+        assert row["stored"] == 1 and row["last_event"].startswith("2026-03-05"), row
+        assert row_of(organization, SHOP, "eu-west-1")["stored"] == 4
+
+
+def fill_spool(organization, agent):
+    """Gives an agent records for more than one segment, and nobody to send them to."""
+    with open(agent.config_path, encoding="utf-8") as file:
+        text = file.read()
+    with open(agent.config_path, "w", encoding="utf-8") as file:
+        file.write(text.replace("size_max: 1GiB", "size_max: 64MiB"))  # segments of 8 MiB
+    organization.collector.stop()
+    records = [make(n, requestParameters={"userData": f"{n:0200000}"}) for n in range(1, 61)]
+    agent.append(records)
+    agent.start()
+    flow.wait_until("a full spool", lambda: find_record(agent, 60))
+    agent.stop()
+
+
+def find_record(agent, number):
+    """Where the spool has the record of a number: file and place."""
+    wanted = make(number)[-200:].split(b'"eventID":')[1][:38]
+    for folder, _, names in os.walk(agent.spool):
+        for path in (os.path.join(folder, name) for name in names):
+            with open(path, "rb") as file:
+                place = file.read().find(wanted)
+            if place >= 0:
+                return path, place
+    return None
+
+
+def test_gap():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP, is_started=False)
+        fill_spool(organization, agent)
+        path, place = find_record(agent, 7)
+        with open(path, "r+b") as file:
+            file.seek(place)
+            file.write(b"!")
+        organization.start_collector()
+        agent.start()
+        details = wait_own_event(organization, "EventsLost")
+        assert details["agent"] == agent.uri, details
+        assert (details["firstNumber"], details["lastNumber"]) == (7, 7), details
+        status = organization.status()
+        assert status["gaps"] == 1 and status["total"]["gap_numbers"] == 1, status["total"]
+        assert metric(organization, "orgtrail_collector_gap_numbers_total") == 1
+        expect_shown(organization, "ALARM", "1 gaps: 1 events are lost")
+        flow.wait_until(
+            "the gap in coverage",
+            lambda: (row_of(organization, SHOP, "none") or {}).get("lost") == 1,
+        )
+
+
+def test_conflict_and_identity():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        agent.append([make(1), make(1, eventName="StopInstances")])
+        agent.append([make(2, recipientAccountId=BANK)])
+        organization.wait_received(3)
+        details = wait_own_event(organization, "EventConflict")
+        assert details["account"] == SHOP, details
+        details = wait_own_event(organization, "IdentityViolation")
+        assert details["agent"] == agent.uri and details["count"] == 1, details
+        expect_shown(organization, "1 conflicts", "conflict", "identity")
+        text = organization.fetch("/metrics")
+        for reason in ("conflict", "identity"):
+            assert f'quarantined_events_total{{reason="{reason}"}} 1' in text, text
+        reasons = organization.status()["quarantine"]
+        assert reasons["conflict"]["refusals"] == 1 and reasons["identity"]["refusals"] == 1
+
+
+def test_unknown_account():
+    with make_organization() as organization:
+        text = organization.read_settings().replace("roster:\n", "roster:\n  unknown: quarantine\n")
+        organization.write_settings(text)
+        organization.run("reload", organization.store)
+        agent = organization.enroll("--organization")
+        agent.append([make(1, recipientAccountId=BANK)])
+        organization.wait_received(1)
+        details = wait_own_event(organization, "AccountUnknown")
+        assert details["agent"] == agent.uri and BANK in details["detail"], details
+        assert organization.status()["quarantine"]["unknown_account"]["refusals"] == 1
+        text = organization.fetch("/metrics")
+        assert 'quarantined_events_total{reason="unknown_account"} 1' in text, text
+        flow.wait_until(
+            "the account in coverage",
+            lambda: (row_of(organization, BANK, "eu-west-1") or {}).get("quarantined") == 1,
+        )
+
+
+def test_full_quarantine():
+    with make_organization() as organization:
+        organization.collector.stop()
+        text = organization.read_settings()
+        organization.write_settings(text.replace("store:\n", "store:\n  quarantine_max: 4KiB\n"))
+        organization.start_collector()
+        agent = organization.enroll("-a", SHOP)
+        agent.append([make(n, recipientAccountId=BANK) for n in range(1, 20)])
+        details = wait_own_event(organization, "AgentThrottled")
+        assert details["agent"] == agent.uri and details["limit"] == 4096, details
+        flow.wait_until(
+            "the throttle in metrics",
+            lambda: metric(organization, "orgtrail_collector_throttled_streams") == 1,
+        )
+        expect_shown(organization, "ALARM", "1 streams are throttled")
+        live = organization.status()["collector"]
+        assert live["throttled"] == 1, live
+
+
+cases.run("alarms", globals())
