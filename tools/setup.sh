@@ -76,8 +76,8 @@ fi
 if ! has_watchers; then
     folder=$(mktemp -d)
     names=(prometheus)
-    # Debian 13 has promtool in a package of its own.
-    if apt-cache show promtool >/dev/null 2>&1; then names+=(promtool); fi
+    # Debian 13 has promtool in a package of its own. On 12 the pin keeps that one from being chosen.
+    if apt-cache policy promtool | grep -q 'Candidate: [^(]'; then names+=(promtool); fi
     (cd "$folder" && apt-get download -qq -o APT::Sandbox::User=root "${names[@]}" &&
         for file in *.deb; do dpkg-deb -x "$file" .; done)
     install -D -t "$watchers" "$folder/usr/bin/prometheus" "$folder/usr/bin/promtool"
