@@ -63,7 +63,7 @@ int store_run(int argc, char **argv) {
     struct store_choice choice = {0};
     struct fault fault = {0};
     struct trail_reader *reader = NULL;
-    struct trail_check check;
+    struct trail_check check = {0};
     struct checking checking;
     argp_parse(&argp, argc, argv, 0, NULL, &choice);
     if (!store_open(&choice, &reader, &fault)) return command_fail(argv[0], &fault);

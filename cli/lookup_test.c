@@ -236,6 +236,10 @@ static void test_quarantine_of_a_troubled_store(void **state) {
     char key[16];
     snprintf(folder, sizeof folder, "%s", program_folder());
     sample_make_troubled(folder, 1700000000);
+    program_run(&result, orgtrail, "status", folder, NULL);
+    assert_int_equal(result.code, 1);
+    assert_true(program_has(result.output, "DOES NOT BALANCE"));
+    assert_true(program_has(result.errors, "spiffe://o-x/account/2/agent/b: received 61, but 54"));
     program_run(&result, orgtrail, "quarantine", "list", folder, NULL);
     assert_string_equal(result.errors, "");
     assert_int_equal(count_lines(result.output), 3);

@@ -128,7 +128,8 @@ static bool print_status(const struct options *options, struct trail_reader *rea
     if (options->watch_s > 0 && !is_json && isatty(STDOUT_FILENO)) fputs("\033[H\033[2J", stdout);
     if (is_whole) fwrite(text.bytes, 1, text.size, stdout);
     buffer_done(&text);
-    return is_whole || fault_set(fault, FAULT_FULL, "no memory");
+    if (!is_whole) return fault_set(fault, FAULT_FULL, "no memory");
+    return status_check(&status, fault);
 }
 
 int status_run(int argc, char **argv) {

@@ -79,6 +79,8 @@ struct sink {
     struct output *output;
     struct fault *fault;
     bool has_failed;
+    const char *name;     // of the command
+    struct fault damage;  // the first of it
 };
 
 static bool on_event(void *user, const struct record *record, const struct trail_row *row) {
@@ -87,9 +89,18 @@ static bool on_event(void *user, const struct record *record, const struct trail
     return !sink->has_failed;
 }
 
-static bool follow_events(struct options *options, struct follow *follow, struct fault *fault) {
-    struct sink sink = {.output = &options->output, .fault = fault};
-    const struct follow_sink target = {on_event, &sink};
+// Says in its place what cannot be shown, and goes on.
+static void on_damage(void *user, const struct fault *damage) {
+    struct sink *sink = user;
+    if (sink->damage.kind == FAULT_NONE) sink->damage = *damage;
+    output_flush(sink->output);
+    (void)command_fail(sink->name, damage);
+}
+
+static bool follow_events(const char *name, struct options *options, struct follow *follow,
+                          struct fault *fault) {
+    struct sink sink = {.output = &options->output, .fault = fault, .name = name};
+    const struct follow_sink target = {on_event, &sink, on_damage};
     do {
         uint64_t seen = 0;
         if (!follow_step(follow, &target, &seen, fault)) return false;
@@ -97,10 +108,12 @@ static bool follow_events(struct options *options, struct follow *follow, struct
         if (!output_flush(&options->output)) return fault_set(fault, FAULT_IO, "write the answer");
         if (options->is_following && !is_interrupted) (void)poll(NULL, 0, POLL_MS);
     } while (options->is_following && !is_interrupted);
-    return true;
+    if (sink.damage.kind == FAULT_NONE) return true;
+    return fault_set(fault, sink.damage.kind,
+                     "events above cannot be read: run orgtrail store check");
 }
 
-static bool run(struct options *options, struct fault *fault) {
+static bool run(const char *name, struct options *options, struct fault *fault) {
     struct trail_reader *reader = NULL;
     struct follow *follow = NULL;
     uint64_t after = 0;
@@ -110,7 +123,7 @@ static bool run(struct options *options, struct fault *fault) {
                    follow_open(reader, &options->filter, after, &follow, fault);
     if (is_good) {
         output_begin(&options->output, reader, options->is_following);
-        is_good = follow_events(options, follow, fault);
+        is_good = follow_events(name, options, follow, fault);
         output_end(&options->output, "");
     }
     follow_close(follow);
@@ -137,7 +150,7 @@ int tail_run(int argc, char **argv) {
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    bool is_good = run(&options, &fault);
+    bool is_good = run(argv[0], &options, &fault);
     filter_done(&options.filter);
     if (options.output.is_unread) return 0;
     return is_good ? command_finish(argv[0]) : command_fail(argv[0], &fault);

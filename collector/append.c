@@ -271,7 +271,8 @@ static bool is_due(const struct append *append) {
     return append_commit_has_violations(append->commit);
 }
 
-static void count_commit(const struct append_commit_counts *counts, int64_t took_ms) {
+static void count_commit(const struct append *append, const struct append_commit_counts *counts,
+                         int64_t took_ms) {
     struct metric *table = metrics_table;
     metric_add(&table[METRICS_RECEIVED], 0, (int64_t)counts->received);
     metric_add(&table[METRICS_EVENTS], METRICS_STORED, (int64_t)counts->stored);
@@ -293,6 +294,8 @@ static void count_commit(const struct append_commit_counts *counts, int64_t took
     metric_add(&table[METRICS_COMMITS], 0, 1);
     metric_observe(&table[METRICS_COMMIT_SECONDS], took_ms);
     metric_observe(&table[METRICS_COMMIT_ROWS], (int64_t)counts->received);
+    metric_set(&table[METRICS_MISMATCHED_TEXTS], 0,
+               (int64_t)trail_mismatches(append->options.trail));
 }
 
 // Tells about the disk once when it becomes full and once when it has room again.
@@ -402,7 +405,7 @@ static bool try_commit(struct append *append, uint32_t count, struct fault *faul
     struct append_commit_counts counts;
     if (!append_commit_finish(append->commit, &counts, fault)) return false;
     append->committed_ms = begun_ms;
-    count_commit(&counts, monotonic_ms(append) - begun_ms);
+    count_commit(append, &counts, monotonic_ms(append) - begun_ms);
     return true;
 }
 
@@ -429,7 +432,7 @@ static bool try_job(struct append *append, struct fault *fault) {
     struct append_commit_counts counts;
     if (!append_commit_finish(append->commit, &counts, fault)) return false;
     append->committed_ms = begun_ms;
-    count_commit(&counts, monotonic_ms(append) - begun_ms);
+    count_commit(append, &counts, monotonic_ms(append) - begun_ms);
     return true;
 }
 

@@ -122,6 +122,7 @@ static bool open_trail(const struct settings *settings, struct trail **trail, st
     };
     if (!trail_open(&trail_options, trail, fault)) return false;
     struct fault damage;
+    metric_set(&metrics_table[METRICS_DAMAGED_PARTS], 0, trail_damages(*trail));
     if (trail_is_damaged(*trail, &damage))
         LOG(LOG_ERROR, "the store is damaged; what is beside it goes on", log_fault(&damage));
     return true;

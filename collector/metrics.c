@@ -74,6 +74,13 @@ struct metric metrics_table[METRICS_COUNT] = {
     [METRICS_COMMIT_ROWS] = {.name = "orgtrail_collector_commit_events",
                              .help = "Records decided in one commit.",
                              .kind = METRIC_HISTOGRAM},
+    [METRICS_DAMAGED_PARTS] = {.name = "orgtrail_collector_damaged_parts",
+                               .help = "Parts of the store that were found damaged at the start.",
+                               .kind = METRIC_GAUGE},
+    [METRICS_MISMATCHED_TEXTS] = {.name = "orgtrail_collector_mismatched_texts",
+                                  .help = "Texts that did not come back from their block and were "
+                                          "stored as they are, since the start.",
+                                  .kind = METRIC_GAUGE},
     [METRICS_FULL_ATTEMPTS] = {.name = "orgtrail_collector_full_attempts_total",
                                .help = "Commits given up because the disk was full.",
                                .kind = METRIC_COUNTER},

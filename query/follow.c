@@ -18,7 +18,8 @@ struct step {
     const struct follow_sink *sink;
     uint64_t seen;
     struct fault fault;
-    bool has_failed;
+    bool has_failed;  // and the step ends
+    bool is_stopped;  // by the sink
 };
 
 bool follow_open(struct trail_reader *reader, const struct filter *filter, uint64_t after,
@@ -41,6 +42,13 @@ void follow_close(struct follow *follow) {
     free(follow);
 }
 
+// Tells of what cannot be read. False if it is more than that.
+static bool pass_damage(const struct step *step, const struct fault *damage) {
+    if (damage->kind != FAULT_CORRUPT) return false;
+    if (step->sink->on_damage != NULL) step->sink->on_damage(step->sink->user, damage);
+    return true;
+}
+
 static bool on_row(void *user, const struct trail_row *row) {
     struct step *step = user;
     struct follow *follow = step->follow;
@@ -49,20 +57,25 @@ static bool on_row(void *user, const struct trail_row *row) {
     assert(row->sequence > follow->after);
     follow->after = row->sequence;
     if (!reading_read(follow->reading, row, &record, &step->fault)) {
-        step->has_failed = true;
-        return false;
+        step->has_failed = !pass_damage(step, &step->fault);
+        return !step->has_failed;
     }
     if (!filter_matches(follow->filter, &record, row)) return true;
-    return step->sink->on_event(step->sink->user, &record, row);
+    step->is_stopped = !step->sink->on_event(step->sink->user, &record, row);
+    return !step->is_stopped;
 }
 
 bool follow_step(struct follow *follow, const struct follow_sink *sink, uint64_t *seen,
                  struct fault *fault) {
     struct step step = {.follow = follow, .sink = sink};
-    uint64_t last = follow->after;
-    if (!trail_reader_follow(follow->reader, follow->after, on_row, &step, &last, fault)) {
-        follow->after = last;
-        return false;
+    bool is_whole = false;
+    while (!is_whole && !step.has_failed && !step.is_stopped) {
+        uint64_t before = follow->after;
+        is_whole =
+            trail_reader_follow(follow->reader, before, on_row, &step, &follow->after, &step.fault);
+        // Damage that has moved nothing on is the trail's as a whole.
+        bool is_passed = !is_whole && follow->after > before && pass_damage(&step, &step.fault);
+        step.has_failed = step.has_failed || (!is_whole && !is_passed);
     }
     if (step.has_failed) {
         *fault = step.fault;
@@ -90,7 +103,7 @@ static bool keep_sequence(void *user, const struct record *record, const struct 
 static bool search_window(struct trail_reader *reader, const struct filter *filter, uint64_t after,
                           struct ring *ring, struct fault *fault) {
     struct follow *follow = NULL;
-    const struct follow_sink sink = {keep_sequence, ring};
+    const struct follow_sink sink = {.on_event = keep_sequence, .user = ring};
     uint64_t seen;
     ring->found = 0;
     if (!follow_open(reader, filter, after, &follow, fault)) return false;

@@ -13,10 +13,12 @@
 
 struct follow;
 
-// What is called for each event; false stops the step after it.
+// What is called for each event; false stops the step after it. on_damage (NULL: nobody listens)
+// names events that cannot be read, in their place.
 struct follow_sink {
     bool (*on_event)(void *user, const struct record *record, const struct trail_row *row);
     void *user;
+    void (*on_damage)(void *user, const struct fault *damage);
 };
 
 // Begins behind the event of this sequence number (0: at the very first). FAULT_FULL.
@@ -25,11 +27,12 @@ MUST_CHECK bool follow_open(struct trail_reader *reader, const struct filter *fi
 void follow_close(struct follow *follow);
 
 // Gives the events that are there now and were not given yet. *seen: how many were looked at.
-// FAULT_CORRUPT names events that cannot be read: the next step goes on behind them. FAULT_IO.
+// What cannot be read is told to the sink and passed. FAULT_FULL, FAULT_IO.
 MUST_CHECK bool follow_step(struct follow *follow, const struct follow_sink *sink, uint64_t *seen,
                             struct fault *fault);
 
 // The sequence number behind which the last `count` matching events begin: reads backwards in
-// growing windows, up to the beginning. FAULT_CORRUPT, FAULT_IO.
+// growing windows, up to the beginning. What cannot be read is passed: whoever follows hears of it.
+// FAULT_FULL, FAULT_IO.
 MUST_CHECK bool follow_find_last(struct trail_reader *reader, const struct filter *filter,
                                  uint32_t count, uint64_t *after, struct fault *fault);

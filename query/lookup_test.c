@@ -336,7 +336,7 @@ static void test_following_in_order_of_arrival(void **state) {
     uint64_t after;
     must(follow_find_last(follower, &filter, 10, &after, &fault), &fault);
     struct arrivals arrivals = {.next = (uint32_t)after, .filter = &filter};
-    const struct follow_sink sink = {on_event, &arrivals};
+    const struct follow_sink sink = {.on_event = on_event, .user = &arrivals};
     uint64_t seen;
     must(follow_open(follower, &filter, after, &follow, &fault), &fault);
     must(follow_step(follow, &sink, &seen, &fault), &fault);
@@ -364,6 +364,82 @@ static void test_following_in_order_of_arrival(void **state) {
     trail_reader_close(follower);
 }
 
+// Turns a bit in the n-th zstd frame of a store's file: in a part of the tail, if it has no blocks.
+static void damage_frame(const char *folder, uint32_t number) {
+    static const uint8_t magic[4] = {0x28, 0xb5, 0x2f, 0xfd};
+    FILE *file = fopen(program_path("%s/data.mdb", folder), "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    long size = ftell(file);
+    uint8_t *bytes = malloc((size_t)size);
+    assert_non_null(bytes);
+    rewind(file);
+    assert_int_equal(fread(bytes, 1, (size_t)size, file), (size_t)size);
+    const uint8_t *at = bytes;
+    for (uint32_t found = 0; found < number; found++) {
+        at = memmem(at + 1, (size_t)(bytes + size - at - 1), magic, sizeof magic);
+        assert_non_null(at);
+    }
+    const long inside = 200;
+    assert_int_equal(fseek(file, (long)(at - bytes) + inside, SEEK_SET), 0);
+    assert_int_equal(fputc(at[inside] ^ 1, file), at[inside] ^ 1);
+    assert_int_equal(fclose(file), 0);
+    free(bytes);
+}
+
+struct passing {
+    uint32_t events;
+    uint32_t damages;
+    uint64_t last;
+};
+
+static bool count_event(void *user, const struct record *record, const struct trail_row *row) {
+    struct passing *passing = user;
+    (void)record;
+    passing->events++;
+    passing->last = row->sequence;
+    return true;
+}
+
+static void on_damage(void *user, const struct fault *damage) {
+    struct passing *passing = user;
+    assert_int_equal(damage->kind, FAULT_CORRUPT);
+    assert_true(program_has(damage->text, "trail: events "));
+    passing->damages++;
+}
+
+static void test_following_passes_damage(void **state) {
+    (void)state;
+    struct fault fault = {0};
+    char folder[4096];
+    struct trail_reader *follower = NULL;
+    struct follow *follow = NULL;
+    snprintf(folder, sizeof folder, "%s", program_folder());
+    sample_append(&sample, folder, 0, 500, NULL, 500);
+    damage_frame(folder, 2);
+    must(trail_reader_open(folder, &follower, &fault), &fault);
+    struct filter filter = make_filter(queries[0], 0);
+    struct passing passing = {0};
+    const struct follow_sink sink = {count_event, &passing, on_damage};
+    uint64_t seen = 0;
+    uint64_t after = 0;
+    // Behind the damage there are enough, or it is passed.
+    must(follow_find_last(follower, &filter, 450, &after, &fault), &fault);
+    must(follow_open(follower, &filter, 0, &follow, &fault), &fault);
+    must(follow_step(follow, &sink, &seen, &fault), &fault);
+    assert_true(passing.damages > 0);
+    assert_in_range(passing.events, 1, 499);
+    assert_int_equal(seen, passing.events);
+    // The next step goes on where there is nothing yet.
+    uint32_t damages = passing.damages;
+    must(follow_step(follow, &sink, &seen, &fault), &fault);
+    assert_int_equal(seen, 0);
+    assert_int_equal(passing.damages, damages);
+    follow_close(follow);
+    filter_done(&filter);
+    trail_reader_close(follower);
+}
+
 int main(void) {
     struct fault fault = {0};
     sample_create(&sample, 11, EVENTS_COUNT);
@@ -381,6 +457,7 @@ int main(void) {
         cmocka_unit_test(test_relative_times_hold_over_pages),
         cmocka_unit_test(test_an_empty_trail_has_no_pages),
         cmocka_unit_test(test_following_in_order_of_arrival),
+        cmocka_unit_test(test_following_passes_damage),
     };
     int code = cases_run("lookup_test", tests, sizeof tests / sizeof tests[0]);
     trail_reader_close(reader);

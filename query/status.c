@@ -18,9 +18,13 @@ struct collecting {
     uint32_t gaps_next;  // a ring: the oldest listed gap
 };
 
+static uint64_t count_decided(const struct status_agent *agent) {
+    return agent->stored + agent->duplicates + agent->variants + agent->quarantined +
+           agent->expired;
+}
+
 static bool is_balanced(const struct status_agent *agent) {
-    return agent->received == agent->stored + agent->duplicates + agent->variants +
-                                  agent->quarantined + agent->expired;
+    return agent->received == count_decided(agent);
 }
 
 static void add_counts(struct status_agent *to, const struct status_agent *from) {
@@ -164,6 +168,27 @@ bool status_collect(struct trail_reader *reader, int64_t now_ms, struct arena *a
     made.total.is_balanced = is_balanced(&made.total);
     *status = made;
     return true;
+}
+
+bool status_check(const struct status *status, struct fault *fault) {
+    const struct status_agent *first = NULL;
+    uint32_t count = 0;
+    for (uint32_t index = 0; index < status->agents_count; index++) {
+        if (status->agents[index].is_balanced) continue;
+        if (first == NULL) first = &status->agents[index];
+        count++;
+    }
+    if (first == NULL && !status->total.is_balanced) first = &status->total;
+    if (first == NULL) return true;
+    uint64_t decided = count_decided(first);
+    bool is_more = first->received > decided;
+    fault_set(fault, FAULT_CORRUPT,
+              "%s: received %" PRIu64 ", but %" PRIu64 " are accounted for: %" PRIu64 " too %s",
+              first->uri, first->received, decided,
+              is_more ? first->received - decided : decided - first->received,
+              is_more ? "few" : "many");
+    if (count > 1) fault_add(fault, "the counts of %" PRIu32 " agents do not balance", count);
+    return false;
 }
 
 // --- for people

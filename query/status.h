@@ -88,6 +88,9 @@ struct status {
 MUST_CHECK bool status_collect(struct trail_reader *reader, int64_t now_ms, struct arena *arena,
                                struct status *status, struct fault *fault);
 
+// Whether every agent's counts balance. FAULT_CORRUPT says which agent's do not, and by how much.
+MUST_CHECK bool status_check(const struct status *status, struct fault *fault);
+
 // Appends it for people, in at most `width` columns.
 void status_print(const struct status *status, uint32_t width, struct buffer *output);
 

@@ -42,6 +42,12 @@ static void test_agents_are_summed_and_balanced(void **state) {
     assert_false(two->is_balanced);
     assert_int_equal(status.total.stored, 350);
     assert_false(status.total.is_balanced);
+    struct fault fault;
+    assert_false(status_check(&status, &fault));
+    assert_int_equal(fault.kind, FAULT_CORRUPT);
+    assert_string_equal(fault.text,
+                        "spiffe://o-x/account/2/agent/b: received 61, but 54 are accounted for: 7 "
+                        "too few");
     assert_int_equal(status.reasons_count, 2);
     assert_int_equal(status.facts.quarantined, 3);
     assert_int_equal(status.gaps_count, STATUS_GAPS_MAX);

@@ -210,6 +210,14 @@ bool trail_is_damaged(const struct trail *trail, struct fault *damage) {
     return true;
 }
 
+uint32_t trail_damages(const struct trail *trail) {
+    return trail->damages;
+}
+
+uint64_t trail_mismatches(const struct trail *trail) {
+    return block_scratch_mismatches(trail->scratch);
+}
+
 // What cannot be read stays where it is: its sequences are its own, and it may be mended.
 static bool load_tail(struct trail *trail, struct fault *fault) {
     struct trail_walk walk;

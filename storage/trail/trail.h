@@ -57,6 +57,11 @@ const char *trail_directory(const struct trail *trail);
 // agent or a stream (begins anew). *damage says what was first and how much there is; report it.
 bool trail_is_damaged(const struct trail *trail, struct fault *damage);
 
+// How much of it, and how many texts did not come back from their block as they were and were
+// stored as they are: not 0 means a mistake in this program. For metrics.
+uint32_t trail_damages(const struct trail *trail);
+uint64_t trail_mismatches(const struct trail *trail);
+
 // The store's random 16-byte epoch, new when the store is made or restored.
 void trail_epoch(const struct trail *trail, uint8_t epoch[TRAIL_EPOCH_SIZE]);
 

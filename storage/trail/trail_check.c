@@ -31,6 +31,7 @@ struct check {
     struct seen *seen;
     uint64_t seen_count;
     uint64_t seen_capacity;
+    bool is_comparable;  // what was seen are all events there were
 };
 
 static void report(struct check *check, const struct fault *found) {
@@ -58,8 +59,10 @@ static uint64_t hash_key(const struct check *check, const struct key *key) {
     memcpy(bytes + RECORD_ID_SIZE, &key->event_time_s, sizeof key->event_time_s);
     size_t size = RECORD_ID_SIZE + sizeof key->event_time_s;
     memcpy(bytes + size, key->account, key->account_size);
-    return hash_keyed(check->reader->format.secret, SEED_KEY,
-                      span_of(bytes, size + key->account_size));
+    uint64_t hash = hash_keyed(check->reader->format.secret, SEED_KEY,
+                               span_of(bytes, size + key->account_size));
+    uint32_t bits = check->result.hash_bits;
+    return bits == 0 ? hash : hash & (((uint64_t)1 << bits) - 1);
 }
 
 static bool see(struct check *check, const struct key *key, uint64_t sequence,
@@ -365,17 +368,49 @@ static int compare_sequences(const void *left, const void *right) {
     return (first->sequence > second->sequence) - (first->sequence < second->sequence);
 }
 
+static bool copy_key(void *user, const struct trail_row *row) {
+    *(struct key *)user = row->key;
+    return false;
+}
+
+// Whether two events whose keys have the same hash have the same key. What cannot be read has been
+// reported already.
+static bool have_one_key(const struct check *check, uint64_t first, uint64_t second) {
+    const uint64_t sequences[2] = {first, second};
+    struct key keys[2];
+    for (uint32_t index = 0; index < 2; index++) {
+        uint64_t last = 0;
+        struct fault ignored;
+        if (!trail_reader_follow(check->reader, sequences[index] - 1, copy_key, &keys[index], &last,
+                                 &ignored) ||
+            last != sequences[index]) {
+            return false;
+        }
+    }
+    return key_equal(&keys[0], &keys[1]);
+}
+
+static void check_keys(struct check *check) {
+    struct fault found;
+    qsort(check->seen, check->seen_count, sizeof *check->seen, compare_keys);
+    for (uint64_t index = 1; index < check->seen_count; index++) {
+        const struct seen *seen = &check->seen[index];
+        for (uint64_t other = index; other > 0; other--) {
+            const struct seen *before = &check->seen[other - 1];
+            if (before->key_hash != seen->key_hash) break;
+            if (!have_one_key(check, before->sequence, seen->sequence)) continue;
+            fault_set(&found, FAULT_CORRUPT,
+                      "trail: events %" PRIu64 " and %" PRIu64 " have the same key",
+                      before->sequence, seen->sequence);
+            report(check, &found);
+        }
+    }
+}
+
 static void check_all_seen(struct check *check) {
     struct fault found;
     if (check->seen_count == 0 && check->head.dropped == 0) return;
-    qsort(check->seen, check->seen_count, sizeof *check->seen, compare_keys);
-    for (uint64_t index = 1; index < check->seen_count; index++) {
-        if (check->seen[index].key_hash != check->seen[index - 1].key_hash) continue;
-        fault_set(&found, FAULT_CORRUPT,
-                  "trail: events %" PRIu64 " and %" PRIu64 " have the same key",
-                  check->seen[index - 1].sequence, check->seen[index].sequence);
-        report(check, &found);
-    }
+    check_keys(check);
     qsort(check->seen, check->seen_count, sizeof *check->seen, compare_sequences);
     uint64_t missing = check->head.sequence_last - check->seen_count;
     if (check->head.dropped > 0 && missing == check->head.dropped) return;
@@ -447,7 +482,7 @@ static bool check_everything(struct check *check, struct fault *fault) {
     struct trail_head now;
     if (!trail_reader_load_head(reader, &now, fault)) return false;
     // Of days that went meanwhile some blocks were seen and some were not.
-    if (now.retained_from_s == check->head.retained_from_s) check_all_seen(check);
+    check->is_comparable = now.retained_from_s == check->head.retained_from_s;
     return true;
 }
 
@@ -460,10 +495,12 @@ bool trail_reader_check(struct trail_reader *reader,
         .on_fault = on_fault,
         .on_progress = on_progress,
         .user = user,
+        .result = {.hash_bits = result->hash_bits},
     };
     if (!trail_reader_enter(reader, fault)) return false;
     bool good = check_everything(&check, fault);
     if (reader->is_reading) trail_reader_leave(reader);
+    if (good && check.is_comparable) check_all_seen(&check);
     free(check.seen);
     if (good) *result = check.result;
     return good;

@@ -103,7 +103,7 @@ static uint32_t check_survivors(struct fixture *fixture, uint32_t acked) {
     for (uint32_t number = 0; number < acked; number++) assert_true(survivors.seen[number]);
     assert_int_equal(last % COMMIT_ROWS, 0);
     assert_true(last >= acked);
-    struct trail_check check;
+    struct trail_check check = {0};
     if (!trail_reader_check(reader, on_fault, on_progress, NULL, &check, &fixture->fault))
         fail_msg("%s", fixture->fault.text);
     assert_int_equal(check.events, last);

@@ -122,9 +122,12 @@ static void fill_blocks(struct fixture *fixture, uint32_t number, uint32_t block
     }
 }
 
+static bool has_same_keys;  // trail_reader_check said so
+
 static void on_fault(void *user, const struct fault *found) {
     (void)user;
     assert_int_equal(found->kind, FAULT_CORRUPT);
+    if (strstr(found->text, "same key") != NULL) has_same_keys = true;
 }
 
 static void on_progress(void *user, uint64_t done, uint64_t all) {
@@ -135,7 +138,7 @@ static void on_progress(void *user, uint64_t done, uint64_t all) {
 // What trail_reader_check finds.
 static uint32_t count_faults(struct fixture *fixture) {
     struct trail_reader *reader = open_reader(fixture);
-    struct trail_check check;
+    struct trail_check check = {0};
     if (!trail_reader_check(reader, on_fault, on_progress, NULL, &check, &fixture->fault))
         fail_msg("%s", fixture->fault.text);
     trail_reader_close(reader);
@@ -405,6 +408,40 @@ static void test_goes_on_beside_a_damaged_summary(void **state) {
     fixture_done(&fixture);
 }
 
+// Rows that stand twice are told, by their keys; keys that only have the same hash are not.
+static void test_tells_keys_from_their_hashes(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    fixture_fill(&fixture, 0, 300, 150);
+    close_trail(&fixture);
+    struct trail_reader *reader = open_reader(&fixture);
+    struct trail_check check = {.hash_bits = 8};
+    has_same_keys = false;
+    assert_true(trail_reader_check(reader, on_fault, on_progress, NULL, &check, &fixture.fault));
+    assert_int_equal(check.faults, 0);
+    trail_reader_close(reader);
+
+    struct trail_environment *environment = NULL;
+    const struct trail_environment_options options = {.directory = fixture.directory,
+                                                      .no_sync = true};
+    assert_true(trail_environment_open(&options, &environment, &fixture.fault));
+    struct trail_change change = {.database = TRAIL_DATABASE_TAIL};
+    struct buffer bytes;
+    buffer_init(&bytes, 1024 * 1024);
+    read_value(environment, TRAIL_DATABASE_TAIL, 0, &change, &bytes);
+    change.key[2] ^= 1;
+    change.value_size = bytes.size;
+    assert_true(trail_environment_commit(environment, &change, 1, buffer_span(&bytes), false,
+                                         &fixture.fault));
+    trail_environment_close(environment);
+    buffer_done(&bytes);
+    assert_true(count_faults(&fixture) > 1);
+    assert_true(has_same_keys);
+    fixture_done(&fixture);
+}
+
 // Without its head or format a trail is refused, and it is said what to do.
 static void test_refuses_a_damaged_head(void **state) {
     (void)state;
@@ -486,6 +523,7 @@ int main(void) {
         cmocka_unit_test(test_goes_on_beside_a_damaged_stream),
         cmocka_unit_test(test_goes_on_beside_a_damaged_summary),
         cmocka_unit_test(test_refuses_a_damaged_head),
+        cmocka_unit_test(test_tells_keys_from_their_hashes),
     };
     return cases_run("trail_damage", tests, sizeof tests / sizeof tests[0]);
 }

@@ -331,7 +331,7 @@ void fixture_compare_all(struct fixture *fixture) {
     assert_int_equal(facts.retained_from_s, fixture->retained_from_s);
     assert_int_equal(facts.sequence_last, fixture->events_count);
 
-    struct trail_check check;
+    struct trail_check check = {0};
     if (!trail_reader_check(reader, on_fault, on_progress, NULL, &check, &fixture->fault))
         fail_msg("%s", fixture->fault.text);
     assert_int_equal(check.events, fixture_count(fixture));

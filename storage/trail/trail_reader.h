@@ -158,8 +158,9 @@ MUST_CHECK bool trail_reader_scan_kind(
     bool (*on_kind)(void *user, const struct block_columns *columns, const struct block_kind *kind),
     void *user, struct fault *fault);
 
-// What trail_reader_check found.
+// What trail_reader_check found. Zeroed before.
 struct trail_check {
+    uint32_t hash_bits;  // tests: significant bits of keys' hashes, to force collisions; 0: 64
     uint64_t blocks;
     uint64_t events;
     uint64_t faults;

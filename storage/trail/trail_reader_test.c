@@ -437,7 +437,7 @@ static void test_names_a_damaged_block(void **state) {
     damage_block(&fixture, 1);
     struct trail_reader *reader = open_reader(&fixture);
     struct found_faults faults = {0};
-    struct trail_check check;
+    struct trail_check check = {0};
     assert_true(trail_reader_check(reader, on_fault, on_progress, &faults, &check, &fixture.fault));
     assert_true(check.faults > 0);
     assert_int_equal(check.faults, faults.count);
