@@ -130,7 +130,9 @@ class Stage:
             run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing)
         self.first = os.path.join(self.work, "first")
         self.second = os.path.join(self.work, "second")
+        self.again = os.path.join(self.work, "again")
         run(os.path.join(ROOT, "tools/package.sh"), self.first)
+        run(os.path.join(ROOT, "tools/package.sh"), self.again)
         run(os.path.join(ROOT, "tools/package.sh"), self.second,
             env={**os.environ, "PACKAGE_VERSION": "0.1.0+upgrade"})
         base = os.path.join(kept or self.work, "base")
@@ -190,9 +192,9 @@ stage = None
 blocks = read_blocks()
 
 
-def put_events(machine, account, count):
+def put_events(machine, account, count, place="/srv/cloudtrail"):
     """A file of CloudTrail's with so many new events."""
-    folder = machine.folder + "/srv/cloudtrail"
+    folder = machine.folder + place
     os.makedirs(folder, exist_ok=True)
     records = [
         {"eventVersion": "1.08", "eventTime": "2026-03-11T07:05:00Z", "eventSource": "s3.amazonaws.com",
@@ -324,6 +326,12 @@ def test_zsh_and_fish_take_their_completions():
     assert "--check" in ask("orgtrail-collector --")
 
 
+def test_several_agents_as_printed():
+    put_events(stage.center, SHOP, 5, "/srv/cloudtrail-eu")
+    stage.center.run(blocks["Several agents on one machine"][0])
+    wait_for("its events", lambda: count_events(SHOP) == 105)
+
+
 def test_a_thousand_agents_as_printed():
     put_events(stage.billing, BILLING, 50)
     enroll, install = blocks["A thousand agents"]
@@ -339,18 +347,20 @@ def test_a_thousand_agents_as_printed():
 
 
 def test_an_upgrade_of_a_running_trail():
+    processes = "systemctl show -p MainPID --value orgtrail-collector orgtrail-agent orgtrail-agent@eu"
     stage.center.run("rm *.deb")
     for package in glob.glob(stage.second + "/*.deb"):
         shutil.copy(package, stage.center.folder + "/root")
-    old = stage.center.run("systemctl show -p MainPID --value orgtrail-collector")
+    old = stage.center.run(processes)
     put_events(stage.center, SHOP, 30)
     put_events(stage.billing, BILLING, 20)
     stage.center.run(blocks["Upgrading"][0])
     assert "0.1.0+upgrade" in stage.center.run("dpkg-query -W orgtrail-collector")
-    assert stage.center.run("systemctl show -p MainPID --value orgtrail-collector") != old
     expect_running()
+    new = stage.center.run(processes)
+    assert "0" not in new.split() and not set(new.split()) & set(old.split()), (old, new)
     put_events(stage.center, SHOP, 7)
-    wait_for("all events", lambda: (count_events(SHOP), count_events(BILLING)) == (137, 70))
+    wait_for("all events", lambda: (count_events(SHOP), count_events(BILLING)) == (142, 70))
     assert "all good" in stage.center.run("orgtrail store check")
 
 
@@ -363,8 +373,9 @@ def test_remove_and_purge_keep_the_trail():
     stage.center.run("! ls -d /etc/default/orgtrail* /lib/systemd/system/orgtrail* /usr/bin/orgtrail* 2>/dev/null")
     stage.center.run("apt-get install -y ./libyyjson0_*.deb ./orgtrail*.deb")
     expect_running()
+    stage.center.run("systemctl is-enabled orgtrail-agent@eu")
     put_events(stage.center, SHOP, 1)
-    wait_for("all events", lambda: (count_events(SHOP), count_events(BILLING)) == (138, 70))
+    wait_for("all events", lambda: (count_events(SHOP), count_events(BILLING)) == (143, 70))
 
 
 def test_a_purge_of_what_was_never_used_leaves_nothing():
@@ -378,10 +389,8 @@ def test_lintian_finds_nothing():
 
 
 def test_the_same_commit_gives_the_same_bytes():
-    again = os.path.join(stage.work, "again")
-    run(os.path.join(ROOT, "tools/package.sh"), again)
     for path in glob.glob(stage.first + "/*.deb"):
-        with open(path, "rb") as left, open(os.path.join(again, os.path.basename(path)), "rb") as right:
+        with open(path, "rb") as left, open(os.path.join(stage.again, os.path.basename(path)), "rb") as right:
             assert left.read() == right.read(), path
 
 
