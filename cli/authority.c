@@ -84,8 +84,33 @@ static bool rename_in(const char *directory, const char *from, const char *to,
            files_rename(files_system(), old, new, fault);
 }
 
+static bool is_there(const char *directory, const char *name, bool *found, struct fault *fault) {
+    char path[ORGANIZATION_PATH_SIZE];
+    struct files_entry entry;
+    return organization_path(directory, name, path, fault) &&
+           files_find(files_system(), path, found, &entry, fault);
+}
+
+// The new pair takes the place of the old one, its certificate last.
+static bool take_place(const char *directory, struct fault *fault) {
+    bool has_key = false;
+    return is_there(directory, "ca/new.key", &has_key, fault) &&
+           (!has_key || rename_in(directory, "ca/new.key", "ca/ca.key", fault)) &&
+           rename_in(directory, "ca/new.pem", "ca/ca.pem", fault);
+}
+
+static bool copy_in(const char *directory, const char *from, const char *to, uint32_t mode,
+                    struct fault *fault) {
+    struct buffer text;
+    buffer_init(&text, TEXT_SIZE_MAX);
+    bool is_good = organization_read(directory, from, &text, fault) &&
+                   organization_write(directory, to, buffer_span(&text), mode, fault);
+    buffer_done(&text);
+    return is_good;
+}
+
 // Both are accepted before the new one signs, so that whatever stops this in the middle leaves
-// certificates that are good.
+// certificates that are good; ca/new.pem shows that it was stopped.
 static bool put_beside(const char *directory, struct span old, const struct buffer *key,
                        const struct buffer *certificate, struct fault *fault) {
     struct buffer both;
@@ -94,14 +119,12 @@ static bool put_beside(const char *directory, struct span old, const struct buff
     buffer_append(&both, old);
     bool is_good =
         !buffer_overflowed(&both) || fault_set(fault, FAULT_INPUT, "collector/ca.pem is too large");
-    is_good = is_good &&
+    is_good = is_good && copy_in(directory, "ca/ca.key", "ca/old.key", 0600, fault) &&
+              copy_in(directory, "ca/ca.pem", "ca/old.pem", 0644, fault) &&
               organization_write(directory, "ca/new.key", buffer_span(key), 0600, fault) &&
               organization_write(directory, "ca/new.pem", buffer_span(certificate), 0644, fault) &&
               organization_write(directory, "collector/ca.pem", buffer_span(&both), 0644, fault) &&
-              rename_in(directory, "ca/ca.key", "ca/old.key", fault) &&
-              rename_in(directory, "ca/ca.pem", "ca/old.pem", fault) &&
-              rename_in(directory, "ca/new.key", "ca/ca.key", fault) &&
-              rename_in(directory, "ca/new.pem", "ca/ca.pem", fault);
+              take_place(directory, fault);
     buffer_done(&both);
     return is_good;
 }
@@ -113,6 +136,9 @@ bool authority_replace(const char *directory, const struct organization *organiz
     char suffix[TIME_TEXT_SIZE + 2];
     char time[TIME_TEXT_SIZE];
     if (!authority_look(directory, now_s, &authority, fault)) return false;
+    bool was_stopped = false;
+    if (!is_there(directory, "ca/new.pem", &was_stopped, fault)) return false;
+    if (authority.cas_count > 1 && was_stopped) return take_place(directory, fault);
     if (authority.cas_count > 1) {
         return fault_set(fault, FAULT_INPUT,
                          "%s/collector/ca.pem has %u CAs: a replacement is under way, and --finish "

@@ -27,7 +27,8 @@ struct authority {
 MUST_CHECK bool authority_look(const char *directory, int64_t now_s, struct authority *authority,
                                struct fault *fault);
 
-// Makes a new CA beside the old one. FAULT_INPUT if a replacement is under way.
+// Makes a new CA beside the old one, or ends what was stopped in the middle of that. FAULT_INPUT if
+// a replacement is under way.
 MUST_CHECK bool authority_replace(const char *directory, const struct organization *organization,
                                   int64_t valid_s, int64_t now_s, struct fault *fault);
 

@@ -386,6 +386,7 @@ static void watch_ends(struct server *server) {
         uint32_t count;
         const struct certificate_facts *cas = gate_cas(gate, &count);
         expiry_see_own(server->expiry, gate_own(gate), cas, count);
+        server->gate_changes_s = gate_changes_s(gate, now_s());
         atomic_fetch_sub(&server->gate_users, 1);
     }
     expiry_step(server->expiry, now_s());
@@ -398,11 +399,9 @@ static void guard_peers(struct server *server) {
     uint32_t asked = 0;
     if (now - server->guarded_ms < GUARD_MS) return;
     watch_ends(server);
-    if (now_s() >= server->gate_changes_s) {
+    if (now_s() > server->gate_changes_s) {
+        server->gate_changes_s = INT64_MAX;  // watch_ends finds the next
         atomic_fetch_add(&server->gate_round, 1);
-        atomic_fetch_add(&server->gate_users, 1);
-        server->gate_changes_s = gate_changes_s(atomic_load(&server->gate), now_s());
-        atomic_fetch_sub(&server->gate_users, 1);
     }
     struct peer *peer = server->peers;
     for (; peer != NULL && asked < GUARD_QUESTIONS; peer = peer->next) {
@@ -683,7 +682,7 @@ bool server_start(const struct settings *settings, const struct rpc_credentials 
         return fault_set(fault, FAULT_FULL, "no memory for the server");
     }
     atomic_store(&made->gate, gate);
-    made->gate_changes_s = gate_changes_s(gate, now_s());
+    made->gate_changes_s = INT64_MAX;
     if (!make_parts(made, settings, roster, trail, fault)) {
         destroy(made);
         return false;

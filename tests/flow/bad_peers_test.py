@@ -178,12 +178,10 @@ def test_certificate_that_is_not_valid_yet():
         )
 
 
-def test_certificate_of_a_ca_that_only_the_agent_knows():
+def expect_hung_up(name, said):
     """The agent finds nothing wrong with itself; the collector hangs up within the handshake."""
     with make_organization() as organization:
-        other = flow.Organization(
-            os.path.join(organization.base, "other"), [SHOP], name="o-other4567"
-        )
+        other = flow.Organization(os.path.join(organization.base, "other"), [SHOP], name=name)
         agent = organization.enroll("-a", SHOP, is_started=False)
         issue(agent, os.path.join(other.folder, "ca"), agent.uri)
         with open(os.path.join(agent.folder, "ca.pem"), "ab") as file:
@@ -191,16 +189,28 @@ def test_certificate_of_a_ca_that_only_the_agent_knows():
                 file.write(from_other.read())
         agent.append(make_range(1, 10))
         agent.start()
-        agent.wait_for_message(
-            "session ended.*hung up when it saw our certificate: it was signed by .{1,2}orgtrail CA "
-            "of o-other4567.{1,2}, the server's by .{1,2}orgtrail CA of o-example123.{1,2}: if the "
-            "CA was replaced, renew it"
-        )
+        agent.wait_for_message(f"session ended.*hung up when it saw our certificate: {said}")
         organization.collector.wait_for_message("certificate verify failed")
-        restore(agent)
         agent.stop()
+        restore(agent)
         agent.start()
         organization.wait_received(10)
+
+
+def test_certificate_of_a_ca_that_only_the_agent_knows():
+    expect_hung_up(
+        "o-other4567",
+        "it was signed by .{1,2}orgtrail CA of o-other4567.{1,2}, the server's by .{1,2}orgtrail CA "
+        "of o-example123.{1,2}: if the CA was replaced, renew it",
+    )
+
+
+def test_certificate_of_a_ca_of_the_same_name():
+    expect_hung_up(
+        flow.ORGANIZATION,
+        "it is good by this clock .*; valid from 2026-01-01.* to 2046-01-01.*: is the server's "
+        "clock right, and does its ca.pem have our CA",
+    )
 
 
 def test_certificate_without_name():

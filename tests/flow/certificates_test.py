@@ -229,6 +229,48 @@ def test_a_broken_or_missing_deny_list_lets_nobody_in():
         assert organization.status()["total"]["received"] == 0
 
 
+def test_check_reads_the_deny_list_and_the_certificates():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP, is_started=False)
+        assert run_check(organization.collector)[0] == 0
+        assert run_check(agent)[0] == 0
+        write(b"4f\nnonsense\n", organization.store, "deny.txt")
+        code, said = run_check(organization.collector)
+        assert code == 2 and 'deny.txt: line 2: "nonsense"' in said, said
+        write(b"", organization.store, "deny.txt")
+        write(read(agent.folder, "agent.key"), organization.folder, "collector/collector.key")
+        code, said = run_check(organization.collector)
+        assert code == 2 and "collector.pem: the key and the certificate do not belong" in said, said
+        write(read(agent.folder, "ca.pem")[:-60], agent.folder, "ca.pem")
+        code, said = run_check(agent)
+        assert code == 2 and "ca.pem: CA: certificate 1 of it cannot be read" in said, said
+
+
+def run_check(program):
+    done = subprocess.run(
+        [*program.arguments, "--check"], capture_output=True, text=True, timeout=30, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_stream_ends_with_the_ca_of_its_certificate():
+    with make_organization() as organization:
+        organization.run("ca", organization.folder, "--replace", "--days", "12s")
+        reload_collector(organization, 1)
+        agent = organization.enroll("-a", SHOP, "--days", "1h")
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        agent.wait_for_message("session ended.*the CA that signed the certificate expired at")
+        agent.append(make_range(11, 20))
+        # Of the old CA, which still is good.
+        for name in ("ca.key", "ca.pem"):
+            old = read(organization.folder, "ca", name.replace("ca", "old"))
+            write(old, organization.folder, "ca", name)
+        organization.run("enroll", organization.folder, f"--renew={agent.folder}")
+        hang_up(agent)
+        organization.wait_received(20)
+
+
 def test_a_stream_ends_with_its_certificate():
     with make_organization() as organization:
         agent = organization.enroll("-a", SHOP, "--days", "6s")
@@ -392,6 +434,23 @@ def test_the_ca_is_replaced_as_documented():
         assert len(certificate_events(organization, "ca_removed")) == 1
         assert len(certificate_events(organization, "agent")) == 2
         assert not os.path.exists(os.path.join(folder, "ca/old.key"))
+
+
+def test_a_replacement_that_was_stopped_in_the_middle():
+    with make_organization() as organization:
+        folder = organization.folder
+        organization.run("ca", folder, "--replace")
+        # As it is between its last two steps: the new key signs, the certificate is the old one.
+        os.rename(os.path.join(folder, "ca/ca.pem"), os.path.join(folder, "ca/new.pem"))
+        shutil.copy(os.path.join(folder, "ca/old.pem"), os.path.join(folder, "ca/ca.pem"))
+        said = organization.run("enroll", folder, "-a", SHOP, code=2).stderr
+        assert "not of one pair" in said, said
+        organization.run("ca", folder, "--replace")
+        reload_collector(organization, 1)
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        assert "under way" in organization.run("ca", folder, "--replace", code=2).stderr
 
 
 def test_an_agent_left_behind_by_a_replaced_ca():
