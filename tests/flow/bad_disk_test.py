@@ -291,7 +291,7 @@ def run_program(program):
 WRONG_SETTINGS = [
     # (whose, what stands there, what shall, what must be said)
     ("collector", "\nlisten: ", "\nlisten_on: x\nlisten: ", ["line 7", "listen_on"]),
-    ("collector", "  directory: ../store", "  directory: ../store\n  folder: x", ["folder"]),
+    ("collector", "\nstore:", "\nstore:\n  folder: x", ["folder"]),
     ("collector", "http:", "http: [", ["line"]),
     ("collector", "listen: 127.0.0.1", "listen: localhost", ["listen", "localhost"]),
     ("collector", "  certificate: collector.pem", "  certificate: missing.pem", ["missing.pem"]),
