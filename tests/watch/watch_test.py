@@ -37,6 +37,7 @@ FIRING = {
     "OrgtrailCollectorDown": ('up{job="orgtrail-collector"}', "1 0x3000", "1x3000"),
     "OrgtrailGap": (COLLECTOR + "gap_numbers_total", RISES, RESTS),
     "OrgtrailConflict": (COLLECTOR + 'quarantined_events_total{reason="conflict"}', RISES, RESTS),
+    "OrgtrailTimeConflict": (COLLECTOR + "time_conflicts_total", RISES, RESTS),
     "OrgtrailIdentityViolation": (
         COLLECTOR + 'quarantined_events_total{reason="identity"}',
         RISES,
@@ -49,11 +50,15 @@ FIRING = {
     ),
     "OrgtrailQuarantineFull": (COLLECTOR + "throttled_streams", "1x3000", "0x3000"),
     "OrgtrailNotice": (COLLECTOR + "notices_total", RISES, RESTS),
+    "OrgtrailSilentAgent": (COLLECTOR + "silent_agents", "2x3000", "0x3000"),
+    "OrgtrailSilentRegion": (COLLECTOR + "silent_regions", "1x3000", "0x3000"),
     "OrgtrailStoreFull": (COLLECTOR + "full_store", "1x3000", "0x3000"),
     "OrgtrailDiskLow": (COLLECTOR + "disk_free_bytes", "9x3000", "11x3000"),
     "OrgtrailDiskFullSoon": (COLLECTOR + "disk_free_bytes", "39-0.01x3000", "39-0.0001x3000"),
     "OrgtrailSlowDisk": (COLLECTOR + 'commit_seconds_bucket{le="1"}', "0x3000", "0+5x3000"),
     "OrgtrailStuckCursor": (COLLECTOR + "held_retention", "1x3000", "0x3000"),
+    "OrgtrailDamagedStore": (COLLECTOR + "damaged_parts", "1x3000", "0x3000"),
+    "OrgtrailStuckReader": (COLLECTOR + "stuck_readers", "1x3000", "0x3000"),
     "OrgtrailCertificateEnds": (
         COLLECTOR + 'certificate_left_seconds{subject="a"}',
         f"{MONTH - 1}x3000",

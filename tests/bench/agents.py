@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Many agents over a store that is not empty: memory, delay, and how soon all are back after a restart.
+
+usage: agents.py [--agents N] [--rate N] [--stored N] [--seconds N] [--folder DIR]
+
+Each agent has a certificate and a stream of its own over TLS (tests/bench/agents_bench.c). Prints one
+line of JSON. Programs come from bazel-bin: build them with --config=opt.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+os.chdir(ROOT)
+sys.path.insert(0, ROOT)
+
+from tests.bench.end_to_end import cpu_seconds, make_input, point_agent  # noqa: E402
+from tests.flow.organization import Organization, end_with_parent, find_program  # noqa: E402
+
+RESTART_SECONDS = 60  # how long the agents may take to be back
+FIELDS = ("second", "streaming", "sent", "acknowledged", "ended", "latency_ms", "worst_ms")
+
+
+def memory(pid):
+    """RssAnon and all of Rss, MiB."""
+    found = {}
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        for line in file:
+            key, _, value = line.partition(":")
+            if key in ("RssAnon", "VmRSS"):
+                found[key] = int(value.split()[0]) / 1024
+    return found["RssAnon"], found["VmRSS"]
+
+
+def fill(organization, folder, count):
+    """Puts so many events into the store, by a real agent."""
+    source, _ = make_input(folder, "tail", count)
+    agent = organization.enroll("--organization", is_started=False)
+    point_agent(agent, source)
+    agent.start()
+    organization.wait_received(count, seconds=60 + count // 5000)
+    agent.stop()
+    os.remove(source.split(":", 1)[1])
+
+
+class Load:
+    """The agents, and what they said last."""
+
+    def __init__(self, organization, folder, rate, seconds):
+        self.process = subprocess.Popen(
+            [
+                find_program("tests/bench", "agents_bench"),
+                f"--address=127.0.0.1:{organization.port}",
+                f"--folder={folder}",
+                f"--rate={rate}",
+                f"--seconds={seconds}",
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=end_with_parent,
+        )
+
+    def second(self):
+        """The next second's numbers."""
+        line = self.process.stdout.readline()
+        if not line:
+            raise ChildProcessError(f"agents_bench ended with {self.process.wait()}")
+        values = dict(zip(line.split()[::2], map(int, line.split()[1::2])))
+        assert set(values) == set(FIELDS), line
+        print(line.rstrip(), file=sys.stderr, flush=True)
+        return values
+
+    def wait_all(self, count, seconds):
+        """Waits until all are streaming; how long that took by this process's clock."""
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            now = self.second()
+            if now["streaming"] == count:
+                return time.monotonic() - began, now
+        raise TimeoutError(f"after {seconds} s only {now['streaming']} of {count} are streaming")
+
+
+def measure(organization, load, count, seconds):
+    """Steady state: what was sent and acknowledged, delay, memory and CPU."""
+    pid = organization.collector.process.pid
+    first = load.second()
+    began, cpu = time.monotonic(), cpu_seconds(pid)
+    anon, rss, delays, worst = [], [], [], 0
+    for _ in range(seconds):
+        now = load.second()
+        assert now["streaming"] == count, now
+        delays.append(now["latency_ms"])
+        worst = max(worst, now["worst_ms"])
+        one, other = memory(pid)
+        anon.append(one)
+        rss.append(other)
+    passed = time.monotonic() - began
+    acknowledged = now["acknowledged"] - first["acknowledged"]
+    return {
+        "events_per_s": round(acknowledged / passed),
+        "waiting": now["sent"] - now["acknowledged"],
+        "delay_ms": sorted(delays)[len(delays) // 2],
+        "worst_ms": worst,
+        "rss_anon_mib": round(max(anon)),
+        "rss_mib": round(max(rss)),
+        "collector_cpu": round((cpu_seconds(pid) - cpu) / passed, 2),
+    }
+
+
+def run(options, folder):
+    # The management account is one of the roster too.
+    accounts = [f"{700000000000 + number}" for number in range(options.agents - 1)]
+    with Organization(folder=folder, accounts=accounts) as organization:
+        organization.start_collector()
+        bundles = os.path.join(folder, "bundles")
+        organization.run(
+            *("enroll", organization.folder, "--all", "--out", bundles),
+            *("--collector", f"127.0.0.1:{organization.port}"),
+            seconds=600,
+        )
+        if options.stored:
+            fill(organization, folder, options.stored)
+        load = Load(organization, bundles, options.rate, 2 * options.seconds + 3 * RESTART_SECONDS)
+        connected_s, _ = load.wait_all(options.agents, RESTART_SECONDS)
+        result = {"agents": options.agents, "rate": options.rate, "stored": options.stored}
+        result["connected_s"] = round(connected_s, 1)
+        result.update(measure(organization, load, options.agents, options.seconds))
+
+        organization.collector.kill()
+        while load.second()["streaming"] > 0:
+            pass
+        organization.start_collector()
+        back_s, _ = load.wait_all(options.agents, RESTART_SECONDS)
+        result["all_back_s"] = round(back_s, 1)
+        after = measure(organization, load, options.agents, options.seconds)
+        result["after_restart"] = after
+        load.process.kill()
+        return result
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--agents", type=int, default=1000)
+    parser.add_argument("--rate", type=int, default=10)
+    parser.add_argument("--stored", type=int, default=10_000_000)
+    parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("--folder", default=None)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="orgtrail-agents.", dir=options.folder) as folder:
+        print(json.dumps(run(options, folder)))
+
+
+if __name__ == "__main__":
+    main()
