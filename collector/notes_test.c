@@ -86,9 +86,37 @@ static void test_a_full_queue_is_counted(void **state) {
     notes_destroy(notes);
 }
 
+static void test_documents_go_along_and_are_never_held_back(void **state) {
+    (void)state;
+    struct notes *notes = notes_create();
+    const struct own_event_detail details[] = {{"agent", SPAN_LITERAL("a"), 0}};
+    const struct note_document first = {SPAN_LITERAL("x/1"), SPAN_LITERAL("one")};
+    const struct note_document gone = {SPAN_LITERAL("x/1"), {NULL, 0}};
+    assert_true(notes_add_kept(notes, "Seen", details, 1, &first));
+    assert_true(notes_add_kept(notes, "Seen", details, 1, &first));
+    assert_true(notes_add_kept(notes, NULL, NULL, 0, &gone));
+    assert_int_equal(notes_choose(notes, 1000), 3);
+    const struct note *note = notes_get(notes, 1);
+    assert_string_equal(note->name, "Seen");
+    assert_true(span_is(note->document.name, "x/1"));
+    assert_true(span_is(note->document.value, "one"));
+    assert_true(span_is(note->details[0].text, "a"));
+    note = notes_get(notes, 2);
+    assert_string_equal(note->name, "");
+    assert_true(span_is(note->document.name, "x/1"));
+    assert_int_equal(note->document.value.size, 0);
+    // What has no document has none.
+    notes_keep(notes);
+    add(notes, "Throttled", "a", 1);
+    assert_int_equal(notes_choose(notes, 1000), 1);
+    assert_int_equal(notes_get(notes, 0)->document.name.size, 0);
+    notes_destroy(notes);
+}
+
 int main(void) {
     metrics_start();
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_documents_go_along_and_are_never_held_back),
         cmocka_unit_test(test_first_at_once_then_one_a_minute),
         cmocka_unit_test(test_what_a_person_did_is_never_held_back),
         cmocka_unit_test(test_a_full_queue_is_counted),
