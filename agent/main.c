@@ -11,6 +11,7 @@
 
 #include "agent/agent.h"
 #include "agent/agent_config.h"
+#include "agent/control.h"
 #include "agent/health.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -164,8 +165,8 @@ static bool be_patient(struct patience *patience, int64_t timeout_s,
 }
 
 // Turns until told to end, or with --once until all is acknowledged.
-static bool loop(struct agent *agent, const struct arguments *arguments, const sigset_t *signals,
-                 struct fault *fault) {
+static bool loop(struct agent *agent, struct control *control, const struct arguments *arguments,
+                 const sigset_t *signals, struct fault *fault) {
     bool is_stopping = false;
     struct patience patience = {.since_ms = monotonic()};
     int64_t health_at_ms = 0;
@@ -181,6 +182,7 @@ static bool loop(struct agent *agent, const struct arguments *arguments, const s
         int64_t now_ms = monotonic();
         if (now_ms < health_at_ms) continue;
         health_update(agent, now_ms);
+        control_update(control, agent);
         notify_send("WATCHDOG=1");
         health_at_ms = now_ms + HEALTH_MS;
     }
@@ -204,6 +206,17 @@ static void print_summary(const struct agent *agent, int64_t began_ms) {
            (double)(monotonic() - began_ms) / 1000);
 }
 
+// Who asks how the agent is comes second to its task: it goes on without the socket.
+static struct control *start_control(struct agent *agent, const struct arguments *arguments,
+                                     const struct agent_config *config) {
+    struct control *control = NULL;
+    struct fault fault;
+    if (!arguments->is_once && !control_start(agent, config, &control, &fault)) {
+        LOG(LOG_WARNING, "no control socket: orgtrail agent status cannot ask", log_fault(&fault));
+    }
+    return control;
+}
+
 static bool run_agent(const struct arguments *arguments, const struct agent_config *config,
                       const sigset_t *signals, struct fault *fault) {
     const struct agent_options agent_options = {.config = config, .once = arguments->is_once};
@@ -217,7 +230,9 @@ static bool run_agent(const struct arguments *arguments, const struct agent_conf
             log_text("spool", config->spool_directory),
             log_number("sources", config->sources_count));
         notify_send("READY=1");
-        is_good = loop(agent, arguments, signals, fault);
+        struct control *control = start_control(agent, arguments, config);
+        is_good = loop(agent, control, arguments, signals, fault);
+        control_stop(control);
         struct agent_status status;
         agent_describe(agent, &status);
         if (is_good && arguments->is_once && status.is_done) print_summary(agent, began_ms);

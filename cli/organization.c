@@ -353,25 +353,36 @@ static const char *find_accounts(const char *text) {
     return accounts + 1;
 }
 
-static void print_with_account(const char *text, const char *accounts,
-                               const struct organization_account *account, struct buffer *output) {
+static void print_with_accounts(const char *text, const char *accounts,
+                                const struct organization_account *added, uint32_t added_count,
+                                struct buffer *output) {
     const char *line_end = accounts + strcspn(accounts, "\n");
     buffer_append(output, span_of(text, (size_t)(accounts - text)));
     buffer_append_text(output, "  accounts:\n");
-    print_account(output, account);
+    for (uint32_t index = 0; index < added_count; index++) print_account(output, &added[index]);
     if (*line_end == '\n') line_end++;
     buffer_append_text(output, line_end);
 }
 
+static bool has_accounts(const struct settings *settings, const struct organization_account *added,
+                         uint32_t added_count) {
+    for (uint32_t index = 0; index < added_count; index++) {
+        if (settings_find_account(settings, added[index].id) == NULL) return false;
+    }
+    return true;
+}
+
 // The edit is made on text, so that comments survive; that it did what was meant is checked by
 // loading the result before it takes the file's place.
-static bool write_checked(const char *path, struct span text, const char *id, struct fault *fault) {
+static bool write_checked(const char *path, struct span text,
+                          const struct organization_account *added, uint32_t added_count,
+                          struct fault *fault) {
     char draft[ORGANIZATION_PATH_SIZE + 8];
     snprintf(draft, sizeof draft, "%s.draft", path);
     struct settings *settings = NULL;
     bool is_good = files_write_whole(files_system(), draft, text, 0640, fault) &&
                    settings_load(draft, &settings, fault);
-    if (is_good && settings_find_account(settings, id) == NULL) {
+    if (is_good && !has_accounts(settings, added, added_count)) {
         is_good = fault_set(fault, FAULT_INPUT, "its list of accounts is in another form");
     }
     settings_destroy(settings);
@@ -382,11 +393,11 @@ static bool write_checked(const char *path, struct span text, const char *id, st
     return fault_add(fault, "%s is unchanged: add the account by hand", path);
 }
 
-bool organization_add_account(const char *directory, const struct organization_account *account,
-                              struct fault *fault) {
-    char path[ORGANIZATION_PATH_SIZE];
-    if (!names_check_account("account", account->id, fault)) return false;
-    if (!organization_path(directory, "collector/collector.yaml", path, fault)) return false;
+bool organization_add_accounts(const char *path, const struct organization_account *added,
+                               uint32_t added_count, struct fault *fault) {
+    for (uint32_t index = 0; index < added_count; index++) {
+        if (!names_check_account("account", added[index].id, fault)) return false;
+    }
     struct buffer text;
     struct buffer output;
     buffer_init(&text, CONFIG_SIZE_MAX);
@@ -399,13 +410,20 @@ bool organization_add_account(const char *directory, const struct organization_a
             is_good = fault_set(fault, FAULT_INPUT, "%s: no line \"  accounts:\" below \"roster:\"",
                                 path);
         } else {
-            print_with_account((const char *)text.bytes, accounts, account, &output);
-            is_good = write_checked(path, buffer_span(&output), account->id, fault);
+            print_with_accounts((const char *)text.bytes, accounts, added, added_count, &output);
+            is_good = write_checked(path, buffer_span(&output), added, added_count, fault);
         }
     }
     buffer_done(&text);
     buffer_done(&output);
     return is_good;
+}
+
+bool organization_add_account(const char *directory, const struct organization_account *account,
+                              struct fault *fault) {
+    char path[ORGANIZATION_PATH_SIZE];
+    return organization_path(directory, "collector/collector.yaml", path, fault) &&
+           organization_add_accounts(path, account, 1, fault);
 }
 
 bool organization_read_ca(const char *directory, struct buffer *certificate, struct buffer *key,

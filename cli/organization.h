@@ -66,6 +66,13 @@ MUST_CHECK bool organization_load(const char *directory, struct organization **o
                                   struct fault *fault);
 void organization_destroy(struct organization *organization);
 
+// Adds accounts to the roster in a collector's config, whose other lines stay as they are.
+// FAULT_INPUT if an account is none, or the file has no list of accounts in the form that init
+// writes; it is unchanged then.
+MUST_CHECK bool organization_add_accounts(const char *path,
+                                          const struct organization_account *added,
+                                          uint32_t added_count, struct fault *fault);
+
 // Adds an account to the roster in collector.yaml, whose other lines stay as they are. FAULT_INPUT
 // if the file has no list of accounts in the form that init writes; it is unchanged then.
 MUST_CHECK bool organization_add_account(const char *directory,

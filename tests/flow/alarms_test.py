@@ -162,6 +162,8 @@ def find_record(agent, number):
     wanted = make(number)[-200:].split(b'"eventID":')[1][:38]
     for folder, _, names in os.walk(agent.spool):
         for path in (os.path.join(folder, name) for name in names):
+            if not os.path.isfile(path):
+                continue
             with open(path, "rb") as file:
                 place = file.read().find(wanted)
             if place >= 0:

@@ -236,6 +236,78 @@ def test_only_who_may_changes_anything():
             shutil.rmtree(stranger.folder, ignore_errors=True)
 
 
+def test_roster_import():
+    with make_organization() as organization:
+        listed = [
+            {"Id": SHOP, "Name": "another name", "Status": "ACTIVE"},
+            {"Id": BANK, "Name": 'a "bank"', "Status": "ACTIVE", "Email": "b@example.com"},
+            {"Id": "444444444444", "Name": "closed", "Status": "SUSPENDED"},
+        ]
+        path = os.path.join(organization.base, "accounts.json")
+
+        def write(content):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(content if isinstance(content, str) else json.dumps(content))
+
+        arguments = ["roster", "import", path, "--config", organization.config_path]
+        before = organization.read_settings()
+        write({"Accounts": listed})
+        said = organization.run(*arguments, "--dry-run").stdout
+        assert f'+ {BANK}  a "bank"' in said and "1 would be added, 1 known, 1 closed" in said, said
+        assert organization.read_settings() == before
+        said = organization.run(*arguments).stdout
+        assert f"? {OWNER}  is in the roster" in said and "1 added, 1 known" in said, said
+        assert "orgtrail reload" in said, said
+        after = organization.read_settings()
+        assert len(after.splitlines()) == len(before.splitlines()) + 1, after
+        said = organization.run("reload", organization.store).stdout
+        assert "1 added, 0 removed, 0 changed" in said, said
+        # Again changes nothing; what is no list is refused and changes nothing.
+        assert "0 added, 2 known" in organization.run(*arguments).stdout
+        for wrong, word in (
+            ("{", "invalid JSON"),
+            ({"accounts": []}, "list-accounts"),
+            ({"Accounts": [{"Name": "x"}]}, "account 1"),
+            ({"Accounts": [{"Id": "12"}]}, "12"),
+        ):
+            write(wrong)
+            done = organization.run(*arguments, code=2)
+            assert word in done.stderr and path in done.stderr, done.stderr
+        assert organization.read_settings() == after
+
+
+def test_agent_status():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 7))
+        organization.wait_received(7)
+
+        def ask():
+            said = json.loads(organization.run("agent", "status", "--json", agent.spool).stdout)
+            return said if said["acknowledged"] == 7 and said["state"] == "streaming" else None
+
+        said = flow.wait_until("all acknowledged", ask)
+        assert said["pid"] == agent.process.pid and said["appended"] == 7, said
+        assert said["collector"].endswith(str(organization.port)), said
+        assert said["certificate_expires"].startswith("20"), said
+        lines = {source["name"]: source for source in said["sources"]}
+        assert lines["lines"]["records"] == 7 and lines["files"]["records"] == 0, said
+        text = organization.run("agent", "status", agent.spool).stdout
+        assert "7 of 7 acknowledged, 0 wait" in text and "streaming" in text, text
+        mode = os.stat(os.path.join(agent.spool, "control.sock"))
+        assert stat.S_IMODE(mode.st_mode) == 0o600, mode
+        organization.collector.kill()
+        flow.wait_until(
+            "the reason for waiting",
+            lambda: json.loads(
+                organization.run("agent", "status", "--json", agent.spool).stdout
+            )["last_error"],
+        )
+        agent.kill()
+        done = organization.run("agent", "status", agent.spool, code=75)
+        assert "nobody serves there" in done.stderr, done.stderr
+
+
 def test_a_second_collector_is_refused():
     with make_organization() as organization:
         second = subprocess.run(
