@@ -22,7 +22,7 @@ void buffer_reset(struct buffer *buffer) {
     buffer->overflowed = false;
 }
 
-uint8_t *buffer_reserve(struct buffer *buffer, size_t size) {
+uint8_t *buffer_reserve_more(struct buffer *buffer, size_t size) {
     assert(buffer->size <= buffer->capacity);
     if (buffer->overflowed) return NULL;
     if (size > buffer->size_max || buffer->size > buffer->size_max - size) {

@@ -30,9 +30,17 @@ void buffer_done(struct buffer *buffer);
 // Empties it, keeps the memory, clears the overflow mark.
 void buffer_reset(struct buffer *buffer);
 
+// As buffer_reserve, which calls it when there is not enough room already.
+uint8_t *buffer_reserve_more(struct buffer *buffer, size_t size);
+
 // Makes room for size more bytes and returns where they begin, or NULL (and overflowed). The caller
 // writes at most size bytes there and adds what it wrote to buffer->size.
-uint8_t *buffer_reserve(struct buffer *buffer, size_t size);
+static inline uint8_t *buffer_reserve(struct buffer *buffer, size_t size) {
+    // The capacity is within the limit; a buffer without memory has none.
+    bool fits = size <= buffer->capacity - buffer->size && buffer->bytes != NULL;
+    if (fits && !buffer->overflowed) return buffer->bytes + buffer->size;
+    return buffer_reserve_more(buffer, size);
+}
 
 // Appends bytes. A span into the buffer itself is not allowed.
 void buffer_append(struct buffer *buffer, struct span bytes);

@@ -10,7 +10,7 @@
 _Static_assert(HASH_SECRET_SIZE >= XXH3_SECRET_SIZE_MIN, "XXH3 takes no shorter secret");
 _Static_assert(HASH_SECRET_SIZE % 8 == 0, "the secret is changed in words of 64 bits");
 
-uint64_t hash_keyed(const uint8_t secret[HASH_SECRET_SIZE], uint64_t seed, struct span bytes) {
+void hash_key_make(const uint8_t secret[HASH_SECRET_SIZE], uint64_t seed, struct hash_key *key) {
     // XXH3's own "secret and seed" forgets the secret for short inputs. So the seed is worked into
     // the secret, into each word by another amount: XXH3 combines words by exclusive or, which
     // would cancel equal or small changes of both.
@@ -21,7 +21,17 @@ uint64_t hash_keyed(const uint8_t secret[HASH_SECRET_SIZE], uint64_t seed, struc
         change += step;
         words[index] += change;
     }
-    return XXH3_64bits_withSecret(bytes.bytes, bytes.size, words, HASH_SECRET_SIZE);
+    memcpy(key->bytes, words, HASH_SECRET_SIZE);
+}
+
+uint64_t hash_with_key(const struct hash_key *key, struct span bytes) {
+    return XXH3_64bits_withSecret(bytes.bytes, bytes.size, key->bytes, HASH_SECRET_SIZE);
+}
+
+uint64_t hash_keyed(const uint8_t secret[HASH_SECRET_SIZE], uint64_t seed, struct span bytes) {
+    struct hash_key key;
+    hash_key_make(secret, seed, &key);
+    return hash_with_key(&key, bytes);
 }
 
 uint64_t hash_plain(struct span bytes) {

@@ -15,6 +15,14 @@ enum { HASH_SECRET_SIZE = 192 };  // bytes, random; XXH3's default secret length
 // uses.
 uint64_t hash_keyed(const uint8_t secret[HASH_SECRET_SIZE], uint64_t seed, struct span bytes);
 
+// The same in two steps, for many values under one secret and seed: what both make together, and
+// the hash of a span under it.
+struct hash_key {
+    uint8_t bytes[HASH_SECRET_SIZE];
+};
+void hash_key_make(const uint8_t secret[HASH_SECRET_SIZE], uint64_t seed, struct hash_key *key);
+uint64_t hash_with_key(const struct hash_key *key, struct span bytes);
+
 // Unkeyed XXH3-64, for checksums of what we wrote ourselves.
 uint64_t hash_plain(struct span bytes);
 

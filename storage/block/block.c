@@ -69,10 +69,9 @@ uint64_t block_scratch_mismatches(const struct block_scratch *scratch) {
 
 uint32_t block_attribute_hash(const uint8_t secret[HASH_SECRET_SIZE],
                               const struct attribute *attribute) {
-    struct span value = attribute->value;
-    if (value.size > ATTRIBUTE_VALUE_SIZE_MAX) value.size = ATTRIBUTE_VALUE_SIZE_MAX;
-    uint32_t hash = (uint32_t)hash_keyed(secret, (uint64_t)attribute->kind, value);
-    return (uint32_t)attribute->kind << BLOCK_HASH_BITS | (hash & ((1u << BLOCK_HASH_BITS) - 1));
+    struct hash_key key;
+    hash_key_make(secret, (uint64_t)attribute->kind, &key);
+    return attribute_hash(&key, attribute);
 }
 
 uint32_t block_id_hash(const uint8_t secret[HASH_SECRET_SIZE], const uint8_t id[RECORD_ID_SIZE]) {

@@ -49,8 +49,7 @@ static bool add_attribute(struct block_scratch *scratch, uint32_t entry, uint32_
 }
 
 // Enters the attributes of all rows into the posting table.
-static bool collect_attributes(struct block_scratch *scratch,
-                               const uint8_t secret[HASH_SECRET_SIZE], uint32_t count) {
+static bool collect_attributes(struct block_scratch *scratch, uint32_t count) {
     scratch->attributes_count = 0;
     if (!postings_begin(&scratch->postings)) return false;
     const struct block_row *before = NULL;
@@ -71,7 +70,7 @@ static bool collect_attributes(struct block_scratch *scratch,
                 if (!add_attribute(scratch, entry, attribute->kind)) return false;
                 continue;
             }
-            uint32_t hash = block_attribute_hash(secret, attribute);
+            uint32_t hash = attribute_hash(&scratch->keys[attribute->kind], attribute);
             uint32_t entry = postings_add(&scratch->postings, hash, frame);
             if (entry == UINT32_MAX || !add_attribute(scratch, entry, attribute->kind)) {
                 return false;
@@ -212,14 +211,14 @@ static void order_by_sequence(struct block_scratch *scratch, uint32_t count,
     summary->sequence_last = scratch->ordered[scratch->sorting[count - 1]]->sequence;
 }
 
-static void append_ids(struct block_scratch *scratch, const uint8_t secret[HASH_SECRET_SIZE],
-                       uint32_t count, struct buffer *output) {
+static void append_ids(struct block_scratch *scratch, uint32_t count, struct buffer *output) {
     uint8_t *at = buffer_reserve(output, (size_t)count * RECORD_ID_SIZE);
     if (at == NULL) return;
     for (uint32_t row = 0; row < count; row++) {
         const uint8_t *id = scratch->ordered[row]->key.id;
         memcpy(at + (size_t)row * RECORD_ID_SIZE, id, RECORD_ID_SIZE);
-        scratch->id_hashes[row] = block_id_hash(secret, id);
+        scratch->id_hashes[row] =
+            (uint32_t)hash_with_key(&scratch->keys[0], span_of(id, RECORD_ID_SIZE));
     }
     output->size += (size_t)count * RECORD_ID_SIZE;
 }
@@ -250,9 +249,8 @@ static void print_header(uint8_t *header, const struct block_summary *summary,
 
 // Appends all sections behind the header's room.
 static bool append_sections(struct block_scratch *scratch, struct dictionary *dictionary,
-                            const uint8_t secret[HASH_SECRET_SIZE], struct block_summary *summary,
-                            struct buffer *output, size_t sizes[BLOCK_SECTIONS],
-                            struct fault *fault) {
+                            struct block_summary *summary, struct buffer *output,
+                            size_t sizes[BLOCK_SECTIONS], struct fault *fault) {
     uint32_t count = summary->rows;
     uint32_t frames = (count + BLOCK_FRAME_ROWS - 1) / BLOCK_FRAME_ROWS;
     size_t texts_ends[BLOCK_FRAMES_MAX];
@@ -280,7 +278,7 @@ static bool append_sections(struct block_scratch *scratch, struct dictionary *di
     // The hashes come with the ids, which stand behind; the sizes are known.
     if (!arrivals_append(scratch, count, &scratch->parts, fault)) return false;
     buffer_reset(&scratch->control);
-    append_ids(scratch, secret, count, &scratch->control);
+    append_ids(scratch, count, &scratch->control);
     fingerprints_append(scratch->id_hashes, scratch->sorting, count, output);
     ends[BLOCK_FINGERPRINTS] = output->size;
     buffer_append(output, buffer_span(&scratch->parts));
@@ -303,8 +301,11 @@ static bool encode(struct block_scratch *scratch, struct dictionary *dictionary,
                    const uint8_t secret[HASH_SECRET_SIZE], const struct block_row *rows,
                    uint32_t count, struct buffer *output, struct block_summary *summary,
                    struct fault *fault) {
+    for (uint32_t kind = 0; kind < ATTRIBUTE_KINDS; kind++) {
+        hash_key_make(secret, kind, &scratch->keys[kind]);
+    }
     if (!make_room(scratch) || !dictionary_prepare(dictionary) ||
-        !block_order_rows(scratch, rows, count) || !collect_attributes(scratch, secret, count)) {
+        !block_order_rows(scratch, rows, count) || !collect_attributes(scratch, count)) {
         return fault_set(fault, FAULT_FULL, "no memory");
     }
     *summary = (struct block_summary){
@@ -327,7 +328,7 @@ static bool encode(struct block_scratch *scratch, struct dictionary *dictionary,
         return fault_set(fault, FAULT_FULL, "no memory");
     }
     output->size += BLOCK_HEADER_SIZE;
-    if (!append_sections(scratch, dictionary, secret, summary, output, sizes, fault)) return false;
+    if (!append_sections(scratch, dictionary, summary, output, sizes, fault)) return false;
     if (buffer_overflowed(output)) return fault_set(fault, FAULT_FULL, "no room");
     summary->size = output->size - begin;
     print_header(output->bytes + begin, summary, sizes, dictionary_sample_size(dictionary));

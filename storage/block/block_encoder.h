@@ -4,12 +4,16 @@
 
 #include <assert.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "storage/block/block_forms.h"
 #include "storage/block/block_tokens.h"
 
 enum {
-    WORD_SHIFT = 24,  // a word is an enum token and its number, until strings have frame numbers
+    PAGE_SIZE = 4096,  // at least; of memory
+    WORD_SHIFT = 24,   // a word is an enum token and its number, until strings have frame numbers
     WORD_NUMBER_MAX = (1 << WORD_SHIFT) - 1,
     NOTHING = 0x7f << WORD_SHIFT,  // a slot without any value yet
     NO_SHAPE = UINT32_MAX,
@@ -30,6 +34,14 @@ struct slot {
     uint32_t word;
 };
 
+// What values of a member were in records of one hint: what to expect.
+struct habit {
+    uint32_t tag;
+    uint16_t trust;  // in the dictionary; 0: it did not know the last HABIT_TRUST values
+    uint16_t turn;
+    uint32_t shapes[ENCODER_GUESSES];  // of containers, dictionary numbers + 1, the last ones first
+};
+
 // A value: bytes of the text.
 struct value {
     uint32_t begin;
@@ -39,16 +51,10 @@ struct value {
     bool is_container;
     bool is_asked;  // the dictionary shall be asked for the container as a whole
     bool is_hashed;
+    bool is_new;          // neither the slot nor its key had it when the row began
     const uint8_t *same;  // earlier text that is known to be equal, or NULL
+    struct habit *habit;  // NULL: not looked for
     uint64_t hash;
-};
-
-// What values of a member were in records of one hint: what to expect.
-struct habit {
-    uint32_t tag;
-    uint16_t trust;  // in the dictionary; 0: it did not know the last HABIT_TRUST values
-    uint16_t turn;
-    uint32_t shapes[ENCODER_GUESSES];  // of containers, dictionary numbers + 1, the last ones first
 };
 
 struct tokens_encoder {
@@ -91,25 +97,37 @@ struct tokens_encoder {
     uint16_t shape_pieces[DICTIONARY_SLOTS_MAX + 1];
 };
 
-// Whether two runs of bytes are equal; quick for short ones.
-static inline bool bytes_equal(const uint8_t *left, const uint8_t *right, size_t size) {
-    uint64_t left_word, right_word;
-    if (size > COPY) return memcmp(left, right, size) == 0;
-    if (size < sizeof left_word) {
-        for (size_t index = 0; index < size; index++) {
-            if (left[index] != right[index]) return false;
-        }
-        return true;
-    }
-    for (size_t index = 0; index + sizeof left_word < size; index += sizeof left_word) {
-        memcpy(&left_word, left + index, sizeof left_word);
-        memcpy(&right_word, right + index, sizeof right_word);
-        if (left_word != right_word) return false;
-    }
-    memcpy(&left_word, left + size - sizeof left_word, sizeof left_word);
-    memcpy(&right_word, right + size - sizeof right_word, sizeof right_word);
-    return left_word == right_word;
+// Whether a load of COPY bytes from here stays in the page, and so is allowed wherever the bytes
+// that are meant end.
+static inline bool is_loadable(const uint8_t *bytes) {
+    return ((uintptr_t)bytes & (PAGE_SIZE - 1)) <= PAGE_SIZE - COPY;
 }
+
+#ifdef __SSE2__
+// The bits of COPY bytes that are equal.
+__attribute__((no_sanitize_address)) static inline uint32_t equal_bits(const uint8_t *left,
+                                                                       const uint8_t *right) {
+    const __m128i *lefts = (const __m128i *)(const void *)left;
+    const __m128i *rights = (const __m128i *)(const void *)right;
+    __m128i low = _mm_cmpeq_epi8(_mm_loadu_si128(lefts), _mm_loadu_si128(rights));
+    __m128i high = _mm_cmpeq_epi8(_mm_loadu_si128(lefts + 1), _mm_loadu_si128(rights + 1));
+    return (uint32_t)_mm_movemask_epi8(low) | (uint32_t)_mm_movemask_epi8(high) << 16;
+}
+
+// Whether two runs of bytes are equal; quick for short ones. They are compared whatever their
+// length and with what lies behind them: lengths cannot be foreseen, and a branch that is guessed
+// wrong takes longer than the comparison.
+static inline bool bytes_equal(const uint8_t *left, const uint8_t *right, size_t size) {
+    if (size > COPY || !is_loadable(left) || !is_loadable(right)) {
+        return memcmp(left, right, size) == 0;
+    }
+    return ((uint64_t)~equal_bits(left, right) & (((uint64_t)1 << size) - 1)) == 0;
+}
+#else
+static inline bool bytes_equal(const uint8_t *left, const uint8_t *right, size_t size) {
+    return memcmp(left, right, size) == 0;
+}
+#endif
 
 static inline bool encoder_is_space(uint8_t byte) {
     return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';

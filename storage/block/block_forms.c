@@ -1,6 +1,9 @@
 #include "storage/block/block_forms.h"
 
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum { DAY_S = 24 * 60 * 60 };
 
@@ -110,30 +113,73 @@ bool forms_parse_uuid(const uint8_t text[FORMS_UUID_SIZE], uint8_t id[RECORD_ID_
     return (bad & 0x80) == 0;
 }
 
-// What a byte is to the alphabets: which have it, its kind (of which neighbours of random text
-// differ often) and its number in each.
 enum {
-    IN_HEX = 1,
-    IN_BASE36 = 2,
-    IN_BASE64 = 4,
-    KIND_DIGIT = 8,
-    KIND_UPPER = 16,
-    KIND_LOWER = 32,
-    KIND_OTHER = 64,
-    KINDS = KIND_DIGIT | KIND_UPPER | KIND_LOWER | KIND_OTHER,
-
+    STEP = 64,             // bytes looked at together
     RANDOM_SIZE_MIN = 12,  // shorter texts repeat too often to be kept out of compression
 };
 
-// The bits above of each ASCII byte; others have none.
-static const uint8_t classes[256] = {
-    0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
-    0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  68,
-    0,  0,  0,  68, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 0,  0,  0,  0,  0,  0,  0,  22,
-    22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22,
-    22, 22, 22, 0,  0,  0,  0,  0,  0,  37, 37, 37, 37, 37, 37, 36, 36, 36, 36, 36, 36, 36,
-    36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 36, 0,  0,  0,  0,  0,
+// A bit for each byte that base 64 has.
+static const uint64_t is_in_base64[4] = {0x03ff880000000000, 0x07fffffe07fffffe, 0, 0};
+
+// Which of up to STEP bytes have a property: one bit each.
+struct masks {
+    uint64_t digits;
+    uint64_t uppers;
+    uint64_t lowers;
+    uint64_t others;   // + and /
+    uint64_t letters;  // a to f
 };
+
+#ifdef __SSE2__
+static uint32_t range_mask(__m128i bytes, char first, char last) {
+    __m128i above = _mm_sub_epi8(bytes, _mm_set1_epi8(first));
+    __m128i most = _mm_set1_epi8((char)(last - first));
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(above, most), above));
+}
+
+static struct masks find_masks(const uint8_t bytes[STEP]) {
+    struct masks masks = {0};
+    for (unsigned at = 0; at < STEP; at += 16) {
+        __m128i part = _mm_loadu_si128((const __m128i *)(const void *)(bytes + at));
+        masks.digits |= (uint64_t)range_mask(part, '0', '9') << at;
+        masks.uppers |= (uint64_t)range_mask(part, 'A', 'Z') << at;
+        masks.lowers |= (uint64_t)range_mask(part, 'a', 'z') << at;
+        masks.letters |= (uint64_t)range_mask(part, 'a', 'f') << at;
+        masks.others |= (uint64_t)(range_mask(part, '+', '+') | range_mask(part, '/', '/')) << at;
+    }
+    return masks;
+}
+#else
+static struct masks find_masks(const uint8_t bytes[STEP]) {
+    struct masks masks = {0};
+    for (unsigned at = 0; at < STEP; at++) {
+        uint64_t bit = (uint64_t)1 << at;
+        uint8_t byte = bytes[at];
+        if (byte >= '0' && byte <= '9') masks.digits |= bit;
+        if (byte >= 'A' && byte <= 'Z') masks.uppers |= bit;
+        if (byte >= 'a' && byte <= 'z') masks.lowers |= bit;
+        if (byte >= 'a' && byte <= 'f') masks.letters |= bit;
+        if (byte == '+' || byte == '/') masks.others |= bit;
+    }
+    return masks;
+}
+#endif
+
+// The bits of bytes that are of the same kind as the one before them.
+static uint64_t follows(uint64_t kind, uint64_t *last) {
+    uint64_t result = kind & (kind << 1 | *last);
+    *last = kind >> (STEP - 1);
+    return result;
+}
+
+// Whether the first bytes of a text of at least RANDOM_SIZE_MIN are all in some alphabet; names and
+// addresses end here, as a rule.
+static bool begins_random(const uint8_t *text) {
+    for (unsigned at = 0; at < RANDOM_SIZE_MIN; at++) {
+        if ((is_in_base64[text[at] / 64] >> text[at] % 64 & 1) == 0) return false;
+    }
+    return true;
+}
 
 enum forms_alphabet forms_find_alphabet(struct span text, uint32_t *tail) {
     size_t size = text.size;
@@ -142,21 +188,28 @@ enum forms_alphabet forms_find_alphabet(struct span text, uint32_t *tail) {
         size--;
         (*tail)++;
     }
-    if (size < RANDOM_SIZE_MIN) return FORMS_NONE;
-    uint8_t all = IN_HEX | IN_BASE36 | IN_BASE64;
-    uint8_t before = 0;
+    if (size < RANDOM_SIZE_MIN || !begins_random(text.bytes)) return FORMS_NONE;
+    bool is_hex = true, is_base36 = true;
+    uint64_t last[4] = {0};
     size_t changes = 0;
-    for (size_t index = 0; index < size; index++) {
-        uint8_t class = classes[text.bytes[index]];
-        all &= class;
-        if (all == 0) return FORMS_NONE;
-        changes += (class & before & KINDS) == 0;
-        before = class;
+    for (size_t at = 0; at < size; at += STEP) {
+        uint8_t bytes[STEP] = {0};
+        size_t count = size - at < STEP ? size - at : STEP;
+        memcpy(bytes, text.bytes + at, count);
+        uint64_t all = UINT64_MAX >> (STEP - count);
+        struct masks masks = find_masks(bytes);
+        uint64_t both = masks.digits | masks.uppers;
+        if ((both | masks.lowers | masks.others) != all) return FORMS_NONE;
+        is_hex = is_hex && (masks.digits | masks.letters) == all;
+        is_base36 = is_base36 && both == all;
+        uint64_t same = follows(masks.digits, &last[0]) | follows(masks.uppers, &last[1]) |
+                        follows(masks.lowers, &last[2]) | follows(masks.others, &last[3]);
+        changes += (size_t)__builtin_popcountll(all & ~same);
     }
     // Of random neighbours two in five or more differ in kind; of words few.
     if (changes * 4 < size) return FORMS_NONE;
-    if ((all & IN_HEX) != 0) return FORMS_HEX;
-    return (all & IN_BASE36) != 0 ? FORMS_BASE36 : FORMS_BASE64;
+    if (is_hex) return FORMS_HEX;
+    return is_base36 ? FORMS_BASE36 : FORMS_BASE64;
 }
 
 size_t forms_packed_size(enum forms_alphabet alphabet, size_t size) {

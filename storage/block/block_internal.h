@@ -53,6 +53,15 @@ struct postings {
     uint32_t slots_count;
 };
 
+// The hash of an attribute under the key of its kind: what block_attribute_hash gives.
+static inline uint32_t attribute_hash(const struct hash_key *key,
+                                      const struct attribute *attribute) {
+    struct span value = attribute->value;
+    if (value.size > ATTRIBUTE_VALUE_SIZE_MAX) value.size = ATTRIBUTE_VALUE_SIZE_MAX;
+    uint32_t hash = (uint32_t)hash_with_key(key, value);
+    return (uint32_t)attribute->kind << BLOCK_HASH_BITS | (hash & ((1u << BLOCK_HASH_BITS) - 1));
+}
+
 // Empties it. False if memory runs out.
 bool postings_begin(struct postings *postings);
 void postings_done(struct postings *postings);
@@ -173,6 +182,7 @@ struct block_scratch {
 
     // Encoding.
     struct tokens_encoder *encoder;
+    struct hash_key keys[ATTRIBUTE_KINDS];  // of attribute hashes; 0: of ids
     struct postings postings;
     struct block_attribute *attributes;
     uint32_t attributes_count;

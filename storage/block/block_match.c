@@ -32,24 +32,11 @@ static uint32_t number_end(struct span text, uint32_t at) {
     return at;
 }
 
-// Finds the quote that ends a string whose first byte is at an offset; the size if there is none.
-static uint32_t string_end(struct span text, uint32_t at) {
-    while (at < text.size) {
-        const uint8_t *quote = memchr(text.bytes + at, '"', text.size - at);
-        if (quote == NULL) break;
-        uint32_t end = (uint32_t)(quote - text.bytes);
-        uint32_t backslashes = 0;
-        while (end - backslashes > at && text.bytes[end - backslashes - 1] == '\\') backslashes++;
-        if (backslashes % 2 == 0) return end;
-        at = end + 1;
-    }
-    return (uint32_t)text.size;
-}
-
 // Finds the end of a container, and if the dictionary is not worth asking for it, its shape.
 static bool find_container(struct tokens_encoder *encoder, uint32_t key, uint32_t depth,
                            struct value *value) {
     struct habit *habit = encoder_habit(encoder, key);
+    value->habit = habit;
     value->is_container = true;
     value->is_asked = encoder_asks(habit);
     if (!value->is_asked && depth < TOKENS_DEPTH_MAX) {
@@ -66,7 +53,7 @@ static bool find_value(struct tokens_encoder *encoder, uint32_t at, bool quoted,
     struct span text = encoder->text;
     *value = encoder_value(at, at);
     if (quoted) {
-        value->end = string_end(text, at);
+        value->end = structure_string_end(text, at);
         return value->end < text.size;
     }
     if (at == text.size) return false;
@@ -122,9 +109,9 @@ static bool match_shape(struct tokens_encoder *encoder, uint32_t number, uint32_
         struct value *value = &values[index];
         bool quoted = size > 0 && piece[size - 1] == '"';
         if (!match_slot(text, at, piece[size], slot, value) &&
-            (key == slot || !match_slot(text, at, piece[size], key, value)) &&
-            !find_value(encoder, at, quoted, shape->keys[index], depth, value)) {
-            return false;
+            (key == slot || !match_slot(text, at, piece[size], key, value))) {
+            if (!find_value(encoder, at, quoted, shape->keys[index], depth, value)) return false;
+            value->is_new = true;
         }
         progress->offset += size;
         progress->at = value->end;

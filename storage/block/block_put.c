@@ -56,6 +56,10 @@ static bool put_new(struct tokens_encoder *encoder, struct slot *slot) {
 static bool is_same(const struct tokens_encoder *encoder, const struct slot *slot,
                     struct value *value) {
     uint32_t size = value->end - value->begin;
+    // What was new when the row began can only have come with the row since.
+    if (value->is_new && (size_t)(slot->text - encoder->text.bytes) >= encoder->text.size) {
+        return false;
+    }
     if (slot->size != size || !slot_is_absolute(slot)) return false;
     if (value->same == slot->text) return true;
     if (!bytes_equal(slot->text, encoder->text.bytes + value->begin, size)) return false;
@@ -154,7 +158,8 @@ static bool put_value(struct tokens_encoder *encoder, struct slot *slot, uint32_
     } else if (is_time(encoder, value)) {
         word = encoder_make_word(TOKEN_TIME, 0);
     } else {
-        struct habit *habit = encoder_habit(encoder, key_number);
+        struct habit *habit = value->habit;
+        if (habit == NULL) habit = encoder_habit(encoder, key_number);
         uint32_t number = DICTIONARY_NONE;
         if (value->is_hashed) {
             number = find_string(encoder, span_of(text, size), value->hash);
@@ -192,11 +197,12 @@ static void hash_values(struct tokens_encoder *encoder, const struct slot *slots
         uint32_t size = value->end - value->begin;
         if (value->same != NULL || size > DICTIONARY_STRING_SIZE_MAX) continue;
         if (is_id(encoder, value) || is_time(encoder, value)) continue;
-        if (is_same(encoder, &slots[index], value)) continue;
-        if (is_same(encoder, &encoder->key_slots[keys[index]], value)) continue;
-        bool is_asked = value->is_container ? value->is_asked
-                                            : encoder_asks(encoder_habit(encoder, keys[index]));
-        if (!is_asked) continue;
+        if (!value->is_new && (is_same(encoder, &slots[index], value) ||
+                               is_same(encoder, &encoder->key_slots[keys[index]], value))) {
+            continue;
+        }
+        if (value->habit == NULL) value->habit = encoder_habit(encoder, keys[index]);
+        if (!(value->is_container ? value->is_asked : encoder_asks(value->habit))) continue;
         value->hash = hash_plain(span_of(encoder->text.bytes + value->begin, size));
         value->is_hashed = true;
         dictionary_prefetch(encoder->dictionary, value->hash);

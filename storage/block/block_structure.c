@@ -205,6 +205,32 @@ bool structure_scan_one(struct structure *structure, struct span text, uint32_t 
     return true;
 }
 
+// The same byte by byte.
+static uint32_t find_string_end(struct span text, uint32_t at) {
+    for (; at < text.size && text.bytes[at] != '"'; at++) {
+        if (text.bytes[at] == '\\') at++;
+    }
+    return at < text.size ? at : (uint32_t)text.size;
+}
+
+uint32_t structure_string_end(struct span text, uint32_t offset) {
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"');
+    const __m128i backslash = _mm_set1_epi8('\\');
+    for (; text.size - offset >= sizeof quote; offset += (uint32_t)sizeof quote) {
+        __m128i bytes = load(text.bytes + offset);
+        __m128i found =
+            _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash));
+        uint32_t mask = (uint32_t)_mm_movemask_epi8(found);
+        if (mask == 0) continue;
+        offset += (uint32_t)__builtin_ctz(mask);
+        if (text.bytes[offset] == '"') return offset;
+        break;
+    }
+#endif
+    return find_string_end(text, offset);
+}
+
 // The offset of the bracket among these of a step that closes the last one open, or STEP.
 static uint32_t find_close(uint64_t opens, uint64_t closes, uint32_t *depth) {
     uint64_t brackets = opens | closes;

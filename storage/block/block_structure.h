@@ -34,6 +34,10 @@ bool structure_scan(struct structure *structure, struct span text);
 // Scans the object or array that begins at an offset: the last of `at` is where it ends.
 bool structure_scan_one(struct structure *structure, struct span text, uint32_t offset);
 
+// Finds the quote that ends a string whose first byte is at an offset; the text's size if there is
+// none.
+uint32_t structure_string_end(struct span text, uint32_t offset);
+
 // Finds the end of the object or array that begins at an offset, and nothing else. False if it has
 // none. Needs no structure_begin.
 bool structure_skip(struct span text, uint32_t offset, uint32_t *end);

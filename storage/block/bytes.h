@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -25,17 +26,20 @@ static inline uint64_t bytes_get_64(const uint8_t *at) {
     return (uint64_t)bytes_get_32(at) | (uint64_t)bytes_get_32(at + 4) << 32;
 }
 
+// One store each: compilers leave a loop over the bytes as it is.
 static inline void bytes_put_16(uint8_t *at, uint16_t value) {
-    at[0] = (uint8_t)value;
-    at[1] = (uint8_t)(value >> 8);
+    value = htole16(value);
+    memcpy(at, &value, sizeof value);
 }
 
 static inline void bytes_put_32(uint8_t *at, uint32_t value) {
-    for (unsigned index = 0; index < 4; index++) at[index] = (uint8_t)(value >> (8 * index));
+    value = htole32(value);
+    memcpy(at, &value, sizeof value);
 }
 
 static inline void bytes_put_64(uint8_t *at, uint64_t value) {
-    for (unsigned index = 0; index < 8; index++) at[index] = (uint8_t)(value >> (8 * index));
+    value = htole64(value);
+    memcpy(at, &value, sizeof value);
 }
 
 enum { BYTES_VARINT_MAX = 10 };  // bytes of the longest variable-length number

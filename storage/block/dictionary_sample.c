@@ -9,6 +9,7 @@ enum {
     WAYS = DICTIONARY_SAMPLE_WAYS,
     PLACES = DICTIONARY_SAMPLE_PLACES / WAYS,
     ANCHOR_SIZE = DICTIONARY_ANCHOR_SIZE,
+    PLACE_MAX = 2 * DICTIONARY_SAMPLE_SIZE_MAX - 1,
     STEP_MIN = 8,   // bytes between anchors
     STEP_MAX = 64,  // the same where there are no separators
 };
@@ -44,6 +45,11 @@ uint64_t dictionary_anchor_hash(const uint8_t *text) {
     return hash ^ hash >> 29;
 }
 
+// Above a place stand bits of the anchor's hash, so that few others are looked at.
+static uint32_t tag_of(uint64_t hash) {
+    return (uint32_t)(hash >> 32) & ~(uint32_t)PLACE_MAX;
+}
+
 // The newest places of a hash.
 static uint32_t *places_of(const struct dictionary *dictionary, uint64_t hash) {
     return &dictionary->sample_places[(hash & (PLACES - 1)) * WAYS];
@@ -53,9 +59,10 @@ void dictionary_enter_sample(struct dictionary *dictionary, uint32_t from) {
     struct span sample = span_of(dictionary->sample, dictionary->now.sample);
     for (size_t at = from; sample.size - at >= ANCHOR_SIZE;
          at = dictionary_anchor_next(sample, at)) {
-        uint32_t *places = places_of(dictionary, dictionary_anchor_hash(sample.bytes + at));
+        uint64_t hash = dictionary_anchor_hash(sample.bytes + at);
+        uint32_t *places = places_of(dictionary, hash);
         memmove(places + 1, places, (WAYS - 1) * sizeof *places);
-        places[0] = (uint32_t)at + 1;
+        places[0] = tag_of(hash) | ((uint32_t)at + 1);
     }
 }
 
@@ -78,9 +85,12 @@ size_t dictionary_find_sample(const struct dictionary *dictionary, struct span t
     const uint32_t *places = places_of(dictionary, hash);
     size_t best = 0;
     for (uint32_t way = 0; way < WAYS; way++) {
+        uint32_t place = (places[way] & PLACE_MAX) - 1;
         // Places beyond the end are of text that was taken back.
-        if (places[way] == 0 || places[way] > dictionary->now.sample) continue;
-        uint32_t place = places[way] - 1;
+        if (((places[way] ^ tag_of(hash)) & ~(uint32_t)PLACE_MAX) != 0 ||
+            place >= dictionary->now.sample) {
+            continue;
+        }
         size_t most = dictionary->now.sample - place;
         if (most > text.size) most = text.size;
         size_t size = common_size(dictionary->sample + place, text.bytes, most);

@@ -47,7 +47,7 @@ struct dictionary {
     struct zstd *zstd;
 
     uint8_t *sample;          // DICTIONARY_SAMPLE_SIZE_MAX
-    uint32_t *sample_places;  // only for writing: offset + 1 of the anchor of a hash
+    uint32_t *sample_places;  // only for writing: offset + 1 of anchors, by hash
 
     uint8_t *head;                    // DICTIONARY_HEAD_ROOM: the first pages of strings
     struct zstd_shared *head_shared;  // only for writing
