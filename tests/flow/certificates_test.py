@@ -455,6 +455,27 @@ def test_a_replacement_that_was_stopped_in_the_middle():
         assert "under way" in organization.run("ca", folder, "--replace", code=2).stderr
 
 
+def test_another_ca_alone_ends_no_stream():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        organization.run("ca", organization.folder, "--replace")
+        write(read(organization.folder, "collector/ca.pem"), agent.folder, "ca.pem")
+        hang_up(agent)
+        agent.wait_for_message('"certificates taken: the stream goes on"')
+        agent.append(make_range(11, 20))
+        organization.wait_received(20)
+        assert count(agent, '"session begun"') == 1, agent.log()
+        assert count(agent, "session ended") == 0, agent.log()
+        # The next connection uses it: the collector's certificate is of the new one by then.
+        organization.run("enroll", organization.folder, "--server")
+        organization.collector.stop()
+        organization.start_collector()
+        agent.append(make_range(21, 30))
+        organization.wait_received(30)
+
+
 def test_an_agent_left_behind_by_a_replaced_ca():
     with make_organization() as organization:
         agent = organization.enroll("-a", SHOP)
