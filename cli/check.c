@@ -5,27 +5,39 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/migrate.h"
 #include "cli/progress.h"
 #include "cli/store.h"
 
+struct options {
+    struct store_choice store;
+    bool is_migrate;
+};
+
 static error_t parse_argument(int key, char *argument, struct argp_state *state) {
-    struct store_choice *choice = state->input;
+    struct options *options = state->input;
     switch (key) {
         case ARGP_KEY_INIT:
-            state->child_inputs[0] = choice;
+            state->child_inputs[0] = &options->store;
             return 0;
         case ARGP_KEY_ARG:
             if (state->arg_num == 0) {
-                if (strcmp(argument, "check") != 0)
-                    argp_error(state, "unknown: \"store %s\"; there is \"store check\"", argument);
+                options->is_migrate = strcmp(argument, "migrate") == 0;
+                if (!options->is_migrate && strcmp(argument, "check") != 0) {
+                    argp_error(state,
+                               "unknown: \"store %s\"; there are \"store check\" and \"store "
+                               "migrate\"",
+                               argument);
+                }
                 return 0;
             }
-            if (choice->directory != NULL)
+            if (options->store.directory != NULL)
                 argp_error(state, "one store only: \"%s\" is too much", argument);
-            choice->directory = argument;
+            options->store.directory = argument;
             return 0;
         case ARGP_KEY_END:
-            if (state->arg_num == 0) argp_error(state, "what? there is \"store check\"");
+            if (state->arg_num == 0)
+                argp_error(state, "what? there are \"store check\" and \"store migrate\"");
             return 0;
         default:
             return ARGP_ERR_UNKNOWN;
@@ -53,20 +65,23 @@ int store_run(int argc, char **argv) {
     static const struct argp_child children[] = {{&store_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
         .parser = parse_argument,
-        .args_doc = "check [STORE]",
+        .args_doc = "check [STORE]\nmigrate [STORE]",
         .doc =
             "check: verifies everything in the store: checksums, every record rebuilt, sequence "
             "numbers without holes, keys unique, indexes true. Prints each fault; exit code 1 if "
-            "there is one. Changes nothing.",
+            "there is one. Changes nothing.\n"
+            "migrate: makes a store of an older format one of today's, while the collector is "
+            "stopped. The old one is kept aside.",
         .children = children,
     };
-    struct store_choice choice = {0};
+    struct options options = {0};
     struct fault fault = {0};
     struct trail_reader *reader = NULL;
     struct trail_check check = {0};
     struct checking checking;
-    argp_parse(&argp, argc, argv, 0, NULL, &choice);
-    if (!store_open(&choice, &reader, &fault)) return command_fail(argv[0], &fault);
+    argp_parse(&argp, argc, argv, 0, NULL, &options);
+    if (options.is_migrate) return migrate_run(argv[0], &options.store);
+    if (!store_open(&options.store, &reader, &fault)) return command_fail(argv[0], &fault);
     progress_begin(&checking.progress, "checking");
     bool is_good = trail_reader_check(reader, on_fault, on_progress, &checking, &check, &fault);
     progress_end(&checking.progress);

@@ -282,7 +282,7 @@ static void test_wrong_arguments(void **state) {
         {"unrecognized option", "lookup", "STORE", "--frob"},
         {"use ndjson", "tail", "STORE", "-f", "--output=json"},
         {"--lines -1", "tail", "STORE", "-n", "-1"},
-        {"there is \"store check\"", "store"},
+        {"there are \"store check\" and", "store"},
         {"store mend", "store", "mend"},
         {"there are list, show, retry and discard", "quarantine"},
         {"give a KEY", "quarantine", "show"},

@@ -29,7 +29,7 @@ static const struct command commands[] = {
     {"quarantine", quarantine_run, "show what was refused and why, retry or discard it"},
     {"roster", roster_run, "add accounts to the roster"},
     {"reload", reload_run, "have the collector read roster and certificates again"},
-    {"store", store_run, "check the store"},
+    {"store", store_run, "check the store, or take over one of an older format"},
     {"backup", backup_run, "copy the store while it is written"},
     {"restore", restore_run, "put the store back as a backup has it"},
     {"version", version_run, "print the version"},

@@ -128,15 +128,15 @@ static bool check_frames(const struct block *block) {
     return true;
 }
 
-bool block_open(struct span bytes, bool verify, struct block *block, struct fault *fault) {
+static bool open_version(struct span bytes, uint32_t expected, bool verify, struct block *block,
+                         struct fault *fault) {
     if (bytes.size < BLOCK_HEADER_SIZE || bytes_get_32(bytes.bytes) != BLOCK_MAGIC) {
         return fault_set(fault, FAULT_CORRUPT, "block: no block (%zu bytes)", bytes.size);
     }
     uint32_t version = bytes_get_16(bytes.bytes + 4);
-    if (version != BLOCK_VERSION) {
+    if (version != expected) {
         return fault_set(fault, version > BLOCK_VERSION ? FAULT_INPUT : FAULT_CORRUPT,
-                         "block: version %" PRIu32 ", this program knows %d", version,
-                         BLOCK_VERSION);
+                         "block: version %" PRIu32 ", %" PRIu32 " is expected", version, expected);
     }
     if (verify && bytes_get_64(bytes.bytes + 8) != hash_plain(span_from(bytes, BLOCK_CHECKED))) {
         return fault_set(fault, FAULT_CORRUPT, "block: wrong checksum");
@@ -153,8 +153,17 @@ bool block_open(struct span bytes, bool verify, struct block *block, struct faul
     if (!check_sections(&read, sizes) || !check_frames(&read)) {
         return fault_set(fault, FAULT_CORRUPT, "block: damaged sections");
     }
+    read.version = version;
     *block = read;
     return true;
+}
+
+bool block_open(struct span bytes, bool verify, struct block *block, struct fault *fault) {
+    return open_version(bytes, BLOCK_VERSION, verify, block, fault);
+}
+
+bool block_open_first(struct span bytes, struct block *block, struct fault *fault) {
+    return open_version(bytes, BLOCK_VERSION_FIRST, true, block, fault);
 }
 
 uint32_t block_index_sum(const uint8_t *bytes, size_t end) {

@@ -99,6 +99,7 @@ struct block {
     struct span bytes;
     struct block_summary summary;
     uint32_t frames;
+    uint32_t version;      // internal: of its bytes
     uint32_t sample_size;  // internal: bytes of the dictionary's sample it refers to
     struct span sections[BLOCK_SECTIONS];  // internal: its parts, docs/store.md
 };
@@ -107,6 +108,11 @@ struct block {
 // newer version wrote it.
 MUST_CHECK bool block_open(struct span bytes, bool verify, struct block *block,
                            struct fault *fault);
+
+// Opens a block of version 1, of stores of format 1, and checks its checksum: for a migration. Of
+// it only columns and texts can be read, the texts with a dictionary that dictionary_load_first
+// made. FAULT_CORRUPT.
+MUST_CHECK bool block_open_first(struct span bytes, struct block *block, struct fault *fault);
 
 // Whether all of the block but its texts is as it was written: what decides which rows are found.
 // Costs a quarter of the whole checksum or less. FAULT_CORRUPT.

@@ -90,6 +90,7 @@ static uint32_t verify_texts(struct block_scratch *scratch, const struct diction
                              uint32_t count, bool *whole) {
     uint32_t wrong = 0;
     struct tokens_frame encoded = *frame;
+    encoded.first_string = TOKEN_STRINGS;
     bool good =
         dictionary_sample(dictionary, dictionary_sample_size(dictionary), &encoded.sample) &&
         tokens_decoder_begin(scratch->decoder, dictionary, &encoded);

@@ -11,6 +11,7 @@
 enum {
     BLOCK_MAGIC = 0x4b42544f,  // "OTBK"
     BLOCK_VERSION = 2,
+    BLOCK_VERSION_FIRST = 1,
     BLOCK_CHECKED = 16,       // what the checksum covers begins here
     BLOCK_HEADER_SIZE = 112,  // magic to the sum of the index
     BLOCK_INDEX_SUM = 108,    // 32 bits; 0: none

@@ -72,7 +72,7 @@ bool texts_append(struct block_scratch *scratch, const struct tokens_frame *fram
     return true;
 }
 
-static struct header read_header(struct reader *reader) {
+static struct header read_header(struct reader *reader, uint32_t version) {
     struct header header;
     header.strings = reader_varint(reader);
     header.shapes = reader_varint(reader);
@@ -80,7 +80,7 @@ static struct header read_header(struct reader *reader) {
     header.control_size = reader_varint(reader);
     header.tokens_size = reader_varint(reader);
     header.packed_size = reader_varint(reader);
-    header.copies_size = reader_varint(reader);
+    header.copies_size = version == BLOCK_VERSION_FIRST ? 0 : reader_varint(reader);
     header.inlined_size = reader_varint(reader);
     header.text_size = reader_varint(reader);
     header.tokens_packed = reader_varint(reader);
@@ -96,13 +96,14 @@ static struct header read_header(struct reader *reader) {
 }
 
 // Inflates or copies what append_packed wrote into `to`, with TOKENS_SLACK bytes of room behind.
-static bool read_packed(struct block_scratch *scratch, struct span bytes, bool is_packed,
-                        uint64_t size, struct buffer *to, struct fault *fault) {
+static bool read_packed(struct block_scratch *scratch, struct span shared, struct span bytes,
+                        bool is_packed, uint64_t size, struct buffer *to, struct fault *fault) {
     buffer_reset(to);
     uint8_t *at = buffer_reserve(to, (size_t)size + TOKENS_SLACK);
     if (at == NULL) return fault_set(fault, FAULT_FULL, "texts: no memory");
     if (is_packed) {
-        if (!zstd_inflate(scratch->zstd, bytes, at, (size_t)size, fault)) return false;
+        if (!zstd_inflate_shared(scratch->zstd, shared, bytes, at, (size_t)size, fault))
+            return false;
     } else {
         if (bytes.size != size) return fault_set(fault, FAULT_CORRUPT, "texts: damaged sizes");
         if (size > 0) memcpy(at, bytes.bytes, bytes.size);
@@ -135,11 +136,11 @@ static bool read_lists(struct block_scratch *scratch, const struct header *heade
 }
 
 // Reads a frame's texts section up to what the decoder takes. *frame borrows from the scratch.
-static bool open_texts(struct block_scratch *scratch, struct span section, struct span sample,
-                       uint32_t shapes[TOKENS_SHAPES_MAX], struct tokens_frame *frame,
-                       uint64_t *text_size, struct fault *fault) {
+static bool open_texts(struct block_scratch *scratch, uint32_t version, struct span section,
+                       struct span sample, uint32_t shapes[TOKENS_SHAPES_MAX],
+                       struct tokens_frame *frame, uint64_t *text_size, struct fault *fault) {
     struct reader reader = reader_of(section);
-    struct header header = read_header(&reader);
+    struct header header = read_header(&reader, version);
     if (reader.bad) return fault_set(fault, FAULT_CORRUPT, "texts: damaged header");
     if (!read_lists(scratch, &header, &reader, shapes)) {
         return fault_set(fault, FAULT_FULL, "texts: no memory");
@@ -152,10 +153,13 @@ static bool open_texts(struct block_scratch *scratch, struct span section, struc
     const uint8_t *packed = reader_take(&reader, packed_size);
     if (reader.bad) return fault_set(fault, FAULT_CORRUPT, "texts: damaged lists");
     struct span inlined = span_of(reader.at, reader_left(&reader));
-    if (!read_packed(scratch, span_of(packed, (size_t)packed_size), header.tokens_packed != 0,
+    // In blocks of version 1 inline bytes are compressed against the dictionary's sample.
+    struct span none = span_of(NULL, 0);
+    if (!read_packed(scratch, none, span_of(packed, (size_t)packed_size), header.tokens_packed != 0,
                      joined_size, &scratch->control, fault) ||
-        !read_packed(scratch, inlined, inlined.size != header.inlined_size, header.inlined_size,
-                     &scratch->inlined, fault)) {
+        !read_packed(scratch, version == BLOCK_VERSION_FIRST ? sample : none, inlined,
+                     inlined.size != header.inlined_size, header.inlined_size, &scratch->inlined,
+                     fault)) {
         return false;
     }
     const uint8_t *joined = scratch->control.bytes;
@@ -166,6 +170,7 @@ static bool open_texts(struct block_scratch *scratch, struct span section, struc
         .shapes_count = (uint32_t)header.shapes,
         .uuids = uuids,
         .uuids_count = (uint32_t)header.uuids,
+        .first_string = version == BLOCK_VERSION_FIRST ? TOKEN_STRINGS_FIRST : TOKEN_STRINGS,
         .control = span_of(joined, (size_t)header.control_size),
         .tokens = span_of(joined + header.control_size, (size_t)header.tokens_size),
         .packed = span_of(values, (size_t)header.packed_size),
@@ -201,7 +206,8 @@ bool block_read_texts(const struct block *block, struct block_scratch *scratch,
     uint32_t shapes[TOKENS_SHAPES_MAX];
     struct tokens_frame tokens;
     uint64_t text_size = 0;
-    if (!open_texts(scratch, found.texts, sample, shapes, &tokens, &text_size, fault)) {
+    if (!open_texts(scratch, block->version, found.texts, sample, shapes, &tokens, &text_size,
+                    fault)) {
         return fault_add(fault, "block: frame %u", frame);
     }
     buffer_reset(&scratch->output);

@@ -35,6 +35,7 @@ enum token {
     TOKEN_KEY,       // the value that a slot of the same key had last
     TOKEN_COPIES,    // number of the frame's copies; inline bytes stand between them
     TOKEN_STRINGS,
+    TOKEN_STRINGS_FIRST = TOKEN_COPIES,  // in blocks of version 1, which have no copies
 };
 
 enum {
@@ -60,7 +61,8 @@ struct tokens_frame {
     uint32_t shapes_count;
     const uint8_t *uuids;
     uint32_t uuids_count;
-    struct span control;  // for each row its shape; for each instance its bitmap
+    uint32_t first_string;  // code of the list's first string
+    struct span control;    // for each row its shape; for each instance its bitmap
     struct span tokens;
     struct span packed;
     struct span copies;   // for each: inline bytes before it, its size, where in the sample

@@ -117,9 +117,9 @@ static bool read_copies(struct tokens_decoder *decoder, struct slot *slot) {
 // Reads the token of a slot that has a new value.
 static bool read_token(struct tokens_decoder *decoder, struct slot *slot, const struct slot *key) {
     uint32_t token = reader_byte(&decoder->tokens);
-    uint32_t string = token - TOKEN_STRINGS;
-    slot->token = (uint8_t)(token < TOKEN_STRINGS ? token : TOKEN_STRINGS);
-    switch (token) {
+    uint32_t string = token - decoder->frame.first_string;
+    slot->token = (uint8_t)(token < decoder->frame.first_string ? token : TOKEN_STRINGS);
+    switch (slot->token) {
         case TOKEN_INLINE: {
             uint64_t size = reader_varint(&decoder->tokens);
             if (size > BLOCK_RECORD_SIZE_MAX) return false;

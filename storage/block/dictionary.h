@@ -65,6 +65,11 @@ void dictionary_release(struct dictionary *dictionary);
 MUST_CHECK bool dictionary_load(struct dictionary *dictionary, struct span chunk,
                                 struct fault *fault);
 
+// The same for a chunk of a store of format 1, for a migration. Nothing may be added to the
+// dictionary afterwards.
+MUST_CHECK bool dictionary_load_first(struct dictionary *dictionary, struct span chunk,
+                                      struct fault *fault);
+
 // Appends (compressed, with checksum) what blocks encoded since the last dictionary_keep refer to
 // and no chunk holds yet; nothing if there is none. Store it in the same commit as those blocks.
 MUST_CHECK bool dictionary_take_pending(struct dictionary *dictionary, struct buffer *chunk,

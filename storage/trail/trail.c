@@ -79,10 +79,11 @@ static bool check_directory(const char *directory, struct fault *fault) {
     }
     closedir(listing);
     if (has_data || other[0] == '\0') return true;
-    if (strcmp(other, "restoring") == 0 || strncmp(other, "before-restore-", 15) == 0) {
+    if (strcmp(other, "restoring") == 0 || strcmp(other, "migrating") == 0 ||
+        strncmp(other, "before-", 7) == 0) {
         return fault_set(fault, FAULT_CORRUPT,
-                         "trail in %s: a restore was cut short before it put the store in place: "
-                         "run the same orgtrail restore again",
+                         "trail in %s: a restore or migration was cut short before it put the "
+                         "store in place: run the same orgtrail command again",
                          directory);
     }
     return fault_set(fault, FAULT_CORRUPT,

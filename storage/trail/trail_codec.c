@@ -120,6 +120,12 @@ bool trail_codec_take_format(struct span value, struct trail_format *format, str
         return fault_set(fault, FAULT_CORRUPT, "trail: the store is not one of orgtrail");
     read.major = (uint16_t)trail_codec_take(&codec, 2);
     read.minor = (uint16_t)trail_codec_take(&codec, 2);
+    if (!codec.failed && read.major == TRAIL_FORMAT_FIRST) {
+        return fault_set(fault, FAULT_CORRUPT,
+                         "trail: the store has the older format %u.%u: stop the collector and run "
+                         "orgtrail store migrate",
+                         read.major, read.minor);
+    }
     if (!codec.failed && read.major != TRAIL_FORMAT_MAJOR) {
         return fault_set(fault, FAULT_CORRUPT,
                          "trail: the store has format %u.%u, this program reads %u.%u: use the "
@@ -280,6 +286,47 @@ bool trail_codec_take_origin(struct span value, struct trail_origin *origin, str
     };
     if (!end(&codec, "restored", fault)) return false;
     *origin = read;
+    return true;
+}
+
+void trail_codec_seal_first(struct buffer *output, struct span value) {
+    size_t begin = output->size;
+    buffer_append(output, value);
+    end_value(output, begin);
+}
+
+bool trail_codec_take_first(struct span format, struct span head, struct trail_format *read_format,
+                            struct trail_head *read_head, struct fault *fault) {
+    struct trail_codec codec = {.rest = format};
+    struct trail_format first = {0};
+    bool is_ours =
+        span_equal(trail_codec_take_bytes(&codec, sizeof magic), span_of(magic, sizeof magic));
+    first.major = (uint16_t)trail_codec_take(&codec, 2);
+    first.minor = (uint16_t)trail_codec_take(&codec, 2);
+    uint16_t order = 0;
+    take_array(&codec, &order, sizeof order);
+    take_array(&codec, first.epoch, sizeof first.epoch);
+    take_array(&codec, first.secret, sizeof first.secret);
+    first.created_ms = (int64_t)trail_codec_take(&codec, 8);
+    if (is_ours && first.major == TRAIL_FORMAT_MAJOR) {
+        return fault_set(fault, FAULT_INPUT, "trail: the store has today's format: nothing to do");
+    }
+    if (!is_ours || codec.failed || first.major != TRAIL_FORMAT_FIRST || order != 1)
+        return fault_set(fault, FAULT_CORRUPT, "trail: the format is damaged, or not %d",
+                         TRAIL_FORMAT_FIRST);
+    codec = (struct trail_codec){.rest = head};
+    struct trail_head old = {0};
+    if (trail_codec_take(&codec, 1) != VERSION) codec.failed = true;
+    old.sequence_last = trail_codec_take(&codec, 8);
+    old.block_next = trail_codec_take(&codec, 8);
+    old.dictionary_epoch = (uint32_t)trail_codec_take(&codec, 4);
+    (void)trail_codec_take_bytes(&codec, 4 + 6 * 8);
+    old.quarantined = trail_codec_take(&codec, 8);
+    old.quarantined_count = trail_codec_take(&codec, 8);
+    old.gaps = trail_codec_take(&codec, 8);
+    if (!end(&codec, "head", fault)) return false;
+    *read_format = first;
+    *read_head = old;
     return true;
 }
 

@@ -79,6 +79,13 @@ void trail_codec_append_follower(struct buffer *output, const struct trail_follo
 MUST_CHECK bool trail_codec_take_follower(struct span key, struct span value,
                                           struct trail_follower *follower, struct fault *fault);
 
+// Stores of format 1: format and head (of which the numbers of sequences, blocks, epochs,
+// quarantine and gaps are read); and any other small value as it is now: they had no sum.
+MUST_CHECK bool trail_codec_take_first(struct span format, struct span head,
+                                       struct trail_format *read_format,
+                                       struct trail_head *read_head, struct fault *fault);
+void trail_codec_seal_first(struct buffer *output, struct span value);
+
 // Where a store comes from (document "restored").
 void trail_codec_append_origin(struct buffer *output, const struct trail_origin *origin);
 MUST_CHECK bool trail_codec_take_origin(struct span value, struct trail_origin *origin,

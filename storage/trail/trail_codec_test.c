@@ -94,7 +94,7 @@ static void test_refuses_other_versions(void **state) {
     assert_int_equal(read.created_ms, -5);
     bytes.bytes[8]++;
     assert_false(trail_codec_take_format(buffer_span(&bytes), &read, &fault));
-    assert_non_null(strstr(fault.text, "format 2.7"));
+    assert_non_null(strstr(fault.text, "format 3.7"));
     bytes.bytes[8]--;
     bytes.bytes[12] ^= 1;
     assert_false(trail_codec_take_format(buffer_span(&bytes), &read, &fault));

@@ -494,8 +494,8 @@ static void test_refuses_newer_format(void **state) {
     struct trail_reader *reader = NULL;
     assert_false(trail_reader_open(fixture.directory, &reader, &fixture.fault));
     assert_int_equal(fixture.fault.kind, FAULT_CORRUPT);
-    assert_non_null(strstr(fixture.fault.text, "format 2.0"));
-    assert_non_null(strstr(fixture.fault.text, "reads 1.0"));
+    assert_non_null(strstr(fixture.fault.text, "format 3.0"));
+    assert_non_null(strstr(fixture.fault.text, "reads 2.0"));
     assert_false(trail_open(&fixture.options, &fixture.trail, &fixture.fault));
     assert_int_equal(fixture.fault.kind, FAULT_CORRUPT);
     fixture_done(&fixture);

@@ -20,7 +20,8 @@ enum {
     TRAIL_REASON_SIZE = 32,
     TRAIL_REFUSED_KEY_SIZE = 32,
     TRAIL_NAME_SIZE_MAX = 96,  // bytes of a document's name
-    TRAIL_FORMAT_MAJOR = 1,
+    TRAIL_FORMAT_MAJOR = 2,
+    TRAIL_FORMAT_FIRST = 1,  // that of stores which trail_migrate takes over
     TRAIL_FORMAT_MINOR = 0,
 };
 
