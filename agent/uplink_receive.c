@@ -183,15 +183,16 @@ static bool refill(struct uplink *uplink, const struct spool_facts *facts, uint6
     // A stream the collector does not know any more says nothing of what was sent before it began.
     bool is_unknown = uplink->welcome.chain_size == 0 && facts->base > 0;
     bool is_complete = durable + 1 >= facts->first && !is_unknown;
+    // At once and durably: nothing that the collector lacks may be given up for what rewinding
+    // writes, nor after a crash. On a full disk the refill itself makes room.
+    spool_unacknowledge(uplink->spool, durable);
+    if (!spool_save(uplink->spool, fault) && fault->kind != FAULT_FULL) return false;
     if (!is_complete && uplink->rewind != NULL &&
         !uplink->rewind(uplink->context, uplink->welcome.backup_time_ms, fault)) {
         return fault_add(fault, "rewind the sources for a restored collector");
     }
-    spool_unacknowledge(uplink->spool, durable);
     uplink->status.refills++;
-    // At once, so that a crash does not make spare segments of what the collector lacks. On a full
-    // disk the refill itself makes room.
-    return spool_save(uplink->spool, fault) || fault->kind == FAULT_FULL;
+    return true;
 }
 
 static void begin_streaming(struct uplink *uplink, uint64_t base, uint64_t durable) {

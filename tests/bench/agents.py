@@ -23,7 +23,7 @@ sys.path.insert(0, ROOT)
 from tests.bench.end_to_end import cpu_seconds, make_input, point_agent  # noqa: E402
 from tests.flow.organization import Organization, end_with_parent, find_program  # noqa: E402
 
-RESTART_SECONDS = 60  # how long the agents may take to be back
+RESTART_SECONDS = 180  # how long the agents may take to be back, at most
 FIELDS = ("second", "streaming", "sent", "acknowledged", "ended", "latency_ms", "worst_ms")
 
 

@@ -7,6 +7,8 @@
 #include "tests/sim/seed.h"
 #include "tests/sim/station_harm.h"
 
+enum { NOTICE_FRAME_SIZE_MIN = 180 };
+
 static const char *directory(void) {
     const char *folder = getenv("TEST_TMPDIR");
     return folder != NULL ? folder : "/tmp";
@@ -177,6 +179,10 @@ static void restore_with_full_spool(bool rewinds) {
     run.center_restart_at_ms = INT64_MAX;
     uint64_t full = station->full;
     while (station->full < full + 10) steps(&run, 1);
+    struct spool_facts facts;
+    spool_describe(station->spool, &facts);
+    // With this seed not even the Notice would fit.
+    assert_true(facts.size + NOTICE_FRAME_SIZE_MIN > facts.size_max);
     run.center_restart_at_ms = 0;
     struct ledger_totals totals = finish(&run);
     struct uplink_status status;
