@@ -161,7 +161,8 @@ bool status_collect(struct trail_reader *reader, int64_t now_ms, struct arena *a
         !trail_reader_quarantine(reader, on_quarantined, &collecting, fault) ||
         !status_coverage_collect(reader, arena, &made.coverage, fault) ||
         !name_agents(reader, arena, &made, fault) ||
-        !seen_table_collect(reader, arena, &made.certificates, fault)) {
+        !seen_table_collect(reader, arena, &made.certificates, fault) ||
+        !status_upkeep_collect(reader, &made.facts, now_ms, &made.upkeep, fault)) {
         return false;
     }
     made.total.uri = "total";
@@ -236,6 +237,7 @@ static void print_facts(const struct status *status, struct buffer *output) {
                      status->coverage.discarded_entries, status->coverage.discarded_records);
     }
     buffer_print(output, "gaps         %" PRIu64 "\n", facts->gaps);
+    status_upkeep_print(&status->upkeep, facts, status->now_ms, output);
     seen_table_print(&status->certificates, status->now_ms / 1000, output);
 }
 
@@ -456,6 +458,7 @@ static void print_live_json(const struct status_live *live, struct buffer *outpu
 void status_print_json(const struct status *status, struct buffer *output) {
     print_facts_json(status, output);
     if (status->live != NULL) print_live_json(status->live, output);
+    status_upkeep_print_json(&status->upkeep, &status->facts, output);
     status_coverage_print_json(&status->coverage, output);
     buffer_append_text(output, ",\"agents\":[");
     for (uint32_t index = 0; index < status->agents_count; index++) {

@@ -14,6 +14,7 @@
 #include "base/fault.h"
 #include "query/seen_table.h"
 #include "query/status_coverage.h"
+#include "query/status_upkeep.h"
 #include "storage/trail/trail_reader.h"
 
 enum {
@@ -81,6 +82,7 @@ struct status {
     struct trail_gap gaps[STATUS_GAPS_MAX];  // the newest
     uint32_t gaps_count;
     struct seen_table certificates;
+    struct status_upkeep upkeep;
 };
 
 // Collects it; texts lie in the arena. FAULT_FULL if the arena is too small, as trail_reader_facts

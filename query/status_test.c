@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/json.h"
 #include "query/refused.h"
@@ -113,6 +114,44 @@ static void test_refused_bytes_do_not_steer(void **state) {
     assert_true(program_has(shown, "\"reason\":\"no_event_time\""));
 }
 
+static bool on_sample_day(void *user, const struct trail_day_facts *facts) {
+    int64_t *last = user;
+    *last = facts->day;
+    return true;
+}
+
+// A week of the sample's days, and what is left of the disk at their rate.
+static void test_it_says_when_the_disk_is_full(void **state) {
+    (void)state;
+    struct fault fault = {0};
+    struct sample sample;
+    struct status_upkeep upkeep;
+    struct trail_reader *full;
+    struct trail_facts facts;
+    char directory[4096];
+    snprintf(directory, sizeof directory, "%s/days", program_folder());
+    assert_int_equal(mkdir(directory, 0700), 0);
+    sample_create(&sample, 1, 6000);
+    sample_append(&sample, directory, 0, 6000, NULL, 6000);
+    sample_destroy(&sample);
+    assert_true(trail_reader_open(directory, &full, &fault));
+    assert_true(trail_reader_facts(full, &facts, &fault));
+    int64_t day = 0;
+    assert_true(trail_reader_days(full, on_sample_day, &day, &fault));
+    int64_t now_ms = (day + 1) * INT64_C(86400000) + 1000;
+    assert_true(status_upkeep_collect(full, &facts, now_ms, &upkeep, &fault));
+    // Three days of events, all before today.
+    assert_true(upkeep.day_size > facts.block_size / 4 && upkeep.day_size < facts.file_size / 2);
+    assert_int_equal(upkeep.days_left, (upkeep.free_size - upkeep.free_min) / upkeep.day_size);
+    buffer_reset(&text);
+    status_upkeep_print(&upkeep, &facts, now_ms, &text);
+    assert_true(program_has(finish(), " days\n"));
+    // Long after the last event nothing is known.
+    assert_true(status_upkeep_collect(full, &facts, now_ms + INT64_C(864000000), &upkeep, &fault));
+    assert_int_equal(upkeep.days_left, -1);
+    trail_reader_close(full);
+}
+
 int main(void) {
     struct fault fault = {0};
     snprintf(store, sizeof store, "%s", program_folder());
@@ -128,6 +167,7 @@ int main(void) {
         cmocka_unit_test(test_agents_are_summed_and_balanced),
         cmocka_unit_test(test_it_reads_well),
         cmocka_unit_test(test_json_says_the_same),
+        cmocka_unit_test(test_it_says_when_the_disk_is_full),
         cmocka_unit_test(test_refused_bytes_do_not_steer),
     };
     int code = cases_run("status_test", tests, sizeof tests / sizeof tests[0]);

@@ -449,6 +449,10 @@ uint64_t trail_environment_used(struct trail_environment *environment) {
     return pages * TRAIL_PAGE_SIZE;
 }
 
+const char *trail_environment_directory(const struct trail_environment *environment) {
+    return environment->directory;
+}
+
 uint64_t trail_environment_size(struct trail_environment *environment) {
     MDB_envinfo facts;
     mdb_env_info(environment->lmdb, &facts);

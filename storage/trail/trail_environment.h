@@ -133,6 +133,9 @@ MUST_CHECK bool trail_environment_copy(struct trail_environment *environment, in
 // Bytes of the file that are in use now: about what a copy takes.
 uint64_t trail_environment_used(struct trail_environment *environment);
 
+// The folder it was opened in.
+const char *trail_environment_directory(const struct trail_environment *environment);
+
 // Bytes of the file that are or were in use.
 uint64_t trail_environment_size(struct trail_environment *environment);
 

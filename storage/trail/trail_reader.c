@@ -342,6 +342,15 @@ void trail_reader_close(struct trail_reader *reader) {
     free(reader);
 }
 
+const char *trail_reader_directory(const struct trail_reader *reader) {
+    return trail_environment_directory(reader->environment);
+}
+
+uint32_t trail_reader_readings(struct trail_reader *reader, struct trail_reading *list,
+                               uint32_t list_max) {
+    return trail_environment_readings(reader->environment, list, list_max);
+}
+
 bool trail_reader_facts(struct trail_reader *reader, struct trail_facts *facts,
                         struct fault *fault) {
     if (!trail_reader_enter(reader, fault)) return false;

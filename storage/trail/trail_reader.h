@@ -27,6 +27,13 @@ MUST_CHECK bool trail_reader_open(const char *directory, struct trail_reader **r
                                   struct fault *fault);
 void trail_reader_close(struct trail_reader *reader);
 
+// The folder it was opened in.
+const char *trail_reader_directory(const struct trail_reader *reader);
+
+// The read transactions open now, of all processes; at most list_max of them.
+uint32_t trail_reader_readings(struct trail_reader *reader, struct trail_reading *list,
+                               uint32_t list_max);
+
 struct trail_facts {
     uint16_t format_major;
     uint16_t format_minor;
