@@ -26,7 +26,7 @@ has_kept() {
 }
 
 has_watchers() {
-    command -v prometheus promtool >/dev/null || [ -x "$watchers/promtool" ]
+    [ -x "$watchers/promtool" ] || { command -v prometheus && command -v promtool; } >/dev/null
 }
 
 missing=()
