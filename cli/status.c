@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -77,33 +78,113 @@ static uint32_t measure_terminal(void) {
     return is_known ? size.ws_col : FORMAT_WIDTH_DEFAULT;
 }
 
-// Asks the collector. Without it what stands in the store is shown all the same.
-static void ask_collector(const struct store_choice *choice, struct arena *arena,
-                          struct status_live *live) {
-    Orgtrail__V1__StatusRequest request = ORGTRAIL__V1__STATUS_REQUEST__INIT;
-    ProtobufCMessage *message = NULL;
-    struct fault fault;
-    *live = (struct status_live){0};
-    if (!control_ask_one(choice, "Status", &request.base, &orgtrail__v1__status_reply__descriptor,
-                         &message, &fault)) {
-        live->absence = arena_copy_text(arena, span_text(fault.text));
-        if (live->absence == NULL) live->absence = "no memory";
-        return;
+// What the collector answers, as it comes in one reply or several.
+struct asked {
+    struct arena *arena;
+    struct status_live *live;
+    uint32_t agents_capacity;
+    bool is_first;
+    bool has_failed;
+};
+
+static const char *keep_text(struct asked *asked, const char *text) {
+    const char *copy = arena_copy_text(asked->arena, span_text(text));
+    if (copy == NULL) asked->has_failed = true;
+    return copy == NULL ? "" : copy;
+}
+
+static struct status_connected *add_connected(struct asked *asked) {
+    struct status_live *live = asked->live;
+    if (live->agents_count == asked->agents_capacity) {
+        uint32_t larger = asked->agents_capacity == 0 ? 64 : asked->agents_capacity * 2;
+        struct status_connected *grown = arena_allocate_array(asked->arena, larger, sizeof *grown);
+        if (grown == NULL) {
+            asked->has_failed = true;
+            return NULL;
+        }
+        if (live->agents_count > 0) memcpy(grown, live->agents, live->agents_count * sizeof *grown);
+        live->agents = grown;
+        asked->agents_capacity = larger;
     }
-    const Orgtrail__V1__StatusReply *reply = (const Orgtrail__V1__StatusReply *)message;
-    live->version = arena_copy_text(arena, span_text(reply->version));
+    return &live->agents[live->agents_count];
+}
+
+static void take_agent(struct asked *asked, ProtobufCBinaryData bytes) {
+    Orgtrail__V1__AgentLive *live = orgtrail__v1__agent_live__unpack(NULL, bytes.len, bytes.data);
+    struct status_connected *agent = live == NULL ? NULL : add_connected(asked);
+    if (agent != NULL) {
+        *agent = (struct status_connected){
+            .agent = keep_text(asked, live->agent),
+            .version = keep_text(asked, live->version),
+            .host = keep_text(asked, live->host),
+            .heard_ms = live->heard_ms,
+            .spool_events = live->spool_events,
+            .spool_bytes = live->spool_bytes,
+        };
+        for (size_t index = 0; index < live->n_sources && index < STATUS_SOURCES_MAX; index++) {
+            const Orgtrail__V1__AgentSource *source = live->sources[index];
+            agent->sources[agent->sources_count++] = (struct status_source){
+                .name = keep_text(asked, source->name),
+                .state = source->state,
+                .records = source->records,
+                .errors = source->errors,
+                .bytes_behind = source->bytes_behind,
+                .last_error = keep_text(asked, source->last_error),
+            };
+        }
+        asked->live->agents_count++;
+    }
+    if (live != NULL) orgtrail__v1__agent_live__free_unpacked(live, NULL);
+}
+
+static void take_first(struct asked *asked, const Orgtrail__V1__StatusReply *reply) {
+    struct status_live *live = asked->live;
+    live->version = keep_text(asked, reply->version);
     live->pid = reply->pid;
     live->started_ms = reply->started_ms;
-    if (reply->complaint[0] != 0) {
-        live->complaint = arena_copy_text(arena, span_text(reply->complaint));
-    }
+    if (reply->complaint[0] != 0) live->complaint = keep_text(asked, reply->complaint);
     live->streams = reply->streams;
     live->queued_batches = reply->queued_batches;
     live->queued_bytes = reply->queued_bytes;
     live->certificate_expires_s = reply->certificate_expires_s;
     live->throttled = reply->throttled;
-    if (live->version == NULL) live->absence = "no memory";
-    protobuf_c_message_free_unpacked(message, NULL);
+}
+
+static bool on_reply(void *user, struct span bytes) {
+    struct asked *asked = user;
+    Orgtrail__V1__StatusReply *reply =
+        orgtrail__v1__status_reply__unpack(NULL, bytes.size, bytes.bytes);
+    if (reply == NULL) {
+        asked->has_failed = true;
+        return false;
+    }
+    if (asked->is_first) take_first(asked, reply);
+    asked->is_first = false;
+    for (size_t index = 0; index < reply->n_agents; index++) {
+        take_agent(asked, reply->agents[index]);
+    }
+    orgtrail__v1__status_reply__free_unpacked(reply, NULL);
+    return true;
+}
+
+// Asks the collector. Without it what stands in the store is shown all the same.
+static void ask_collector(const struct store_choice *choice, struct arena *arena,
+                          struct status_live *live) {
+    Orgtrail__V1__StatusRequest request = ORGTRAIL__V1__STATUS_REQUEST__INIT;
+    struct asked asked = {.arena = arena, .live = live, .is_first = true};
+    struct fault fault;
+    *live = (struct status_live){0};
+    bool is_good = control_ask(choice, "Status", &request.base, on_reply, &asked, &fault);
+    if (is_good && (asked.has_failed || asked.is_first)) {
+        is_good = fault_set(&fault, FAULT_CORRUPT,
+                            "the answer cannot be read: is the collector of another version?");
+    }
+    if (is_good) {
+        status_agents_sort(live->agents, live->agents_count);
+        return;
+    }
+    *live = (struct status_live){.absence = arena_copy_text(arena, span_text(fault.text))};
+    if (live->absence == NULL) live->absence = "no memory";
 }
 
 static bool print_status(const struct options *options, struct trail_reader *reader,

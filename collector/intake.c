@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "collector/receive.h"
+#include "collector/vitals.h"
 #include "collector/wire.h"
 #include "event/chain.h"
 
@@ -46,6 +47,7 @@ struct intake {
     bool is_sending;    // a message is on its way
     struct due due;
     struct buffer output;
+    struct vitals *vitals;
 
     // The stream as it is received, ahead of what is durable.
     uint8_t stream_id[TRAIL_STREAM_ID_SIZE];
@@ -92,7 +94,11 @@ bool intake_create(const struct intake_settings *settings, const struct intake_l
                          TRAIL_URI_SIZE - 1);
     }
     struct intake *made = calloc(1, sizeof *made);
-    if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for another stream");
+    if (made != NULL) made->vitals = vitals_create();
+    if (made == NULL || made->vitals == NULL) {
+        free(made);
+        return fault_set(fault, FAULT_FULL, "no memory for another stream");
+    }
     made->settings = settings;
     made->link = *link;
     made->grant = grant;
@@ -110,6 +116,7 @@ void intake_destroy(struct intake *intake) {
     assert(intake->is_closed);
     assert(intake_is_idle(intake));
     buffer_done(&intake->output);
+    vitals_destroy(intake->vitals);
     free(intake);
 }
 
@@ -117,12 +124,13 @@ struct span intake_uri(const struct intake *intake) {
     return span_text(intake->uri);
 }
 
-int64_t intake_heard_ms(const struct intake *intake) {
-    return intake->heard_ms;
+struct vitals *intake_vitals(const struct intake *intake) {
+    return intake->vitals;
 }
 
-bool intake_is_final(const struct intake *intake) {
-    return intake->is_final;
+int64_t intake_heard_ms(const struct intake *intake, bool *is_final) {
+    *is_final = intake->is_final;
+    return intake->heard_ms;
 }
 
 void *intake_context(const struct intake *intake) {
@@ -292,6 +300,7 @@ static bool on_hello(struct intake *intake, struct batch *batch, const Orgtrail_
     }
     measure_skew(intake, hello->sent_at_ms);
     intake->state = AWAITS_WELCOME;
+    vitals_note_hello(intake->vitals, hello);
     memcpy(intake->stream_id, hello->stream_id.data, TRAIL_STREAM_ID_SIZE);
     memcpy(batch->stream_id, intake->stream_id, TRAIL_STREAM_ID_SIZE);
     batch->kind = BATCH_HELLO;
@@ -417,6 +426,7 @@ static bool on_gap(struct intake *intake, struct batch *batch, const Orgtrail__V
 static bool on_heartbeat(struct intake *intake, struct batch *batch,
                          const Orgtrail__V1__Heartbeat *heartbeat) {
     measure_skew(intake, heartbeat->sent_at_ms);
+    vitals_note_heartbeat(intake->vitals, span_text(intake->uri), heartbeat, batch->received_ms);
     if (monotonic_ms(intake) - intake->submitted_ms < INTAKE_SEEN_MS) return false;
     batch->kind = BATCH_SEEN;
     submit(intake, batch);

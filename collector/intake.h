@@ -61,6 +61,7 @@ struct intake_link {
 };
 
 struct intake;
+struct vitals;
 
 // Begins a stream of the peer whose certificate has this URI. FAULT_DENIED: the URI is no grant of
 // this organization. FAULT_FULL: no memory.
@@ -105,8 +106,10 @@ bool intake_is_idle(const struct intake *intake);
 
 // When its last message came, by the monotonic clock, and whether its agent said that it does not
 // come back.
-int64_t intake_heard_ms(const struct intake *intake);
-bool intake_is_final(const struct intake *intake);
+int64_t intake_heard_ms(const struct intake *intake, bool *is_final);
+
+// What its agent says of itself, for vitals_read on another thread; it lives as long as the intake.
+struct vitals *intake_vitals(const struct intake *intake);
 
 // Its certificate's URI, for logs.
 struct span intake_uri(const struct intake *intake);

@@ -13,22 +13,35 @@
 #include "collector/roster_reload.h"
 #include "proto/control.pb-c.h"
 
-// Sends a message as the call's reply and ends the call.
-static void answer(struct control_call *call, const ProtobufCMessage *message) {
+enum {
+    STATUS_AGENTS_MAX = 4096,         // of one reply
+    STATUS_REPLY_SIZE = 1024 * 1024,  // bytes of them
+};
+
+// Sends a message as one of the call's replies. False: it is too large, or the caller has gone.
+static bool send_reply(struct control_call *call, const ProtobufCMessage *message) {
     size_t size = protobuf_c_message_get_packed_size(message);
-    struct fault fault;
     struct buffer buffer;
     buffer_init(&buffer, RPC_MESSAGE_SIZE_MAX);
     uint8_t *bytes = buffer_reserve(&buffer, size);
-    if (bytes == NULL) {
-        fault_set(&fault, FAULT_FULL, "the answer is too large");
-        control_call_end(call, &fault);
-    } else {
+    bool is_sent = bytes != NULL;
+    if (is_sent) {
         protobuf_c_message_pack(message, bytes);
-        control_call_reply(call, span_of(bytes, size));
-        control_call_end(call, NULL);
+        is_sent = control_call_reply(call, span_of(bytes, size));
     }
     buffer_done(&buffer);
+    return is_sent;
+}
+
+// Sends a message as the call's reply and ends the call.
+static void answer(struct control_call *call, const ProtobufCMessage *message) {
+    struct fault fault;
+    if (send_reply(call, message)) {
+        control_call_end(call, NULL);
+    } else {
+        fault_set(&fault, FAULT_FULL, "the answer is too large");
+        control_call_end(call, &fault);
+    }
 }
 
 // A request for a change of the deny list, on its way to the main thread and back.
@@ -92,6 +105,50 @@ static void run_deny_remove(void *context, struct control_call *call) {
     ask_deny(context, call, RELOAD_DENY_REMOVE);
 }
 
+// A call for status while the list of streams is visited.
+struct status_visit {
+    struct server_visit visit;  // first: the status is found from it
+    struct control_call *call;
+    struct buffer texts;  // of the agents that wait to be sent
+    ProtobufCBinaryData agents[STATUS_AGENTS_MAX];
+    size_t agents_count;
+};
+
+// Sends the agents that wait, as a reply of their own.
+static void send_agents(struct status_visit *status) {
+    Orgtrail__V1__StatusReply reply = ORGTRAIL__V1__STATUS_REPLY__INIT;
+    size_t offset = 0;
+    for (size_t index = 0; index < status->agents_count; index++) {
+        status->agents[index].data = status->texts.bytes + offset;
+        offset += status->agents[index].len;
+    }
+    reply.agents = status->agents;
+    reply.n_agents = status->agents_count;
+    if (status->agents_count > 0) send_reply(status->call, &reply.base);
+    status->agents_count = 0;
+    buffer_reset(&status->texts);
+}
+
+static void on_agent(struct server_visit *visit, struct span live) {
+    struct status_visit *status = (struct status_visit *)visit;
+    if (status->agents_count == STATUS_AGENTS_MAX ||
+        status->texts.size + live.size > STATUS_REPLY_SIZE) {
+        send_agents(status);
+    }
+    buffer_append(&status->texts, live);
+    if (!buffer_overflowed(&status->texts)) {
+        status->agents[status->agents_count++].len = live.size;
+    }
+}
+
+static void on_agents_done(struct server_visit *visit) {
+    struct status_visit *status = (struct status_visit *)visit;
+    send_agents(status);
+    control_call_end(status->call, NULL);
+    buffer_done(&status->texts);
+    free(status);
+}
+
 static void run_status(void *context, struct control_call *call) {
     const struct operate *operate = context;
     Orgtrail__V1__StatusReply reply = ORGTRAIL__V1__STATUS_REPLY__INIT;
@@ -106,7 +163,16 @@ static void run_status(void *context, struct control_call *call) {
     reply.queued_bytes = (uint64_t)metric_get(&metrics_table[METRICS_QUEUE_BYTES], 0);
     reply.certificate_expires_s = metric_get(&metrics_table[METRICS_CERTIFICATE_EXPIRY], 0);
     reply.throttled = (uint32_t)metric_get(&metrics_table[METRICS_AGENTS_THROTTLED], 0);
-    answer(call, &reply.base);
+    struct status_visit *status = calloc(1, sizeof *status);
+    if (status == NULL) {
+        answer(call, &reply.base);
+        return;
+    }
+    send_reply(call, &reply.base);
+    status->visit = (struct server_visit){on_agent, on_agents_done};
+    status->call = call;
+    buffer_init(&status->texts, RPC_MESSAGE_SIZE_MAX);
+    if (!server_visit(operate->server, &status->visit)) on_agents_done(&status->visit);
 }
 
 // Ends a call with a fault of our own words.

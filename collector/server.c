@@ -21,15 +21,18 @@
 #include "collector/expiry.h"
 #include "collector/intake.h"
 #include "collector/metrics.h"
+#include "collector/vitals.h"
 #include "storage/trail/trail_reader.h"
 
 enum {
     TICKS_PER_HEARTBEAT = 4,
     TICK_MS_MIN = 20,
-    STEP_MS = 100,               // the writer looks around at least this often
-    ROUND_MS = 20,               // and the warden
-    WORKERS = 2,                 // rpc threads: reading and judging is spread over them
-    NAP_MS = 20,                 // between steps while the disk is full
+    STEP_MS = 100,  // the writer looks around at least this often
+    ROUND_MS = 20,  // and the warden
+    WORKERS = 2,    // rpc threads: reading and judging is spread over them
+    NAP_MS = 20,    // between steps while the disk is full
+    VISITS_MAX = 64,
+    LIVE_SIZE_MAX = 64 * 1024,
     HOUSEKEEPING = 64,           // peers taken from a queue at once
     GUARD_MS = 1000,             // between two looks at who may stay
     GUARD_QUESTIONS = 64,        // of one round; each is a signature or two
@@ -71,6 +74,7 @@ struct server {
     struct queue *waiting;  // peers, from workers to the writer
     struct queue *gone;     // peers, from workers to the warden
     struct queue *left;     // peers, from the warden to the writer
+    struct queue *visits;   // from any thread to the warden
     uint32_t streams_max;
     struct chatter chatter;
     int64_t tick_ms;
@@ -428,12 +432,29 @@ static void cut_peers(struct server *server) {
     }
 }
 
+static void show_peers(struct server *server) {
+    void *item;
+    while (queue_pop(server->visits, &item, 1, 0) == 1) {
+        struct server_visit *visit = item;
+        struct buffer live;
+        buffer_init(&live, LIVE_SIZE_MAX);
+        for (struct peer *peer = server->peers; peer != NULL; peer = peer->next) {
+            buffer_reset(&live);
+            vitals_read(intake_vitals(peer->intake), &live);
+            if (live.size > 0 && !buffer_overflowed(&live)) visit->each(visit, buffer_span(&live));
+        }
+        buffer_done(&live);
+        visit->done(visit);
+    }
+}
+
 static void *run_warden(void *argument) {
     struct server *server = argument;
     while (!atomic_load(&server->is_over) || atomic_load(&server->peers_count) > 0) {
         welcome_opened(server, server->tick_ms < ROUND_MS ? server->tick_ms : ROUND_MS);
         part_with_gone(server);
         tick_peers(server);
+        show_peers(server);
         guard_peers(server);
         if (atomic_load(&server->is_draining)) drain_peers(server);
         // Again in each round, for one that opened just before: a second close does nothing.
@@ -490,8 +511,9 @@ static void forget_left(struct server *server) {
         for (uint32_t index = 0; index < count; index++) {
             struct peer *peer = items[index];
             if (server->append != NULL) {
-                append_forget(server->append, peer->intake, intake_heard_ms(peer->intake),
-                              intake_is_final(peer->intake));
+                bool is_final = false;
+                int64_t heard_ms = intake_heard_ms(peer->intake, &is_final);
+                append_forget(server->append, peer->intake, heard_ms, is_final);
             }
             peer->next = server->leaving;
             server->leaving = peer;
@@ -563,8 +585,10 @@ static void *run_writer(void *argument) {
 
 static void destroy(struct server *server) {
     append_destroy(server->append);
-    struct queue *const queues[] = {server->batches, server->opened, server->waiting, server->gone,
-                                    server->left};
+    // Who waits to look finds none.
+    if (server->visits != NULL) show_peers(server);
+    struct queue *const queues[] = {server->batches, server->opened, server->waiting,
+                                    server->gone,    server->left,   server->visits};
     for (size_t index = 0; index < sizeof queues / sizeof queues[0]; index++) {
         if (queues[index] != NULL) queue_destroy(queues[index]);
     }
@@ -608,9 +632,10 @@ static bool make_parts(struct server *server, const struct settings *settings,
     server->waiting = queue_create(peers_max, peers_max);
     server->gone = queue_create(peers_max, peers_max);
     server->left = queue_create(peers_max, peers_max);
+    server->visits = queue_create(VISITS_MAX, VISITS_MAX);
     if (server->pool == NULL || server->batches == NULL || server->opened == NULL ||
         server->waiting == NULL || server->gone == NULL || server->left == NULL ||
-        server->notes == NULL) {
+        server->visits == NULL || server->notes == NULL) {
         return fault_set(fault, FAULT_FULL, "no memory for the queues");
     }
     server->streams_max = settings->streams_max;
@@ -746,6 +771,10 @@ bool server_is_deaf(const struct server *server) {
 
 bool server_is_stuck(const struct server *server) {
     return monotonic_ms() - atomic_load(&server->stepped_ms) > SERVER_STALL_MS;
+}
+
+bool server_visit(struct server *server, struct server_visit *visit) {
+    return queue_push(server->visits, visit, 1);
 }
 
 const char *server_complaint(struct server *server) {

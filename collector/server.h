@@ -60,6 +60,18 @@ void server_set_gate(struct server *server, struct gate *gate);
 void server_tell(struct server *server, const char *name, const struct own_event_detail *details,
                  uint32_t details_count);
 
+// Somebody who wants to look at all streams.
+struct server_visit {
+    // Called for each stream that sent a heartbeat, with its orgtrail.v1.AgentLive, borrowed.
+    void (*each)(struct server_visit *visit, struct span live);
+    // Called once, last.
+    void (*done)(struct server_visit *visit);
+};
+
+// [any] Has the thread that keeps the list of streams visit it, within a few milliseconds. False:
+// too many want to; nothing is called then.
+bool server_visit(struct server *server, struct server_visit *visit);
+
 // Why it is not healthy, or NULL.
 const char *server_complaint(struct server *server);
 

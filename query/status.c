@@ -350,6 +350,10 @@ void status_print(const struct status *status, uint32_t width, struct buffer *ou
     print_facts(status, output);
     print_alarms(status, output);
     print_agents(status, width, output);
+    if (status->live != NULL && status->live->absence == NULL) {
+        status_agents_print(status->live->agents, status->live->agents_count, status->now_ms,
+                            output);
+    }
     status_coverage_print(&status->coverage, status->now_ms, status->is_coverage_whole, output);
     if (status->reasons_count > 0)
         buffer_append_text(output, "\nQUARANTINE            ENTRIES REFUSALS\n");
@@ -448,11 +452,13 @@ static void print_live_json(const struct status_live *live, struct buffer *outpu
                  live->version, live->pid, started, live->streams, live->queued_batches,
                  live->queued_bytes, expires, live->throttled);
     if (live->complaint == NULL) {
-        buffer_append_text(output, "null}");
+        buffer_append_text(output, "null");
     } else {
         json_append_string(output, span_text(live->complaint));
-        buffer_append_byte(output, '}');
     }
+    buffer_append_text(output, ",\"agents\":");
+    status_agents_print_json(live->agents, live->agents_count, output);
+    buffer_append_byte(output, '}');
 }
 
 void status_print_json(const struct status *status, struct buffer *output) {

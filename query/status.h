@@ -13,6 +13,7 @@
 #include "base/buffer.h"
 #include "base/fault.h"
 #include "query/seen_table.h"
+#include "query/status_agents.h"
 #include "query/status_coverage.h"
 #include "query/status_upkeep.h"
 #include "storage/trail/trail_reader.h"
@@ -66,6 +67,8 @@ struct status_live {
     uint64_t queued_bytes;
     int64_t certificate_expires_s;
     uint32_t throttled;  // streams whose agent's quarantine is full
+    struct status_connected *agents;
+    uint32_t agents_count;
 };
 
 struct status {

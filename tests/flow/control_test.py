@@ -236,6 +236,36 @@ def test_only_who_may_changes_anything():
             shutil.rmtree(stranger.folder, ignore_errors=True)
 
 
+def test_heartbeats_stand_in_status():
+    with make_organization("heartbeat_ms: 300\n") as organization:
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 3))
+
+        def find():
+            for live in organization.status()["collector"]["agents"]:
+                sources = {source["name"]: source for source in live["sources"]}
+                if live["agent"] == agent.uri and sources["lines"]["records"] == 3:
+                    return live if live["spool_events"] == 0 else None
+            return None
+
+        live = flow.wait_until("a heartbeat in status", find)
+        assert live["version"] and live["host"] and live["heard"].startswith("20"), live
+        said = organization.run("status", organization.store).stdout
+        assert "CONNECTED: 1" in said and "2 good" in said, said
+        # A folder that cannot be read any more is seen from here.
+        shutil.rmtree(agent.files)
+
+        def is_told():
+            text = organization.run("status", organization.store).stdout
+            return "files degraded: " in text or "files failed: " in text
+
+        flow.wait_until("the trouble of a source", is_told)
+        agent.kill()
+        flow.wait_until(
+            "an end of it", lambda: organization.status()["collector"]["agents"] == []
+        )
+
+
 def test_roster_import():
     with make_organization() as organization:
         listed = [

@@ -1,0 +1,110 @@
+#include "query/status_agents.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "query/format.h"
+#include "query/status_coverage.h"
+
+enum { DEGRADED = 3, AGENT_WIDTH = 48 };
+
+const char *status_source_state(uint32_t state) {
+    static const char *const names[] = {"unknown", "ok", "idle", "degraded", "failed"};
+    return names[state < sizeof names / sizeof names[0] ? state : 0];
+}
+
+static const struct status_source *find_trouble(const struct status_connected *agent) {
+    const struct status_source *worst = NULL;
+    for (uint32_t index = 0; index < agent->sources_count; index++) {
+        const struct status_source *source = &agent->sources[index];
+        if (source->state >= DEGRADED && (worst == NULL || source->state > worst->state)) {
+            worst = source;
+        }
+    }
+    return worst;
+}
+
+static int compare(const void *left, const void *right) {
+    const struct status_connected *a = left;
+    const struct status_connected *b = right;
+    bool is_troubled = find_trouble(a) != NULL;
+    bool is_other_troubled = find_trouble(b) != NULL;
+    if (is_troubled != is_other_troubled) return is_troubled ? -1 : 1;
+    if (a->spool_events != b->spool_events) return a->spool_events > b->spool_events ? -1 : 1;
+    return strcmp(a->agent, b->agent);
+}
+
+void status_agents_sort(struct status_connected *agents, uint32_t count) {
+    if (count > 0) qsort(agents, count, sizeof *agents, compare);
+}
+
+void status_agents_print(const struct status_connected *agents, uint32_t count, int64_t now_ms,
+                         struct buffer *output) {
+    if (count == 0) return;
+    uint32_t shown = count < STATUS_AGENTS_SHOWN ? count : STATUS_AGENTS_SHOWN;
+    buffer_print(output, "\nCONNECTED: %" PRIu32 "\n", count);
+    format_cell(SPAN_LITERAL("AGENT"), AGENT_WIDTH, true, output);
+    buffer_print(output, " %8s %10s %14s  %s\n", "HEARD", "WAITING", "SPOOL BYTES", "SOURCES");
+    for (uint32_t index = 0; index < shown; index++) {
+        const struct status_connected *agent = &agents[index];
+        const struct status_source *trouble = find_trouble(agent);
+        char heard[STATUS_AGE_SIZE];
+        status_print_age((now_ms - agent->heard_ms) / 1000, heard);
+        format_cell(span_text(agent->agent), AGENT_WIDTH, true, output);
+        buffer_print(output, " %8s %10" PRIu64 " %14" PRIu64 "  ", heard, agent->spool_events,
+                     agent->spool_bytes);
+        if (trouble == NULL) {
+            buffer_print(output, "%" PRIu32 " good\n", agent->sources_count);
+            continue;
+        }
+        format_cell(span_text(trouble->name), UINT32_MAX, false, output);
+        buffer_print(output, " %s: ", status_source_state(trouble->state));
+        format_cell(span_text(trouble->last_error), UINT32_MAX, false, output);
+        buffer_append_byte(output, '\n');
+    }
+    if (shown < count) {
+        buffer_print(output, "... and %" PRIu32 " more, all good as far as they say: --json\n",
+                     count - shown);
+    }
+}
+
+static void print_source(const struct status_source *source, struct buffer *output) {
+    buffer_append_text(output, "{\"name\":");
+    json_append_string(output, span_text(source->name));
+    buffer_print(output,
+                 ",\"state\":\"%s\",\"records\":%" PRIu64 ",\"errors\":%" PRIu64
+                 ",\"bytes_behind\":%" PRIu64 ",\"last_error\":",
+                 status_source_state(source->state), source->records, source->errors,
+                 source->bytes_behind);
+    json_append_string(output, span_text(source->last_error));
+    buffer_append_byte(output, '}');
+}
+
+void status_agents_print_json(const struct status_connected *agents, uint32_t count,
+                              struct buffer *output) {
+    buffer_append_byte(output, '[');
+    for (uint32_t index = 0; index < count; index++) {
+        const struct status_connected *agent = &agents[index];
+        char heard[TIME_TEXT_SIZE];
+        time_print_ms(agent->heard_ms, heard);
+        buffer_append_text(output, index > 0 ? ",{\"agent\":" : "{\"agent\":");
+        json_append_string(output, span_text(agent->agent));
+        buffer_append_text(output, ",\"version\":");
+        json_append_string(output, span_text(agent->version));
+        buffer_append_text(output, ",\"host\":");
+        json_append_string(output, span_text(agent->host));
+        buffer_print(output,
+                     ",\"heard\":\"%s\",\"spool_events\":%" PRIu64 ",\"spool_bytes\":%" PRIu64
+                     ",\"sources\":[",
+                     heard, agent->spool_events, agent->spool_bytes);
+        for (uint32_t source = 0; source < agent->sources_count; source++) {
+            if (source > 0) buffer_append_byte(output, ',');
+            print_source(&agent->sources[source], output);
+        }
+        buffer_append_text(output, "]}");
+    }
+    buffer_append_byte(output, ']');
+}
