@@ -205,13 +205,34 @@ static void close_writing(struct writing *writing) {
     export_journal_close(writing->journal);
 }
 
+// Whether no day from `from_s` on has gone since it was there: then the export would lack it
+// unseen.
+static bool check_retained(struct trail_reader *reader, int64_t from_s, int64_t retained_before_s,
+                           struct fault *fault) {
+    struct trail_facts facts;
+    char day[TIME_TEXT_SIZE];
+    if (!trail_reader_facts(reader, &facts, fault)) return false;
+    if (facts.retained_from_s == retained_before_s || facts.retained_from_s <= from_s) return true;
+    time_print(facts.retained_from_s, day);
+    return fault_set(fault, FAULT_RETRY,
+                     "days before %.10s were dropped meanwhile, as the collector's retention_days "
+                     "says: the export lacks them; export again into a new folder, with --since "
+                     "%.10s or later",
+                     day, day);
+}
+
 static bool write_rest(struct trail_reader *reader, struct writing *writing, int64_t day_next,
                        const struct export_progress *progress, struct fault *fault) {
     struct trail_facts facts;
     if (!trail_reader_facts(reader, &facts, fault)) return false;
     uint64_t all = filter_is_empty(writing->plan->filter) ? facts.events : 0;
+    int64_t from_s = filter_query(writing->plan->filter, false).time_min_s;
+    bool is_resumed = day_next != INT64_MIN;
+    // The day before the next one was there when it was written.
+    if (is_resumed && !check_retained(reader, day_next * 86400, 0, fault)) return false;
     return open_writing(reader, writing, day_next, fault) &&
            (writing->cursor == NULL || write_days(writing, all, progress, fault)) &&
+           check_retained(reader, from_s, facts.retained_from_s, fault) &&
            export_journal_finish(writing->journal, &writing->summary, fault);
 }
 
@@ -243,7 +264,9 @@ bool export_stream(struct trail_reader *reader, const struct filter *filter,
     struct trail_cursor *cursor = NULL;
     struct export_summary made = {0};
     struct buffer lines;
+    struct trail_facts facts;
     if (!filter_check_range(filter, fault)) return false;
+    if (!trail_reader_facts(reader, &facts, fault)) return false;
     if (!trail_cursor_open(reader, &query, &cursor, fault)) return false;
     buffer_init(&lines, LINES_SIZE_MAX);
     made.sequence_max = trail_cursor_sequence_max(cursor);
@@ -266,6 +289,8 @@ bool export_stream(struct trail_reader *reader, const struct filter *filter,
     }
     buffer_done(&lines);
     trail_cursor_close(cursor);
+    if (is_good && is_wanted)
+        is_good = check_retained(reader, query.time_min_s, facts.retained_from_s, fault);
     if (is_good) *summary = made;
     return is_good;
 }

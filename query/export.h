@@ -62,13 +62,15 @@ struct export_progress {
 
 // Writes the export, or the rest of it. FAULT_INPUT if the folder holds another export, or none to
 // resume, or one with other arguments or of another store; FAULT_FULL if the disk is full (resume
-// when there is room); FAULT_IO; FAULT_CORRUPT as trail_cursor_next.
+// when there is room); FAULT_RETRY if days it should have were dropped meanwhile; FAULT_IO;
+// FAULT_CORRUPT as trail_cursor_next.
 MUST_CHECK bool export_write(struct trail_reader *reader, const struct export_plan *plan,
                              const struct export_progress *progress, struct export_summary *summary,
                              struct fault *fault);
 
 // Gives the same events as NDJSON in pieces, oldest first, until on_bytes returns false (which is
-// no failure). Nothing is kept; *summary has no files.
+// no failure). Nothing is kept; *summary has no files. FAULT_RETRY at the end if days it should
+// have had were dropped meanwhile.
 MUST_CHECK bool export_stream(struct trail_reader *reader, const struct filter *filter,
                               bool (*on_bytes)(void *user, struct span bytes), void *user,
                               struct export_summary *summary, struct fault *fault);

@@ -571,6 +571,34 @@ static void test_an_empty_trail_exports_nothing(void **state) {
     trail_reader_close(empty);
 }
 
+// Drops the sample's first day in the middle of an export.
+static bool drop(void *user, struct span bytes) {
+    (void)bytes;
+    sample_drop(user, SAMPLE_TIME_S + 86400);
+    return true;
+}
+
+static void test_days_that_go_meanwhile_are_told(void **state) {
+    (void)state;
+    struct trail_reader *going = NULL;
+    struct fault fault = {0};
+    struct export_summary summary;
+    struct filter all;
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s", program_folder());
+    sample_append(&sample, folder, 0, 300, NULL, 50);
+    must(filter_init(&all, &fault), &fault);
+    must(trail_reader_open(folder, &going, &fault), &fault);
+    assert_false(export_stream(going, &all, drop, folder, &summary, &fault));
+    assert_int_equal(fault.kind, FAULT_RETRY);
+    assert_true(program_has(fault.text, "days before 2023-07-11 were dropped"));
+    // When nothing more goes it is whole.
+    must(export_stream(going, &all, drop, folder, &summary, &fault), &fault);
+    assert_true(summary.events > 0 && summary.events < 300);
+    filter_done(&all);
+    trail_reader_close(going);
+}
+
 int main(void) {
     struct fault fault = {0};
     sample_create(&sample, 21, EVENTS_COUNT);
@@ -591,6 +619,7 @@ int main(void) {
         cmocka_unit_test(test_resuming_mends_what_was_changed),
         cmocka_unit_test(test_resuming_is_bound_to_arguments_and_snapshot),
         cmocka_unit_test(test_an_empty_trail_exports_nothing),
+        cmocka_unit_test(test_days_that_go_meanwhile_are_told),
     };
     int code = cases_run("export_test", tests, sizeof tests / sizeof tests[0]);
     trail_reader_close(reader);

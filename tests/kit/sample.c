@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "storage/trail/trail.h"
+#include "storage/trail/trail_retention.h"
 #include "tests/kit/cases.h"
 
 enum { ARENA_SIZE = 4 * 1024 * 1024 };
@@ -159,6 +160,34 @@ void sample_append(struct sample *sample, const char *directory, uint32_t first,
         _exit(0);
     }
     int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static bool drop(const char *directory, int64_t from_s, struct fault *fault) {
+    const struct trail_options options = {
+        .directory = directory,
+        .clock = clock_system(),
+        .random = random_system(),
+    };
+    struct trail *trail = NULL;
+    struct trail_receipt receipt;
+    bool is_good = trail_open(&options, &trail, fault) && trail_begin_reserved(trail, fault) &&
+                   trail_retain(trail, from_s, fault) && trail_commit(trail, &receipt, fault);
+    trail_close(trail);
+    return is_good;
+}
+
+void sample_drop(const char *directory, int64_t from_s) {
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct fault fault;
+        bool is_good = drop(directory, from_s, &fault);
+        if (!is_good) fprintf(stderr, "%s\n", fault.text);
+        _exit(is_good ? 0 : 1);
+    }
+    int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
 }

@@ -49,6 +49,9 @@ void sample_read(struct sample *sample, uint32_t index, struct record *record);
 void sample_append(struct sample *sample, const char *directory, uint32_t first, uint32_t count,
                    const uint32_t *order, uint32_t commit_size);
 
+// Drops all days before a second, as another process: this one may be reading.
+void sample_drop(const char *directory, int64_t from_s);
+
 // A random order of 0 to count - 1 in memory that the caller frees.
 uint32_t *sample_shuffle(uint64_t seed, uint32_t count);
 
