@@ -65,7 +65,7 @@ static bool restore(struct fixture *fixture, struct trail_restore_result *result
 }
 
 static bool is_there(const char *folder, const char *name) {
-    char path[256];
+    char path[TRAIL_RESTORE_PATH_SIZE + 64];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     return access(path, F_OK) == 0;
 }
@@ -189,7 +189,7 @@ static void test_replaces_nothing(void **state) {
 }
 
 static void turn_bit(const char *folder, const char *name) {
-    char path[256];
+    char path[TRAIL_RESTORE_PATH_SIZE + 64];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "r+");
     assert_non_null(file);

@@ -410,8 +410,10 @@ static void check_keys(struct check *check) {
 static void check_all_seen(struct check *check) {
     struct fault found;
     if (check->seen_count == 0 && check->head.dropped == 0) return;
-    check_keys(check);
-    qsort(check->seen, check->seen_count, sizeof *check->seen, compare_sequences);
+    if (check->seen_count > 0) {
+        check_keys(check);
+        qsort(check->seen, check->seen_count, sizeof *check->seen, compare_sequences);
+    }
     uint64_t missing = check->head.sequence_last - check->seen_count;
     if (check->head.dropped > 0 && missing == check->head.dropped) return;
     if (check->head.dropped > 0) {

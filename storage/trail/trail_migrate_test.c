@@ -124,7 +124,7 @@ static void on_progress(void *user, uint64_t done, uint64_t all) {
 static void compare_all(void) {
     struct trail_reader *reader = NULL;
     struct trail_facts facts;
-    struct trail_check check;
+    struct trail_check check = {0};
     struct fault fault;
     char path[128];
     snprintf(path, sizeof path, "%s/events.tsv", folder);
