@@ -94,9 +94,19 @@ static void read_header(struct span bytes, struct block *block, uint64_t sizes[B
     };
     block->frames = (block->summary.rows + BLOCK_FRAME_ROWS - 1) / BLOCK_FRAME_ROWS;
     block->sample_size = bytes_get_32(at + 104);
+    block->version = bytes_get_16(at + 4);
     for (uint32_t section = 0; section < BLOCK_SECTIONS; section++) {
         sizes[section] = bytes_get_32(at + 72 + 4 * section);
     }
+}
+
+// Bytes of a frame's entry.
+static size_t entry_size(const struct block *block) {
+    return block->version == BLOCK_VERSION_FIRST ? BLOCK_FRAME_SIZE_FIRST : BLOCK_FRAME_SIZE;
+}
+
+static const uint8_t *entry_of(const struct block *block, uint32_t frame) {
+    return block->sections[BLOCK_FRAMES].bytes + frame * entry_size(block);
 }
 
 // Whether the sections fill the block and those of known sizes have them. Sets block->sections.
@@ -110,7 +120,7 @@ static bool check_sections(struct block *block, const uint64_t sizes[BLOCK_SECTI
     const struct span *sections = block->sections;
     uint32_t rows = block->summary.rows;
     return reader_left(&reader) == 0 &&
-           sections[BLOCK_FRAMES].size == (size_t)block->frames * BLOCK_FRAME_SIZE &&
+           sections[BLOCK_FRAMES].size == block->frames * entry_size(block) &&
            sections[BLOCK_IDS].size == (size_t)rows * RECORD_ID_SIZE &&
            postings_check(sections[BLOCK_POSTINGS], block->frames) &&
            fingerprints_check(sections[BLOCK_FINGERPRINTS], rows);
@@ -153,7 +163,6 @@ static bool open_version(struct span bytes, uint32_t expected, bool verify, stru
     if (!check_sections(&read, sizes) || !check_frames(&read)) {
         return fault_set(fault, FAULT_CORRUPT, "block: damaged sections");
     }
-    read.version = version;
     *block = read;
     return true;
 }
@@ -170,26 +179,20 @@ uint32_t block_index_sum(const uint8_t *bytes, size_t end) {
     assert(end >= BLOCK_HEADER_SIZE);
     uint64_t header = hash_plain(span_of(bytes + BLOCK_CHECKED, BLOCK_INDEX_SUM - BLOCK_CHECKED));
     uint64_t sections = hash_plain(span_of(bytes + BLOCK_HEADER_SIZE, end - BLOCK_HEADER_SIZE));
-    uint32_t sum = (uint32_t)(header ^ sections);
-    return sum == 0 ? 1 : sum;
+    return (uint32_t)(header ^ sections);
 }
 
 bool block_check_index(const struct block *block, struct fault *fault) {
     const uint8_t *bytes = block->bytes.bytes;
-    uint32_t sum = bytes_get_32(bytes + BLOCK_INDEX_SUM);
-    bool good = false;
-    if (sum == 0) {
-        good = bytes_get_64(bytes + 8) == hash_plain(span_from(block->bytes, BLOCK_CHECKED));
-    } else {
-        good = sum == block_index_sum(bytes, (size_t)(block->sections[BLOCK_TEXTS].bytes - bytes));
-    }
-    return good || fault_set(fault, FAULT_CORRUPT, "block: its index has a wrong checksum");
+    size_t end = (size_t)(block->sections[BLOCK_TEXTS].bytes - bytes);
+    return bytes_get_32(bytes + BLOCK_INDEX_SUM) == block_index_sum(bytes, end) ||
+           fault_set(fault, FAULT_CORRUPT, "block: its index has a wrong checksum");
 }
 
 // Where the columns and texts of a frame end.
 static void read_ends(const struct block *block, uint32_t frame, uint32_t *columns,
                       uint32_t *texts) {
-    const uint8_t *at = block->sections[BLOCK_FRAMES].bytes + (size_t)frame * BLOCK_FRAME_SIZE;
+    const uint8_t *at = entry_of(block, frame);
     *columns = bytes_get_32(at + 16);
     *texts = bytes_get_32(at + 20);
 }
@@ -213,6 +216,8 @@ bool block_frame_find(const struct block *block, uint32_t frame, struct block_fr
         .columns = span_of(columns.bytes + columns_begin, columns_end - columns_begin),
         .texts = span_of(texts.bytes + texts_begin, texts_end - texts_begin),
     };
+    if (block->version != BLOCK_VERSION_FIRST)
+        found->texts_sum = bytes_get_32(entry_of(block, frame) + 24);
     block_frame_times(block, frame, &found->time_min_s, &found->time_max_s);
     return true;
 }
@@ -226,7 +231,7 @@ uint32_t block_frame_rows(const struct block *block, uint32_t frame) {
 void block_frame_times(const struct block *block, uint32_t frame, int64_t *time_min_s,
                        int64_t *time_max_s) {
     assert(frame < block->frames);
-    const uint8_t *at = block->sections[BLOCK_FRAMES].bytes + (size_t)frame * BLOCK_FRAME_SIZE;
+    const uint8_t *at = entry_of(block, frame);
     *time_min_s = (int64_t)bytes_get_64(at);
     *time_max_s = (int64_t)bytes_get_64(at + 8);
 }

@@ -104,8 +104,9 @@ struct block {
     struct span sections[BLOCK_SECTIONS];  // internal: its parts, docs/store.md
 };
 
-// Checks header, version and sizes, and the checksum if `verify`. FAULT_CORRUPT; FAULT_INPUT if a
-// newer version wrote it.
+// Checks header, version and sizes, and the whole block's checksum if `verify`: for who looks for
+// damage. Who uses a block checks its index, and texts are checked when they are read.
+// FAULT_CORRUPT; FAULT_INPUT if a newer version wrote it.
 MUST_CHECK bool block_open(struct span bytes, bool verify, struct block *block,
                            struct fault *fault);
 
@@ -191,11 +192,11 @@ uint32_t block_frame_rows(const struct block *block, uint32_t frame);
 void block_frame_times(const struct block *block, uint32_t frame, int64_t *time_min_s,
                        int64_t *time_max_s);
 
-// Rebuilds the texts of the rows of a frame whose bit is set in `rows` (two words: rows 0-63,
-// 64-127) and the accounts they were given to. texts[n] and accounts[n] are filled for those rows;
-// they lie in the scratch until its next use for texts. The dictionary is the one of the block's
-// epoch and holds at least what it held after this block. FAULT_CORRUPT; FAULT_FULL if memory runs
-// out.
+// Checks the sum of a frame's texts and rebuilds those of its rows whose bit is set in `rows` (two
+// words: rows 0-63, 64-127) and the accounts they were given to. texts[n] and accounts[n] are
+// filled for those rows; they lie in the scratch until its next use for texts. The dictionary is
+// the one of the block's epoch and holds at least what it held after this block. FAULT_CORRUPT;
+// FAULT_FULL if memory runs out.
 MUST_CHECK bool block_read_texts(const struct block *block, struct block_scratch *scratch,
                                  const struct dictionary *dictionary, uint32_t frame,
                                  const uint64_t rows[2], struct span texts[BLOCK_FRAME_ROWS],

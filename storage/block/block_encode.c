@@ -185,7 +185,11 @@ static bool append_columns(struct block_scratch *scratch, uint32_t count,
         bytes_put_64(entry, (uint64_t)time_min_s);
         bytes_put_64(entry + 8, (uint64_t)time_max_s);
         bytes_put_32(entry + 16, (uint32_t)scratch->columns.size);
-        bytes_put_32(entry + 20, (uint32_t)texts_ends[first / BLOCK_FRAME_ROWS]);
+        size_t texts_begin = first == 0 ? 0 : texts_ends[first / BLOCK_FRAME_ROWS - 1];
+        size_t texts_end = texts_ends[first / BLOCK_FRAME_ROWS];
+        bytes_put_32(entry + 20, (uint32_t)texts_end);
+        bytes_put_32(entry + 24, block_texts_sum(span_of(scratch->texts.bytes + texts_begin,
+                                                         texts_end - texts_begin)));
     }
     return true;
 }

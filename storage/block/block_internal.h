@@ -12,17 +12,18 @@ enum {
     BLOCK_MAGIC = 0x4b42544f,  // "OTBK"
     BLOCK_VERSION = 2,
     BLOCK_VERSION_FIRST = 1,
-    BLOCK_CHECKED = 16,       // what the checksum covers begins here
-    BLOCK_HEADER_SIZE = 112,  // magic to the sum of the index
-    BLOCK_INDEX_SUM = 108,    // 32 bits; 0: none
-    BLOCK_FRAME_SIZE = 24,    // of a frame's entry in BLOCK_FRAMES
+    BLOCK_CHECKED = 16,           // what the checksum covers begins here
+    BLOCK_HEADER_SIZE = 112,      // magic to the sum of the index
+    BLOCK_INDEX_SUM = 108,        // 32 bits
+    BLOCK_FRAME_SIZE = 28,        // of a frame's entry in BLOCK_FRAMES
+    BLOCK_FRAME_SIZE_FIRST = 24,  // in blocks of version 1: without the sum
     BLOCK_ZSTD_LEVEL = 1,
     BLOCK_HASH_BITS = 27,  // of an attribute hash; its kind stands above
 };
 
 // The sections of a block, in the order in which they lie.
 enum block_section {
-    BLOCK_FRAMES,        // for each frame its times and where its columns and texts end
+    BLOCK_FRAMES,        // for each frame its times, where columns and texts end, the texts' sum
     BLOCK_POSTINGS,      // attribute hashes and their frames
     BLOCK_FINGERPRINTS,  // of ids
     BLOCK_ARRIVALS,      // who brought which sequence numbers when, in order of sequence
@@ -33,7 +34,7 @@ enum block_section {
 };
 
 // The sum over the header from BLOCK_CHECKED on and all sections before the texts, which begin at
-// `end`; never 0.
+// `end`.
 uint32_t block_index_sum(const uint8_t *bytes, size_t end);
 
 // A row's attributes while a block is encoded: indexes of posting entries, by rows in block order.
@@ -151,7 +152,13 @@ struct block_frame {
     int64_t time_max_s;
     struct span columns;
     struct span texts;
+    uint32_t texts_sum;  // blocks of version 1 have none: 0
 };
+
+// The sum of a frame's texts in its entry.
+static inline uint32_t block_texts_sum(struct span texts) {
+    return (uint32_t)hash_plain(texts);
+}
 
 // A frame's entry. False if the frame's offsets are wrong.
 bool block_frame_find(const struct block *block, uint32_t frame, struct block_frame *found);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "storage/block/block_internal.h"
 #include "storage/block/block_test_kit.h"
 #include "tests/kit/cases.h"
 
@@ -501,6 +502,45 @@ static void read_all(struct fixture *fixture, struct span bytes, bool verify) {
     }
 }
 
+// Gives the frame whose texts hold the byte at `at` the sum of what they are now, so that damage
+// comes past it to what reads texts.
+static void seal_texts(const struct block *block, uint8_t *bytes, size_t at) {
+    size_t entries = (size_t)(block->sections[BLOCK_FRAMES].bytes - block->bytes.bytes);
+    size_t texts = (size_t)(block->sections[BLOCK_TEXTS].bytes - block->bytes.bytes);
+    for (uint32_t frame = 0, begin = 0; frame < block->frames && at >= texts; frame++) {
+        uint8_t *entry = bytes + entries + (size_t)frame * BLOCK_FRAME_SIZE;
+        uint32_t end = bytes_get_32(entry + 20);
+        bytes_put_32(entry + 24, block_texts_sum(span_of(bytes + texts + begin, end - begin)));
+        begin = end;
+    }
+}
+
+// A frame whose texts are damaged cannot be read, and says so; all others can.
+static void test_damaged_texts_of_a_frame(void **state) {
+    struct fixture *fixture = *state;
+    kit_make_rows(&fixture->kit, 3 * BLOCK_FRAME_ROWS);
+    encode(fixture);
+    struct block *block = &fixture->block;
+    struct span texts[BLOCK_FRAME_ROWS], accounts[BLOCK_FRAME_ROWS];
+    struct block_frame damaged;
+    assert_true(block_frame_find(block, 1, &damaged));
+    const size_t places[] = {0, damaged.texts.size / 2, damaged.texts.size - 1};
+    for (size_t index = 0; index < sizeof places / sizeof places[0]; index++) {
+        uint8_t *at = fixture->bytes.bytes + (damaged.texts.bytes - block->bytes.bytes);
+        at[places[index]] ^= 1;
+        assert_true(block_check_index(block, &fixture->fault));
+        for (uint32_t frame = 0; frame < block->frames; frame++) {
+            bool read = block_read_texts(block, fixture->scratch, fixture->dictionary, frame,
+                                         all_rows, texts, accounts, &fixture->fault);
+            assert_int_equal(read, frame != 1);
+            if (read) continue;
+            assert_int_equal(fixture->fault.kind, FAULT_CORRUPT);
+            assert_non_null(strstr(fixture->fault.text, "frame 1: wrong checksum of its texts"));
+        }
+        at[places[index]] ^= 1;
+    }
+}
+
 static void test_damage(void **state) {
     struct fixture *fixture = *state;
     kit_make_rows(&fixture->kit, 70);
@@ -518,7 +558,10 @@ static void test_damage(void **state) {
             read_all(fixture, span_of(copy, size), false);
             // With the checksum nothing gets through; flags of the header are not covered.
             if (at < 6 || at >= 8) read_all(fixture, span_of(copy, size), true);
+            seal_texts(&fixture->block, copy, at);
+            read_all(fixture, span_of(copy, size), false);
             copy[at] ^= changes[change];
+            seal_texts(&fixture->block, copy, at);
         }
     }
     for (size_t cut = 0; cut < size; cut += 1 + cut / 128) {
@@ -588,6 +631,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_group_against_brute_force, setup, teardown),
         cmocka_unit_test_setup_teardown(test_encoding_into_full_buffer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_texts_of_a_frame, setup, teardown),
         cmocka_unit_test_setup_teardown(test_parts_of_long_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_newer_version, setup, teardown),
     };

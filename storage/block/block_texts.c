@@ -198,6 +198,9 @@ bool block_read_texts(const struct block *block, struct block_scratch *scratch,
         !columns_read_accounts(&found, all_accounts)) {
         return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged columns", frame);
     }
+    if (block->version != BLOCK_VERSION_FIRST && found.texts_sum != block_texts_sum(found.texts))
+        return fault_set(fault, FAULT_CORRUPT, "block: frame %u: wrong checksum of its texts",
+                         frame);
     struct span sample;
     if (!dictionary_sample(dictionary, block->sample_size, &sample)) {
         if (dictionary_failure(dictionary, fault)) return false;

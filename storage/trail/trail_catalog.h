@@ -22,7 +22,6 @@ struct trail_catalog_block {
     uint32_t probes;          // writer: how often it was searched for an id
     bool is_dropped;          // its day has been dropped: it is not there any more
     bool is_checked;          // block_check_index was right once in this process
-    bool is_verified;         // its whole checksum was
 };
 
 struct trail_catalog;

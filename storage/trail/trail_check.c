@@ -211,8 +211,9 @@ static bool check_block(struct check *check, uint32_t index, struct fault *fault
     const struct dictionary *dictionary = NULL;
     check->result.blocks++;
     trail_catalog_at(reader->catalog, index)->is_checked = false;
-    trail_catalog_at(reader->catalog, index)->is_verified = false;
-    bool good = trail_reader_open_block(reader, index, true, &there, &block, &found);
+    bool good = trail_reader_open_block(reader, index, &there, &block, &found);
+    if (good && there && !block_open(block.bytes, true, &block, &found))
+        good = trail_reader_blame(reader, index, &found);
     struct trail_head now;
     if (good && !there && !trail_reader_load_head(reader, &now, fault)) return false;
     const struct block_summary *summary = &trail_catalog_at(reader->catalog, index)->summary;
@@ -304,8 +305,7 @@ static bool check_group(struct check *check, uint64_t group, struct fault *fault
         if (!trail_catalog_find_number(reader->catalog, number, &at)) continue;
         struct block block;
         struct block_columns columns;
-        if (!trail_reader_open_block(reader, at, false, &there, &block, &problem) || !there)
-            continue;
+        if (!trail_reader_open_block(reader, at, &there, &block, &problem) || !there) continue;
         for (uint32_t frame = 0; good && frame < block.frames; frame++) {
             if (!block_read_columns(&block, reader->scratch, frame, BLOCK_COLUMN_ATTRIBUTES,
                                     &columns, &problem)) {

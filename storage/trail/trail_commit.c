@@ -183,7 +183,7 @@ static bool open_member(struct trail *trail, const struct plan *plan, uint64_t n
         uint32_t index = 0;
         *block = (struct block){.frames = 0};
         if (!trail_catalog_find_number(trail->catalog, number, &index)) return true;
-        return trail_open_block(trail, index, false, block, fault);
+        return trail_open_block(trail, index, block, fault);
     }
     const struct made_block *made = &plan->blocks[number - trail->head.block_next];
     struct span value = span_of(trail->values.bytes + made->offset, made->summary.size);
@@ -406,7 +406,6 @@ static bool adopt(struct trail *trail, struct plan *plan, struct fault *fault) {
             struct trail_catalog_block *entry = trail_catalog_at(trail->catalog, known + index);
             entry->generation = trail_window_generation(trail->window);
             entry->is_checked = true;
-            entry->is_verified = true;
         }
     }
     trail_retention_adopt(trail);

@@ -240,8 +240,7 @@ static bool expand_frame(struct trail_cursor *cursor, const struct block *block,
 static bool expand_block(struct trail_cursor *cursor, uint32_t block_index, struct fault *fault) {
     bool found = false;
     struct block block;
-    if (!trail_reader_open_block(cursor->reader, block_index, false, &found, &block, fault))
-        return false;
+    if (!trail_reader_open_block(cursor->reader, block_index, &found, &block, fault)) return false;
     uint64_t frames = found ? trail_cursor_find_frames(cursor, &block) : 0;
     for (uint32_t frame = 0; frame < BLOCK_FRAMES_MAX && frames >> frame != 0; frame++) {
         if ((frames >> frame & 1) == 0) continue;
@@ -292,8 +291,7 @@ static bool advance(struct trail_cursor *cursor, struct fault *fault) {
         bool found = false;
         struct block block;
         if (!enter(cursor, fault)) return false;
-        if (!trail_reader_open_block(cursor->reader, item.block_index, false, &found, &block,
-                                     fault)) {
+        if (!trail_reader_open_block(cursor->reader, item.block_index, &found, &block, fault)) {
             return false;
         }
         if (found && !expand_frame(cursor, &block, item.block_index, item.frame, item.row, fault)) {
@@ -318,7 +316,7 @@ static bool load_row(struct trail_cursor *cursor, const struct trail_heap_item *
     if (*row != NULL) return true;
     struct block block;
     if (!enter(cursor, fault)) return false;
-    if (!trail_reader_open_block(cursor->reader, item->block_index, true, found, &block, fault))
+    if (!trail_reader_open_block(cursor->reader, item->block_index, found, &block, fault))
         return false;
     if (!*found) return true;
     uint64_t bits[2] = {0, 0};

@@ -29,7 +29,7 @@ struct suspects {
     bool are_more;  // than fit: then every block of that time is looked into
 };
 
-bool trail_open_block(struct trail *trail, uint32_t index, bool verify, struct block *block,
+bool trail_open_block(struct trail *trail, uint32_t index, struct block *block,
                       struct fault *fault) {
     struct trail_catalog_block *entry = trail_catalog_at(trail->catalog, index);
     bool found = false;
@@ -41,12 +41,10 @@ bool trail_open_block(struct trail *trail, uint32_t index, bool verify, struct b
     if (!found)
         return fault_set(fault, FAULT_CORRUPT, "trail: block %" PRIu64 " is missing",
                          entry->number);
-    if (!block_open(value, verify && !entry->is_verified, block, fault))
+    if (!block_open(value, false, block, fault) ||
+        (!entry->is_checked && !block_check_index(block, fault))) {
         return fault_add(fault, "trail: block %" PRIu64, entry->number);
-    if (verify) entry->is_verified = true;
-    if (entry->is_verified) entry->is_checked = true;
-    if (!entry->is_checked && !block_check_index(block, fault))
-        return fault_add(fault, "trail: block %" PRIu64, entry->number);
+    }
     entry->is_checked = true;
     return true;
 }
@@ -87,7 +85,7 @@ static bool probe(struct trail *trail, uint32_t index, uint32_t id_hash, struct 
                   struct fault *fault) {
     struct trail_catalog_block *entry = trail_catalog_at(trail->catalog, index);
     struct block block;
-    if (!trail_open_block(trail, index, false, &block, fault)) return false;
+    if (!trail_open_block(trail, index, &block, fault)) return false;
     entry->probes++;
     if (entry->probes > PROBES_MAX && trail_window_has_room(trail->window, entry->summary.rows)) {
         return take_in(trail, index, &block, fault);
@@ -150,7 +148,7 @@ static bool learn_frame(struct trail *trail, uint64_t place, struct fault *fault
     struct block_columns columns;
     struct span texts[BLOCK_FRAME_ROWS];
     struct span accounts[BLOCK_FRAME_ROWS];
-    if (!trail_open_block(trail, index, true, &block, fault)) return false;
+    if (!trail_open_block(trail, index, &block, fault)) return false;
     uint64_t number = trail_catalog_at(trail->catalog, index)->number;
     if (!block_read_columns(&block, trail->scratch, frame, BLOCK_COLUMN_ACCOUNT, &columns, fault))
         return fault_add(fault, "trail: block %" PRIu64, number);
@@ -241,7 +239,7 @@ static const struct block_row *find_row(const struct trail *trail, const struct 
 static bool search_block(struct trail *trail, uint32_t index, const struct key *key, bool *found,
                          struct span *text, struct fault *fault) {
     struct block block;
-    if (!trail_open_block(trail, index, true, &block, fault)) return false;
+    if (!trail_open_block(trail, index, &block, fault)) return false;
     // More rows with one id than this differ in account or second: then every frame is looked at.
     struct block_place places[SUSPECTS_MAX];
     uint32_t count = block_find_id(&block, key->id, places, SUSPECTS_MAX);
@@ -286,7 +284,7 @@ static bool search_blocks(struct trail *trail, const struct key *key,
     *found = false;
     for (uint32_t at = 0; at < count && !*found; at++) {
         struct block block;
-        if (!trail_open_block(trail, indexes[at], false, &block, fault)) return false;
+        if (!trail_open_block(trail, indexes[at], &block, fault)) return false;
         if (!block_may_hold_id(&block, id_hash)) continue;
         if (!search_block(trail, indexes[at], key, found, text, fault)) {
             return fault_add(fault, "trail: block %" PRIu64,

@@ -157,10 +157,10 @@ uint64_t trail_hash_content(const struct trail *trail, struct span text);
 
 // trail_dedupe.c
 
-// Opens a block by its index in the catalog. What it is searched by is checked once in a process,
-// with `verify` its texts too. FAULT_CORRUPT names the block, also if it is missing.
-MUST_CHECK bool trail_open_block(struct trail *trail, uint32_t index, bool verify,
-                                 struct block *block, struct fault *fault);
+// Opens a block by its index in the catalog. What it is searched by is checked once in a process.
+// FAULT_CORRUPT names the block, also if it is missing.
+MUST_CHECK bool trail_open_block(struct trail *trail, uint32_t index, struct block *block,
+                                 struct fault *fault);
 
 // Decides whether the event is stored already.
 MUST_CHECK bool trail_dedupe(struct trail *trail, const struct key *key, uint64_t hash,

@@ -225,7 +225,7 @@ bool trail_reader_blame(const struct trail_reader *reader, uint32_t index, struc
     return fault_add(fault, "trail: block %" PRIu64 " of %.10s", entry->number, text);
 }
 
-bool trail_reader_open_block(struct trail_reader *reader, uint32_t index, bool verify, bool *found,
+bool trail_reader_open_block(struct trail_reader *reader, uint32_t index, bool *found,
                              struct block *block, struct fault *fault) {
     assert(reader->is_reading);
     struct trail_catalog_block *entry = trail_catalog_at(reader->catalog, index);
@@ -235,12 +235,10 @@ bool trail_reader_open_block(struct trail_reader *reader, uint32_t index, bool v
         return trail_reader_blame(reader, index, fault);
     }
     if (!*found) return true;
-    if (!block_open(value, verify && !entry->is_verified, block, fault))
+    if (!block_open(value, false, block, fault) ||
+        (!entry->is_checked && !block_check_index(block, fault))) {
         return trail_reader_blame(reader, index, fault);
-    if (verify) entry->is_verified = true;
-    if (entry->is_verified) entry->is_checked = true;
-    if (!entry->is_checked && !block_check_index(block, fault))
-        return trail_reader_blame(reader, index, fault);
+    }
     entry->is_checked = true;
     return true;
 }

@@ -64,10 +64,10 @@ MUST_CHECK bool trail_reader_load_head(struct trail_reader *reader, struct trail
                                        struct fault *fault);
 
 // Opens a block by its index in the catalog; *found false if its day has been dropped since. What
-// it is searched by is checked unless it was before (once in a process); with `verify` the texts
-// are too: that is for whoever reads them, as a search alone would touch every page of the block.
-MUST_CHECK bool trail_reader_open_block(struct trail_reader *reader, uint32_t index, bool verify,
-                                        bool *found, struct block *block, struct fault *fault);
+// it is searched by is checked unless it was before (once in a process); texts are when they are
+// read.
+MUST_CHECK bool trail_reader_open_block(struct trail_reader *reader, uint32_t index, bool *found,
+                                        struct block *block, struct fault *fault);
 
 // The table of a group; *found false if there is none or it is damaged: all its blocks may hold
 // anything then. Its sum is verified once in a process. FAULT_FULL, FAULT_IO.

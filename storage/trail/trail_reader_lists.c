@@ -260,7 +260,7 @@ static bool scan_block(const struct scan *scan, uint32_t index, bool *more, stru
     struct trail_reader *reader = scan->reader;
     bool found = false;
     struct block block;
-    if (!trail_reader_open_block(reader, index, false, &found, &block, fault)) return false;
+    if (!trail_reader_open_block(reader, index, &found, &block, fault)) return false;
     for (uint32_t frame = 0; found && *more && frame < block.frames; frame++) {
         int64_t time_min_s = 0;
         int64_t time_max_s = 0;

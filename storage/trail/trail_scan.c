@@ -180,7 +180,7 @@ static bool read_block(struct trail_scan *scan, uint32_t index, struct events *e
     struct block block;
     bool found = false;
     events->count = 0;
-    if (!trail_reader_open_block(reader, index, false, &found, &block, fault)) return false;
+    if (!trail_reader_open_block(reader, index, &found, &block, fault)) return false;
     for (uint32_t frame = 0; found && frame < block.frames; frame++) {
         struct block_columns columns;
         if (!block_read_columns(&block, reader->scratch, frame, BLOCK_COLUMN_PROVENANCE, &columns,
