@@ -1,4 +1,4 @@
-// agent.c: orgtrail agent status, how the agent on this machine is.
+// agent.c: orgtrail agent: how the agent on this machine is, and one that is gone for good.
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +10,9 @@
 #include "base/rpc/rpc.h"
 #include "base/rpc/rpc_local.h"
 #include "cli/command.h"
+#include "cli/control.h"
 #include "cli/organization.h"
+#include "cli/store.h"
 #include "proto/control.pb-c.h"
 #include "query/format.h"
 #include "query/status_coverage.h"
@@ -20,35 +22,48 @@
 enum { OPTION_JSON = 256, WAIT_MS = 10000, OUTPUT_SIZE_MAX = 1 << 20 };
 
 struct options {
-    const char *spool;
-    bool has_action;
+    struct store_choice store;  // forget
+    const char *action;
+    const char *subject;  // a spool, or who is forgotten
     bool is_json;
 };
 
 static const struct argp_option argument_options[] = {
-    {"json", OPTION_JSON, 0, 0, "one JSON object", 0},
+    {"json", OPTION_JSON, 0, 0, "status: one JSON object", 0},
     {0},
 };
+
+static bool is_forget(const struct options *options) {
+    return strcmp(options->action, "forget") == 0;
+}
 
 static error_t parse_argument(int key, char *argument, struct argp_state *state) {
     struct options *options = state->input;
     switch (key) {
+        case ARGP_KEY_INIT:
+            state->child_inputs[0] = &options->store;
+            state->child_inputs[1] = &options->store;
+            return 0;
         case OPTION_JSON:
             options->is_json = true;
             return 0;
         case ARGP_KEY_ARG:
-            if (!options->has_action) {
-                if (strcmp(argument, "status") != 0)
-                    argp_error(state, "unknown: \"agent %s\"; there is status", argument);
-                options->has_action = true;
-            } else if (options->spool == NULL) {
-                options->spool = argument;
+            if (options->action == NULL) {
+                options->action = argument;
+                if (!is_forget(options) && strcmp(argument, "status") != 0)
+                    argp_error(state, "unknown: \"agent %s\"; there are status and forget",
+                               argument);
+            } else if (options->subject == NULL) {
+                options->subject = argument;
             } else {
-                argp_error(state, "one spool only: \"%s\" is too much", argument);
+                argp_error(state, "one %s only: \"%s\" is too much",
+                           is_forget(options) ? "agent" : "spool", argument);
             }
             return 0;
         case ARGP_KEY_END:
-            if (!options->has_action) argp_error(state, "what? there is status");
+            if (options->action == NULL) argp_error(state, "what? there are status and forget");
+            if (is_forget(options) && options->subject == NULL)
+                argp_error(state, "whom? its name as orgtrail status shows it: spiffe://...");
             return 0;
         default:
             return ARGP_ERR_UNKNOWN;
@@ -177,10 +192,24 @@ static bool ask(const char *spool, Orgtrail__V1__AgentStatusReply **reply, struc
     return is_good;
 }
 
-static bool run(const struct options *options, struct fault *fault) {
+static bool forget(const struct options *options, struct fault *fault) {
+    Orgtrail__V1__ForgetRequest request = ORGTRAIL__V1__FORGET_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    request.name = (char *)(uintptr_t)options->subject;
+    if (!control_ask_one(&options->store, "ForgetAgent", &request.base,
+                         &orgtrail__v1__forget_reply__descriptor, &reply, fault)) {
+        return false;
+    }
+    protobuf_c_message_free_unpacked(reply, NULL);
+    printf("%s is forgotten: it is told as silent no more, and its events stay\n",
+           options->subject);
+    return true;
+}
+
+static bool show(const struct options *options, struct fault *fault) {
     const struct clock *clock = clock_system();
     Orgtrail__V1__AgentStatusReply *reply = NULL;
-    bool is_good = ask(options->spool == NULL ? SPOOL_DEFAULT : options->spool, &reply, fault);
+    bool is_good = ask(options->subject == NULL ? SPOOL_DEFAULT : options->subject, &reply, fault);
     if (is_good) {
         struct buffer output;
         buffer_init(&output, OUTPUT_SIZE_MAX);
@@ -198,17 +227,24 @@ static bool run(const struct options *options, struct fault *fault) {
 }
 
 int agent_run(int argc, char **argv) {
+    static const struct argp_child children[] = {
+        {&store_argp, 0, NULL, 0}, {&store_socket_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
         .options = argument_options,
         .parser = parse_argument,
-        .args_doc = "status [SPOOL]",
+        .args_doc = "status [SPOOL]\nforget NAME",
         .doc =
-            "Shows how the agent on this machine is: its session with the collector, its spool "
-            "and its sources. SPOOL is the agent's spool folder, " SPOOL_DEFAULT
-            " unless given. Only the agent's user and root may ask.",
+            "Status shows how the agent on this machine is: its session with the collector, its "
+            "spool and its sources. SPOOL is the agent's spool folder, " SPOOL_DEFAULT
+            " unless given. Only the agent's user and root may ask. Forget, on the collector's "
+            "machine, says that an agent will not come back, so that it is told as silent no "
+            "more; NAME as orgtrail status shows it. Its events stay; if it connects all the same "
+            "it is as it was, and orgtrail deny keeps it out.",
+        .children = children,
     };
     struct options options = {0};
     struct fault fault = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &options);
-    return run(&options, &fault) ? command_finish(argv[0]) : command_fail(argv[0], &fault);
+    bool is_good = is_forget(&options) ? forget(&options, &fault) : show(&options, &fault);
+    return is_good ? command_finish(argv[0]) : command_fail(argv[0], &fault);
 }

@@ -25,6 +25,7 @@ int ca_run(int argc, char **argv);
 int deny_run(int argc, char **argv);
 int enroll_run(int argc, char **argv);
 int export_run(int argc, char **argv);
+int follower_run(int argc, char **argv);
 int lookup_run(int argc, char **argv);
 int quarantine_run(int argc, char **argv);
 int agent_run(int argc, char **argv);

@@ -195,6 +195,34 @@ static void test_tail_follows(void **state) {
     sample_destroy(&sample);
 }
 
+static void test_followers(void **state) {
+    (void)state;
+    struct sample sample;
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s", program_folder());
+    sample_create(&sample, 5, 20);
+    sample_append(&sample, folder, 0, 20, NULL, 20);
+    sample_destroy(&sample);
+    program_run(&result, orgtrail, "follower", "list", folder, NULL);
+    assert_int_equal(result.code, 0);
+    assert_string_equal(result.output, "");
+    assert_true(program_has(result.errors, "no follower has ever saved its place"));
+    sample_follow(folder, "deliver");
+    sample_follow(folder, "alerts");
+    program_run(&result, orgtrail, "follower", "list", folder, NULL);
+    assert_int_equal(count_lines(result.output), 3);
+    assert_true(
+        program_has(result.output, "deliver                             1           19  20"));
+    program_run(&result, orgtrail, "follower", "list", folder, "--json", NULL);
+    assert_true(program_has(result.output, "{\"name\":\"alerts\",\"sequence\":1,\"behind\":19,"));
+    program_run(&result, orgtrail, "follower", "drop", "deliver", folder, NULL);
+    assert_int_equal(result.code, 75);
+    assert_true(program_has(result.errors, "does the daemon run?"));
+    program_run(&result, orgtrail, "follower", "drop", NULL);
+    assert_int_equal(result.code, 2);
+    assert_true(program_has(result.errors, "whom?"));
+}
+
 static void test_status(void **state) {
     (void)state;
     program_run(&result, orgtrail, "status", store, NULL);
@@ -346,6 +374,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_nothing_raw_reaches_the_table),
         cmocka_unit_test(test_tail_gives_the_last_arrivals),
         cmocka_unit_test(test_tail_follows),
+        cmocka_unit_test(test_followers),
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_store_check),
         cmocka_unit_test(test_quarantine_of_a_clean_store),

@@ -125,21 +125,52 @@ static void report_dropped(const struct trail_day *day) {
         log_number("events", (int64_t)day->events), log_number("bytes", (int64_t)day->size));
 }
 
+// Tells of a stuck follower in a commit of its own. Without room it is told later.
+static bool tell_held(struct append_upkeep *upkeep, const struct trail_follower *holder,
+                      const struct trail_day *day, bool *is_told, struct fault *fault) {
+    struct append_commit *commit = upkeep->options.commit;
+    struct append_commit_counts counts;
+    char text[TIME_TEXT_SIZE];
+    char moved[TIME_TEXT_SIZE];
+    time_print_ms(holder->moved_ms, moved);
+    const struct own_event_detail details[] = {
+        {"follower", span_text(holder->name), 0},
+        {"day", print_day(day, text), 0},
+        {"behind", {NULL, 0}, day->sequence_last - holder->sequence},
+        {"movedTime", span_text(moved), 0},
+    };
+    struct fault reason;
+    bool is_begun = append_commit_begin(commit, true, &reason);
+    *is_told =
+        is_begun && append_commit_add_own_event(commit, "FollowerStuck", details, 4, &reason);
+    if (is_begun && !*is_told) append_commit_abort(commit);
+    *is_told = *is_told && append_commit_finish(commit, &counts, &reason);
+    if (!*is_told)
+        return reason.kind == FAULT_FULL || fault_set(fault, reason.kind, "%s", reason.text);
+    metric_add(&metrics_table[METRICS_OWN_EVENTS], 0, (int64_t)counts.own_events);
+    LOG(LOG_WARNING, "a day that should be dropped waits for a follower that does not move",
+        log_text("follower", holder->name), (struct log_field){"day", details[1].text, 0},
+        log_number("behind_events", (int64_t)details[2].number));
+    return true;
+}
+
 // A day that should go waits for a follower: told once a day if that has not moved for as long.
-static void report_held(struct append_upkeep *upkeep, const struct trail_follower *holder,
-                        const struct trail_day *day) {
+static bool report_held(struct append_upkeep *upkeep, const struct trail_follower *holder,
+                        const struct trail_day *day, struct fault *fault) {
     metric_set(&metrics_table[METRICS_HELD], 0, 1);
     int64_t now = now_ms(upkeep);
-    if (now - holder->moved_ms < APPEND_UPKEEP_FOLLOWER_MS) return;
+    if (now - holder->moved_ms < APPEND_UPKEEP_FOLLOWER_MS) return true;
     bool was_told = strcmp(upkeep->told_follower, holder->name) == 0 &&
                     now - upkeep->told_ms < APPEND_UPKEEP_FOLLOWER_MS;
-    if (was_told) return;
-    memcpy(upkeep->told_follower, holder->name, sizeof holder->name);
+    if (was_told) return true;
+    // A copy: what it borrows lives until the next commit.
+    const struct trail_follower held = *holder;
+    bool is_told;
+    if (!tell_held(upkeep, &held, day, &is_told, fault)) return false;
+    if (!is_told) return true;
+    memcpy(upkeep->told_follower, held.name, sizeof held.name);
     upkeep->told_ms = now;
-    char text[TIME_TEXT_SIZE];
-    LOG(LOG_WARNING, "a day that should be dropped waits for a follower that does not move",
-        log_text("follower", holder->name), (struct log_field){"day", print_day(day, text), 0},
-        log_number("behind_events", (int64_t)(day->sequence_last - holder->sequence)));
+    return true;
 }
 
 // Tells once that the trail was restored. Without room it is told later.
@@ -183,10 +214,7 @@ static bool keep_days(struct append_upkeep *upkeep, bool *more, struct fault *fa
     if (!trail_retention_oldest(trail, &day) || day.from_s >= target_s)
         return retain(upkeep, target_s, NULL, &is_done, fault);
     const struct trail_follower *holder = trail_retention_holder(trail, &day);
-    if (holder != NULL) {
-        report_held(upkeep, holder, &day);
-        return true;
-    }
+    if (holder != NULL) return report_held(upkeep, holder, &day, fault);
     if (!retain(upkeep, day.from_s + TRAIL_DAY_S, &day, &is_done, fault)) return false;
     if (is_done) report_dropped(&day);
     *more = is_done;

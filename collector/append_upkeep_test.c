@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "collector/append_change.h"
 #include "collector/append_fixture.h"
 #include "collector/metrics.h"
 #include "collector/test_messages.h"
@@ -180,6 +181,65 @@ static void test_a_follower_holds_days(void **state) {
     assert_int_equal(rig_count_own((rig_read_facts(rig, &own), &own), "DayDropped"), 2);
 }
 
+struct change_result {
+    uint32_t calls;
+    struct fault fault;
+};
+
+static void on_changed(void *context, const struct fault *fault) {
+    struct change_result *result = context;
+    result->calls++;
+    if (fault != NULL) result->fault = *fault;
+}
+
+static struct change_result drop_follower(struct rig *rig, const char *name) {
+    struct change_result result = {0};
+    struct fault fault;
+    const struct append_change_options options = {
+        .kind = APPEND_CHANGE_DROP_FOLLOWER,
+        .name = name,
+        .user = "ana (uid 7)",
+        .done = on_changed,
+        .context = &result,
+    };
+    assert_true(append_change_submit(rig->append, &options, &fault));
+    rig_pass(rig, APPEND_COMMIT_MS);
+    assert_int_equal(result.calls, 1);
+    return result;
+}
+
+static void test_a_stuck_follower_is_told_and_dropped(void **state) {
+    struct rig *rig = *state;
+    struct own own;
+    struct sender sender = begin(rig, 3);
+    say(&sender, day_ago(8));
+    say(&sender, day_ago(0));
+    move(rig, "deliver", 0, 0);
+    pass_long(rig);
+    rig_read_facts(rig, &own);
+    assert_int_equal(rig_count_own(&own, "FollowerStuck"), 0);
+    // After a day, and again a day later, not more often.
+    for (uint32_t day = 1; day <= 2; day++) {
+        rig->now_ms += DAY_MS;
+        pass_long(rig);
+        pass_long(rig);
+        rig_read_facts(rig, &own);
+        assert_int_equal(rig_count_own(&own, "FollowerStuck"), day);
+    }
+    assert_non_null(strstr(own.texts[0], "\"follower\":\"deliver\""));
+    assert_non_null(strstr(own.texts[0], "\"behind\":1"));
+    struct change_result result = drop_follower(rig, "unknown");
+    assert_int_equal(result.fault.kind, FAULT_INPUT);
+    assert_non_null(strstr(result.fault.text, "no follower \"unknown\""));
+    result = drop_follower(rig, "deliver");
+    assert_int_equal(result.fault.kind, FAULT_NONE);
+    pass_long(rig);
+    rig_read_facts(rig, &own);
+    assert_int_equal(rig_count_own(&own, "FollowerDropped"), 1);
+    assert_int_equal(rig_count_own(&own, "DayDropped"), 1);
+    assert_int_equal(metric_get(&metrics_table[METRICS_HELD], 0), 0);
+}
+
 // Sends records of one time until the store is full; how many were acknowledged.
 static uint64_t fill(struct sender *sender, int64_t time_s) {
     struct rig *rig = sender->end->rig;
@@ -318,6 +378,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_no_event_drops_nothing_by_its_own_time, rig_make,
                                         rig_end),
         cmocka_unit_test_setup_teardown(test_a_follower_holds_days, rig_make, rig_end),
+        cmocka_unit_test_setup_teardown(test_a_stuck_follower_is_told_and_dropped, rig_make,
+                                        rig_end),
         cmocka_unit_test_setup_teardown(test_a_full_store_is_relieved, rig_make, rig_end),
         cmocka_unit_test_setup_teardown(test_tells_of_one_id_at_two_times, rig_make, rig_end),
         cmocka_unit_test_setup_teardown(test_tells_of_a_stuck_reader, rig_make, rig_end),

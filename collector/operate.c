@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "base/rpc/rpc.h"
 #include "base/version.h"
+#include "collector/append_change.h"
 #include "collector/append_quarantine.h"
 #include "collector/metrics.h"
 #include "collector/roster_reload.h"
@@ -283,6 +284,49 @@ static void run_discard(void *context, struct control_call *call) {
     change_quarantine(context, call, true);
 }
 
+// ---- what is forgotten: the writer does it
+
+static void on_changed(void *context, const struct fault *fault) {
+    struct control_call *call = context;
+    if (fault != NULL) {
+        control_call_end(call, fault);
+        return;
+    }
+    Orgtrail__V1__ForgetReply reply = ORGTRAIL__V1__FORGET_REPLY__INIT;
+    answer(call, &reply.base);
+}
+
+static void forget(const struct operate *operate, struct control_call *call,
+                   enum append_change_kind kind) {
+    struct span bytes = control_call_request(call);
+    Orgtrail__V1__ForgetRequest *request =
+        orgtrail__v1__forget_request__unpack(NULL, bytes.size, bytes.bytes);
+    if (request == NULL) {
+        refuse(call, FAULT_INPUT, "the request cannot be read");
+        return;
+    }
+    const struct append_change_options options = {
+        .kind = kind,
+        .name = request->name,
+        .user = control_call_user(call),
+        .done = on_changed,
+        .context = call,
+    };
+    struct fault fault;
+    if (!append_change_submit(server_append(operate->server), &options, &fault)) {
+        control_call_end(call, &fault);
+    }
+    orgtrail__v1__forget_request__free_unpacked(request, NULL);
+}
+
+static void run_drop_follower(void *context, struct control_call *call) {
+    forget(context, call, APPEND_CHANGE_DROP_FOLLOWER);
+}
+
+static void run_forget_agent(void *context, struct control_call *call) {
+    forget(context, call, APPEND_CHANGE_FORGET_AGENT);
+}
+
 const struct control_method operate_methods[] = {
     {"Status", false, run_status},
     {"DenyList", false, run_deny_list},
@@ -291,5 +335,7 @@ const struct control_method operate_methods[] = {
     {"Reload", true, run_reload},
     {"RetryQuarantine", true, run_retry},
     {"DiscardQuarantine", true, run_discard},
+    {"DropFollower", true, run_drop_follower},
+    {"ForgetAgent", true, run_forget_agent},
 };
 const uint32_t operate_methods_count = sizeof operate_methods / sizeof operate_methods[0];

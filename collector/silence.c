@@ -205,6 +205,30 @@ static void check_agents(struct silence *silence, int64_t monotonic) {
     metric_set(&metrics_table[METRICS_SILENT_AGENTS], 0, silent_count);
 }
 
+bool silence_forget(struct silence *silence, struct span uri, struct fault *fault) {
+    mark_streams(silence);
+    uint32_t number = TRAIL_AGENT_OWN + 1;
+    while (number < silence->agents_count &&
+           !span_equal(trail_agent_uri(silence->options.trail, number), uri)) {
+        number++;
+    }
+    if (number >= silence->agents_count) {
+        return fault_set(fault, FAULT_INPUT,
+                         "no agent %.*s was ever here: orgtrail status lists their names",
+                         SPAN_PRINT(uri));
+    }
+    struct agent *agent = &silence->agents[number];
+    if (agent->has_stream) {
+        return fault_set(fault, FAULT_INPUT,
+                         "%.*s is connected: stop it, or refuse it with orgtrail deny add",
+                         SPAN_PRINT(uri));
+    }
+    agent->is_gone = true;
+    agent->silent_ms = 0;
+    silence->is_changed = true;
+    return true;
+}
+
 // ---- regions
 
 // Sees to it that there is a row for each region that the roster expects. Says which they are.

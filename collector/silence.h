@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/span.h"
 #include "collector/coverage.h"
 #include "collector/notes.h"
 #include "collector/roster_live.h"
@@ -49,6 +50,10 @@ MUST_CHECK bool silence_load(struct silence *silence, struct trail_reader *reade
 // The agent's stream has ended; its last message came then, by the monotonic clock. is_final: it
 // said that it does not come back.
 void silence_part(struct silence *silence, uint32_t agent, int64_t heard_ms, bool is_final);
+
+// In a commit: the agent of this certificate URI does not come back, whether it said so or not; one
+// that does is as before. FAULT_INPUT: none of that name was ever here, or it is connected.
+MUST_CHECK bool silence_forget(struct silence *silence, struct span uri, struct fault *fault);
 
 // Looks who is silent, if it is time. Not within a commit.
 void silence_check(struct silence *silence);

@@ -49,6 +49,38 @@ def expect_shown(organization, *words):
         assert word in said, f"{word!r} is not in {said}"
 
 
+def test_a_forgotten_agent_is_silent_no_more():
+    with make_organization("heartbeat_ms: 300\n") as organization:
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 3))
+        organization.wait_received(3)
+        forget = ("agent", "forget", agent.uri, "--store", organization.store)
+        assert "is connected" in organization.run(*forget, code=2).stderr
+        agent.kill()
+        wait_own_event(organization, "AgentSilent")
+        organization.run(*forget)
+        details = wait_own_event(organization, "AgentForgotten")
+        assert details["agent"] == agent.uri and f"uid {os.getuid()}" in details["user"], details
+        flow.wait_until("an end of it", lambda: organization.status()["silent_agents"] == 0)
+        flow.wait_until(
+            "an end of it in metrics",
+            lambda: metric(organization, "orgtrail_collector_silent_agents") == 0,
+        )
+        # Also after a restart; and who comes back is as before.
+        organization.collector.stop()
+        organization.start_collector()
+        agent.start()
+        agent.append(make_range(4, 4))
+        organization.wait_received(4)
+        agent.kill()
+        flow.wait_until(
+            "silence again", lambda: len(organization.own_events("AgentSilent")) == 2
+        )
+        assert not organization.own_events("AgentHeard")
+        stranger = ("agent", "forget", "spiffe://o-none", "--store", organization.store)
+        assert "was ever here" in organization.run(*stranger, code=2).stderr
+
+
 def test_silent_agent_begins_and_ends():
     with make_organization("heartbeat_ms: 300\n") as organization:
         agent = organization.enroll("-a", SHOP)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "storage/trail/trail.h"
+#include "storage/trail/trail_followers.h"
 #include "storage/trail/trail_retention.h"
 #include "tests/kit/cases.h"
 
@@ -162,6 +163,22 @@ void sample_append(struct sample *sample, const char *directory, uint32_t first,
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
+}
+
+void sample_follow(const char *directory, const char *name) {
+    const struct trail_options options = {
+        .directory = directory,
+        .clock = clock_system(),
+        .random = random_system(),
+    };
+    struct fault fault = {0};
+    struct trail *trail = NULL;
+    struct trail_receipt receipt;
+    must(trail_open(&options, &trail, &fault), &fault);
+    must(trail_begin(trail, &fault), &fault);
+    must(trail_follower_move(trail, name, 0, 1, &fault), &fault);
+    must(trail_commit(trail, &receipt, &fault), &fault);
+    trail_close(trail);
 }
 
 static bool drop(const char *directory, int64_t from_s, struct fault *fault) {

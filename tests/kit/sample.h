@@ -52,6 +52,9 @@ void sample_append(struct sample *sample, const char *directory, uint32_t first,
 // Drops all days before a second, as another process: this one may be reading.
 void sample_drop(const char *directory, int64_t from_s);
 
+// Makes a follower of the trail in a folder that has finished event 1. Nobody else has it open.
+void sample_follow(const char *directory, const char *name);
+
 // A random order of 0 to count - 1 in memory that the caller frees.
 uint32_t *sample_shuffle(uint64_t seed, uint32_t count);
 
