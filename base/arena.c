@@ -7,7 +7,7 @@
 
 enum {
     ALIGNMENT = 16,
-    CHUNK_SIZE_MIN = 64 * 1024,
+    CHUNK_SIZE_MIN = 16 * 1024,
 };
 
 // Bytes are given out of the newest chunk, which comes first in the list.
@@ -131,4 +131,8 @@ char *arena_print(struct arena *arena, const char *format, ...) {
 
 size_t arena_size(const struct arena *arena) {
     return arena->given;
+}
+
+size_t arena_kept(const struct arena *arena) {
+    return arena->newest != NULL ? arena->size : arena->wanted;
 }

@@ -42,3 +42,6 @@ char *arena_print(struct arena *arena, const char *format, ...)
 
 // Bytes given out since the last reset.
 size_t arena_size(const struct arena *arena);
+
+// Bytes it keeps for reuse, or takes again with its first allocation.
+size_t arena_kept(const struct arena *arena);

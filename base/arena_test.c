@@ -58,6 +58,21 @@ static void test_reuse_is_bounded(void **state) {
             assert_non_null(arena_allocate(arena, (size_t)(index * 37 + round) % 9 * 10000 + 1));
         }
         arena_reset(arena);
+        // Little more than what a round uses: 360,009 bytes and what does not fit into chunks.
+        assert_in_range(arena_kept(arena), 360009, 2 * 360009);
+    }
+    arena_destroy(arena);
+}
+
+// A thousand batches of a few events: each takes little.
+static void test_small_arena_stays_small(void **state) {
+    (void)state;
+    struct arena *arena = arena_create(1000000);
+    assert_int_equal(arena_kept(arena), 0);
+    for (int round = 0; round < 3; round++) {
+        for (int index = 0; index < 10; index++) assert_non_null(arena_allocate(arena, 1500));
+        assert_in_range(arena_kept(arena), 15000, 20000);
+        arena_reset(arena);
     }
     arena_destroy(arena);
 }
@@ -85,6 +100,7 @@ int main(void) {
         cmocka_unit_test(test_allocations_do_not_overlap),
         cmocka_unit_test(test_limit_is_a_refusal),
         cmocka_unit_test(test_reuse_is_bounded),
+        cmocka_unit_test(test_small_arena_stays_small),
         cmocka_unit_test(test_copies_and_text),
     };
     return cases_run("arena_test", tests, sizeof tests / sizeof tests[0]);

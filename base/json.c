@@ -36,6 +36,10 @@ void json_reader_destroy(struct json_reader *reader) {
     free(reader);
 }
 
+size_t json_reader_size(const struct json_reader *reader) {
+    return reader->capacity;
+}
+
 // A container's values lie behind it in one array, so its end is known when it begins: depth is
 // the number of ends not yet reached. False as soon as it passes JSON_DEPTH_MAX.
 static bool depth_is_allowed(const yyjson_val *root, size_t values_count) {

@@ -29,6 +29,9 @@ struct json_reader *json_reader_create(void);
 // Frees the reader and the values of its last read. NULL is allowed.
 void json_reader_destroy(struct json_reader *reader);
 
+// Bytes its pool has.
+size_t json_reader_size(const struct json_reader *reader);
+
 // Reads one document. FAULT_INPUT: "invalid JSON at byte 17: unexpected character"; FAULT_FULL if
 // memory runs out.
 MUST_CHECK bool json_read(struct json_reader *reader, struct span text,

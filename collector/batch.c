@@ -6,38 +6,40 @@
 #include "base/queue.h"
 
 enum {
-    // A batch that once held more than this is freed, so that one huge message does not stay in
-    // memory BATCH_POOL_MAX times.
-    KEPT_ARENA_SIZE_MAX = 4 << 20,
-    KEPT_SIZE_MAX = 640 * 1024 + BATCH_WEIGHT,
+    KEPT_ARENA_SIZE_MAX = 4 << 20,   // a batch that once held more is freed
+    KEPT_READER_SIZE_MAX = 1 << 20,  // the same for a reader: 80 KB of text
+    KEPT_READERS_MAX = 4,            // as many as threads read
 };
 
 struct batch_pool {
     struct queue *free;
+    struct queue *readers;
 };
 
 static void destroy_batch(struct batch *batch) {
     arena_destroy(batch->arena);
-    json_reader_destroy(batch->reader);
     free(batch);
 }
 
 struct batch_pool *batch_pool_create(void) {
     struct batch_pool *pool = calloc(1, sizeof *pool);
     if (pool == NULL) return NULL;
-    pool->free = queue_create(BATCH_POOL_MAX, BATCH_POOL_MAX);
-    if (pool->free == NULL) {
-        free(pool);
-        return NULL;
-    }
-    return pool;
+    pool->free = queue_create(BATCH_POOL_MAX, BATCH_POOL_SIZE_MAX);
+    pool->readers = queue_create(KEPT_READERS_MAX, KEPT_READERS_MAX);
+    if (pool->free != NULL && pool->readers != NULL) return pool;
+    batch_pool_destroy(pool);
+    return NULL;
 }
 
 void batch_pool_destroy(struct batch_pool *pool) {
     if (pool == NULL) return;
     void *item = NULL;
-    while (queue_pop(pool->free, &item, 1, 0) == 1) destroy_batch(item);
-    queue_destroy(pool->free);
+    while (pool->free != NULL && queue_pop(pool->free, &item, 1, 0) == 1) destroy_batch(item);
+    while (pool->readers != NULL && queue_pop(pool->readers, &item, 1, 0) == 1) {
+        json_reader_destroy(item);
+    }
+    if (pool->free != NULL) queue_destroy(pool->free);
+    if (pool->readers != NULL) queue_destroy(pool->readers);
     free(pool);
 }
 
@@ -47,20 +49,35 @@ struct batch *batch_take(struct batch_pool *pool) {
     struct batch *batch = calloc(1, sizeof *batch);
     if (batch == NULL) return NULL;
     batch->arena = arena_create(BATCH_ARENA_SIZE_MAX);
-    batch->reader = json_reader_create();
-    if (batch->arena == NULL || batch->reader == NULL) {
-        destroy_batch(batch);
-        return NULL;
-    }
-    return batch;
+    if (batch->arena != NULL) return batch;
+    free(batch);
+    return NULL;
 }
 
 void batch_give(struct batch_pool *pool, struct batch *batch) {
     assert(batch != NULL);
-    bool is_large = arena_size(batch->arena) > KEPT_ARENA_SIZE_MAX || batch->size > KEPT_SIZE_MAX;
     struct arena *arena = batch->arena;
-    struct json_reader *reader = batch->reader;
-    *batch = (struct batch){.arena = arena, .reader = reader};
+    *batch = (struct batch){.arena = arena};
     arena_reset(arena);
-    if (is_large || !queue_push(pool->free, batch, 1)) destroy_batch(batch);
+    size_t size = sizeof *batch + arena_kept(arena);
+    if (size > KEPT_ARENA_SIZE_MAX || !queue_push(pool->free, batch, size)) destroy_batch(batch);
+}
+
+struct json_reader *batch_take_reader(struct batch_pool *pool) {
+    void *item = NULL;
+    if (queue_pop(pool->readers, &item, 1, 0) == 1) return item;
+    return json_reader_create();
+}
+
+void batch_give_reader(struct batch_pool *pool, struct json_reader *reader) {
+    assert(reader != NULL);
+    bool is_large = json_reader_size(reader) > KEPT_READER_SIZE_MAX;
+    if (is_large || !queue_push(pool->readers, reader, 1)) json_reader_destroy(reader);
+}
+
+uint64_t batch_pool_size(struct batch_pool *pool) {
+    uint32_t count;
+    uint64_t size;
+    queue_measure(pool->free, &count, &size);
+    return size;
 }

@@ -1,8 +1,9 @@
 // batch.h: what one message of an agent becomes on its way from intake to append and back.
 //
-// A batch owns all its memory: one arena, one JSON reader. Intake fills it on the stream's worker
-// thread, append decides and answers in it on its own thread, and it goes back to intake, which
-// gives it to the pool. Exactly one of them has it at a time.
+// A batch owns all its memory, which is one arena. Intake fills it on the stream's worker thread,
+// append decides and answers in it on its own thread, and it goes back to intake, which gives it to
+// the pool. Exactly one of them has it at a time. A thousand agents have a batch each on its way to
+// the disk, so a batch holds nothing that only reading it needs: JSON readers are the pool's.
 
 #pragma once
 
@@ -23,8 +24,9 @@ enum {
     BATCH_NOTICE_HEAD_MAX = 65536,    // bytes of a Notice's head
     BATCH_ARENA_SIZE_MAX = 24 << 20,  // bytes: a message of 2 MiB and all that is read from it
     BATCH_POOL_MAX = 64,              // batches kept for reuse
+    BATCH_POOL_SIZE_MAX = 32 << 20,   // bytes all of them keep
     BATCH_WEIGHT = 64 * 1024,         // bytes that any batch counts beside its message: a small one
-                                      // holds arena and reader too
+                                      // holds an arena and what came with it too
 };
 
 // The largest number an agent may speak of: a million events a second for nine years. A number near
@@ -67,7 +69,6 @@ struct batch {
     enum batch_kind kind;
     void *owner;  // the intake that made it
     struct arena *arena;
-    struct json_reader *reader;
     uint64_t size;        // of the message, and BATCH_WEIGHT: its weight in the queue
     uint64_t id;          // for people: counts from 1 in each session
     int64_t received_ms;  // by the collector's clock
@@ -98,11 +99,11 @@ struct batch {
 
 struct batch_pool;
 
-// A pool that keeps up to BATCH_POOL_MAX batches. NULL if memory runs out. Any thread may take and
-// give.
+// A pool that keeps up to BATCH_POOL_MAX batches of up to BATCH_POOL_SIZE_MAX bytes, and a few JSON
+// readers. NULL if memory runs out. Any thread may take and give.
 struct batch_pool *batch_pool_create(void);
 
-// All batches are back. NULL is allowed.
+// All batches and readers are back. NULL is allowed.
 void batch_pool_destroy(struct batch_pool *pool);
 
 // An empty batch, or NULL if memory runs out.
@@ -110,3 +111,12 @@ struct batch *batch_take(struct batch_pool *pool);
 
 // Gives a batch back and forgets all in it.
 void batch_give(struct batch_pool *pool, struct batch *batch);
+
+// A JSON reader for the records of one message, or NULL if memory runs out.
+struct json_reader *batch_take_reader(struct batch_pool *pool);
+
+// Gives a reader back; one that has grown large is freed.
+void batch_give_reader(struct batch_pool *pool, struct json_reader *reader);
+
+// Bytes that the batches kept for reuse hold.
+uint64_t batch_pool_size(struct batch_pool *pool);

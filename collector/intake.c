@@ -335,11 +335,14 @@ static bool walk_chain(const struct intake *intake, const Orgtrail__V1__EventBat
 static bool judge(const struct intake *intake, const Orgtrail__V1__EventBatch *message,
                   uint32_t skip, struct batch *batch, struct fault *fault) {
     const struct intake_settings *settings = intake->settings;
+    struct json_reader *reader = batch_take_reader(settings->pool);
+    if (reader == NULL) return fault_set(fault, FAULT_FULL, "no memory to read events");
     uint32_t place;
     const struct admit_rules rules = {&intake->grant, roster_live_enter(settings->roster, &place),
                                       settings->future_max_s};
-    bool is_good = receive_events(&rules, message, skip, batch, fault);
+    bool is_good = receive_events(&rules, message, skip, reader, batch, fault);
     roster_live_leave(settings->roster, place);
+    batch_give_reader(settings->pool, reader);
     return is_good;
 }
 
@@ -546,8 +549,7 @@ void intake_report(struct intake *intake, struct batch *batch) {
 
 void intake_retry(struct intake *intake) {
     struct batch *batch = intake->rejected;
-    if (batch == NULL) return;
-    if (!intake->link.submit(intake->link.context, batch)) return;
+    if (batch == NULL || !intake->link.submit(intake->link.context, batch)) return;
     intake->rejected = NULL;
     resume_if_possible(intake);
 }
@@ -571,10 +573,8 @@ void intake_tick(struct intake *intake) {
         end(intake, FAULT_INPUT, "no Hello within 10 s");
     }
     if (intake->state != OPEN) return;
-    bool is_silent = now - intake->heard_ms >= HEARTBEATS_OF_SILENCE * heartbeat;
-    if (is_silent && !intake->is_paused) {
-        end(intake, FAULT_RETRY, "no message for three heartbeats");
-    }
+    bool is_lost = now - intake->heard_ms >= HEARTBEATS_OF_SILENCE * heartbeat;
+    if (is_lost && !intake->is_paused) end(intake, FAULT_RETRY, "no message for three heartbeats");
     // A third early, since ticks come a few times a heartbeat and the agent counts by its clock.
     if (now - intake->sent_ms >= heartbeat * 2 / 3) intake->due.ack = true;
     send_due(intake);

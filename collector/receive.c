@@ -59,13 +59,12 @@ static bool explain(struct batch *batch, struct batch_event *event, uint64_t num
     return true;
 }
 
-static bool receive_record(const struct admit_rules *rules, struct batch *batch,
-                           struct batch_event *event, uint64_t number, struct span object,
-                           struct fault *fault) {
+static bool receive_record(const struct admit_rules *rules, struct json_reader *reader,
+                           struct batch *batch, struct batch_event *event, uint64_t number,
+                           struct span object, struct fault *fault) {
     enum record_refusal refusal;
     struct fault mistake = {0};
-    if (!record_read(batch->reader, batch->arena, event->text, &event->record, &refusal,
-                     &mistake)) {
+    if (!record_read(reader, batch->arena, event->text, &event->record, &refusal, &mistake)) {
         if (refusal == RECORD_GOOD) return fault_set(fault, mistake.kind, "%s", mistake.text);
         event->reason = (enum admit_reason)refusal;
         return explain(batch, event, number, object, mistake.text, fault);
@@ -123,7 +122,8 @@ static bool receive_notice(const struct admit_rules *rules, struct batch *batch,
 }
 
 bool receive_events(const struct admit_rules *rules, const Orgtrail__V1__EventBatch *message,
-                    uint32_t skip, struct batch *batch, struct fault *fault) {
+                    uint32_t skip, struct json_reader *reader, struct batch *batch,
+                    struct fault *fault) {
     assert(skip < message->n_events);
     assert(batch->first_seq == message->first_seq + skip);
 
@@ -138,8 +138,9 @@ bool receive_events(const struct admit_rules *rules, const Orgtrail__V1__EventBa
         struct span object = span_text(from->object);
         event->text = wire_span(from->record);
         bool is_notice = from->kind == ORGTRAIL__V1__EVENT__KIND__NOTICE;
-        bool is_good = is_notice ? receive_notice(rules, batch, event, number, object, fault)
-                                 : receive_record(rules, batch, event, number, object, fault);
+        bool is_good = is_notice
+                           ? receive_notice(rules, batch, event, number, object, fault)
+                           : receive_record(rules, reader, batch, event, number, object, fault);
         if (!is_good) return fault_add(fault, "number %" PRIu64, number);
     }
     batch->events = events;
