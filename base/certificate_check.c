@@ -2,9 +2,14 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <stdlib.h>
 
 #include "base/certificate_internal.h"
 #include "base/clock.h"
+
+struct certificate_cas {
+    X509_STORE *store;  // OpenSSL locks it
+};
 
 // The certificates of a PEM text, in their order; NULL if memory is out. Ends at the first thing
 // that is none: *is_whole says whether that was the end of the text.
@@ -82,9 +87,8 @@ static bool set_reason(X509_STORE_CTX *context, int64_t now_s, enum fault_kind k
     return fault_set(fault, kind, "%s: %s", what, X509_verify_cert_error_string(error));
 }
 
-static bool verify(STACK_OF(X509) * chain, struct span ca, enum certificate_use use, int64_t now_s,
-                   enum fault_kind kind, struct fault *fault) {
-    X509_STORE *store = make_store(ca);
+static bool verify(STACK_OF(X509) * chain, X509_STORE *store, enum certificate_use use,
+                   int64_t now_s, enum fault_kind kind, struct fault *fault) {
     X509_STORE_CTX *context = X509_STORE_CTX_new();
     bool is_good = store != NULL && context != NULL &&
                    X509_STORE_CTX_init(context, store, sk_X509_value(chain, 0), chain) == 1 &&
@@ -99,18 +103,17 @@ static bool verify(STACK_OF(X509) * chain, struct span ca, enum certificate_use 
         if (!is_good) set_reason(context, now_s, kind, fault);
     }
     X509_STORE_CTX_free(context);
-    X509_STORE_free(store);
     ERR_clear_error();
     return is_good;
 }
 
-static bool verify_text(struct span text, struct span ca, enum certificate_use use, int64_t now_s,
-                        enum fault_kind kind, struct fault *fault) {
+static bool verify_text(struct span text, X509_STORE *store, enum certificate_use use,
+                        int64_t now_s, enum fault_kind kind, struct fault *fault) {
     bool is_whole;
     STACK_OF(X509) *chain = read_stack(text, &is_whole);
     bool is_good = chain != NULL && sk_X509_num(chain) > 0;
     if (is_good) {
-        is_good = verify(chain, ca, use, now_s, kind, fault);
+        is_good = verify(chain, store, use, now_s, kind, fault);
     } else {
         fault_set(fault, kind, "the certificate cannot be read: it is not PEM");
     }
@@ -120,7 +123,35 @@ static bool verify_text(struct span text, struct span ca, enum certificate_use u
 
 bool certificate_check_peer(struct span chain, struct span ca, enum certificate_use use,
                             int64_t now_s, struct fault *fault) {
-    return verify_text(chain, ca, use, now_s, FAULT_DENIED, fault);
+    X509_STORE *store = make_store(ca);
+    bool is_good = verify_text(chain, store, use, now_s, FAULT_DENIED, fault);
+    X509_STORE_free(store);
+    return is_good;
+}
+
+bool certificate_cas_create(struct span ca, struct certificate_cas **cas, struct fault *fault) {
+    struct certificate_facts facts[CERTIFICATE_CAS_MAX];
+    uint32_t count;
+    if (!certificate_read_cas(ca, facts, &count, fault)) return false;
+    struct certificate_cas *made = calloc(1, sizeof *made);
+    if (made != NULL) made->store = make_store(ca);
+    if (made == NULL || made->store == NULL) {
+        free(made);
+        return fault_set(fault, FAULT_FULL, "no memory for the accepted CAs");
+    }
+    *cas = made;
+    return true;
+}
+
+void certificate_cas_destroy(struct certificate_cas *cas) {
+    if (cas == NULL) return;
+    X509_STORE_free(cas->store);
+    free(cas);
+}
+
+bool certificate_cas_check(const struct certificate_cas *cas, struct span chain,
+                           enum certificate_use use, int64_t now_s, struct fault *fault) {
+    return verify_text(chain, cas->store, use, now_s, FAULT_DENIED, fault);
 }
 
 bool certificate_check_host(struct span certificate, const char *host, struct fault *fault) {
@@ -217,7 +248,9 @@ bool certificate_check(const struct certificate_set *set, enum certificate_use u
     EVP_PKEY_free(key);
     X509_free(leaf);
     ERR_clear_error();
-    is_good = is_good && verify_text(set->certificate, set->ca, use, now_s, FAULT_INPUT, fault);
+    X509_STORE *store = make_store(set->ca);
+    is_good = is_good && verify_text(set->certificate, store, use, now_s, FAULT_INPUT, fault);
+    X509_STORE_free(store);
     if (is_good) *facts = found;
     return is_good;
 }

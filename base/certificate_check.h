@@ -33,6 +33,20 @@ MUST_CHECK bool certificate_check(const struct certificate_set *set, enum certif
 MUST_CHECK bool certificate_check_peer(struct span chain, struct span ca, enum certificate_use use,
                                        int64_t now_s, struct fault *fault);
 
+// The certificates of a CA text, read once for many questions; any thread may ask.
+struct certificate_cas;
+
+// Faults as certificate_read_cas, and FAULT_FULL. The caller destroys *cas.
+MUST_CHECK bool certificate_cas_create(struct span ca, struct certificate_cas **cas,
+                                       struct fault *fault);
+
+// NULL is allowed.
+void certificate_cas_destroy(struct certificate_cas *cas);
+
+// certificate_check_peer with these.
+MUST_CHECK bool certificate_cas_check(const struct certificate_cas *cas, struct span chain,
+                                      enum certificate_use use, int64_t now_s, struct fault *fault);
+
 // Checks that a server's certificate is made out to this host name or IP address. FAULT_DENIED.
 MUST_CHECK bool certificate_check_host(struct span certificate, const char *host,
                                        struct fault *fault);

@@ -172,6 +172,36 @@ static void test_peers(void **state) {
     assert_says(&fault, FAULT_DENIED, "not PEM");
 }
 
+// Read once, asked often: the text may be gone, and a bad answer changes none that follow.
+static void test_peers_of_cas_read_once(void **state) {
+    (void)state;
+    struct fault fault;
+    struct buffer text;
+    struct certificate_cas *cas;
+    buffer_init(&text, TEXT_SIZE);
+    buffer_append(&text, span(&other_ca));
+    buffer_append(&text, span(&ca));
+    must(certificate_cas_create(buffer_span(&text), &cas, &fault), &fault);
+    buffer_done(&text);
+    for (int round = 0; round < 3; round++) {
+        must(certificate_cas_check(cas, span(&client), CERTIFICATE_CLIENT, NOW, &fault), &fault);
+        must(certificate_cas_check(cas, span(&server), CERTIFICATE_SERVER, NOW, &fault), &fault);
+        assert_false(certificate_cas_check(cas, span(&client), CERTIFICATE_SERVER, NOW, &fault));
+        assert_says(&fault, FAULT_DENIED, "not made out for this use");
+        assert_false(certificate_cas_check(cas, span(&client), CERTIFICATE_CLIENT,
+                                           NOW + INT64_C(1000) * 86400 * 365, &fault));
+        assert_says(&fault, FAULT_DENIED, "expired");
+    }
+    certificate_cas_destroy(cas);
+    must(certificate_cas_create(span(&other_ca), &cas, &fault), &fault);
+    assert_false(certificate_cas_check(cas, span(&client), CERTIFICATE_CLIENT, NOW, &fault));
+    assert_says(&fault, FAULT_DENIED, "not by an accepted CA");
+    certificate_cas_destroy(cas);
+    certificate_cas_destroy(NULL);
+    assert_false(certificate_cas_create(SPAN_LITERAL("no"), &cas, &fault));
+    assert_int_equal(fault.kind, FAULT_INPUT);
+}
+
 static void test_hosts(void **state) {
     (void)state;
     struct fault fault;
@@ -189,6 +219,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_dates, make_all, free_all),
         cmocka_unit_test_setup_teardown(test_two_cas_while_one_is_replaced, make_all, free_all),
         cmocka_unit_test_setup_teardown(test_peers, make_all, free_all),
+        cmocka_unit_test_setup_teardown(test_peers_of_cas_read_once, make_all, free_all),
         cmocka_unit_test_setup_teardown(test_hosts, make_all, free_all),
     };
     return cases_run("base/certificate_check", tests, sizeof tests / sizeof tests[0]);

@@ -2,12 +2,8 @@
 
 #include <stdlib.h>
 
-#include "base/buffer.h"
-
-enum { CA_SIZE_MAX = 64 * 1024 };
-
 struct gate {
-    struct buffer ca;
+    struct certificate_cas *accepted;
     struct certificate_facts cas[CERTIFICATE_CAS_MAX];
     uint32_t cas_count;
     struct certificate_facts own;
@@ -22,12 +18,9 @@ bool gate_create(struct span ca, struct span own, struct deny *deny, struct gate
         return fault_set(fault, FAULT_FULL, "no memory for the accepted CAs");
     }
     made->deny = deny;
-    buffer_init(&made->ca, CA_SIZE_MAX);
-    buffer_append(&made->ca, ca);
-    bool is_good = !buffer_overflowed(&made->ca);
-    if (!is_good) fault_set(fault, FAULT_INPUT, "CA: more than %d bytes", CA_SIZE_MAX);
-    is_good = is_good && certificate_read_cas(ca, made->cas, &made->cas_count, fault) &&
-              certificate_read(own, &made->own, fault);
+    bool is_good = certificate_read_cas(ca, made->cas, &made->cas_count, fault) &&
+                   certificate_cas_create(ca, &made->accepted, fault) &&
+                   certificate_read(own, &made->own, fault);
     if (!is_good) {
         gate_destroy(made);
         return false;
@@ -38,7 +31,7 @@ bool gate_create(struct span ca, struct span own, struct deny *deny, struct gate
 
 void gate_destroy(struct gate *gate) {
     if (gate == NULL) return;
-    buffer_done(&gate->ca);
+    certificate_cas_destroy(gate->accepted);
     deny_destroy(gate->deny);
     free(gate);
 }
@@ -53,8 +46,7 @@ bool gate_check(const struct gate *gate, const struct gate_peer *peer, int64_t n
                          entry);
     }
     struct fault reason;
-    if (certificate_check_peer(peer->chain, buffer_span(&gate->ca), CERTIFICATE_CLIENT, now_s,
-                               &reason)) {
+    if (certificate_cas_check(gate->accepted, peer->chain, CERTIFICATE_CLIENT, now_s, &reason)) {
         return true;
     }
     return fault_set(fault, FAULT_DENIED,

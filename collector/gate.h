@@ -1,7 +1,8 @@
 // gate.h: who may have a stream now: by the accepted CAs, the dates and the deny list.
 //
 // TLS asks the same of a certificate once, when a connection begins; the gate is asked when a
-// stream opens and again while it lives. A gate is a value and is replaced as a whole. Pure.
+// stream opens and again while it lives. A gate is a value and is replaced as a whole: the CAs are
+// read when it is made, not with each question. Pure.
 
 #pragma once
 
