@@ -337,6 +337,47 @@ def test_metrics_are_documented():
     expect_none(problems)
 
 
+OWN_EVENT = re.compile(r'"((?:[A-Z][a-z]+){2,})"')
+MESSAGE = re.compile(r'\bLOG\(\s*(?:LOG_\w+|[^",()]+),\s*([^"();,]*(?:"[^"]*"[\s:]*)+)')
+
+
+def messages_of(text):
+    """The texts of a source's log lines, up to what varies."""
+    for line in MESSAGE.findall(text):
+        for message in re.findall(r'"([^"]*)"', re.sub(r'"\s*\n\s*"', "", line)):
+            yield message.split(":")[0]
+
+
+def sources_of(*rooms):
+    return [path for path in walk(".c") if path.startswith(rooms) and not path.endswith("_test.c")]
+
+
+def test_operators_find_what_they_are_told():
+    """Own events, alarms and log lines stand in docs/operations.md, and own events in records.md."""
+    page = " ".join(read("docs/operations.md").split())
+    records = read("docs/records.md").partition("## Own events")[2]
+    listed = {name for line in records.splitlines() if line.startswith("| `")
+              for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    methods = set(re.findall(r"rpc (\w+)", read("proto/control.proto")))
+    in_code = {name for path in sources_of("collector/") for name in OWN_EVENT.findall(read(path))}
+    in_code -= methods
+    problems = [f"docs/records.md: {name} is not there" for name in sorted(in_code - listed)]
+    problems += [f"docs/records.md: no code has {name}" for name in sorted(listed - in_code)]
+    alarms = re.findall(r"alert: (\w+)", read("packaging/prometheus/orgtrail.rules.yml"))
+    assert len(in_code) > 20 and len(alarms) > 20, (in_code, alarms)
+    for name in sorted(in_code) + alarms:
+        if f"`{name}`" not in page:
+            problems.append(f"docs/operations.md: {name} is not there")
+    lines = 0
+    for path in sources_of("agent/", "collector/"):
+        for message in messages_of(read(path)):
+            lines += 1
+            if message not in page:
+                problems.append(f"{path}: docs/operations.md lacks the message: {message}")
+    assert lines > 50, lines
+    expect_none(problems)
+
+
 def read_constants():
     """Name -> the expressions that enums and #defines of the rooms give it."""
     constants = {}
