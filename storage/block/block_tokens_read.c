@@ -29,7 +29,8 @@ struct tokens_decoder {
     const struct dictionary_shape *shapes[TOKENS_SHAPES_MAX];
     uint32_t first_slots[TOKENS_SHAPES_MAX];
     struct slot slots[TOKENS_SLOTS_MAX];
-    struct slot key_slots[DICTIONARY_KEYS];
+    struct slot *key_slots[DICTIONARY_KEYS];  // of each key the slot that was met last
+    struct slot nothing;                      // where none was
     struct reader control;
     struct reader tokens;
     struct reader inlined;
@@ -73,8 +74,9 @@ bool tokens_decoder_begin(struct tokens_decoder *decoder, const struct dictionar
         uint32_t end = slots + decoder->shapes[index]->slots;
         for (; slots < end; slots++) decoder->slots[slots].token = TOKEN_NOTHING;
     }
+    decoder->nothing.token = TOKEN_NOTHING;
     for (uint32_t key = 0; key < DICTIONARY_KEYS; key++) {
-        decoder->key_slots[key].token = TOKEN_NOTHING;
+        decoder->key_slots[key] = &decoder->nothing;
     }
     decoder->copies = reader_of(frame->copies);
     decoder->control = reader_of(frame->control);
@@ -114,10 +116,14 @@ static bool read_copies(struct tokens_decoder *decoder, struct slot *slot) {
     return !decoder->tokens.bad && !copies->bad && !decoder->inlined.bad;
 }
 
-// Reads the token of a slot that has a new value.
+// Reads the token of a slot that has a new value. `key` may be the slot itself.
 static bool read_token(struct tokens_decoder *decoder, struct slot *slot, const struct slot *key) {
     uint32_t token = reader_byte(&decoder->tokens);
     uint32_t string = token - decoder->frame.first_string;
+    if (token == TOKEN_KEY) {
+        if (slot != key) *slot = *key;
+        return !decoder->tokens.bad;
+    }
     slot->token = (uint8_t)(token < decoder->frame.first_string ? token : TOKEN_STRINGS);
     switch (slot->token) {
         case TOKEN_INLINE: {
@@ -128,9 +134,6 @@ static bool read_token(struct tokens_decoder *decoder, struct slot *slot, const 
             return slot->bytes != NULL && !decoder->tokens.bad;
         }
         case TOKEN_ID:
-            break;
-        case TOKEN_KEY:
-            *slot = *key;
             break;
         case TOKEN_UUID:
             slot->bytes = reader_take(&decoder->uuids, RECORD_ID_SIZE);
@@ -253,10 +256,11 @@ static bool read_instance(struct tokens_decoder *decoder, uint32_t shape_number,
     for (uint32_t index = 0; index < shape->slots; index++) {
         struct slot *slot = &slots[index];
         bool is_new = (bitmap[index / 8] >> index % 8 & 1) != 0;
-        struct slot *key = &decoder->key_slots[shape->keys[index]];
-        if (slot->token == TOKEN_NOTHING) *slot = *key;
-        if (is_new && !read_token(decoder, slot, key)) return false;
-        *key = *slot;
+        struct slot **key = &decoder->key_slots[shape->keys[index]];
+        if (slot->token == TOKEN_NOTHING) *slot = **key;
+        if (is_new && !read_token(decoder, slot, *key)) return false;
+        // A slot's value changes only where it is met, so that it is the key's until another is.
+        *key = slot;
         if (decoder->output != NULL && !put(decoder, piece, shape->pieces[index])) return false;
         piece += shape->pieces[index];
         if (slot->token == TOKEN_INSTANCE) {
