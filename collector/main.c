@@ -24,6 +24,7 @@
 #include "collector/roster_reload.h"
 #include "collector/server.h"
 #include "collector/settings.h"
+#include "collector/settings_kept.h"
 #include "storage/trail/trail.h"
 
 enum {
@@ -232,6 +233,7 @@ static bool serve(const struct settings *settings, struct roster_reload *roster,
     struct control *control = NULL;
     const struct clock *clock = clock_system();
     if (!reload_start(settings, &roster->live, trail, &reload, &server, fault)) return false;
+    settings_kept_check(settings, server);
     struct operate operate = {
         .server = server,
         .reload = reload,

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "collector/admit.h"
 #include "collector/append_quarantine.h"
+#include "collector/settings_kept.h"
 #include "storage/trail/trail_reader.h"
 
 enum { NAMED_SIZE_MAX = 2048 };  // bytes of the account ids that an own event names
@@ -170,6 +171,7 @@ bool roster_reload_now(struct roster_reload *reload, struct server *server, cons
             roster, changes, &named);
     replace(reload, settings, roster);
     tell(server, user, changes, &named);
+    settings_kept_save(reload->started, settings, server);
     buffer_done(&named);
     LOG(LOG_INFO, "roster reloaded", log_text("user", user),
         log_number("accounts", changes->accounts), log_number("added", changes->added),

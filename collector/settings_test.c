@@ -2,10 +2,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/certificate.h"
 #include "base/files.h"
+#include "collector/settings_sums.h"
 #include "tests/kit/cases.h"
 
 enum { NOW_S = 1700000000 };
@@ -208,12 +210,94 @@ static void test_check_looks_at_files(void **state) {
     settings_destroy(settings);
 }
 
+// What changes between two texts, by the sums of their settings.
+static void expect_changes(const char *before, const char *after, const char *names) {
+    struct settings *settings[2];
+    struct buffer sums[2];
+    struct buffer text;
+    struct fault fault = {0};
+    const char *const files[] = {before, after};
+    buffer_init(&text, 4096);
+    for (uint32_t index = 0; index < 2; index++) {
+        if (!load(files[index], &settings[index], &fault)) fail_msg("%s", fault.text);
+        buffer_init(&sums[index], 4096);
+        settings_sums_print(settings[index], settings[index], &sums[index]);
+    }
+    settings_sums_compare(buffer_span(&sums[0]), buffer_span(&sums[1]), &text);
+    buffer_append_byte(&text, 0);
+    assert_string_equal((const char *)text.bytes, names);
+    for (uint32_t index = 0; index < 2; index++) {
+        buffer_done(&sums[index]);
+        settings_destroy(settings[index]);
+    }
+    buffer_done(&text);
+}
+
+#define ROSTER(accounts) HEAD "roster: {accounts: [" accounts "]}\n"
+#define ACCOUNT(digit, more) "{id: \"" digit "11111111111\"" more "}"
+
+static void test_sums_say_what_changed(void **state) {
+    (void)state;
+    expect_changes(HEAD, HEAD, "");
+    expect_changes(HEAD, HEAD "heartbeat_ms: 15000\n", "");
+    expect_changes(HEAD, HEAD "heartbeat_ms: 15001\nstreams_max: 7\n", "heartbeat_ms streams_max");
+    expect_changes(HEAD, HEAD "http: {listen: \"127.0.0.1:1\"}\n", "http.listen");
+    expect_changes(HEAD, HEAD "roster: {unknown: admit}\n", "roster.unknown");
+    expect_changes(ROSTER(ACCOUNT("1", "") ", " ACCOUNT("2", "")),
+                   ROSTER(ACCOUNT("2", "") ", " ACCOUNT("1", "")), "");
+    expect_changes(ROSTER(ACCOUNT("1", ", name: a")), ROSTER(ACCOUNT("1", ", unit: a")),
+                   "roster.accounts");
+    expect_changes(ROSTER(ACCOUNT("1", ", regions: [us-east-1]")),
+                   ROSTER(ACCOUNT("1", ", regions: [us-east-1, us-east-2]")), "roster.accounts");
+    // What one of the two does not know is not a change.
+    struct buffer names;
+    buffer_init(&names, 4096);
+    settings_sums_compare(SPAN_LITERAL("a 1\nold 1\n"), SPAN_LITERAL("new 1\na 1"), &names);
+    assert_int_equal(names.size, 0);
+    settings_sums_compare(SPAN_LITERAL("a 1\nb 1"), SPAN_LITERAL("b 2\na 2"), &names);
+    assert_true(span_is(buffer_span(&names), "b a"));
+    buffer_done(&names);
+}
+
+// Each setting that docs/configuration.md lists has a sum.
+static void test_every_setting_has_a_sum(void **state) {
+    (void)state;
+    struct settings *settings = NULL;
+    struct buffer text, sums;
+    struct fault fault = {0};
+    uint32_t count = 0;
+    if (!load(HEAD, &settings, &fault)) fail_msg("%s", fault.text);
+    buffer_init(&text, 1 << 20);
+    buffer_init(&sums, 4096);
+    if (!settings_print_reference(&text, &fault)) fail_msg("%s", fault.text);
+    settings_sums_print(settings, settings, &sums);
+    buffer_append_byte(&text, 0);
+    buffer_append_byte(&sums, 0);
+    for (const char *line = (const char *)text.bytes; line != NULL; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        char name[64], wanted[80];
+        if (sscanf(line, "| `%63[a-z_.]", name) != 1) continue;
+        if (name[strlen(name) - 1] == '.') name[strlen(name) - 1] = 0;
+        snprintf(wanted, sizeof wanted, "%s ", name);
+        if (strstr((const char *)sums.bytes, wanted) == NULL) fail_msg("%s has no sum", name);
+        count++;
+    }
+    assert_true(count >= 20);
+    buffer_done(&sums);
+    buffer_done(&text);
+    settings_destroy(settings);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_defaults, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_everything_set, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_mistakes_say_where, make_directory, remove_directory),
         cmocka_unit_test(test_every_setting_has_help),
+        cmocka_unit_test_setup_teardown(test_sums_say_what_changed, make_directory,
+                                        remove_directory),
+        cmocka_unit_test_setup_teardown(test_every_setting_has_a_sum, make_directory,
+                                        remove_directory),
         cmocka_unit_test_setup_teardown(test_check_looks_at_files, make_directory,
                                         remove_directory),
     };

@@ -338,6 +338,39 @@ def test_agent_status():
         assert "nobody serves there" in done.stderr, done.stderr
 
 
+def test_settings_that_changed_while_it_was_stopped_are_told():
+    with make_organization() as organization:
+
+        def told():
+            events = organization.own_events("SettingsChanged")
+            return [event["serviceEventDetails"]["settings"] for event in events]
+
+        def restart():
+            organization.collector.stop()
+            organization.start_collector()
+
+        # The first start had chosen its ports, which the file has had since.
+        ports = "listen http.listen"
+        assert told() == []
+        restart()
+        flow.wait_until("the ports", lambda: told() == [ports])
+        organization.collector.stop()
+        organization.write_settings("region_silent_s: 4000\n" + organization.read_settings())
+        add_account(organization, BANK)
+        organization.start_collector()
+        both = "region_silent_s roster.accounts"
+        flow.wait_until("both", lambda: told() == [both, ports])
+        # What a reload told is not told again, what it could not take is told at the start.
+        text = organization.read_settings().replace("4000", "5000").replace("name: added", "name: b")
+        organization.write_settings(text)
+        assert "1 changed" in organization.run("reload", organization.store).stdout
+        restart()
+        flow.wait_until("the other", lambda: told() == ["region_silent_s", both, ports])
+        restart()
+        organization.collector.stop()
+        assert told() == ["region_silent_s", both, ports]
+
+
 def test_a_second_collector_is_refused():
     with make_organization() as organization:
         second = subprocess.run(

@@ -1,0 +1,101 @@
+#include "collector/settings_sums.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/crypto.h"
+
+static uint64_t sum_parts(const struct span *parts, uint32_t parts_count) {
+    uint8_t digest[SHA256_SIZE];
+    uint64_t sum;
+    crypto_sha256(parts, parts_count, digest);
+    memcpy(&sum, digest, sizeof sum);
+    return sum;
+}
+
+static void print_text(const char *name, const char *value, struct buffer *text) {
+    const struct span part = span_text(value == NULL ? "" : value);
+    buffer_print(text, "%s %016" PRIx64 "\n", name, sum_parts(&part, 1));
+}
+
+static void print_number(const char *name, uint64_t value, struct buffer *text) {
+    const struct span part = span_of(&value, sizeof value);
+    buffer_print(text, "%s %016" PRIx64 "\n", name, sum_parts(&part, 1));
+}
+
+// A text with the zero at its end, so that two beside each other are not one.
+static struct span with_end(const char *value) {
+    const char *text = value == NULL ? "" : value;
+    return span_of(text, strlen(text) + 1);
+}
+
+static uint64_t sum_account(const struct roster_account *account) {
+    const struct span head[] = {with_end(account->id), with_end(account->name),
+                                with_end(account->unit)};
+    uint64_t sum = sum_parts(head, 3);
+    for (uint32_t index = 0; index < account->regions_count; index++) {
+        const struct span parts[] = {span_of(&sum, sizeof sum), with_end(account->regions[index])};
+        sum = sum_parts(parts, 2);
+    }
+    return sum;
+}
+
+void settings_sums_print(const struct settings *settings, const struct settings *roster,
+                         struct buffer *text) {
+    print_text("organization.id", settings->organization, text);
+    print_text("organization.management_account", settings->management_account, text);
+    print_text("organization.home_region", settings->home_region, text);
+    print_text("listen", settings->listen, text);
+    print_text("http.listen", settings->http_listen, text);
+    print_text("store.directory", settings->store_directory, text);
+    print_number("store.min_free", settings->free_size_min, text);
+    print_number("store.size_max", settings->store_size_max, text);
+    print_number("store.quarantine_max", settings->quarantine_size_max, text);
+    print_number("store.retention_days", settings->retention_days, text);
+    print_text("certificates.ca", settings->ca_path, text);
+    print_text("certificates.certificate", settings->certificate_path, text);
+    print_text("certificates.key", settings->key_path, text);
+    print_text("control.socket", settings->control_path, text);
+    print_text("control.group", settings->control_group, text);
+    print_text("control.admin_group", settings->control_admin_group, text);
+    print_text("deny", settings->deny_path, text);
+    print_number("heartbeat_ms", settings->heartbeat_ms, text);
+    print_number("region_silent_s", settings->region_silent_s, text);
+    print_number("future_max_hours", settings->future_max_hours, text);
+    print_number("streams_max", settings->streams_max, text);
+    print_number("roster.unknown", roster->unknown, text);
+    uint64_t sum = 0;
+    for (uint32_t index = 0; index < roster->accounts_count; index++) {
+        sum ^= sum_account(&roster->accounts[index]);
+    }
+    print_number("roster.accounts", sum, text);
+}
+
+// Cuts the first line off.
+static struct span take_line(struct span *text) {
+    size_t size = span_find(*text, '\n');
+    struct span line = span_of(text->bytes, size);
+    *text = span_from(*text, size < text->size ? size + 1 : size);
+    return line;
+}
+
+// The line of this name; no bytes if there is none.
+static struct span find_line(struct span text, struct span name) {
+    while (text.size > 0) {
+        struct span line = take_line(&text);
+        if (span_equal(span_of(line.bytes, span_find(line, ' ')), name)) return line;
+    }
+    return (struct span){NULL, 0};
+}
+
+void settings_sums_compare(struct span before, struct span now, struct buffer *names) {
+    size_t begin = names->size;
+    while (now.size > 0) {
+        struct span line = take_line(&now);
+        struct span name = span_of(line.bytes, span_find(line, ' '));
+        struct span old = find_line(before, name);
+        if (old.size == 0 || span_equal(old, line)) continue;
+        if (names->size > begin) buffer_append_byte(names, ' ');
+        buffer_append(names, name);
+    }
+}
