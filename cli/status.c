@@ -148,6 +148,7 @@ static void take_first(struct asked *asked, const Orgtrail__V1__StatusReply *rep
     live->queued_bytes = reply->queued_bytes;
     live->certificate_expires_s = reply->certificate_expires_s;
     live->throttled = reply->throttled;
+    live->free_min = reply->disk_free_min;
 }
 
 static bool on_reply(void *user, struct span bytes) {
@@ -196,6 +197,7 @@ static bool print_status(const struct options *options, struct trail_reader *rea
     if (!status_collect(reader, clock->now_ms(clock->context), arena, &status, fault)) return false;
     ask_collector(&options->store, arena, &live);
     status.live = &live;
+    if (live.free_min != 0) status_upkeep_set_free_min(&status.upkeep, live.free_min);
     status.is_coverage_whole = options->is_coverage_whole;
     struct buffer text;
     buffer_init(&text, BUFFER_SIZE_MAX);

@@ -108,16 +108,16 @@ static bool measure_free_min(const struct settings *settings, uint64_t *free_min
     return true;
 }
 
-static bool open_trail(const struct settings *settings, struct trail **trail, struct fault *fault) {
-    uint64_t free_min;
+static bool open_trail(const struct settings *settings, uint64_t *free_min, struct trail **trail,
+                       struct fault *fault) {
     if (!files_make_directory(files_system(), settings->store_directory, fault) ||
-        !measure_free_min(settings, &free_min, fault)) {
+        !measure_free_min(settings, free_min, fault)) {
         return fault_add(fault, "store.directory");
     }
     const struct trail_options trail_options = {
         .directory = settings->store_directory,
         .size_max = settings->store_size_max,
-        .free_min = free_min,
+        .free_min = *free_min,
         .clock = clock_system(),
         .random = random_system(),
     };
@@ -226,7 +226,8 @@ static bool start_control(struct operate *operate, struct control **control, str
 
 // Serves with an open trail until told to end.
 static bool serve(const struct settings *settings, struct roster_reload *roster,
-                  struct trail *trail, const sigset_t *signals, struct fault *fault) {
+                  struct trail *trail, uint64_t free_min, const sigset_t *signals,
+                  struct fault *fault) {
     struct reload *reload = NULL;
     struct server *server = NULL;
     struct http_server *http = NULL;
@@ -241,6 +242,7 @@ static bool serve(const struct settings *settings, struct roster_reload *roster,
         .roster = &roster->live,
         .reloads = queue_create(OPERATE_RELOADS_MAX, OPERATE_RELOADS_MAX),
         .started_ms = clock->now_ms(clock->context),
+        .free_min = free_min,
     };
     bool is_good = (operate.reloads != NULL || fault_set(fault, FAULT_FULL, "no memory")) &&
                    start_http(settings, server, &http, fault) &&
@@ -277,6 +279,7 @@ static bool run(const struct arguments *arguments, const sigset_t *signals, stru
     struct settings *settings = NULL;
     struct roster_reload roster = {0};
     struct trail *trail = NULL;
+    uint64_t free_min;
     if (arguments->is_reference) return print_reference(fault);
     if (!settings_load(arguments->config, &settings, fault)) return false;
     bool is_good = settings_check(settings, now_s(), fault) && reload_check(settings, fault);
@@ -288,8 +291,8 @@ static bool run(const struct arguments *arguments, const sigset_t *signals, stru
         is_good =
             roster_reload_init(&roster, arguments->config, settings, fault) && rpc_init(fault);
         if (is_good) {
-            is_good = open_trail(settings, &trail, fault) &&
-                      serve(settings, &roster, trail, signals, fault);
+            is_good = open_trail(settings, &free_min, &trail, fault) &&
+                      serve(settings, &roster, trail, free_min, signals, fault);
             rpc_done();
         }
     }

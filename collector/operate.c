@@ -158,6 +158,7 @@ static void run_status(void *context, struct control_call *call) {
     reply.version = (char *)(uintptr_t)VERSION_TEXT;
     reply.pid = (uint64_t)getpid();
     reply.started_ms = operate->started_ms;
+    reply.disk_free_min = operate->free_min;
     if (complaint != NULL) reply.complaint = (char *)(uintptr_t)complaint;
     reply.streams = (uint32_t)metric_get(&metrics_table[METRICS_STREAMS], 0);
     reply.queued_batches = (uint32_t)metric_get(&metrics_table[METRICS_QUEUE_BATCHES], 0);

@@ -24,6 +24,7 @@ struct operate {
     struct roster_live *roster;
     struct queue *reloads;  // of struct control_call, for main
     int64_t started_ms;     // since the Unix epoch
+    uint64_t free_min;      // bytes that stay free on the store's disk
 };
 
 // The table for control_start; its context is a struct operate.

@@ -67,6 +67,7 @@ struct status_live {
     uint64_t queued_bytes;
     int64_t certificate_expires_s;
     uint32_t throttled;  // streams whose agent's quarantine is full
+    uint64_t free_min;   // bytes that stay free on the store's disk; 0: it is too old to say
     struct status_connected *agents;
     uint32_t agents_count;
 };

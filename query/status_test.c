@@ -146,8 +146,17 @@ static void test_it_says_when_the_disk_is_full(void **state) {
     buffer_reset(&text);
     status_upkeep_print(&upkeep, &facts, now_ms, &text);
     assert_true(program_has(finish(), " days\n"));
+    // What the collector keeps free counts, and is kept where nothing is known.
+    int64_t days_left = upkeep.days_left;
+    status_upkeep_set_free_min(&upkeep, upkeep.free_size - 7 * upkeep.day_size);
+    assert_int_equal(upkeep.days_left, 7);
+    assert_true(days_left != 7);
+    status_upkeep_set_free_min(&upkeep, upkeep.free_size + 1);
+    assert_int_equal(upkeep.days_left, 0);
     // Long after the last event nothing is known.
     assert_true(status_upkeep_collect(full, &facts, now_ms + INT64_C(864000000), &upkeep, &fault));
+    assert_int_equal(upkeep.days_left, -1);
+    status_upkeep_set_free_min(&upkeep, 1);
     assert_int_equal(upkeep.days_left, -1);
     trail_reader_close(full);
 }

@@ -33,6 +33,13 @@ static bool on_day(void *user, const struct trail_day_facts *facts) {
     return true;
 }
 
+static void forecast(struct status_upkeep *upkeep) {
+    if (upkeep->day_size == 0) return;
+    bool has_room = upkeep->free_size > upkeep->free_min;
+    upkeep->days_left =
+        has_room ? (int64_t)((upkeep->free_size - upkeep->free_min) / upkeep->day_size) : 0;
+}
+
 static bool measure_disk(struct trail_reader *reader, const struct trail_facts *facts,
                          int64_t now_ms, struct status_upkeep *upkeep, struct fault *fault) {
     struct counting counting = {.today = time_day(now_ms / 1000)};
@@ -49,11 +56,13 @@ static bool measure_disk(struct trail_reader *reader, const struct trail_facts *
     // Beside its blocks a store has dictionaries and tables.
     double beside = (double)facts->file_size / (double)facts->block_size;
     upkeep->day_size = (uint64_t)((double)counting.size / (double)counting.days * beside);
-    if (upkeep->day_size == 0) return true;
-    bool has_room = upkeep->free_size > upkeep->free_min;
-    upkeep->days_left =
-        has_room ? (int64_t)((upkeep->free_size - upkeep->free_min) / upkeep->day_size) : 0;
+    forecast(upkeep);
     return true;
+}
+
+void status_upkeep_set_free_min(struct status_upkeep *upkeep, uint64_t free_min) {
+    upkeep->free_min = free_min;
+    forecast(upkeep);
 }
 
 static bool on_follower(void *user, const struct trail_follower *follower) {

@@ -18,7 +18,7 @@ enum {
 
 struct status_upkeep {
     uint64_t free_size;  // of the store's disk
-    uint64_t free_min;   // the collector keeps so much free unless its settings say otherwise
+    uint64_t free_min;   // the collector keeps so much free; unless it says so, what is usual
     uint64_t day_size;   // bytes a day of events takes, on average; 0: unknown
     int64_t days_left;   // until free_min is reached at that rate; -1: unknown
     struct trail_follower followers[TRAIL_FOLLOWERS_MAX];
@@ -35,6 +35,9 @@ struct status_upkeep {
 MUST_CHECK bool status_upkeep_collect(struct trail_reader *reader, const struct trail_facts *facts,
                                       int64_t now_ms, struct status_upkeep *upkeep,
                                       struct fault *fault);
+
+// The collector says how much it keeps free: the forecast is for that.
+void status_upkeep_set_free_min(struct status_upkeep *upkeep, uint64_t free_min);
 
 // Appends lines for people, and the member "upkeep" of the JSON object, with a comma before it.
 void status_upkeep_print(const struct status_upkeep *upkeep, const struct trail_facts *facts,

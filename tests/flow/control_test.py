@@ -47,6 +47,17 @@ def wait_quarantined(organization, count, reason):
     return flow.wait_until(f"{count} refusals for {reason}", is_there)
 
 
+def test_forecast_is_for_what_the_collector_keeps_free():
+    with make_organization(start=False) as organization:
+        text = organization.read_settings()
+        assert text.count("  directory: ") == 1, text
+        organization.write_settings(text.replace("  directory: ", "  min_free: 12345678\n  directory: "))
+        organization.start_collector()
+        assert organization.status()["upkeep"]["disk_min_free"] == 12345678
+        organization.collector.stop()
+        assert organization.status()["upkeep"]["disk_min_free"] != 12345678
+
+
 def test_status_with_and_without_the_collector():
     with make_organization() as organization:
         live = organization.status()["collector"]
