@@ -111,7 +111,7 @@ static bool list(const struct options *options, struct fault *fault) {
     if (is_good) {
         is_good = !buffer_overflowed(&listing.text) || fault_set(fault, FAULT_FULL, "no memory");
     }
-    if (is_good) fwrite(listing.text.bytes, 1, listing.text.size, stdout);
+    if (is_good && listing.count > 0) fwrite(listing.text.bytes, 1, listing.text.size, stdout);
     if (is_good && listing.count == 0) fputs("no follower has ever saved its place\n", stderr);
     buffer_done(&listing.text);
     return is_good;
