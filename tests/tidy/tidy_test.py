@@ -368,6 +368,10 @@ def test_operators_find_what_they_are_told():
     for name in sorted(in_code) + alarms:
         if f"`{name}`" not in page:
             problems.append(f"docs/operations.md: {name} is not there")
+    shown = re.findall(r'"ALARM +%" PRI\w+ " ([a-z ]+)', read("query/status.c"))
+    shown += re.findall(r'return "([^":]+)', read("collector/server.c"))
+    assert len(shown) > 6, shown
+    problems += [f"docs/operations.md: status says: {text}" for text in shown if text not in page]
     lines = 0
     for path in sources_of("agent/", "collector/"):
         for message in messages_of(read(path)):
