@@ -5,82 +5,23 @@
 #include <stdlib.h>
 
 #include "base/buffer.h"
+#include "collector/intake_internal.h"
 #include "collector/receive.h"
 #include "collector/vitals.h"
 #include "collector/wire.h"
 #include "event/chain.h"
 
 enum {
-    MESSAGE_OUT_SIZE_MAX = 16 * 1024,  // bytes of a message of ours; real ones have under 300
     HEARTBEATS_OF_SILENCE = 3,
     GAP_REASON_SIZE_MAX = TRAIL_REASON_SIZE - 1,
 };
 
-enum state {
-    AWAITS_HELLO,
-    AWAITS_WELCOME,  // Hello is in append's hands
-    OPEN,
-};
-
-// What is to be sent as soon as the wire is free.
-struct due {
-    bool welcome;
-    bool throttle;
-    bool ack;
-    bool drain;
-};
-
-struct intake {
-    const struct intake_settings *settings;
-    struct intake_link link;
-    char uri[TRAIL_URI_SIZE];
-    struct grant grant;
-
-    enum state state;
-    bool is_closing;    // link.close was called
-    bool is_closed;     // intake_closed was called
-    bool is_paused;     // the last answer to a message was false
-    bool is_throttled;  // the agent's quarantine is full
-    bool is_draining;   // the collector stops
-    bool is_leaving;    // the agent said Goodbye
-    bool is_final;      // and that it does not come back
-    bool is_sending;    // a message is on its way
-    struct due due;
-    struct buffer output;
-    struct vitals *vitals;
-
-    // The stream as it is received, ahead of what is durable.
-    uint8_t stream_id[TRAIL_STREAM_ID_SIZE];
-    uint32_t slot;
-    uint64_t session;
-    uint64_t expected;
-    bool chain_is_known;
-    uint8_t chain[TRAIL_CHAIN_SIZE];
-
-    // The stream as it is durable.
-    uint64_t durable_seq;
-    uint8_t durable_chain[TRAIL_CHAIN_SIZE];
-    uint64_t duplicates;
-    uint64_t quarantined;
-
-    uint64_t batches;        // made in this session
-    uint32_t outstanding;    // batches in append's hands, the refused one included
-    uint64_t queued_size;    // bytes of these
-    struct batch *rejected;  // append's queue was full
-
-    // All by the monotonic clock.
-    int64_t begun_ms;
-    int64_t heard_ms;
-    int64_t sent_ms;
-    int64_t submitted_ms;
-};
-
-static int64_t monotonic_ms(const struct intake *intake) {
+int64_t intake_monotonic_ms(const struct intake *intake) {
     const struct clock *clock = intake->settings->clock;
     return clock->monotonic_ms(clock->context);
 }
 
-static int64_t now_ms(const struct intake *intake) {
+int64_t intake_now_ms(const struct intake *intake) {
     const struct clock *clock = intake->settings->clock;
     return clock->now_ms(clock->context);
 }
@@ -104,7 +45,7 @@ bool intake_create(const struct intake_settings *settings, const struct intake_l
     made->grant = grant;
     memcpy(made->uri, uri.bytes, uri.size);
     buffer_init(&made->output, MESSAGE_OUT_SIZE_MAX);
-    made->begun_ms = monotonic_ms(made);
+    made->begun_ms = intake_monotonic_ms(made);
     made->heard_ms = made->begun_ms;
     made->sent_ms = made->begun_ms;
     made->submitted_ms = made->begun_ms;
@@ -141,111 +82,14 @@ bool intake_is_idle(const struct intake *intake) {
     return intake->outstanding == 0;
 }
 
-// Says to the link, once, that the stream ends.
-static void end(struct intake *intake, enum fault_kind kind, const char *text) {
+void intake_end(struct intake *intake, enum fault_kind kind, const char *text) {
     if (intake->is_closing || intake->is_closed) return;
     intake->is_closing = true;
     intake->link.close(intake->link.context, kind, text);
 }
 
 static void end_with(struct intake *intake, const struct fault *fault) {
-    end(intake, fault->kind, fault->text);
-}
-
-static void pack_welcome(struct intake *intake) {
-    const struct intake_settings *settings = intake->settings;
-    Orgtrail__V1__Welcome welcome = ORGTRAIL__V1__WELCOME__INIT;
-    welcome.protocol = INTAKE_PROTOCOL;
-    welcome.resume_seq = intake->durable_seq + 1;
-    welcome.collector_epoch.data = (uint8_t *)(uintptr_t)settings->epoch;
-    welcome.collector_epoch.len = TRAIL_EPOCH_SIZE;
-    welcome.backup_time_ms = settings->backup_time_ms;
-    welcome.session = intake->session;
-    welcome.max_batch_events = BATCH_EVENTS_MAX;
-    welcome.max_batch_bytes = BATCH_BYTES_MAX;
-    welcome.max_unacked_bytes = INTAKE_UNACKED_SIZE_MAX;
-    welcome.heartbeat_ms = settings->heartbeat_ms;
-    welcome.sent_at_ms = now_ms(intake);
-    welcome.organization_id = (char *)(uintptr_t)settings->organization_id;
-    if (intake->durable_seq > 0) {
-        welcome.chain.data = intake->durable_chain;
-        welcome.chain.len = TRAIL_CHAIN_SIZE;
-    }
-    Orgtrail__V1__CollectorMessage message = ORGTRAIL__V1__COLLECTOR_MESSAGE__INIT;
-    message.body_case = ORGTRAIL__V1__COLLECTOR_MESSAGE__BODY_WELCOME;
-    message.welcome = &welcome;
-    wire_pack(&message, &intake->output);
-}
-
-static void pack_ack(struct intake *intake) {
-    Orgtrail__V1__Ack ack = ORGTRAIL__V1__ACK__INIT;
-    ack.durable_seq = intake->durable_seq;
-    ack.duplicates = intake->duplicates;
-    ack.quarantined = intake->quarantined;
-    ack.chain.data = intake->durable_chain;
-    ack.chain.len = TRAIL_CHAIN_SIZE;
-    Orgtrail__V1__CollectorMessage message = ORGTRAIL__V1__COLLECTOR_MESSAGE__INIT;
-    message.body_case = ORGTRAIL__V1__COLLECTOR_MESSAGE__BODY_ACK;
-    message.ack = &ack;
-    wire_pack(&message, &intake->output);
-}
-
-static void pack_throttle(struct intake *intake) {
-    static char full[] =
-        "the agent's quarantine at the collector is full: an operator has to look "
-        "at it there";
-    static char free_again[] = "the agent's quarantine at the collector has room again";
-    Orgtrail__V1__Throttle throttle = ORGTRAIL__V1__THROTTLE__INIT;
-    throttle.pause_ms = intake->is_throttled ? INTAKE_THROTTLE_MS : 0;
-    throttle.reason = intake->is_throttled ? full : free_again;
-    Orgtrail__V1__CollectorMessage message = ORGTRAIL__V1__COLLECTOR_MESSAGE__INIT;
-    message.body_case = ORGTRAIL__V1__COLLECTOR_MESSAGE__BODY_THROTTLE;
-    message.throttle = &throttle;
-    wire_pack(&message, &intake->output);
-}
-
-static void pack_drain(struct intake *intake) {
-    static char reason[] = "the collector is stopping";
-    Orgtrail__V1__Drain drain = ORGTRAIL__V1__DRAIN__INIT;
-    drain.reconnect_after_ms = 1000;
-    drain.jitter_ms = 2000;
-    drain.reason = reason;
-    Orgtrail__V1__CollectorMessage message = ORGTRAIL__V1__COLLECTOR_MESSAGE__INIT;
-    message.body_case = ORGTRAIL__V1__COLLECTOR_MESSAGE__BODY_DRAIN;
-    message.drain = &drain;
-    wire_pack(&message, &intake->output);
-}
-
-// Sends the most urgent of what is due, if the wire is free; ends the stream when all is said.
-static void send_due(struct intake *intake) {
-    if (intake->is_sending || intake->is_closing || intake->is_closed) return;
-    struct due *due = &intake->due;
-    buffer_reset(&intake->output);
-    if (due->welcome) {
-        due->welcome = false;
-        pack_welcome(intake);
-    } else if (intake->state != OPEN) {
-        return;
-    } else if (due->drain) {
-        due->drain = false;
-        pack_drain(intake);
-    } else if (due->throttle) {
-        due->throttle = false;
-        pack_throttle(intake);
-    } else if (due->ack) {
-        due->ack = false;
-        pack_ack(intake);
-    } else {
-        bool is_last = intake->is_draining || intake->is_leaving;
-        if (is_last && intake_is_idle(intake)) end(intake, FAULT_NONE, "");
-        return;
-    }
-    assert(!buffer_overflowed(&intake->output));
-    intake->sent_ms = monotonic_ms(intake);
-    intake->is_sending = true;
-    if (!intake->link.send(intake->link.context, buffer_span(&intake->output))) {
-        intake->is_sending = false;
-    }
+    intake_end(intake, fault->kind, fault->text);
 }
 
 static bool may_read(const struct intake *intake) {
@@ -258,7 +102,7 @@ static void resume_if_possible(struct intake *intake) {
     if (!intake->is_paused || !may_read(intake)) return;
     intake->is_paused = false;
     // Its silence was ours.
-    intake->heard_ms = monotonic_ms(intake);
+    intake->heard_ms = intake_monotonic_ms(intake);
     intake->link.resume(intake->link.context);
 }
 
@@ -268,7 +112,7 @@ static void submit(struct intake *intake, struct batch *batch) {
     batch->slot = intake->slot;
     intake->outstanding++;
     intake->queued_size += batch->size;
-    intake->submitted_ms = monotonic_ms(intake);
+    intake->submitted_ms = intake_monotonic_ms(intake);
     if (!intake->link.submit(intake->link.context, batch)) intake->rejected = batch;
 }
 
@@ -277,7 +121,8 @@ static void measure_skew(const struct intake *intake, int64_t sent_at_ms) {
     struct metric *metric = intake->settings->skew;
     bool has_waited = intake->outstanding > 0 || intake->is_paused;
     if (metric == NULL || sent_at_ms == 0 || has_waited) return;
-    metric_set(metric, metric_label(metric, span_text(intake->uri)), now_ms(intake) - sent_at_ms);
+    metric_set(metric, metric_label(metric, span_text(intake->uri)),
+               intake_now_ms(intake) - sent_at_ms);
 }
 
 // The handlers of single messages return true if the batch went to append.
@@ -430,7 +275,7 @@ static bool on_heartbeat(struct intake *intake, struct batch *batch,
                          const Orgtrail__V1__Heartbeat *heartbeat) {
     measure_skew(intake, heartbeat->sent_at_ms);
     vitals_note_heartbeat(intake->vitals, span_text(intake->uri), heartbeat, batch->received_ms);
-    if (monotonic_ms(intake) - intake->submitted_ms < INTAKE_SEEN_MS) return false;
+    if (intake_monotonic_ms(intake) - intake->submitted_ms < INTAKE_SEEN_MS) return false;
     batch->kind = BATCH_SEEN;
     submit(intake, batch);
     return true;
@@ -440,9 +285,9 @@ static bool dispatch(struct intake *intake, struct batch *batch,
                      const Orgtrail__V1__AgentMessage *message) {
     bool is_hello = message->body_case == ORGTRAIL__V1__AGENT_MESSAGE__BODY_HELLO;
     if (intake->state != OPEN && !is_hello) {
-        end(intake, FAULT_INPUT,
-            intake->state == AWAITS_HELLO ? "the first message is no Hello"
-                                          : "a message before Welcome");
+        intake_end(intake, FAULT_INPUT,
+                   intake->state == AWAITS_HELLO ? "the first message is no Hello"
+                                                 : "a message before Welcome");
         return false;
     }
     switch (message->body_case) {
@@ -468,16 +313,16 @@ static bool dispatch(struct intake *intake, struct batch *batch,
 
 bool intake_message(struct intake *intake, struct span bytes) {
     if (intake->is_closing || intake->is_closed) return false;
-    intake->heard_ms = monotonic_ms(intake);
+    intake->heard_ms = intake_monotonic_ms(intake);
     struct batch *batch = intake->rejected == NULL ? batch_take(intake->settings->pool) : NULL;
     if (batch == NULL) {
-        end(intake, FAULT_RETRY, "no memory for another message");
+        intake_end(intake, FAULT_RETRY, "no memory for another message");
         return false;
     }
     batch->size = bytes.size + BATCH_WEIGHT;
     batch->id = ++intake->batches;
     batch->session = intake->session;
-    batch->received_ms = now_ms(intake);
+    batch->received_ms = intake_now_ms(intake);
 
     bool is_taken = false;
     const Orgtrail__V1__AgentMessage *message = wire_unpack(batch->arena, bytes);
@@ -489,14 +334,14 @@ bool intake_message(struct intake *intake, struct span bytes) {
         is_taken = dispatch(intake, batch, message);
     }
     if (!is_taken) batch_give(intake->settings->pool, batch);
-    send_due(intake);
+    intake_send_due(intake);
     intake->is_paused = !may_read(intake);
     return !intake->is_paused;
 }
 
 void intake_sent(struct intake *intake) {
     intake->is_sending = false;
-    send_due(intake);
+    intake_send_due(intake);
 }
 
 // Append told where the stream stands.
@@ -510,7 +355,7 @@ static void open(struct intake *intake, const struct batch *batch) {
     intake->expected = batch->durable_seq + 1;
     intake->chain_is_known = batch->durable_seq > 0;
     memcpy(intake->chain, batch->durable_chain, TRAIL_CHAIN_SIZE);
-    intake->heard_ms = monotonic_ms(intake);
+    intake->heard_ms = intake_monotonic_ms(intake);
     intake->due.welcome = true;
 }
 
@@ -543,7 +388,7 @@ void intake_report(struct intake *intake, struct batch *batch) {
     intake->queued_size -= batch->size;
     take_answer(intake, batch);
     batch_give(intake->settings->pool, batch);
-    send_due(intake);
+    intake_send_due(intake);
     resume_if_possible(intake);
 }
 
@@ -555,37 +400,38 @@ void intake_retry(struct intake *intake) {
 }
 
 void intake_superseded(struct intake *intake) {
-    end(intake, FAULT_RETRY, "a newer stream of the same agent and spool has begun");
+    intake_end(intake, FAULT_RETRY, "a newer stream of the same agent and spool has begun");
 }
 
 void intake_unthrottled(struct intake *intake) {
     if (!intake->is_throttled) return;
     intake->is_throttled = false;
     intake->due.throttle = true;
-    send_due(intake);
+    intake_send_due(intake);
     resume_if_possible(intake);
 }
 
 void intake_tick(struct intake *intake) {
-    int64_t now = monotonic_ms(intake);
+    int64_t now = intake_monotonic_ms(intake);
     int64_t heartbeat = intake->settings->heartbeat_ms;
     if (intake->state == AWAITS_HELLO && now - intake->begun_ms >= INTAKE_HELLO_MS) {
-        end(intake, FAULT_INPUT, "no Hello within 10 s");
+        intake_end(intake, FAULT_INPUT, "no Hello within 10 s");
     }
     if (intake->state != OPEN) return;
     bool is_lost = now - intake->heard_ms >= HEARTBEATS_OF_SILENCE * heartbeat;
-    if (is_lost && !intake->is_paused) end(intake, FAULT_RETRY, "no message for three heartbeats");
+    if (is_lost && !intake->is_paused)
+        intake_end(intake, FAULT_RETRY, "no message for three heartbeats");
     // A third early, since ticks come a few times a heartbeat and the agent counts by its clock.
     if (now - intake->sent_ms >= heartbeat * 2 / 3) intake->due.ack = true;
-    send_due(intake);
+    intake_send_due(intake);
 }
 
 void intake_drain(struct intake *intake) {
     if (intake->is_draining) return;
     intake->is_draining = true;
     intake->due.drain = true;
-    if (intake->state == AWAITS_HELLO) end(intake, FAULT_RETRY, "the collector is stopping");
-    send_due(intake);
+    if (intake->state == AWAITS_HELLO) intake_end(intake, FAULT_RETRY, "the collector is stopping");
+    intake_send_due(intake);
 }
 
 void intake_closed(struct intake *intake) {
