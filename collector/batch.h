@@ -25,7 +25,7 @@ enum {
     BATCH_ARENA_SIZE_MAX = 24 << 20,  // bytes: a message of 2 MiB and all that is read from it
     BATCH_POOL_MAX = 64,              // batches kept for reuse
     BATCH_POOL_SIZE_MAX = 32 << 20,   // bytes all of them keep
-    BATCH_WEIGHT = 64 * 1024,         // bytes that any batch counts beside its message: a small one
+    BATCH_WEIGHT = 32 * 1024,         // bytes that any batch counts beside its message: a small one
                                       // holds an arena and what came with it too
 };
 
