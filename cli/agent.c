@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/rpc/rpc.h"
 #include "base/rpc/rpc_local.h"
+#include "cli/agent_socket.h"
 #include "cli/command.h"
 #include "cli/control.h"
 #include "cli/organization.h"
@@ -17,14 +18,12 @@
 #include "query/format.h"
 #include "query/status_coverage.h"
 
-#define SPOOL_DEFAULT "/var/lib/orgtrail-agent/spool"  // as the package has it
-
 enum { OPTION_JSON = 256, WAIT_MS = 10000, OUTPUT_SIZE_MAX = 1 << 20 };
 
 struct options {
-    struct store_choice store;  // forget
+    struct store_choice store;  // forget; status takes the agent's --config and --socket
     const char *action;
-    const char *subject;  // a spool, or who is forgotten
+    const char *subject;  // which agent, or who is forgotten
     bool is_json;
 };
 
@@ -57,11 +56,13 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
                 options->subject = argument;
             } else {
                 argp_error(state, "one %s only: \"%s\" is too much",
-                           is_forget(options) ? "agent" : "spool", argument);
+                           is_forget(options) ? "agent" : "place", argument);
             }
             return 0;
         case ARGP_KEY_END:
             if (options->action == NULL) argp_error(state, "what? there are status and forget");
+            if (!is_forget(options) && options->store.directory != NULL)
+                argp_error(state, "status is of an agent and knows no --store");
             if (is_forget(options) && options->subject == NULL)
                 argp_error(state, "whom? its name as orgtrail status shows it: spiffe://...");
             return 0;
@@ -179,17 +180,22 @@ static bool on_reply(void *user, struct span bytes) {
     return true;
 }
 
-static bool ask(const char *spool, Orgtrail__V1__AgentStatusReply **reply, struct fault *fault) {
-    char path[ORGANIZATION_PATH_SIZE];
-    if (!organization_path(spool, "control.sock", path, fault) || !rpc_init(fault)) return false;
+static bool ask(const struct options *options, Orgtrail__V1__AgentStatusReply **reply,
+                struct fault *fault) {
+    char found[ORGANIZATION_PATH_SIZE];
+    const char *path = options->store.socket;
+    if (path == NULL) {
+        if (!agent_socket_find(options->store.config, options->subject, found, fault)) return false;
+        path = found;
+    }
+    if (!rpc_init(fault)) return false;
     bool is_good = rpc_local_call(path, "/orgtrail.v1.AgentControl/Status", span_of("", 0),
                                   on_reply, reply, WAIT_MS, fault);
     rpc_done();
-    if (is_good && *reply == NULL) {
-        is_good = fault_set(fault, FAULT_CORRUPT,
-                            "the agent's answer cannot be read: is it of another version?");
-    }
-    return is_good;
+    if (!is_good) return agent_socket_explain(path, fault);
+    if (*reply != NULL) return true;
+    return fault_set(fault, FAULT_CORRUPT,
+                     "the agent's answer cannot be read: is it of another version?");
 }
 
 static bool forget(const struct options *options, struct fault *fault) {
@@ -209,7 +215,7 @@ static bool forget(const struct options *options, struct fault *fault) {
 static bool show(const struct options *options, struct fault *fault) {
     const struct clock *clock = clock_system();
     Orgtrail__V1__AgentStatusReply *reply = NULL;
-    bool is_good = ask(options->subject == NULL ? SPOOL_DEFAULT : options->subject, &reply, fault);
+    bool is_good = ask(options, &reply, fault);
     if (is_good) {
         struct buffer output;
         buffer_init(&output, OUTPUT_SIZE_MAX);
@@ -232,10 +238,11 @@ int agent_run(int argc, char **argv) {
     static const struct argp argp = {
         .options = argument_options,
         .parser = parse_argument,
-        .args_doc = "status [SPOOL]\nforget NAME",
+        .args_doc = "status [AGENT]\nforget NAME",
         .doc =
             "Status shows how the agent on this machine is: its session with the collector, its "
-            "spool and its sources. SPOOL is the agent's spool folder, " SPOOL_DEFAULT
+            "spool and its sources. AGENT is the folder of its bundle or of its spool, or its "
+            "settings (also --config), " AGENT_SETTINGS_DEFAULT
             " unless given. Only the agent's user and root may ask. Forget, on the collector's "
             "machine, says that an agent will not come back, so that it is told as silent no "
             "more; NAME as orgtrail status shows it. Its events stay; if it connects all the same "

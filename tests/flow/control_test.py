@@ -335,6 +335,10 @@ def test_agent_status():
         assert lines["lines"]["records"] == 7 and lines["files"]["records"] == 0, said
         text = organization.run("agent", "status", agent.spool).stdout
         assert "7 of 7 acknowledged, 0 wait" in text and "streaming" in text, text
+        for named in ([agent.folder], [os.path.join(agent.folder, "agent.yaml")],
+                      ["--config", os.path.join(agent.folder, "agent.yaml")],
+                      ["--socket", os.path.join(agent.spool, "control.sock")]):
+            assert "7 of 7 acknowledged" in organization.run("agent", "status", *named).stdout, named
         mode = os.stat(os.path.join(agent.spool, "control.sock"))
         assert stat.S_IMODE(mode.st_mode) == 0o600, mode
         organization.collector.kill()
@@ -346,7 +350,11 @@ def test_agent_status():
         )
         agent.kill()
         done = organization.run("agent", "status", agent.spool, code=75)
+        assert f"{agent.spool}/control.sock" in done.stderr, done.stderr
         assert "nobody serves there" in done.stderr, done.stderr
+        done = organization.run("agent", "status", organization.store + "/none", code=75)
+        assert f"{organization.store}/none/control.sock: nobody" in done.stderr, done.stderr
+        assert "--config agent.yaml" in done.stderr, done.stderr
 
 
 def test_settings_that_changed_while_it_was_stopped_are_told():

@@ -219,6 +219,7 @@ def test_one_machine_as_printed():
     assert printed.count("PutObject") == 3, printed
     stage.center.run(blocks["Who may do what"][0])
     expect_running()
+    assert "spool        /var/lib/orgtrail-agent, " in stage.center.run("orgtrail agent status")
 
 
 def test_folders_and_users():
