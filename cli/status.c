@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/control.h"
+#include "cli/organization.h"
 #include "cli/store.h"
 #include "query/format.h"
 
@@ -168,6 +169,33 @@ static bool on_reply(void *user, struct span bytes) {
     return true;
 }
 
+// Who is denied. A collector that does not say it leaves it out.
+static struct span ask_denied(const struct store_choice *choice, struct arena *arena) {
+    Orgtrail__V1__DenyRequest request = ORGTRAIL__V1__DENY_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    struct fault ignored;
+    if (!control_ask_one(choice, "DenyList", &request.base, &orgtrail__v1__deny_reply__descriptor,
+                         &reply, &ignored)) {
+        return span_of(NULL, 0);
+    }
+    const Orgtrail__V1__DenyReply *list = (const Orgtrail__V1__DenyReply *)reply;
+    bool is_empty = list->text.len == 0;
+    struct span text = is_empty ? SPAN_LITERAL("") : span_of(list->text.data, list->text.len);
+    const char *kept = arena_copy_text(arena, text);
+    protobuf_c_message_free_unpacked(reply, NULL);
+    return span_of(kept, kept == NULL ? 0 : text.size);
+}
+
+// Nobody serves the socket that settings or --socket name; a store alone may be a copy.
+static const char *find_down(const struct store_choice *choice, const struct fault *fault,
+                             struct arena *arena) {
+    char path[ORGANIZATION_PATH_SIZE];
+    struct fault ignored;
+    bool is_down = fault->kind == FAULT_RETRY && store_has_collector(choice) &&
+                   store_find_socket(choice, path, sizeof path, &ignored);
+    return is_down ? arena_copy_text(arena, span_text(path)) : NULL;
+}
+
 // Asks the collector. Without it what stands in the store is shown all the same.
 static void ask_collector(const struct store_choice *choice, struct arena *arena,
                           struct status_live *live) {
@@ -182,9 +210,11 @@ static void ask_collector(const struct store_choice *choice, struct arena *arena
     }
     if (is_good) {
         status_agents_sort(live->agents, live->agents_count);
+        live->denied = ask_denied(choice, arena);
         return;
     }
-    *live = (struct status_live){.absence = arena_copy_text(arena, span_text(fault.text))};
+    *live = (struct status_live){.absence = arena_copy_text(arena, span_text(fault.text)),
+                                 .down = find_down(choice, &fault, arena)};
     if (live->absence == NULL) live->absence = "no memory";
 }
 
@@ -212,6 +242,8 @@ static bool print_status(const struct options *options, struct trail_reader *rea
     if (is_whole) fwrite(text.bytes, 1, text.size, stdout);
     buffer_done(&text);
     if (!is_whole) return fault_set(fault, FAULT_FULL, "no memory");
+    // Who watches sees the alarm, and when the collector runs again.
+    if (options->watch_s > 0) live.down = NULL;
     return status_check(&status, fault);
 }
 
@@ -225,7 +257,9 @@ int status_run(int argc, char **argv) {
         .doc =
             "Shows what the trail holds, who brought how much and when, what was refused and "
             "what is missing. Reads the store itself: the collector need not run, but then what "
-            "only it knows is left out.",
+            "only it knows is left out, and where settings or --socket name it that is an alarm "
+            "and "
+            "exit code 1.",
         .children = children,
     };
     struct options options = {0};

@@ -102,6 +102,10 @@ bool store_open(const struct store_choice *choice, struct trail_reader **reader,
            trail_reader_open(directory, reader, fault);
 }
 
+bool store_has_collector(const struct store_choice *choice) {
+    return choice->socket != NULL || (choice->directory == NULL && find_config(choice) != NULL);
+}
+
 bool store_find_socket(const struct store_choice *choice, char *text, size_t text_size,
                        struct fault *fault) {
     char resolved[ORGANIZATION_PATH_SIZE];

@@ -41,6 +41,10 @@ MUST_CHECK bool store_open(const struct store_choice *choice, struct trail_reade
 // spoken to. Its input is the same store_choice.
 extern const struct argp store_socket_argp;
 
+// Whether it is said that a collector keeps the store: by settings or --socket. A folder alone may
+// be a copy that nobody keeps.
+bool store_has_collector(const struct store_choice *choice);
+
 // The path of that collector's control socket, into text: --socket, or what the config says, or
 // control.sock in the store's folder. FAULT_INPUT if nothing says.
 MUST_CHECK bool store_find_socket(const struct store_choice *choice, char *text, size_t text_size,

@@ -171,6 +171,11 @@ bool status_collect(struct trail_reader *reader, int64_t now_ms, struct arena *a
     return true;
 }
 
+static bool check_live(const struct status_live *live, struct fault *fault) {
+    if (live == NULL || live->down == NULL) return true;
+    return fault_set(fault, FAULT_IO, "the collector does not run (control socket %s)", live->down);
+}
+
 bool status_check(const struct status *status, struct fault *fault) {
     const struct status_agent *first = NULL;
     uint32_t count = 0;
@@ -180,7 +185,7 @@ bool status_check(const struct status *status, struct fault *fault) {
         count++;
     }
     if (first == NULL && !status->total.is_balanced) first = &status->total;
-    if (first == NULL) return true;
+    if (first == NULL) return check_live(status->live, fault);
     uint64_t decided = count_decided(first);
     bool is_more = first->received > decided;
     fault_set(fault, FAULT_CORRUPT,
@@ -308,6 +313,11 @@ static void print_live(const struct status *status, struct buffer *output) {
         buffer_append_text(output, "collector    not asked, what only it knows is missing: ");
         format_cell(span_text(live->absence), FAULT_TEXT_SIZE, false, output);
         buffer_append_byte(output, '\n');
+        if (live->down != NULL) {
+            buffer_append_text(output, "ALARM        the collector does not run (control socket ");
+            format_cell(span_text(live->down), FAULT_TEXT_SIZE, false, output);
+            buffer_append_text(output, ")\n");
+        }
         return;
     }
     status_print_age((status->now_ms - live->started_ms) / 1000, age);
@@ -315,6 +325,7 @@ static void print_live(const struct status *status, struct buffer *output) {
     buffer_print(output, "collector    %s, up %s, %" PRIu32 " streams, certificate until %s\n",
                  live->version, age, live->streams, time);
     if (live->complaint != NULL) buffer_print(output, "ALARM        %s\n", live->complaint);
+    if (live->denied.bytes != NULL) status_denied_print(live->denied, output);
 }
 
 // What somebody should look at, in the order of how bad it is.
@@ -438,6 +449,7 @@ static void print_live_json(const struct status_live *live, struct buffer *outpu
     if (live->absence != NULL) {
         buffer_append_text(output, ",\"collector\":null,\"collector_absence\":");
         json_append_string(output, span_text(live->absence));
+        buffer_print(output, ",\"collector_down\":%s", live->down != NULL ? "true" : "false");
         return;
     }
     char started[TIME_TEXT_SIZE];
@@ -455,6 +467,10 @@ static void print_live_json(const struct status_live *live, struct buffer *outpu
         buffer_append_text(output, "null");
     } else {
         json_append_string(output, span_text(live->complaint));
+    }
+    if (live->denied.bytes != NULL) {
+        buffer_append_text(output, ",\"denied\":");
+        status_denied_print_json(live->denied, output);
     }
     buffer_append_text(output, ",\"agents\":");
     status_agents_print_json(live->agents, live->agents_count, output);

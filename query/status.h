@@ -15,6 +15,7 @@
 #include "query/seen_table.h"
 #include "query/status_agents.h"
 #include "query/status_coverage.h"
+#include "query/status_denied.h"
 #include "query/status_upkeep.h"
 #include "storage/trail/trail_reader.h"
 
@@ -58,6 +59,7 @@ struct status_reason {
 // What only the running collector knows. Texts are borrowed as long as the status.
 struct status_live {
     const char *absence;  // why there is nothing of it; NULL: the rest is set
+    const char *down;     // the control socket where one was expected and none runs; or NULL
     const char *version;
     uint64_t pid;
     int64_t started_ms;
@@ -67,6 +69,7 @@ struct status_live {
     uint64_t queued_bytes;
     int64_t certificate_expires_s;
     uint32_t throttled;  // streams whose agent's quarantine is full
+    struct span denied;  // the text of its deny list; no bytes: it does not say
     uint64_t free_min;   // bytes that stay free on the store's disk; 0: it is too old to say
     struct status_connected *agents;
     uint32_t agents_count;
@@ -94,7 +97,8 @@ struct status {
 MUST_CHECK bool status_collect(struct trail_reader *reader, int64_t now_ms, struct arena *arena,
                                struct status *status, struct fault *fault);
 
-// Whether every agent's counts balance. FAULT_CORRUPT says which agent's do not, and by how much.
+// Whether every agent's counts balance, and the collector runs where one was expected.
+// FAULT_CORRUPT says which agent's do not, and by how much; FAULT_IO that it does not run.
 MUST_CHECK bool status_check(const struct status *status, struct fault *fault);
 
 // Appends it for people, in at most `width` columns.

@@ -69,7 +69,17 @@ def test_status_with_and_without_the_collector():
         )
         said = organization.run("status", organization.store).stdout
         assert said.startswith("collector    ") and "1 stream" in said, said
+        assert "deny list    0 entries" in said, said
+        organization.run("deny", "add", "spiffe://o-other/account/1", "closed", "--store", organization.store)
+        assert organization.status()["collector"]["denied"] == ["spiffe://o-other/account/1"]
+        said = organization.run("status", "--config", organization.config_path).stdout
+        assert "deny list    1 entry\n             spiffe://o-other/account/1  closed\n" in said, said
+        assert "ALARM        the collector does not run" not in said, said
         organization.collector.kill()
+        done = organization.run("status", "--config", organization.config_path, code=1)
+        down = f"the collector does not run (control socket {organization.store}/control.sock)"
+        assert f"ALARM        {down}\n" in done.stdout and down in done.stderr, done
+        assert "ALARM" not in organization.run("status", organization.store).stdout
         status = organization.status()
         assert status["collector"] is None and "nobody serves" in status["collector_absence"]
         assert status["agents"], status
