@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/files.h"
+#include "cli/issued.h"
 #include "cli/renewal.h"
 
 enum { TEXT_SIZE_MAX = 64 * 1024 };
@@ -21,24 +22,53 @@ static bool is_signed(struct span certificate, struct span ca, enum certificate_
 }
 
 struct looking {
+    const char *directory;
     struct authority *authority;
     struct span ca;
     int64_t now_s;
 };
 
+static void count_agent(struct looking *looking, const char *name, struct span certificate) {
+    struct authority *authority = looking->authority;
+    struct certificate_facts facts;
+    struct fault ignored;
+    if (certificate_read(certificate, &facts, &ignored) && facts.not_after_s <= looking->now_s)
+        return;
+    authority->agents++;
+    if (is_signed(certificate, looking->ca, CERTIFICATE_CLIENT, looking->now_s)) return;
+    size_t used = strlen(authority->names_old);
+    size_t room = sizeof authority->names_old - used;
+    // Whole names only, and room for the dots.
+    if (strlen(name) + 8 < room) {
+        snprintf(authority->names_old + used, room, "%s%s", used > 0 ? ", " : "", name);
+    } else if (used > 0 && authority->names_old[used - 1] != '.' && room > 6) {
+        snprintf(authority->names_old + used, room, ", ...");
+    }
+    authority->agents_old++;
+}
+
+static bool on_issued(void *user, const char *name, struct fault *fault) {
+    struct looking *looking = user;
+    struct buffer text;
+    bool ignored;
+    buffer_init(&text, TEXT_SIZE_MAX);
+    bool is_good = issued_read(looking->directory, name, &text, &ignored, fault);
+    if (is_good) count_agent(looking, name, buffer_span(&text));
+    buffer_done(&text);
+    return is_good;
+}
+
+// A bundle that nothing else is known of: made before certificates were kept.
 static bool on_bundle(void *user, const char *bundle, struct fault *fault) {
     struct looking *looking = user;
-    struct authority *authority = looking->authority;
+    const char *name = strrchr(bundle, '/') + 1;
     struct buffer text;
+    bool is_there = false;
+    if (!issued_find(looking->directory, name, &is_there, fault)) return false;
+    if (is_there) return true;
     buffer_init(&text, TEXT_SIZE_MAX);
     bool is_good = organization_read(bundle, "agent.pem", &text, fault);
-    authority->bundles++;
-    if (is_good &&
-        !is_signed(buffer_span(&text), looking->ca, CERTIFICATE_CLIENT, looking->now_s)) {
-        if (authority->bundles_old++ == 0) {
-            snprintf(authority->first_old, sizeof authority->first_old, "%s", bundle);
-        }
-    }
+    if (is_good) count_agent(looking, name, buffer_span(&text));
     buffer_done(&text);
     return is_good;
 }
@@ -48,11 +78,12 @@ static bool look_with(const char *directory, struct span ca, struct span collect
     char agents[ORGANIZATION_PATH_SIZE];
     struct files_entry entry;
     bool is_there = false;
-    struct looking looking = {authority, ca, now_s};
+    struct looking looking = {directory, authority, ca, now_s};
     authority->is_collector_new = is_signed(collector, ca, CERTIFICATE_SERVER, now_s);
     return organization_path(directory, "agents", agents, fault) &&
            files_find(files_system(), agents, &is_there, &entry, fault) &&
-           (!is_there || renewal_list(agents, on_bundle, &looking, fault));
+           (!is_there || renewal_list(agents, on_bundle, &looking, fault)) &&
+           issued_list(directory, on_issued, &looking, fault);
 }
 
 bool authority_look(const char *directory, int64_t now_s, struct authority *authority,
@@ -174,12 +205,12 @@ static bool check_finish(const char *directory, const struct authority *authorit
                          "--server\" and reload the collector first",
                          directory);
     }
-    if (authority->bundles_old == 0 || is_forced) return true;
+    if (authority->agents_old == 0 || is_forced) return true;
     return fault_set(fault, FAULT_INPUT,
-                     "%u of %u bundles have a certificate of the old CA, %s for one: \"orgtrail "
-                     "enroll %s --all --renew\" and bring them to their agents first (--force: "
-                     "those agents are refused from then on)",
-                     authority->bundles_old, authority->bundles, authority->first_old, directory);
+                     "%u of %u agents have a certificate of the old CA (%s): \"orgtrail enroll %s "
+                     "--all --renew\" and bring the bundles to them first (--force: those agents "
+                     "are refused from then on; if one is retired remove its file in issued/)",
+                     authority->agents_old, authority->agents, authority->names_old, directory);
 }
 
 static bool remove_in(const char *directory, const char *name, struct fault *fault) {

@@ -17,10 +17,11 @@
 struct authority {
     struct certificate_facts cas[CERTIFICATE_CAS_MAX];  // accepted; the first one signs
     uint32_t cas_count;
-    bool is_collector_new;                   // the collector's certificate is of the one that signs
-    uint32_t bundles;                        // below DIR/agents
-    uint32_t bundles_old;                    // of another CA than the one that signs
-    char first_old[ORGANIZATION_PATH_SIZE];  // one of them
+    bool is_collector_new;  // the collector's certificate is of the one that signs
+    uint32_t agents;        // enrolled (issued.h), or with a bundle in DIR/agents alone; a
+                            // certificate that has expired does not count
+    uint32_t agents_old;    // of another CA than the one that signs
+    char names_old[256];    // some of them: "NAME, NAME, ..."
 };
 
 // Looks. FAULT_INPUT, FAULT_IO.
@@ -33,6 +34,6 @@ MUST_CHECK bool authority_replace(const char *directory, const struct organizati
                                   int64_t valid_s, int64_t now_s, struct fault *fault);
 
 // Accepts the new one only. FAULT_INPUT if none is under way, the collector's certificate is of the
-// old one, or, unless is_forced, a bundle's is.
+// old one, or, unless is_forced, an agent's is.
 MUST_CHECK bool authority_finish(const char *directory, bool is_forced, int64_t now_s,
                                  struct fault *fault);

@@ -10,6 +10,7 @@
 #include "base/certificate.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "cli/issued.h"
 #include "cli/tar.h"
 
 enum { BUNDLE_SIZE_MAX = 1024 * 1024 };  // of a part: PEM texts and a config with many sources
@@ -178,23 +179,24 @@ static bool write_folder(const char *folder, const struct bundle_plan *plan,
            write_part(folder, "agent.yaml", &parts->config, 0640, fault);
 }
 
-static bool write_tar(const char *path, const char *name, const struct bundle_plan *plan,
-                      const struct parts *parts, int64_t now_s, struct fault *fault) {
+bool bundle_write_tar(const char *out, const char *name, const struct bundle_files *files,
+                      int64_t now_s, char path[ORGANIZATION_PATH_SIZE], struct fault *fault) {
     static const char *const names[] = {"ca.pem", "agent.pem", "agent.yaml", "agent.key"};
-    const struct buffer *bytes[] = {&parts->accepted, &parts->certificate, &parts->config,
-                                    &parts->key};
     static const uint32_t modes[] = {0644, 0644, 0640, 0600};
-    uint32_t count = plan->csr.size == 0 ? 4 : 3;
+    const struct span bytes[] = {files->accepted, files->certificate, files->config, files->key};
+    char file[TAR_NAME_SIZE_MAX + BUNDLE_NAME_SIZE];
+    snprintf(file, sizeof file, "%s.tar", name);
+    if (!organization_path(out, file, path, fault)) return false;
     struct buffer archive;
     buffer_init(&archive, (size_t)8 * BUNDLE_SIZE_MAX);
-    for (uint32_t index = 0; index < count; index++) {
+    for (uint32_t index = 0; index < 4; index++) {
+        if (bytes[index].size == 0) continue;
         // The folder keeps bundles apart that are unpacked in one place; a name too long for the
         // archive's header goes without it.
         char inside[TAR_NAME_SIZE_MAX + BUNDLE_NAME_SIZE];
         snprintf(inside, sizeof inside, "%s/%s", name, names[index]);
         bool is_short = strlen(inside) < TAR_NAME_SIZE_MAX;
-        tar_append(&archive, is_short ? inside : names[index], buffer_span(bytes[index]),
-                   modes[index], now_s);
+        tar_append(&archive, is_short ? inside : names[index], bytes[index], modes[index], now_s);
     }
     tar_finish(&archive);
     bool is_good = !buffer_overflowed(&archive);
@@ -215,6 +217,13 @@ static bool find_place(const struct bundle_plan *plan, char path[ORGANIZATION_PA
     snprintf(file, sizeof file, "%s%s", name, plan->is_tar ? ".tar" : "");
     return organization_path(plan->out, file, path, fault) &&
            files_find(files_system(), path, is_there, &entry, fault);
+}
+
+bool bundle_print_name(const struct bundle_identity *identity, char name[BUNDLE_NAME_SIZE],
+                       struct fault *fault) {
+    if (!check_identity(identity, fault)) return false;
+    print_name(identity, name);
+    return true;
 }
 
 bool bundle_find(const struct bundle_plan *plan, char path[ORGANIZATION_PATH_SIZE], bool *is_there,
@@ -238,14 +247,25 @@ bool bundle_write(const char *directory, const struct organization *organization
     }
     print_name(&plan->identity, name);
 
+    char uri[BUNDLE_URI_SIZE];
+    if (!bundle_print_uri(organization->settings->organization.id, &plan->identity, uri, fault))
+        return false;
     struct parts parts;
     init_parts(&parts);
-    bool is_good = organization_read_ca(directory, &parts.ca, &parts.ca_key, fault) &&
-                   organization_read(directory, "collector/ca.pem", &parts.accepted, fault) &&
-                   issue(organization, plan, now_s, &parts, fault) &&
-                   print_config(&parts.config, organization, plan, fault) &&
-                   (plan->is_tar ? write_tar(made, name, plan, &parts, now_s, fault)
-                                 : write_folder(made, plan, &parts, fault));
+    bool is_good =
+        organization_read_ca(directory, &parts.ca, &parts.ca_key, fault) &&
+        organization_read(directory, "collector/ca.pem", &parts.accepted, fault) &&
+        issue(organization, plan, now_s, &parts, fault) &&
+        print_config(&parts.config, organization, plan, fault) &&
+        issued_write(directory, uri, buffer_span(&parts.certificate), plan->csr.size > 0, fault);
+    const struct bundle_files files = {buffer_span(&parts.accepted),
+                                       buffer_span(&parts.certificate), buffer_span(&parts.config),
+                                       buffer_span(&parts.key)};
+    if (is_good) {
+        is_good = plan->is_tar ? bundle_write_tar(plan->out, name, &files, now_s, made, fault)
+                               : write_folder(made, plan, &parts, fault);
+        if (!is_good) issued_forget(directory, uri);
+    }
     done_parts(&parts);
     if (is_good) memcpy(path, made, sizeof made);
     return is_good;

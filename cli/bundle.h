@@ -45,11 +45,30 @@ struct bundle_plan {
     bool is_tar;
 };
 
-// Writes the bundle and tells where. FAULT_INPUT if a value is not as it must be, or the bundle is
-// there already. The account is not compared with the roster.
+// Writes the bundle, keeps its certificate (issued.h) and tells where it is. FAULT_INPUT if a value
+// is not as it must be, or the bundle is there already. The account is not compared with the
+// roster.
 MUST_CHECK bool bundle_write(const char *directory, const struct organization *organization,
                              const struct bundle_plan *plan, int64_t now_s,
                              char path[ORGANIZATION_PATH_SIZE], struct fault *fault);
+
+// The files of a bundle; an empty one is not in it.
+struct bundle_files {
+    struct span accepted;  // ca.pem
+    struct span certificate;
+    struct span config;
+    struct span key;
+};
+
+// Writes OUT/NAME.tar (0600) in place of one that is there, and tells its path. FAULT_IO,
+// FAULT_FULL.
+MUST_CHECK bool bundle_write_tar(const char *out, const char *name,
+                                 const struct bundle_files *files, int64_t now_s,
+                                 char path[ORGANIZATION_PATH_SIZE], struct fault *fault);
+
+// The name of an identity's bundle. FAULT_INPUT if a part is not as it must be.
+MUST_CHECK bool bundle_print_name(const struct bundle_identity *identity,
+                                  char name[BUNDLE_NAME_SIZE], struct fault *fault);
 
 // Where the plan's bundle is or would be, and whether it is there. FAULT_INPUT, FAULT_IO.
 MUST_CHECK bool bundle_find(const struct bundle_plan *plan, char path[ORGANIZATION_PATH_SIZE],

@@ -21,7 +21,7 @@ struct options {
 static const struct argp_option argument_options[] = {
     {"replace", OPTION_REPLACE, 0, 0, "make a new CA; both are accepted from then on", 0},
     {"finish", OPTION_FINISH, 0, 0, "accept the new one only", 0},
-    {"force", OPTION_FORCE, 0, 0, "finish although bundles here are of the old one", 0},
+    {"force", OPTION_FORCE, 0, 0, "finish although agents have certificates of the old one", 0},
     {"days", OPTION_DAYS, "N", 0, "validity of the new CA (3650)", 0},
     {0},
 };
@@ -67,8 +67,9 @@ static void print_authority(const struct authority *authority) {
     }
     printf("the collector's certificate is of %s\n",
            authority->is_collector_new ? "the CA that signs" : "the old CA");
-    printf("%u of %u bundles here are of the CA that signs\n",
-           authority->bundles - authority->bundles_old, authority->bundles);
+    printf("%u of %u agents enrolled here have a certificate of the CA that signs\n",
+           authority->agents - authority->agents_old, authority->agents);
+    if (authority->agents_old > 0) printf("of the old CA: %s\n", authority->names_old);
 }
 
 static void print_next(const char *directory) {

@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "cli/bundle.h"
 #include "cli/command.h"
+#include "cli/issued.h"
 #include "cli/organization.h"
 #include "cli/renewal.h"
 #include "cli/validity.h"
@@ -61,10 +62,10 @@ static const struct argp_option argument_options[] = {
     {"days", OPTION_DAYS, "N", 0,
      "validity of the certificate (397); 12h, 15m and 90s are less than a day", 3},
     {"out", 'O', "DIR", 0, "the folder to write bundles into (DIR/agents)", 3},
-    {"tar", OPTION_TAR, 0, 0, "write NAME.tar instead of a folder", 3},
+    {"tar", OPTION_TAR, 0, 0, "write NAME.tar instead of a folder, also with --renew", 3},
     {"renew", OPTION_RENEW, "BUNDLE", OPTION_ARG_OPTIONAL,
-     "a new certificate and key for a bundle that is there: this folder, or the one of --account "
-     "and the others; with --all each that is there",
+     "a new certificate and key for an agent that is enrolled: the bundle of this folder, or that "
+     "of --account and the others; with --all of each. Where the folder is gone, a NAME.tar",
      3},
     {"keep-key", OPTION_KEEP_KEY, 0, 0, "renew the certificate only", 3},
     {0},
@@ -110,8 +111,10 @@ static void check_options(const struct options *options, struct argp_state *stat
         argp_error(state, "--add needs --account");
     if (options->csr_path != NULL && (options->is_all || options->is_server))
         argp_error(state, "--csr signs one agent's request: it needs --account or --organization");
-    if (plan->is_tar && options->is_renewal)
-        argp_error(state, "--renew works on a bundle's folder, not with --tar");
+    if (plan->is_tar && options->bundle != NULL)
+        argp_error(state,
+                   "--renew=BUNDLE renews a folder in place: --tar is for --account and "
+                   "the others");
 }
 
 static error_t parse_argument(int key, char *argument, struct argp_state *state) {
@@ -187,36 +190,87 @@ struct renewing {
     uint32_t count;
 };
 
+static struct renewal_plan plan_renewal(const struct options *options) {
+    struct renewal_plan plan = options->renewal;
+    plan.valid_s = options->plan.valid_s;
+    plan.csr = options->plan.csr;
+    return plan;
+}
+
+static void print_renewed(struct renewing *renewing, const char *path, const char *uri) {
+    char validity[VALIDITY_SIZE];
+    renewing->count++;
+    printf("%s  %s, %s\n", path, uri, validity_print(renewing->options->plan.valid_s, validity));
+}
+
 static bool renew(void *user, const char *bundle, struct fault *fault) {
     struct renewing *renewing = user;
     const struct options *options = renewing->options;
-    struct renewal_plan plan = options->renewal;
+    struct renewal_plan plan = plan_renewal(options);
     char uri[BUNDLE_URI_SIZE];
-    char validity[VALIDITY_SIZE];
-    plan.valid_s = options->plan.valid_s;
-    plan.csr = options->plan.csr;
     if (!renewal_write(options->directory, renewing->organization, bundle, &plan, renewing->now_s,
                        uri, fault)) {
         return false;
     }
-    renewing->count++;
-    printf("%s  %s, %s\n", bundle, uri, validity_print(plan.valid_s, validity));
+    print_renewed(renewing, bundle, uri);
+    return true;
+}
+
+// The folder of a bundle, if it is there and to be renewed in place.
+static bool find_folder(const struct options *options, const char *name,
+                        char path[ORGANIZATION_PATH_SIZE], bool *is_there, struct fault *fault) {
+    char certificate[ORGANIZATION_PATH_SIZE];
+    struct files_entry entry;
+    *is_there = false;
+    return organization_path(options->plan.out, name, path, fault) &&
+           organization_path(path, "agent.pem", certificate, fault) &&
+           (options->plan.is_tar ||
+            files_find(files_system(), certificate, is_there, &entry, fault));
+}
+
+// Of an agent that was enrolled: its folder in place, otherwise a tar file.
+static bool renew_issued(void *user, const char *name, struct fault *fault) {
+    struct renewing *renewing = user;
+    const struct options *options = renewing->options;
+    struct renewal_plan plan = plan_renewal(options);
+    char path[ORGANIZATION_PATH_SIZE];
+    char uri[BUNDLE_URI_SIZE];
+    bool is_folder = false;
+    if (!find_folder(options, name, path, &is_folder, fault)) return false;
+    // --all has been there already.
+    if (is_folder) return options->is_all || renew(user, path, fault);
+    if (!renewal_write_tar(options->directory, renewing->organization, options->plan.out, name,
+                           &plan, renewing->now_s, path, uri, fault)) {
+        return false;
+    }
+    print_renewed(renewing, path, uri);
+    return true;
+}
+
+static bool renew_all(struct renewing *renewing, struct fault *fault) {
+    const struct options *options = renewing->options;
+    if (!options->plan.is_tar && !renewal_list(options->plan.out, renew, renewing, fault))
+        return false;
+    if (!issued_list(options->directory, renew_issued, renewing, fault)) return false;
+    if (renewing->count == 0) {
+        return fault_set(fault, FAULT_INPUT,
+                         "nothing to renew: %s/issued has no certificate and %s no bundle; agents "
+                         "enrolled from now on are known there, others are enrolled again",
+                         options->directory, options->plan.out);
+    }
+    printf("%u %s in %s\n", renewing->count, renewing->count == 1 ? "bundle" : "bundles",
+           options->plan.out);
     return true;
 }
 
 static bool renew_any(const struct options *options, const struct organization *organization,
                       int64_t now_s, struct fault *fault) {
     struct renewing renewing = {options, organization, now_s, 0};
-    char path[ORGANIZATION_PATH_SIZE];
-    bool is_there = false;
-    if (options->is_all) {
-        if (!renewal_list(options->plan.out, renew, &renewing, fault)) return false;
-        printf("%u %s in %s\n", renewing.count, renewing.count == 1 ? "bundle" : "bundles",
-               options->plan.out);
-        return true;
-    }
+    char name[BUNDLE_NAME_SIZE];
+    if (options->is_all) return renew_all(&renewing, fault);
     if (options->bundle != NULL) return renew(&renewing, options->bundle, fault);
-    return bundle_find(&options->plan, path, &is_there, fault) && renew(&renewing, path, fault);
+    return bundle_print_name(&options->plan.identity, name, fault) &&
+           renew_issued(&renewing, name, fault);
 }
 
 static bool enroll_one(const struct options *options, const struct organization *organization,
@@ -254,7 +308,14 @@ static bool enroll_account(const struct options *options, struct organization *o
     return enroll_one(options, organization, &options->plan, now_s, fault);
 }
 
-// Bundles that exist are left alone, so that it can be said again after the roster has grown.
+static bool is_enrolled(const struct options *options, const struct bundle_identity *identity,
+                        bool *is_there, struct fault *fault) {
+    char name[BUNDLE_NAME_SIZE];
+    return bundle_print_name(identity, name, fault) &&
+           issued_find(options->directory, name, is_there, fault);
+}
+
+// Agents that are enrolled are left alone, so that it can be said again after the roster has grown.
 static bool enroll_all(const struct options *options, const struct organization *organization,
                        int64_t now_s, struct fault *fault) {
     const struct settings_roster *roster = &organization->settings->roster;
@@ -265,6 +326,8 @@ static bool enroll_all(const struct options *options, const struct organization 
         char path[ORGANIZATION_PATH_SIZE];
         bool is_there = false;
         if (!bundle_find(&plan, path, &is_there, fault)) return false;
+        // Its tar file has been brought to the agent and removed.
+        if (!is_there && !is_enrolled(options, &plan.identity, &is_there, fault)) return false;
         if (is_there) continue;
         if (!enroll_one(options, organization, &plan, now_s, fault)) {
             return fault_add(fault, "account %u of %u", index + 1, roster->accounts_count);

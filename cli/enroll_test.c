@@ -260,6 +260,82 @@ static void test_enroll_tar_and_renew(void **state) {
     assert_true(program_has(result.errors, "nothing to renew"));
 }
 
+// The way of many agents: the archives travel and are removed, and still each is renewed.
+static void test_agents_whose_archive_has_left_are_renewed(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    const char *agents = program_path("%s/agents", folder);
+    program_run(&result, orgtrail, "enroll", folder, "--all", "--tar", NULL);
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(result.output, "3 of 3 accounts"));
+    const char *issued = program_path("%s/issued/222222222222.pem", folder);
+    char *before = strdup(program_read(issued));
+    assert_false(program_has(before, "PRIVATE"));
+    const char *tar = program_path("%s/222222222222.tar", agents);
+    assert_int_equal(remove(tar), 0);
+    program_run(&result, orgtrail, "enroll", folder, "--all", "--tar", NULL);
+    assert_true(program_has(result.output, "0 of 3 accounts"));
+    struct stat status;
+    assert_int_equal(stat(tar, &status), -1);
+
+    program_run(&result, orgtrail, "ca", folder, "--replace", NULL);
+    assert_int_equal(result.code, 0);
+    program_run(&result, orgtrail, "enroll", folder, "--server", NULL);
+    assert_int_equal(result.code, 0);
+    program_run(&result, orgtrail, "ca", folder, "--finish", NULL);
+    assert_int_equal(result.code, 2);
+    assert_true(program_has(result.errors, "3 of 3 agents have a certificate of the old CA"));
+    assert_true(program_has(result.errors, "222222222222"));
+
+    program_run(&result, orgtrail, "enroll", folder, "--account", "222222222222", "--renew", NULL);
+    assert_string_equal(result.errors, "");
+    assert_string_not_equal(program_read(issued), before);
+    free(before);
+    program_run(&result, "tar", "-xf", tar, "-C", agents, NULL);
+    assert_int_equal(result.code, 0);
+    assert_verified(folder, "sslclient", program_path("%s/222222222222/agent.pem", agents));
+    assert_int_equal(mode_of(program_path("%s/222222222222/agent.key", agents)), 0600);
+    // The agent's own config stays when it is unpacked over the old one.
+    assert_int_equal(stat(program_path("%s/222222222222/agent.yaml", agents), &status), -1);
+    program_run(&result, orgtrail, "ca", folder, "--finish", NULL);
+    assert_true(program_has(result.errors, "2 of 3 agents have a certificate of the old CA"));
+
+    program_run(&result, orgtrail, "enroll", folder, "--all", "--renew", "--tar", NULL);
+    assert_string_equal(result.errors, "");
+    assert_true(program_has(result.output, "3 bundles in"));
+    program_run(&result, orgtrail, "ca", folder, "--finish", NULL);
+    assert_string_equal(result.errors, "");
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(result.output, "3 of 3 agents enrolled here"));
+}
+
+// A key that was made elsewhere is not replaced by one that was made here.
+static void test_an_archive_without_its_key_keeps_it(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    const char *key = program_path("%s/own.key", folder);
+    const char *csr = program_path("%s/own.csr", folder);
+    program_run(&result, "openssl", "req", "-new", "-newkey", "ec", "-pkeyopt",
+                "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", csr, "-subj",
+                "/CN=anything", NULL);
+    program_run(&result, orgtrail, "enroll", folder, "--account", "222222222222", "--tar", "--csr",
+                csr, NULL);
+    assert_string_equal(result.errors, "");
+    program_run(&result, orgtrail, "enroll", folder, "--account", "222222222222", "--renew",
+                "--tar", NULL);
+    assert_string_equal(result.errors, "");
+    const char *tar = program_path("%s/agents/222222222222.tar", folder);
+    program_run(&result, "tar", "-tf", tar, NULL);
+    assert_string_equal(result.output, "222222222222/ca.pem\n222222222222/agent.pem\n");
+    program_run(&result, "tar", "-xf", tar, "-C", folder, NULL);
+    program_run(&result, "openssl", "pkey", "-in", key, "-pubout", NULL);
+    char *expected = strdup(result.output);
+    program_run(&result, "openssl", "x509", "-noout", "-pubkey", "-in",
+                program_path("%s/222222222222/agent.pem", folder), NULL);
+    assert_string_equal(result.output, expected);
+    free(expected);
+}
+
 static void test_server_certificate_is_renewed(void **state) {
     (void)state;
     const char *folder = make_organization();
@@ -316,7 +392,9 @@ static void test_wrong_arguments(void **state) {
         {"must be directory or tail", "enroll", "ORG", "--all", "--source", "pipe:/x"},
         {"holds no organization", "enroll", "FRESH", "--all"},
         {"agent \"a/b\"", "enroll", "ORG", "--organization", "--agent", "a/b"},
-        {"not with --tar", "enroll", "ORG", "--all", "--tar", "--renew"},
+        {"renews a folder in place", "enroll", "ORG", "--tar", "--renew=FRESH"},
+        {"nothing to renew", "enroll", "ORG", "--all", "--renew"},
+        {"nothing to renew", "enroll", "ORG", "--all", "--renew", "--tar"},
     };
     for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
         const char *arguments[7] = {0};
@@ -371,6 +449,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_enroll_refuses_strangers_and_adds_them),
         cmocka_unit_test(test_enroll_signs_a_request),
         cmocka_unit_test(test_enroll_tar_and_renew),
+        cmocka_unit_test(test_agents_whose_archive_has_left_are_renewed),
+        cmocka_unit_test(test_an_archive_without_its_key_keeps_it),
         cmocka_unit_test(test_server_certificate_is_renewed),
         cmocka_unit_test(test_wrong_arguments),
         cmocka_unit_test(test_help_and_version),

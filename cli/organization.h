@@ -8,6 +8,7 @@
 //     DIR/collector/collector.pem, collector.key
 //     DIR/store/                    where the collector keeps the trail (0750), unless elsewhere
 //     DIR/agents/NAME/              bundles (bundle.h)
+//     DIR/issued/NAME.pem           the last certificate of each agent enrolled (issued.h)
 //
 // DIR/collector and DIR/store are what the collector's machine needs; DIR/ca stays with the
 // operator. What root writes into DIR/collector later belongs to the folder's owner, so that the

@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/certificate.h"
 #include "base/files.h"
+#include "cli/issued.h"
 
 enum { TEXT_SIZE_MAX = 64 * 1024 };
 
@@ -31,11 +32,19 @@ static void done_texts(struct texts *texts) {
     for (int index = 0; index < 6; index++) buffer_done(all[index]);
 }
 
+static bool check_organization(const char *path, const struct certificate_facts *facts,
+                               const char *organization_id, struct fault *fault) {
+    char prefix[BUNDLE_URI_SIZE];
+    snprintf(prefix, sizeof prefix, "spiffe://%s/", organization_id);
+    if (strncmp(facts->uri, prefix, strlen(prefix)) == 0) return true;
+    return fault_set(fault, FAULT_INPUT, "%s is made out to \"%s\", not to an agent of %s", path,
+                     facts->uri, organization_id);
+}
+
 // The bundle's present certificate, which says whose it is.
 static bool read_old(const char *bundle, const char *organization_id, struct buffer *old,
                      struct certificate_facts *facts, struct fault *fault) {
     char path[ORGANIZATION_PATH_SIZE];
-    char prefix[BUNDLE_URI_SIZE];
     struct files_entry entry;
     bool is_there = false;
     if (!organization_path(bundle, "agent.pem", path, fault) ||
@@ -49,10 +58,7 @@ static bool read_old(const char *bundle, const char *organization_id, struct buf
         !certificate_read(buffer_span(old), facts, fault)) {
         return fault_add(fault, "%s", path);
     }
-    snprintf(prefix, sizeof prefix, "spiffe://%s/", organization_id);
-    if (strncmp(facts->uri, prefix, strlen(prefix)) == 0) return true;
-    return fault_set(fault, FAULT_INPUT, "%s is made out to \"%s\", not to an agent of %s", path,
-                     facts->uri, organization_id);
+    return check_organization(path, facts, organization_id, fault);
 }
 
 static bool has_key(const char *bundle, bool *is_there, struct fault *fault) {
@@ -62,8 +68,9 @@ static bool has_key(const char *bundle, bool *is_there, struct fault *fault) {
            files_find(files_system(), path, is_there, &entry, fault);
 }
 
-static bool issue(const struct texts *texts, const struct renewal_plan *plan, bool makes_key,
-                  const struct certificate_facts *old, int64_t now_s, struct texts *made,
+// Reads the CAs and makes the certificate, and a key unless one stays.
+static bool issue(const char *directory, const struct renewal_plan *plan, bool makes_key,
+                  const struct certificate_facts *old, int64_t now_s, struct texts *texts,
                   struct fault *fault) {
     const struct certificate_request request = {
         .use = CERTIFICATE_CLIENT,
@@ -71,19 +78,23 @@ static bool issue(const struct texts *texts, const struct renewal_plan *plan, bo
         .uri = old->uri,
         .valid_s = plan->valid_s,
     };
+    if (!organization_read_ca(directory, &texts->ca, &texts->ca_key, fault) ||
+        !organization_read(directory, "collector/ca.pem", &texts->accepted, fault)) {
+        return false;
+    }
     struct span ca = buffer_span(&texts->ca);
     struct span ca_key = buffer_span(&texts->ca_key);
     if (plan->csr.size > 0) {
         return certificate_issue_from_csr(ca, ca_key, plan->csr, &request, now_s,
-                                          &made->certificate, fault);
+                                          &texts->certificate, fault);
     }
     if (!makes_key) {
         return certificate_issue_again(ca, ca_key, buffer_span(&texts->old), &request, now_s,
-                                       &made->certificate, fault);
+                                       &texts->certificate, fault);
     }
-    return certificate_make_key(&made->key, fault) &&
-           certificate_issue(ca, ca_key, buffer_span(&made->key), &request, now_s,
-                             &made->certificate, fault);
+    return certificate_make_key(&texts->key, fault) &&
+           certificate_issue(ca, ca_key, buffer_span(&texts->key), &request, now_s,
+                             &texts->certificate, fault);
 }
 
 bool renewal_write(const char *directory, const struct organization *organization,
@@ -91,20 +102,45 @@ bool renewal_write(const char *directory, const struct organization *organizatio
                    char uri[BUNDLE_URI_SIZE], struct fault *fault) {
     struct texts texts;
     struct certificate_facts old;
-    bool makes_key = false;
+    bool is_key_here = false;
     init_texts(&texts);
     bool is_good =
         read_old(bundle, organization->settings->organization.id, &texts.old, &old, fault) &&
-        has_key(bundle, &makes_key, fault) &&
-        organization_read_ca(directory, &texts.ca, &texts.ca_key, fault) &&
-        organization_read(directory, "collector/ca.pem", &texts.accepted, fault);
-    makes_key = makes_key && !plan->keeps_key && plan->csr.size == 0;
+        has_key(bundle, &is_key_here, fault);
+    bool makes_key = is_key_here && !plan->keeps_key && plan->csr.size == 0;
     is_good =
-        is_good && issue(&texts, plan, makes_key, &old, now_s, &texts, fault) &&
+        is_good && issue(directory, plan, makes_key, &old, now_s, &texts, fault) &&
         (!makes_key ||
          organization_write(bundle, "agent.key", buffer_span(&texts.key), 0600, fault)) &&
         organization_write(bundle, "agent.pem", buffer_span(&texts.certificate), 0644, fault) &&
-        organization_write(bundle, "ca.pem", buffer_span(&texts.accepted), 0644, fault);
+        organization_write(bundle, "ca.pem", buffer_span(&texts.accepted), 0644, fault) &&
+        issued_write(directory, old.uri, buffer_span(&texts.certificate),
+                     !is_key_here || plan->csr.size > 0, fault);
+    done_texts(&texts);
+    if (is_good) snprintf(uri, BUNDLE_URI_SIZE, "%s", old.uri);
+    return is_good;
+}
+
+bool renewal_write_tar(const char *directory, const struct organization *organization,
+                       const char *out, const char *name, const struct renewal_plan *plan,
+                       int64_t now_s, char path[ORGANIZATION_PATH_SIZE], char uri[BUNDLE_URI_SIZE],
+                       struct fault *fault) {
+    struct texts texts;
+    struct certificate_facts old;
+    bool is_key_elsewhere = false;
+    init_texts(&texts);
+    bool is_good = issued_read(directory, name, &texts.old, &is_key_elsewhere, fault) &&
+                   certificate_read(buffer_span(&texts.old), &old, fault) &&
+                   check_organization(name, &old, organization->settings->organization.id, fault);
+    bool makes_key = !is_key_elsewhere && !plan->keeps_key && plan->csr.size == 0;
+    is_good = is_good && issue(directory, plan, makes_key, &old, now_s, &texts, fault);
+    const struct bundle_files files = {.accepted = buffer_span(&texts.accepted),
+                                       .certificate = buffer_span(&texts.certificate),
+                                       .key = buffer_span(&texts.key)};
+    // Kept last: until the agent can have it the old one counts.
+    is_good = is_good && bundle_write_tar(out, name, &files, now_s, path, fault) &&
+              issued_write(directory, old.uri, files.certificate,
+                           is_key_elsewhere || plan->csr.size > 0, fault);
     done_texts(&texts);
     if (is_good) snprintf(uri, BUNDLE_URI_SIZE, "%s", old.uri);
     return is_good;

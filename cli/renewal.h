@@ -1,5 +1,6 @@
-// renewal.h: new certificates for bundles that are there: the same name, another end, and another
-// key unless the old one is to stay.
+// renewal.h: new certificates for agents that were enrolled: the same name, another end, and
+// another key unless the old one is to stay. A bundle's folder is renewed in place; what is known
+// of an agent whose bundle has left (issued.h) suffices for a tar file.
 
 #pragma once
 
@@ -23,6 +24,14 @@ struct renewal_plan {
 MUST_CHECK bool renewal_write(const char *directory, const struct organization *organization,
                               const char *bundle, const struct renewal_plan *plan, int64_t now_s,
                               char uri[BUNDLE_URI_SIZE], struct fault *fault);
+
+// Writes OUT/NAME.tar with the same files for the agent that was enrolled under the name, and tells
+// its path. agent.yaml is not in it: the agent's own stays. Faults as above.
+MUST_CHECK bool renewal_write_tar(const char *directory, const struct organization *organization,
+                                  const char *out, const char *name,
+                                  const struct renewal_plan *plan, int64_t now_s,
+                                  char path[ORGANIZATION_PATH_SIZE], char uri[BUNDLE_URI_SIZE],
+                                  struct fault *fault);
 
 // Calls on_bundle for each folder of `out` that holds a bundle, until it returns false, which it
 // does with the fault set.

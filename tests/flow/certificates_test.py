@@ -398,7 +398,7 @@ def test_the_ca_is_replaced_as_documented():
         bring(1)
         shown = organization.run("ca", folder).stdout
         assert shown.startswith("signs     orgtrail CA of o-example123, serial "), shown
-        assert "2 of 2 bundles here are of the CA that signs" in shown, shown
+        assert "2 of 2 agents enrolled here have a certificate of the CA that signs" in shown, shown
         organization.run("ca", folder, "--finish", code=2)
         said = organization.run("ca", folder, "--replace").stdout
         assert "--all --renew" in said and "--finish" in said, said
@@ -421,7 +421,7 @@ def test_the_ca_is_replaced_as_documented():
         reload_collector(organization, 2)
         bring(61)
         shown = organization.run("ca", folder, "--finish").stdout
-        assert "2 of 2 bundles here are of the CA that signs" in shown, shown
+        assert "2 of 2 agents enrolled here have a certificate of the CA that signs" in shown, shown
         reload_collector(organization, 3)
         bring(81)
         # One session was begun anew, for the new certificate; nothing came twice.
@@ -485,7 +485,7 @@ def test_an_agent_left_behind_by_a_replaced_ca():
         organization.run("ca", organization.folder, "--replace")
         organization.run("enroll", organization.folder, "--server")
         said = organization.run("ca", organization.folder, "--finish", code=2).stderr
-        assert f"1 of 1 bundles have a certificate of the old CA, {agent.folder}" in said, said
+        assert f"1 of 1 agents have a certificate of the old CA ({SHOP})" in said, said
         organization.run("ca", organization.folder, "--finish", "--force")
         reload_collector(organization, 1)
         agent.wait_for_message("session ended.*orgtrail CA of o-example123.{1,2}, not by an accepted")
