@@ -1,8 +1,11 @@
 // Damage to what is stored: it is reported where it lies, and what lies beside it goes on.
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "storage/trail/trail_environment.h"
@@ -468,6 +471,74 @@ static void test_refuses_a_damaged_head(void **state) {
     }
 }
 
+// Valid until the next call.
+static const char *data_path(const struct fixture *fixture) {
+    static char path[4096];
+    snprintf(path, sizeof path, "%s/data.mdb", fixture->directory);
+    return path;
+}
+
+static uint64_t file_size(const struct fixture *fixture) {
+    struct stat facts;
+    assert_int_equal(stat(data_path(fixture), &facts), 0);
+    return (uint64_t)facts.st_size;
+}
+
+// Both the reader and the writer refuse the store, with this text.
+static void refuse_both(struct fixture *fixture, const char *text) {
+    struct trail_reader *reader = NULL;
+    assert_false(trail_reader_open(fixture->directory, &reader, &fixture->fault));
+    assert_int_equal(fixture->fault.kind, FAULT_CORRUPT);
+    if (strstr(fixture->fault.text, text) == NULL) fail_msg("%s", fixture->fault.text);
+    assert_non_null(strstr(fixture->fault.text, "restore a backup"));
+    assert_false(trail_open(&fixture->options, &fixture->trail, &fixture->fault));
+    assert_int_equal(fixture->fault.kind, FAULT_CORRUPT);
+    if (strstr(fixture->fault.text, text) == NULL) fail_msg("%s", fixture->fault.text);
+}
+
+// A copy that was interrupted is refused: behind its end a read would kill the process.
+static void test_refuses_a_file_cut_short(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    fixture_fill(&fixture, 0, 2000, 200);
+    close_trail(&fixture);
+    uint64_t whole = file_size(&fixture);
+    assert_true(whole > (uint64_t)40 * 4096);
+    const uint64_t cuts[] = {whole - 1, whole / 2, 3 * 4096, 2 * 4096};
+    for (size_t index = 0; index < sizeof cuts / sizeof cuts[0]; index++) {
+        char text[96];
+        assert_int_equal(truncate(data_path(&fixture), (off_t)cuts[index]), 0);
+        snprintf(text, sizeof text, "(%" PRIu64 " of %" PRIu64 " bytes): it was cut", cuts[index],
+                 whole);
+        refuse_both(&fixture, text);
+        assert_true(file_size(&fixture) == cuts[index]);
+    }
+    assert_int_equal(truncate(data_path(&fixture), 4096), 0);
+    refuse_both(&fixture, "is not a store of orgtrail");
+    fixture_done(&fixture);
+}
+
+// A file of another program, and for a reader an empty one.
+static void test_refuses_another_file(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    close_trail(&fixture);
+    assert_int_equal(truncate(data_path(&fixture), 0), 0);
+    struct trail_reader *reader = NULL;
+    assert_false(trail_reader_open(fixture.directory, &reader, &fixture.fault));
+    assert_non_null(strstr(fixture.fault.text, "is not a store of orgtrail"));
+    FILE *file = fopen(data_path(&fixture), "w");
+    assert_non_null(file);
+    for (uint32_t line = 0; line < 2000; line++) fprintf(file, "line %u of a log\n", line);
+    assert_int_equal(fclose(file), 0);
+    refuse_both(&fixture, "is not a store of orgtrail");
+    fixture_done(&fixture);
+}
+
 static bool count_stream(void *user, const struct trail_stream *stream) {
     (void)stream;
     (*(uint32_t *)user)++;
@@ -523,6 +594,8 @@ int main(void) {
         cmocka_unit_test(test_goes_on_beside_a_damaged_stream),
         cmocka_unit_test(test_goes_on_beside_a_damaged_summary),
         cmocka_unit_test(test_refuses_a_damaged_head),
+        cmocka_unit_test(test_refuses_a_file_cut_short),
+        cmocka_unit_test(test_refuses_another_file),
         cmocka_unit_test(test_tells_keys_from_their_hashes),
     };
     return cases_run("trail_damage", tests, sizeof tests / sizeof tests[0]);

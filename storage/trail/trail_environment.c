@@ -156,6 +156,44 @@ static void set_modes(const char *directory) {
     (void)!chmod(path, LOCK_MODE);
 }
 
+static bool set_foreign(const char *directory, struct fault *fault) {
+    return fault_set(fault, FAULT_CORRUPT,
+                     "trail in %s: data.mdb is not a store of orgtrail: is this the right folder? "
+                     "If it is, restore a backup",
+                     directory);
+}
+
+// Whether the file has the pages that LMDB's meta page counts: behind its end a read through the
+// map kills the process.
+static bool check_whole(struct trail_environment *environment, struct fault *fault) {
+    mdb_filehandle_t file;
+    struct stat facts;
+    mdb_env_get_fd(environment->lmdb, &file);
+    if (fstat(file, &facts) != 0) {
+        return fault_set_errno(fault, FAULT_IO, errno, "trail in %s: size of data.mdb",
+                               environment->directory);
+    }
+    uint64_t size = (uint64_t)facts.st_size;
+    uint64_t wanted = trail_environment_size(environment);
+    if (size >= wanted) return true;
+    return fault_set(fault, FAULT_CORRUPT,
+                     "trail in %s: data.mdb is shorter than it says it is (%" PRIu64 " of %" PRIu64
+                     " bytes): it was cut: restore a backup",
+                     environment->directory, size, wanted);
+}
+
+static bool is_foreign(int status) {
+    return status == MDB_INVALID || status == MDB_VERSION_MISMATCH;
+}
+
+// LMDB makes an environment of an empty file, which a reader may not.
+static bool is_empty(const char *directory) {
+    char path[TRAIL_PATH_SIZE + 16];
+    struct stat facts;
+    snprintf(path, sizeof path, "%s/data.mdb", directory);
+    return stat(path, &facts) == 0 && facts.st_size == 0;
+}
+
 static bool open_new(const struct trail_environment_options *options,
                      struct trail_environment *environment, struct fault *fault) {
     int status = open_file(environment, options);
@@ -165,12 +203,13 @@ static bool open_new(const struct trail_environment_options *options,
                          "first starts; is this the right folder?",
                          options->directory);
     }
+    if (is_foreign(status) || (status != 0 && is_empty(options->directory)))
+        return set_foreign(options->directory, fault);
     if (status != 0) return trail_environment_fault(environment, status, "open", fault);
+    if (!check_whole(environment, fault)) return false;
     status = check_ours(environment);
-    if (status != 0) {
-        return trail_environment_fault(environment, status,
-                                       "the file data.mdb holds something else", fault);
-    }
+    if (is_foreign(status)) return set_foreign(options->directory, fault);
+    if (status != 0) return trail_environment_fault(environment, status, "open", fault);
     if (!options->read_only) set_modes(options->directory);
     status = open_databases(environment);
     if (status == MDB_NOTFOUND) {

@@ -51,8 +51,8 @@ struct trail_environment_options {
 };
 
 // Opens, or joins what this process has open. Only the writer makes an environment. FAULT_INPUT if
-// there is none to read; FAULT_CORRUPT if the file is none of LMDB; FAULT_DENIED; FAULT_RETRY when
-// asked to write what this process has open read-only; FAULT_IO.
+// there is none to read; FAULT_CORRUPT if the file is no store or was cut; FAULT_DENIED;
+// FAULT_RETRY when asked to write what this process has open read-only; FAULT_IO.
 MUST_CHECK bool trail_environment_open(const struct trail_environment_options *options,
                                        struct trail_environment **environment, struct fault *fault);
 

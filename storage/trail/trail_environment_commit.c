@@ -167,6 +167,17 @@ static bool shrink(struct trail_environment *environment, struct fault *fault) {
     return trail_environment_resize(environment, limit, fault);
 }
 
+// LMDB never writes pages at the end that one commit took and freed again: the file is made as long
+// as the meta page says, by which opening tells one that was cut. Seldom anything is to be done.
+static void lengthen(struct trail_environment *environment) {
+    mdb_filehandle_t file;
+    struct stat facts;
+    mdb_env_get_fd(environment->lmdb, &file);
+    off_t size = (off_t)trail_environment_size(environment);
+    if (fstat(file, &facts) != 0 || facts.st_size >= size || ftruncate(file, size) != 0) return;
+    if (!environment->no_sync) (void)!fdatasync(file);
+}
+
 bool trail_environment_commit(struct trail_environment *environment,
                               const struct trail_change *changes, uint32_t changes_count,
                               struct span values, bool uses_reserve, struct fault *fault) {
@@ -176,7 +187,10 @@ bool trail_environment_commit(struct trail_environment *environment,
     for (;;) {
         bool was_written = false;
         int status = apply(environment, changes, changes_count, values, &was_written);
-        if (status == 0) return !uses_reserve || shrink(environment, fault);
+        if (status == 0) {
+            lengthen(environment);
+            return !uses_reserve || shrink(environment, fault);
+        }
         if (status == MDB_MAP_RESIZED) {
             if (!trail_environment_resize(environment, 0, fault)) return false;
         } else if (status == MDB_MAP_FULL) {

@@ -167,6 +167,21 @@ def test_the_store_that_was_there_is_kept():
         wait_for(organization, make_range(1, 80), "all again")
 
 
+def test_a_store_cut_short_is_refused():
+    with make_organization() as organization:
+        agent = organization.enroll("--account", SHOP)
+        agent.append(make_range(1, 300))
+        organization.wait_received(300)
+        agent.stop()
+        organization.collector.stop()
+        data = os.path.join(organization.store, "data.mdb")
+        whole = os.path.getsize(data)
+        os.truncate(data, whole // 2 // 4096 * 4096)
+        for command in (["store", "check"], ["status"], ["lookup"]):
+            said = organization.run(*command, "--store", organization.store, code=1).stderr
+            assert "bytes): it was cut: restore a backup" in said, (command, said)
+
+
 def test_a_gap_names_what_is_missing():
     with make_organization() as organization:
         machine = Machine(organization)
