@@ -150,6 +150,8 @@ static bool run(struct options *options, bool *is_unread, struct fault *fault) {
     } else {
         is_good = write_files(options, reader, fault);
     }
+    if (is_good && !*is_unread)
+        is_good = store_tell_dropped(reader, options->filter.time_min_s, fault);
     trail_reader_close(reader);
     return is_good;
 }

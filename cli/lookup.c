@@ -129,6 +129,11 @@ static bool run(struct options *options, struct fault *fault) {
               print_page(options, reader, lookup, reading, fault);
     if (is_good && options->output.count == 0)
         is_good = say_nothing_matches(options, reader, fault);
+    // A page without a range is of the newest events.
+    const struct filter *filter = &options->filter;
+    bool has_range = filter->since_text[0] != 0 || filter->until_text[0] != 0;
+    if (is_good && (has_range || options->output.count == 0))
+        is_good = store_tell_dropped(reader, filter->time_min_s, fault);
     lookup_close(lookup);
     reading_destroy(reading);
     trail_reader_close(reader);

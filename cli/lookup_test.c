@@ -101,6 +101,37 @@ static void test_nothing_found_is_told(void **state) {
                      0);
 }
 
+static void test_dropped_days_are_told(void **state) {
+    (void)state;
+    static const char told[] = "Events before 2023-07-11 were dropped by retention";
+    struct sample sample;
+    const char *folder = program_path("%s", program_folder());
+    sample_create(&sample, 5, 300);
+    sample_append(&sample, folder, 0, 300, NULL, 100);
+    sample_destroy(&sample);
+    program_run(&result, orgtrail, "lookup", folder, "--until", "2023-07-11", NULL);
+    assert_false(program_has(result.errors, "dropped"));
+    sample_drop(folder, SAMPLE_TIME_S + 86400);
+    program_run(&result, orgtrail, "lookup", folder, "--until", "2023-07-11", NULL);
+    assert_int_equal(result.code, 0);
+    assert_string_equal(result.output, "");
+    assert_true(program_has(result.errors, told));
+    assert_true(program_has(result.errors, "No event matches"));
+    program_run(&result, orgtrail, "lookup", folder, "--since", "2023-07-11", NULL);
+    assert_false(program_has(result.errors, "dropped"));
+    const char *out = program_path("%s/out", program_folder());
+    program_run(&result, orgtrail, "export", out, folder, "--format", "ndjson", "--until",
+                "2023-07-11", NULL);
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(result.output, "0 events in 0 files"));
+    assert_true(program_has(result.errors, told));
+    assert_true(program_has(program_read(program_path("%s/manifest.json", out)),
+                            "\"retained_from\":\"2023-07-11\""));
+    program_run(&result, orgtrail, "export", out, folder, "--format", "ndjson", "--until",
+                "2023-07-11", "--resume", NULL);
+    assert_int_equal(result.code, 0);
+}
+
 static void test_json_is_lookup_events(void **state) {
     (void)state;
     program_run(&result, orgtrail, "lookup", store, "--oldest", "--limit", "10", "--output", "json",
@@ -370,6 +401,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_the_store_comes_from_three_places),
         cmocka_unit_test(test_pages_join_to_the_whole),
         cmocka_unit_test(test_nothing_found_is_told),
+        cmocka_unit_test(test_dropped_days_are_told),
         cmocka_unit_test(test_json_is_lookup_events),
         cmocka_unit_test(test_nothing_raw_reaches_the_table),
         cmocka_unit_test(test_tail_gives_the_last_arrivals),

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/denied.h"
 #include "cli/organization.h"
 #include "cli/settings.h"
@@ -100,6 +101,18 @@ bool store_open(const struct store_choice *choice, struct trail_reader **reader,
     const char *directory;
     return find_directory(choice, resolved, sizeof resolved, &directory, fault) &&
            trail_reader_open(directory, reader, fault);
+}
+
+bool store_tell_dropped(struct trail_reader *reader, int64_t time_min_s, struct fault *fault) {
+    struct trail_facts facts;
+    char day[TIME_TEXT_SIZE];
+    if (!trail_reader_facts(reader, &facts, fault)) return false;
+    if (facts.retained_from_s == 0 || time_min_s >= facts.retained_from_s) return true;
+    time_print(facts.retained_from_s, day);
+    fprintf(stderr,
+            "Events before %.10s were dropped by retention (the collector's retention_days).\n",
+            day);
+    return true;
 }
 
 bool store_has_collector(const struct store_choice *choice) {

@@ -37,6 +37,11 @@ MUST_CHECK bool store_find(const struct store_choice *choice, char path[STORE_PA
 MUST_CHECK bool store_open(const struct store_choice *choice, struct trail_reader **reader,
                            struct fault *fault);
 
+// Tells on standard error that retention dropped events from time_min_s on, if it did. As
+// trail_reader_facts.
+MUST_CHECK bool store_tell_dropped(struct trail_reader *reader, int64_t time_min_s,
+                                   struct fault *fault);
+
 // The option --socket, beside those of store_argp: where the collector that keeps the store is
 // spoken to. Its input is the same store_choice.
 extern const struct argp store_socket_argp;

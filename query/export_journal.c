@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 
 enum {
@@ -63,6 +64,7 @@ struct binding {
     uint64_t sequence_max;
     int64_t time_min_s;
     int64_t time_max_s;
+    char retained_from[TIME_TEXT_SIZE];  // the first day that was kept; "": none was dropped
 };
 
 // The text has a fixed form, so that equal arguments give equal bytes.
@@ -79,8 +81,13 @@ static void print_plan(const struct export_plan *plan, const struct binding *bin
     json_append_string(text, span_text(plan->filter->since_text));
     buffer_append_text(text, ",\"until\":");
     json_append_string(text, span_text(plan->filter->until_text));
-    buffer_print(text, ",\"time_min_s\":%" PRId64 ",\"time_max_s\":%" PRId64 "}",
-                 binding->time_min_s, binding->time_max_s);
+    buffer_print(text, ",\"time_min_s\":%" PRId64 ",\"time_max_s\":%" PRId64, binding->time_min_s,
+                 binding->time_max_s);
+    if (binding->retained_from[0] != 0) {
+        buffer_append_text(text, ",\"retained_from\":");
+        json_append_string(text, span_text(binding->retained_from));
+    }
+    buffer_append_byte(text, '}');
 }
 
 static int64_t get_integer(const struct yyjson_val *object, struct span name) {
@@ -100,7 +107,11 @@ static bool parse_binding(struct span text, struct binding *binding) {
             .time_min_s = get_integer(root, SPAN_LITERAL("time_min_s")),
             .time_max_s = get_integer(root, SPAN_LITERAL("time_max_s")),
         };
-        is_read = epoch.size == sizeof binding->epoch - 1;
+        struct span retained = json_member_string(root, SPAN_LITERAL("retained_from"));
+        is_read = epoch.size == sizeof binding->epoch - 1 &&
+                  retained.size < sizeof binding->retained_from;
+        if (is_read && retained.size > 0)
+            memcpy(binding->retained_from, retained.bytes, retained.size);
     }
     if (is_read) memcpy(binding->epoch, epoch.bytes, epoch.size);
     if (json != NULL) json_reader_destroy(json);
@@ -146,6 +157,11 @@ static bool make_plan(struct trail_reader *reader, const struct export_plan *pla
         .time_max_s = plan->filter->time_max_s,
     };
     crypto_print_hex(span_of(facts.epoch, TRAIL_EPOCH_SIZE), binding.epoch);
+    if (facts.retained_from_s > 0) {
+        char day[TIME_TEXT_SIZE];
+        time_print(facts.retained_from_s, day);
+        snprintf(binding.retained_from, sizeof binding.retained_from, "%.10s", day);
+    }
     print_plan(plan, &binding, text);
     summary->sequence_max = binding.sequence_max;
     return !buffer_overflowed(text) || fault_set(fault, FAULT_FULL, "no memory");

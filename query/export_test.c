@@ -595,6 +595,11 @@ static void test_days_that_go_meanwhile_are_told(void **state) {
     // When nothing more goes it is whole.
     must(export_stream(going, &all, drop, folder, &summary, &fault), &fault);
     assert_true(summary.events > 0 && summary.events < 300);
+    // What is exported then says from when on it can be whole.
+    const struct wish wish = {.form = EXPORT_CLOUDTRAIL};
+    const char *out = export_all(going, &wish, &summary);
+    assert_true(program_has(program_read(program_path("%s/manifest.json", out)),
+                            ",\"retained_from\":\"2023-07-11\"}"));
     filter_done(&all);
     trail_reader_close(going);
 }
