@@ -1,11 +1,19 @@
 // deny.c: orgtrail deny, the collector's deny list over its control socket.
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "cli/command.h"
 #include "cli/control.h"
+#include "cli/matches.h"
 #include "cli/store.h"
+
+enum {
+    ENTRY_SIZE = 512,               // of an entry, with the final zero
+    CONNECTED_SIZE_MAX = 16 << 20,  // bytes of the names of all that are connected
+};
 
 struct options {
     struct store_choice choice;
@@ -63,6 +71,46 @@ static const char *find_method(const char *action) {
     return strcmp(action, "remove") == 0 ? "DenyRemove" : "DenyList";
 }
 
+// The entry as the list has it: the first word of its last line.
+static void take_last(const Orgtrail__V1__DenyReply *list, char entry[ENTRY_SIZE]) {
+    struct span text = span_of(list->text.data, list->text.len);
+    while (text.size > 0 && text.bytes[text.size - 1] == '\n') text.size--;
+    size_t begin = text.size;
+    while (begin > 0 && text.bytes[begin - 1] != '\n') begin--;
+    text = span_from(text, begin);
+    snprintf(entry, ENTRY_SIZE, "%.*s", SPAN_PRINT(text));
+    entry[strcspn(entry, " \t")] = 0;
+}
+
+// Says on standard error whom the entry that was added is about. Added it is all the same.
+static void print_matches(const struct options *options, const Orgtrail__V1__DenyReply *list,
+                          struct span connected) {
+    char entry[ENTRY_SIZE];
+    struct matches matches;
+    struct fault fault;
+    take_last(list, entry);
+    if (!matches_find(&options->choice, entry, connected, &matches, &fault)) {
+        fprintf(stderr, "added; whom it matches is not known: %s\n", fault.text);
+        return;
+    }
+    if (matches.known == 0) {
+        fprintf(stderr,
+                "WARNING: %s matches 0 known agents; \"orgtrail status\" has their names and "
+                "serial numbers\n",
+                entry);
+    } else {
+        fprintf(stderr, "%s matches %" PRIu32 " known %s, %" PRIu32 " connected\n", entry,
+                matches.known, matches.known == 1 ? "agent" : "agents", matches.connected);
+    }
+    if (matches.below > 0) {
+        fprintf(stderr,
+                "WARNING: it does not match %" PRIu32
+                " %s below it (%s): \"%s/*\" is for all of "
+                "them\n",
+                matches.below, matches.below == 1 ? "agent" : "agents", matches.below_names, entry);
+    }
+}
+
 int deny_run(int argc, char **argv) {
     static const struct argp_child children[] = {
         {&store_argp, 0, NULL, 0}, {&store_socket_argp, 0, NULL, 0}, {0}};
@@ -72,7 +120,9 @@ int deny_run(int argc, char **argv) {
         .doc =
             "Whose good certificate is refused all the same. ENTRY is a serial number in hex, a "
             "name (spiffe://...), or a name and all below it (spiffe://.../*). A stream that is "
-            "open ends within seconds; the agent keeps its spool. Says the list as it is then.",
+            "open ends within seconds; the agent keeps its spool. Says the list as it is then, and "
+            "of what was added "
+            "how many known agents it matches.",
         .children = children,
     };
     struct options options = {0};
@@ -81,13 +131,25 @@ int deny_run(int argc, char **argv) {
     Orgtrail__V1__DenyRequest request = ORGTRAIL__V1__DENY_REQUEST__INIT;
     if (options.entry != NULL) request.entry = (char *)(uintptr_t)options.entry;
     if (options.note != NULL) request.note = (char *)(uintptr_t)options.note;
+    bool is_add = strcmp(options.action, "add") == 0;
+    struct buffer connected;
+    buffer_init(&connected, CONNECTED_SIZE_MAX);
+    // Before the entry ends their streams. What cannot be asked is said by the change itself.
+    if (is_add && !matches_ask_connected(&options.choice, &connected, &fault)) {
+        buffer_reset(&connected);
+    }
     ProtobufCMessage *reply = NULL;
     if (!control_ask_one(&options.choice, find_method(options.action), &request.base,
                          &orgtrail__v1__deny_reply__descriptor, &reply, &fault)) {
+        buffer_done(&connected);
         return command_fail(argv[0], &fault);
     }
     const Orgtrail__V1__DenyReply *list = (const Orgtrail__V1__DenyReply *)reply;
     fwrite(list->text.data, 1, list->text.len, stdout);
+    fflush(stdout);
+    if (is_add) print_matches(&options, list, buffer_span(&connected));
+    if (list->text.len == 0) fputs("the deny list is empty\n", stderr);
+    buffer_done(&connected);
     protobuf_c_message_free_unpacked(reply, NULL);
     return command_finish(argv[0]);
 }

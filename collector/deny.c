@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/grant.h"
+#include "event/key.h"
+
 enum { SERIAL_DIGITS_MAX = 40 };  // 20 bytes, RFC 5280
 
 struct deny {
@@ -144,6 +147,51 @@ static bool is_note(const char *note) {
         if ((uint8_t)note[index] < ' ') return false;
     }
     return size <= DENY_NOTE_SIZE_MAX;
+}
+
+static bool check_serial(const char *entry, const char *organization, struct fault *fault) {
+    char serial[DENY_ENTRY_SIZE];
+    size_t size = strlen(entry);
+    if (!read_serial(span_text(entry), serial)) return set_entry_fault(span_text(entry), fault);
+    if (strlen(serial) >= DENY_SERIAL_DIGITS_MIN) return true;
+    if (size == 12 && strspn(entry, "0123456789") == size) {
+        return fault_set(fault, FAULT_INPUT,
+                         "%s is an account and no serial number: all its agents are "
+                         "spiffe://%s/account/%s/*",
+                         entry, organization, entry);
+    }
+    return fault_set(fault, FAULT_INPUT,
+                     "\"%s\" is too short for a serial number, which has 32 hex digits here: it is "
+                     "compared whole, as \"orgtrail status\" and the collector's log print it",
+                     entry);
+}
+
+// A name, or where the star stands for what is missing of one.
+static bool check_name(const char *entry, const char *organization, struct fault *fault) {
+    static const char *const ends[] = {"", "/x", "/account/x"};
+    size_t size = strlen(entry);
+    bool has_star = size > 2 && strcmp(entry + size - 2, "/*") == 0;
+    struct fault reason;
+    for (size_t index = 0; index < (has_star ? 3 : 1); index++) {
+        char name[DENY_ENTRY_SIZE + 16];
+        struct grant grant;
+        struct fault *why = index == 0 ? &reason : &(struct fault){0};
+        snprintf(name, sizeof name, "%.*s%s", (int)(has_star ? size - 2 : size), entry,
+                 ends[index]);
+        if (!grant_parse(span_text(name), organization, &grant, why)) continue;
+        bool is_whole =
+            grant.is_organization || index > 0 || key_check_account(grant.account, &reason);
+        if (is_whole) return true;
+        break;
+    }
+    return fault_set(fault, FAULT_INPUT, "\"%s\" would never match: %s", entry, reason.text);
+}
+
+bool deny_check_entry(const char *entry, const char *organization, struct fault *fault) {
+    char read[DENY_ENTRY_SIZE];
+    if (!read_entry(span_text(entry), read)) return set_entry_fault(span_text(entry), fault);
+    if (strncmp(entry, "spiffe://", 9) != 0) return check_serial(entry, organization, fault);
+    return check_name(entry, organization, fault);
 }
 
 bool deny_print_added(const struct deny *deny, const char *entry, const char *note,

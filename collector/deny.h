@@ -21,6 +21,7 @@ enum {
     DENY_ENTRIES_MAX = 4096,      // each stream that opens is compared with all
     DENY_SIZE_MAX = 1024 * 1024,  // bytes of the file
     DENY_ENTRY_SIZE = 260,        // of an entry, with the final zero
+    DENY_SERIAL_DIGITS_MIN = 24,  // 16 random bytes are hardly ever shorter without their zeros
     DENY_NOTE_SIZE_MAX = 200,     // bytes of what deny_add writes behind an entry
 };
 
@@ -40,6 +41,11 @@ const char *deny_entry(const struct deny *deny, uint32_t index);
 
 // The text that it was read from.
 struct span deny_text(const struct deny *deny);
+
+// Whether an entry can match a certificate of the organization, which deny_parse does not ask: a
+// serial number of DENY_SERIAL_DIGITS_MIN digits, a name as grant.h has it, or what such a name
+// begins with and a star. FAULT_INPUT.
+MUST_CHECK bool deny_check_entry(const char *entry, const char *organization, struct fault *fault);
 
 // Appends the list's text with one more entry, and a note unless it is empty. FAULT_INPUT: it is
 // no entry, stands there already, or does not fit.

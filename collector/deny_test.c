@@ -98,6 +98,47 @@ static void test_adding_and_removing_keep_the_rest(void **state) {
     deny_destroy(deny);
 }
 
+// What could never match is no entry to add.
+static void test_entries_that_can_match(void **state) {
+    (void)state;
+    static const char *const good[] = {
+        "4f3a0c7d91e2b8a64f3a0c7d91e2b8a6",
+        "4F:3A:0C:7D:91:E2:B8:A6:4F:3A:0C:7D:91:E2:B8:A6",
+        "spiffe://o-abc/account/222222222222",
+        "spiffe://o-abc/account/222222222222/region/eu-west-1/agent/web",
+        "spiffe://o-abc/account/lab/agent/web",
+        "spiffe://o-abc/organization",
+        "spiffe://o-abc/organization/*",
+        "spiffe://o-abc/account/222222222222/*",
+        "spiffe://o-abc/account/222222222222/region/*",
+        "spiffe://o-abc/account/*",
+        "spiffe://o-abc/*",
+    };
+    static const char *const bad[][2] = {
+        {"222222222222", "spiffe://o-abc/account/222222222222/*"},
+        {"4f3a0c7d91e2b8a6", "too short"},
+        {"spiffe://o-other/account/222222222222", "its organization is not o-abc"},
+        {"spiffe://o-abcd/*", "its organization is not o-abc"},
+        {"spiffe://o-abc/account/222222222222/", "its path goes on with"},
+        {"spiffe://o-abc/account/22222222222", "12 digits"},
+        {"spiffe://o-abc/account/22222222222/*", "12 digits"},
+        {"spiffe://o-abc/accounts/222222222222", "neither /account nor"},
+        {"spiffe://o-abc/accounts/*", "neither /account nor"},
+        {"spiffe://o-abc/account/222222222222//*", "its path goes on with"},
+        {"spiffe://o-abc/account/222222222222/web", "its path goes on with"},
+        {"nobody", "neither a serial number"},
+    };
+    struct fault fault;
+    for (size_t index = 0; index < sizeof good / sizeof good[0]; index++) {
+        if (!deny_check_entry(good[index], "o-abc", &fault)) fail_msg("%s", fault.text);
+    }
+    for (size_t index = 0; index < sizeof bad / sizeof bad[0]; index++) {
+        assert_false(deny_check_entry(bad[index][0], "o-abc", &fault));
+        assert_int_equal(fault.kind, FAULT_INPUT);
+        if (strstr(fault.text, bad[index][1]) == NULL) fail_msg("%s", fault.text);
+    }
+}
+
 static void test_limits(void **state) {
     (void)state;
     struct buffer text;
@@ -124,6 +165,7 @@ int main(void) {
         cmocka_unit_test(test_who_is_denied),
         cmocka_unit_test(test_mistakes_say_where),
         cmocka_unit_test(test_adding_and_removing_keep_the_rest),
+        cmocka_unit_test(test_entries_that_can_match),
         cmocka_unit_test(test_limits),
     };
     return cases_run("collector/deny", tests, sizeof tests / sizeof tests[0]);

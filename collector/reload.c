@@ -258,9 +258,10 @@ bool reload_all(struct reload *reload, const char *who, struct fault *fault) {
 
 // Makes the list's new text, of the file as it is now, so that no edit by hand is lost.
 static bool print_changed(const struct reload_request *request, const struct deny *deny,
-                          struct buffer *text, struct fault *fault) {
+                          const char *organization, struct buffer *text, struct fault *fault) {
     if (request->change == RELOAD_DENY_ADD) {
-        return deny_print_added(deny, request->entry, request->note, text, fault);
+        return deny_check_entry(request->entry, organization, fault) &&
+               deny_print_added(deny, request->entry, request->note, text, fault);
     }
     return deny_print_removed(deny, request->entry, text, fault);
 }
@@ -271,7 +272,7 @@ static bool write_changed(struct reload *reload, const struct reload_request *re
     struct deny *deny = NULL;
     struct gate *gate = NULL;
     buffer_init(&text, DENY_SIZE_MAX);
-    bool is_good = print_changed(request, present, &text, fault) &&
+    bool is_good = print_changed(request, present, reload->settings->organization, &text, fault) &&
                    deny_parse(buffer_span(&text), &deny, fault) &&
                    make_gate(&reload->files, deny, &gate, fault) &&
                    files_write_whole(files_system(), reload->settings->deny_path,

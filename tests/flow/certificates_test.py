@@ -197,9 +197,19 @@ def test_denied_while_streaming_and_when_it_comes_again():
         organization.wait_received(20)
         organization.collector.wait_for_message(f"stream refused.*deny list has {agent.uri}")
         organization.run("deny", "add", agent.uri, "--store", organization.store, code=2)
+        assert f"{agent.uri} matches 1 known agent, 1 connected" in said.stderr, said
+        assert f"does not match 1 agent below it ({good.uri}): \"{agent.uri}/*\"" in said.stderr, said
         organization.run("deny", "add", "nobody", "--store", organization.store, code=2)
+        for wrong, why in (
+            (SHOP, f"/account/{SHOP}/*"),
+            ("spiffe://o-other/account/" + SHOP, "its organization is not"),
+            (agent.uri + "/", "its path goes on with"),
+        ):
+            refused = organization.run("deny", "add", wrong, "--store", organization.store, code=2)
+            assert why in refused.stderr, refused
         organization.run("deny", "remove", agent.uri, "--store", organization.store)
-        assert organization.run("deny", "list", "--store", organization.store).stdout == ""
+        listed = organization.run("deny", "list", "--store", organization.store)
+        assert (listed.stdout, listed.stderr) == ("", "the deny list is empty\n"), listed
         hang_up(agent)
         organization.wait_received(30)
         events = flow.wait_until(

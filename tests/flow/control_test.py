@@ -70,10 +70,10 @@ def test_status_with_and_without_the_collector():
         said = organization.run("status", organization.store).stdout
         assert said.startswith("collector    ") and "1 stream" in said, said
         assert "deny list    0 entries" in said, said
-        organization.run("deny", "add", "spiffe://o-other/account/1", "closed", "--store", organization.store)
-        assert organization.status()["collector"]["denied"] == ["spiffe://o-other/account/1"]
+        organization.run("deny", "add", "spiffe://o-example123/account/999999999999", "closed", "--store", organization.store)
+        assert organization.status()["collector"]["denied"] == ["spiffe://o-example123/account/999999999999"]
         said = organization.run("status", "--config", organization.config_path).stdout
-        assert "deny list    1 entry\n             spiffe://o-other/account/1  closed\n" in said, said
+        assert "deny list    1 entry\n             spiffe://o-example123/account/999999999999  closed\n" in said, said
         assert "ALARM        the collector does not run" not in said, said
         organization.collector.kill()
         done = organization.run("status", "--config", organization.config_path, code=1)
