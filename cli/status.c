@@ -76,7 +76,7 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
 static uint32_t measure_terminal(void) {
     struct winsize size;
     bool is_known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-    return is_known ? size.ws_col : FORMAT_WIDTH_DEFAULT;
+    return is_known ? size.ws_col : STATUS_WIDTH_FULL;
 }
 
 // What the collector answers, as it comes in one reply or several.

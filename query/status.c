@@ -10,6 +10,7 @@
 #include "base/crypto.h"
 #include "base/json.h"
 #include "query/format.h"
+#include "query/status_names.h"
 
 // What goes through the reader's callbacks.
 struct collecting {
@@ -247,14 +248,14 @@ static void print_facts(const struct status *status, struct buffer *output) {
 }
 
 static void print_agent(const struct status *status, const struct status_agent *agent,
-                        uint32_t name_width, struct buffer *output) {
+                        const struct status_names *names, struct buffer *output) {
     char seen[SHORT_SIZE] = "";
     char lag[SHORT_SIZE] = "";
     bool is_total = agent == &status->total;
     if (!is_total) status_print_age((status->now_ms - agent->last_seen_ms) / 1000, seen);
     if (!is_total && agent->last_event_time_s > 0)
         status_print_age(status->now_ms / 1000 - agent->last_event_time_s, lag);
-    format_cell(span_text(agent->uri), name_width, true, output);
+    status_names_print(names, agent->uri, output);
     buffer_print(output,
                  " %8s %8s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %8" PRIu64 " %8" PRIu64
                  " %7" PRIu64 " %5" PRIu64,
@@ -273,23 +274,20 @@ static void print_agent(const struct status *status, const struct status_agent *
 }
 
 static void print_agents(const struct status *status, uint32_t width, struct buffer *output) {
-    enum { NUMBERS_WIDTH = 97, NAME_WIDTH_MIN = 24 };
-    uint32_t longest = NAME_WIDTH_MIN;
+    enum { NUMBERS_WIDTH = 97 };
+    struct status_names names = {.room = status_names_room(width, NUMBERS_WIDTH)};
     for (uint32_t index = 0; index < status->agents_count; index++) {
-        uint32_t size = (uint32_t)strlen(status->agents[index].uri);
-        if (size > longest) longest = size;
+        status_names_add(&names, status->agents[index].uri);
     }
-    uint32_t room = width > NUMBERS_WIDTH + NAME_WIDTH_MIN ? width - NUMBERS_WIDTH : NAME_WIDTH_MIN;
-    uint32_t name_width = longest < room ? longest : room;
     buffer_append_byte(output, '\n');
-    format_cell(SPAN_LITERAL("AGENT"), name_width, true, output);
+    status_names_begin(&names, output);
     buffer_print(output, " %8s %8s %10s %10s %10s %8s %8s %7s %5s %10s\n", "SEEN", "LAG",
                  "RECEIVED", "STORED", "DUPLICATE", "VARIANT", "QUARANT.", "EXPIRED", "GAPS",
                  "DURABLE");
     for (uint32_t index = 0; index < status->agents_count; index++) {
-        print_agent(status, &status->agents[index], name_width, output);
+        print_agent(status, &status->agents[index], &names, output);
     }
-    print_agent(status, &status->total, name_width, output);
+    print_agent(status, &status->total, &names, output);
     buffer_print(output,
                  "received %" PRIu64 " = stored %" PRIu64 " + duplicates %" PRIu64
                  " + variants %" PRIu64 " + quarantined %" PRIu64 " + expired %" PRIu64 "%s\n",
@@ -362,7 +360,7 @@ void status_print(const struct status *status, uint32_t width, struct buffer *ou
     print_alarms(status, output);
     print_agents(status, width, output);
     if (status->live != NULL && status->live->absence == NULL) {
-        status_agents_print(status->live->agents, status->live->agents_count, status->now_ms,
+        status_agents_print(status->live->agents, status->live->agents_count, status->now_ms, width,
                             output);
     }
     status_coverage_print(&status->coverage, status->now_ms, status->is_coverage_whole, output);

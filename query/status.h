@@ -16,6 +16,7 @@
 #include "query/status_agents.h"
 #include "query/status_coverage.h"
 #include "query/status_denied.h"
+#include "query/status_names.h"
 #include "query/status_upkeep.h"
 #include "storage/trail/trail_reader.h"
 
@@ -101,7 +102,7 @@ MUST_CHECK bool status_collect(struct trail_reader *reader, int64_t now_ms, stru
 // FAULT_CORRUPT says which agent's do not, and by how much; FAULT_IO that it does not run.
 MUST_CHECK bool status_check(const struct status *status, struct fault *fault);
 
-// Appends it for people, in at most `width` columns.
+// Appends it for people, on a terminal of `width` columns or with STATUS_WIDTH_FULL.
 void status_print(const struct status *status, uint32_t width, struct buffer *output);
 
 // Appends it as one JSON object and a line break.

@@ -8,8 +8,12 @@
 #include "base/json.h"
 #include "query/format.h"
 #include "query/status_coverage.h"
+#include "query/status_names.h"
 
-enum { DEGRADED = 3, AGENT_WIDTH = 48 };
+enum {
+    DEGRADED = 3,
+    OTHERS_WIDTH = 57,  // columns of the rest, with a few for the sources
+};
 
 const char *status_source_state(uint32_t state) {
     static const char *const names[] = {"unknown", "ok", "idle", "degraded", "failed"};
@@ -42,18 +46,20 @@ void status_agents_sort(struct status_connected *agents, uint32_t count) {
 }
 
 void status_agents_print(const struct status_connected *agents, uint32_t count, int64_t now_ms,
-                         struct buffer *output) {
+                         uint32_t width, struct buffer *output) {
     if (count == 0) return;
     uint32_t shown = count < STATUS_AGENTS_SHOWN ? count : STATUS_AGENTS_SHOWN;
     buffer_print(output, "\nCONNECTED: %" PRIu32 "\n", count);
-    format_cell(SPAN_LITERAL("AGENT"), AGENT_WIDTH, true, output);
+    struct status_names names = {.room = status_names_room(width, OTHERS_WIDTH)};
+    for (uint32_t index = 0; index < shown; index++) status_names_add(&names, agents[index].agent);
+    status_names_begin(&names, output);
     buffer_print(output, " %8s %10s %14s  %s\n", "HEARD", "WAITING", "SPOOL BYTES", "SOURCES");
     for (uint32_t index = 0; index < shown; index++) {
         const struct status_connected *agent = &agents[index];
         const struct status_source *trouble = find_trouble(agent);
         char heard[STATUS_AGE_SIZE];
         status_print_age((now_ms - agent->heard_ms) / 1000, heard);
-        format_cell(span_text(agent->agent), AGENT_WIDTH, true, output);
+        status_names_print(&names, agent->agent, output);
         buffer_print(output, " %8s %10" PRIu64 " %14" PRIu64 "  ", heard, agent->spool_events,
                      agent->spool_bytes);
         if (trouble == NULL) {

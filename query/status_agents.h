@@ -40,9 +40,9 @@ const char *status_source_state(uint32_t state);
 // Puts those in trouble first.
 void status_agents_sort(struct status_connected *agents, uint32_t count);
 
-// Appends a table for people.
+// Appends a table for people; width as in status_print.
 void status_agents_print(const struct status_connected *agents, uint32_t count, int64_t now_ms,
-                         struct buffer *output);
+                         uint32_t width, struct buffer *output);
 
 // Appends a JSON list.
 void status_agents_print_json(const struct status_connected *agents, uint32_t count,

@@ -69,6 +69,33 @@ static void test_it_reads_well(void **state) {
     assert_true(program_has(shown, "spool_corrupt spiffe://o-x/account/1"));
 }
 
+static void test_names_stay_apart(void **state) {
+    (void)state;
+    struct status_connected connected[] = {
+        {.agent = "spiffe://o-example/account/222222222222/region/eu-west-1"},
+        {.agent = "spiffe://o-example/account/222222222222/region/eu-west-2/agent/"
+                  "a-name-that-is-longer-than-a-narrow-terminal-has-room"},
+        {.agent = "spiffe://o-other/account/222222222222/region/eu-west-1"},
+    };
+    buffer_reset(&text);
+    status_agents_print(connected, 2, NOW_S, 60, &text);
+    const char *shown = finish();
+    assert_true(program_has(shown, "\nAGENT spiffe://o-example/... "));
+    assert_true(program_has(shown, "\naccount/222222222222/region/eu-west-1  "));
+    assert_true(program_has(shown,
+                            "/eu-west-2/agent/a-name-that-is-longer-than-a-narrow-terminal-"
+                            "has-room "));
+    assert_null(strchr(shown, '~'));
+    // Nothing is left out that differs, or where no terminal is.
+    buffer_reset(&text);
+    status_agents_print(connected, 3, NOW_S, 60, &text);
+    assert_true(program_has(finish(), "\nspiffe://o-other/account/222222222222/region/eu-west-1 "));
+    buffer_reset(&text);
+    status_agents_print(connected, 2, NOW_S, STATUS_WIDTH_FULL, &text);
+    assert_true(
+        program_has(finish(), "\nspiffe://o-example/account/222222222222/region/eu-west-1 "));
+}
+
 static void test_json_says_the_same(void **state) {
     (void)state;
     struct fault fault = {0};
@@ -175,6 +202,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_agents_are_summed_and_balanced),
         cmocka_unit_test(test_it_reads_well),
+        cmocka_unit_test(test_names_stay_apart),
         cmocka_unit_test(test_json_says_the_same),
         cmocka_unit_test(test_it_says_when_the_disk_is_full),
         cmocka_unit_test(test_refused_bytes_do_not_steer),
