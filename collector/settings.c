@@ -174,7 +174,7 @@ static const struct config_help helps[] = {
     {"store.directory", "path", NULL, "The trail's folder. It is made if it is missing."},
     {"store.min_free", "size", "1GiB, or 2 % of the disk if that is less",
      "Below this room on the disk nothing is acknowledged until there is room again."},
-    {"store.size_max", "size", "no limit",
+    {"store.size_max", "size, 64MiB or more", "no limit",
      "The trail's largest size. At it nothing is acknowledged."},
     {"store.quarantine_max", "size", "256MiB",
      "Bytes in quarantine of one agent, beyond which that agent alone is throttled."},
@@ -359,6 +359,11 @@ static bool fill(struct settings *settings, const struct origin *origin, struct 
         !parse_size(origin, "store.quarantine_max", file->store.quarantine_max,
                     &settings->quarantine_size_max, fault)) {
         return false;
+    }
+    if (settings->store_size_max != 0 && settings->store_size_max < SETTINGS_STORE_SIZE_MIN) {
+        fault_set(fault, FAULT_INPUT, "store.size_max: \"%s\" is less than 64MiB",
+                  file->store.size_max);
+        return refuse(origin, "size_max", file->store.size_max, fault);
     }
     if (settings->quarantine_size_max == 0) {
         settings->quarantine_size_max = SETTINGS_QUARANTINE_SIZE;

@@ -41,6 +41,7 @@ enum {
     SETTINGS_STREAMS = 2048,
     SETTINGS_STREAMS_MAX = 16384,
     SETTINGS_QUARANTINE_SIZE = 256 << 20,  // bytes per agent
+    SETTINGS_STORE_SIZE_MIN = 64 << 20,    // least store.size_max: a commit needs room to turn in
     SETTINGS_RETENTION_DAYS_MAX = 36500,
     SETTINGS_FREE_SIZE = 1 << 30,  // bytes, or 2 % of the disk if that is less
 };

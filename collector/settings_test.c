@@ -137,6 +137,14 @@ static void test_mistakes_say_where(void **state) {
          "store: {directory: s, size_max: 99999999999TiB}\n"
          "certificates: {ca: a, certificate: b, key: c}\n",
          "store.size_max"},
+        {"organization: {id: o-abc, management_account: a1}\nlisten: 0.0.0.0:1\n"
+         "store: {directory: s, size_max: 4096}\n"
+         "certificates: {ca: a, certificate: b, key: c}\n",
+         "collector.yaml: line 3: store.size_max: \"4096\" is less than 64MiB"},
+        {"organization: {id: o-abc, management_account: a1}\nlisten: 0.0.0.0:1\n"
+         "store: {directory: s, size_max: 67108863}\n"
+         "certificates: {ca: a, certificate: b, key: c}\n",
+         "store.size_max: \"67108863\" is less than 64MiB"},
         {"", "collector.yaml"},
     };
     for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {

@@ -23,7 +23,10 @@ enum {
 uint64_t trail_environment_limit(uint64_t size_max, bool uses_reserve) {
     uint64_t reserve = size_max / RESERVE_SHARE;
     if (reserve > RESERVE_SIZE_MAX) reserve = RESERVE_SIZE_MAX;
-    return (uses_reserve ? size_max : size_max - reserve) / TRAIL_PAGE_SIZE * TRAIL_PAGE_SIZE;
+    uint64_t limit = uses_reserve ? size_max : size_max - reserve;
+    // Less than a page is a limit, too.
+    if (size_max != 0 && limit < TRAIL_PAGE_SIZE) return TRAIL_PAGE_SIZE;
+    return limit / TRAIL_PAGE_SIZE * TRAIL_PAGE_SIZE;
 }
 
 static int put_changes(struct trail_environment *environment, MDB_txn *transaction,

@@ -123,6 +123,29 @@ static void test_survives_a_map_that_cannot_grow(void **state) {
     fixture_done(&fixture);
 }
 
+// No limit is so small that it is none.
+static void test_keeps_to_the_smallest_limit(void **state) {
+    (void)state;
+    static const uint64_t limits[] = {1, 4095, 4096, 5000};
+    for (size_t index = 0; index < sizeof limits / sizeof limits[0]; index++) {
+        struct fixture fixture;
+        fixture_init(&fixture);
+        fixture.options.size_max = limits[index];
+        bool is_full = !trail_open(&fixture.options, &fixture.trail, &fixture.fault);
+        for (uint32_t commit = 0; commit < 5000 && !is_full; commit++) {
+            fixture_begin(&fixture);
+            char *text = fixture_make_record(commit * 5, commit, 1);
+            fixture_store(&fixture, text);
+            free(text);
+            struct trail_receipt receipt;
+            is_full = !trail_commit(fixture.trail, &receipt, &fixture.fault);
+        }
+        assert_true(is_full);
+        assert_int_equal(fixture.fault.kind, FAULT_FULL);
+        fixture_done(&fixture);
+    }
+}
+
 // Options of a later run may allow much less of a tail than there is.
 static void test_opens_with_a_long_tail(void **state) {
     (void)state;
@@ -145,6 +168,7 @@ int main(void) {
         cmocka_unit_test(test_does_not_repeat_a_failed_sync),
         cmocka_unit_test(test_takes_room_ahead),
         cmocka_unit_test(test_survives_a_map_that_cannot_grow),
+        cmocka_unit_test(test_keeps_to_the_smallest_limit),
         cmocka_unit_test(test_opens_with_a_long_tail),
     };
     return cases_run("trail_full", tests, sizeof tests / sizeof tests[0]);
