@@ -31,6 +31,7 @@ struct bundle_source {
     const char *name;
     const char *kind;  // "directory" or "tail"
     const char *path;
+    bool is_placed;  // it was relative and is absolute now
 };
 
 struct bundle_plan {

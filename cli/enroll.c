@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/certificate.h"
@@ -56,7 +57,7 @@ static const struct argp_option argument_options[] = {
     {0, 0, 0, 0, "The bundle:", 3},
     {"collector", 'c', "HOST[:PORT]", 0, "where this agent reaches the collector", 3},
     {"source", 's', "[NAME=]KIND:PATH", 0,
-     "what it reads: directory:PATH or tail:PATH; may be repeated", 3},
+     "what it reads: directory:PATH or tail:PATH, a relative one from here; may be repeated", 3},
     {"spool", OPTION_SPOOL, "DIR", 0, "where its events wait (\"spool\" beside its config)", 3},
     {"csr", OPTION_CSR, "FILE", 0, "sign this request: the key stays where it is", 3},
     {"days", OPTION_DAYS, "N", 0,
@@ -70,6 +71,20 @@ static const struct argp_option argument_options[] = {
     {"keep-key", OPTION_KEEP_KEY, 0, 0, "renew the certificate only", 3},
     {0},
 };
+
+// A path counts from where the user stands, not from agent.yaml; "-" is standard input.
+static const char *place_source(const char *path, uint32_t index, struct argp_state *state) {
+    static char places[BUNDLE_SOURCES_MAX][ORGANIZATION_PATH_SIZE];
+    char here[ORGANIZATION_PATH_SIZE];
+    if (path[0] == '/' || strcmp(path, "-") == 0) return path;
+    if (strncmp(path, "./", 2) == 0) path += 2;
+    int size = -1;
+    if (getcwd(here, sizeof here) != NULL)
+        size = snprintf(places[index], sizeof places[index], "%s/%s", here, path);
+    if (size < 0 || (size_t)size >= sizeof places[index])
+        argp_error(state, "--source: path \"%s\" must begin with /", path);
+    return places[index];
+}
 
 // "[NAME=]KIND:PATH", cut in place.
 static void add_source(struct options *options, char *text, struct argp_state *state) {
@@ -91,7 +106,8 @@ static void add_source(struct options *options, char *text, struct argp_state *s
     options->sources[index] = (struct bundle_source){
         .name = equals != NULL && text[0] != 0 ? text : names[index],
         .kind = kind,
-        .path = colon + 1,
+        .path = place_source(colon + 1, index, state),
+        .is_placed = colon[1] != '/' && strcmp(colon + 1, "-") != 0,
     };
     options->plan.sources_count++;
 }
@@ -273,6 +289,19 @@ static bool renew_any(const struct options *options, const struct organization *
            renew_issued(&renewing, name, fault);
 }
 
+// What agent.yaml reads that the user did not write as it stands there, or at all.
+static void print_sources(const struct bundle_plan *plan) {
+    if (plan->sources_count == 0) {
+        printf(
+            "  no --source: before the agent starts set \"sources\" in agent.yaml, where "
+            "/var/lib/orgtrail/cloudtrail holds the place\n");
+    }
+    for (uint32_t index = 0; index < plan->sources_count; index++) {
+        if (plan->sources[index].is_placed)
+            printf("  reads %s on the agent's machine\n", plan->sources[index].path);
+    }
+}
+
 static bool enroll_one(const struct options *options, const struct organization *organization,
                        const struct bundle_plan *plan, int64_t now_s, struct fault *fault) {
     char path[ORGANIZATION_PATH_SIZE];
@@ -283,6 +312,7 @@ static bool enroll_one(const struct options *options, const struct organization 
     char validity[VALIDITY_SIZE];
     printf("%s  %s, %s\n", path, uri, validity_print(plan->valid_s, validity));
     if (plan->csr.size > 0) printf("  put the key that made the request there as agent.key\n");
+    if (!options->is_all) print_sources(plan);
     return true;
 }
 
@@ -336,6 +366,7 @@ static bool enroll_all(const struct options *options, const struct organization 
     }
     printf("%u of %u %s; the others have theirs already\n", made, roster->accounts_count,
            roster->accounts_count == 1 ? "account" : "accounts");
+    if (made > 0) print_sources(&options->plan);
     return true;
 }
 
@@ -347,8 +378,10 @@ static bool enroll_any(struct options *options, struct buffer *csr,
             return false;
         }
         char validity[VALIDITY_SIZE];
-        printf("%s/collector/collector.pem renewed, %s: send the collector SIGHUP\n",
-               options->directory, validity_print(options->plan.valid_s, validity));
+        char end[TIME_TEXT_SIZE];
+        time_print(now_s + options->plan.valid_s, end);
+        printf("%s/collector/collector.pem renewed, %s, until %s: send the collector SIGHUP\n",
+               options->directory, validity_print(options->plan.valid_s, validity), end);
         return true;
     }
     if (options->csr_path != NULL) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/kit/cases.h"
 #include "tests/kit/program.h"
@@ -142,6 +143,23 @@ static void test_the_agent_takes_what_enroll_makes(void **state) {
         if (result.code != 0) fail_msg("%s", result.errors);
         assert_true(program_has(result.output, index == 1 ? "2 sources\n" : "1 source\n"));
     }
+}
+
+static void test_enroll_says_what_the_agent_reads(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    program_run(&result, orgtrail, "enroll", folder, "--account", "222222222222", NULL);
+    assert_true(program_has(result.output, "no --source: before the agent starts set"));
+    program_run(&result, orgtrail, "enroll", folder, "--account", "333333333333", "--source",
+                "tail:./here.ndjson", "--source", "tail:-", "--source", "directory:/data", NULL);
+    assert_int_equal(result.code, 0);
+    char here[4096];
+    assert_non_null(getcwd(here, sizeof here));
+    assert_true(program_has(result.output, program_path("  reads %s/here.ndjson on", here)));
+    assert_false(program_has(result.output, "reads /data"));
+    const char *config = program_read(program_path("%s/agents/333333333333/agent.yaml", folder));
+    assert_true(program_has(config, program_path("path: \"%s/here.ndjson\"", here)));
+    assert_true(program_has(config, "path: \"-\""));
 }
 
 static void test_enroll_account_region_agent(void **state) {
@@ -345,6 +363,7 @@ static void test_server_certificate_is_renewed(void **state) {
     assert_int_equal(result.code, 0);
     assert_string_not_equal(program_read(certificate), before);
     free(before);
+    assert_true(program_has(result.output, "renewed, 397 days, until 20"));
     assert_verified(folder, "sslserver", certificate);
     assert_true(certificate_has(certificate, "DNS:audit.example.com"));
 }
@@ -372,6 +391,8 @@ static void test_wrong_arguments(void **state) {
          "ORG", "--account=abc"},
         {"is given twice", "init", "FRESH", "--organization=o-x", "--management-account=1x",
          "--account=2x", "--account=2x"},
+        {"the id stands first, as in 222222222222=shop", "init", "FRESH", "--organization=o-x",
+         "--management-account=1x", "--account=shop=222222222222"},
         {"must be HOST", "init", "FRESH", "--organization=o-x", "--management-account=1x",
          "--collector=a:b:c"},
         {"must begin with /", "init", "FRESH", "--organization=o-x", "--management-account=1x",
@@ -444,6 +465,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_init_overwrites_nothing),
         cmocka_unit_test(test_the_collector_takes_what_init_makes),
         cmocka_unit_test(test_the_agent_takes_what_enroll_makes),
+        cmocka_unit_test(test_enroll_says_what_the_agent_reads),
         cmocka_unit_test(test_enroll_account_region_agent),
         cmocka_unit_test(test_enroll_organization_and_all),
         cmocka_unit_test(test_enroll_refuses_strangers_and_adds_them),

@@ -77,7 +77,8 @@ static unsigned measure_distance(const char *left, const char *right) {
 
 static int fail_unknown(const char *name) {
     const struct command *nearest = NULL;
-    unsigned nearest_distance = 4;  // farther away is no typing error
+    // Farther away is no typing error, above all of a short word.
+    unsigned nearest_distance = strlen(name) < 4 ? 2 : 4;
     for (size_t index = 0; index < COMMANDS_COUNT; index++) {
         unsigned distance = measure_distance(name, commands[index].name);
         if (distance < nearest_distance) {

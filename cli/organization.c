@@ -195,6 +195,10 @@ static void print_organization(struct buffer *text, const struct organization_pl
                  port);
 }
 
+static bool is_aws_id(const char *text) {
+    return strlen(text) == 12 && strspn(text, "0123456789") == 12;
+}
+
 static bool check_plan(const struct organization_plan *plan, struct fault *fault) {
     if (plan->store != NULL && plan->store[0] != '/')
         return fault_set(fault, FAULT_INPUT, "--store %.200s: must begin with /", plan->store);
@@ -203,7 +207,13 @@ static bool check_plan(const struct organization_plan *plan, struct fault *fault
     if (plan->home_region != NULL && !names_check_region(plan->home_region, fault)) return false;
     for (uint32_t index = 0; index < plan->accounts_count; index++) {
         const char *id = plan->accounts[index].id;
+        const char *name = plan->accounts[index].name;
         if (!names_check_account("account", id, fault)) return false;
+        if (name != NULL && is_aws_id(name) && !is_aws_id(id)) {
+            return fault_set(fault, FAULT_INPUT,
+                             "account \"%s=%s\": the id stands first, as in %s=%s", id, name, name,
+                             id);
+        }
         for (uint32_t before = 0; before < index; before++) {
             if (strcmp(plan->accounts[before].id, id) != 0) continue;
             return fault_set(fault, FAULT_INPUT, "account %s is given twice", id);

@@ -278,7 +278,7 @@ class Organization:
     def enroll(self, *arguments, is_started=True):
         """An agent with a bundle of its own. The collector must have run: its port is known then."""
         assert self.port, "start the collector first"
-        sources = ["--source", "files=directory:files", "--source", "lines=tail:lines.ndjson"]
+        sources = ["--source", "files=directory:/BUNDLE/files", "--source", "lines=tail:/BUNDLE/lines.ndjson"]
         address = ["--collector", f"127.0.0.1:{self.port}"]
         made = self.run("enroll", self.folder, *address, *sources, *arguments).stdout
         agent = Agent(self, made.split("  ")[0])
@@ -287,6 +287,7 @@ class Organization:
         open(agent.lines, "ab").close()
         with open(agent.config_path, encoding="utf-8") as file:
             text = file.read()
+        text = text.replace("/BUNDLE/", "")  # relative: from the config's folder
         text = text.replace('kind: "directory"\n', 'kind: "directory"\n    poll_ms: 100\n')
         with open(agent.config_path, "w", encoding="utf-8") as file:
             file.write(text)

@@ -335,7 +335,7 @@ def test_several_agents_as_printed():
 
 def test_a_thousand_agents_as_printed():
     put_events(stage.billing, BILLING, 50)
-    enroll, install = blocks["A thousand agents"]
+    enroll, install, renew = blocks["A thousand agents"]
     printed = stage.center.run(enroll)
     assert "of 4 accounts" in printed, printed
     stage.center.run("echo 333333333333 billing.example >machines")
@@ -345,6 +345,11 @@ def test_a_thousand_agents_as_printed():
     wait_for("its events", lambda: count_events(BILLING) == 50)
     # All of it may be repeated.
     assert "failed" not in stage.center.run(install)
+    renewed = stage.center.run(renew)
+    assert "failed" not in renewed and "spiffe://" in renewed, renewed
+    compare = "openssl x509 -noout -serial -in "
+    brought = stage.billing.run(compare + "/etc/orgtrail-agent/agent.pem")
+    assert brought == stage.center.run(compare + "/etc/orgtrail/issued/333333333333.pem"), brought
 
 
 def test_an_upgrade_of_a_running_trail():
