@@ -37,6 +37,8 @@ static bool run(const struct store_choice *store, struct fault *fault) {
         printf("%llu refused records of unknown accounts are received again\n",
                (unsigned long long)reply->retried);
     }
+    if (reply->waiting != NULL && reply->waiting[0] != '\0')
+        printf("changed, but taken only when the collector starts again: %s\n", reply->waiting);
     protobuf_c_message_free_unpacked(message, NULL);
     return true;
 }
@@ -49,7 +51,8 @@ int reload_run(int argc, char **argv) {
         .args_doc = "[STORE]",
         .doc =
             "Has the running collector read its roster and certificates again, as SIGHUP does, "
-            "and says what changed. A file that is not good changes nothing and is named.",
+            "and says what changed. Other settings take effect when the collector starts again: "
+            "those that changed are named. A file that is not good changes nothing and is named.",
         .children = children,
     };
     struct store_choice store = {0};

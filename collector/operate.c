@@ -208,6 +208,7 @@ void operate_end_reload(struct control_call *call, const struct roster_changes *
     reply.removed = changes->removed;
     reply.changed = changes->changed;
     reply.retried = changes->retried;
+    reply.waiting = (char *)(uintptr_t)changes->waiting;
     answer(call, &reply.base);
 }
 

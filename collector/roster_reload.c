@@ -9,9 +9,13 @@
 #include "collector/admit.h"
 #include "collector/append_quarantine.h"
 #include "collector/settings_kept.h"
+#include "collector/settings_sums.h"
 #include "storage/trail/trail_reader.h"
 
-enum { NAMED_SIZE_MAX = 2048 };  // bytes of the account ids that an own event names
+enum {
+    NAMED_SIZE_MAX = 2048,      // bytes of the account ids that an own event names
+    SUMS_SIZE_MAX = 16 * 1024,  // bytes of all settings' sums
+};
 
 bool roster_reload_init(struct roster_reload *reload, const char *path,
                         const struct settings *settings, struct fault *fault) {
@@ -131,6 +135,26 @@ static bool retry_unknown(struct roster_reload *reload, struct server *server, c
 
 // ---- the reload
 
+// Names the settings that differ from those of the start, the roster's apart.
+static void name_waiting(const struct roster_reload *reload, const struct settings *settings,
+                         const char *user, struct roster_changes *changes) {
+    struct buffer before, now, names;
+    buffer_init(&before, SUMS_SIZE_MAX);
+    buffer_init(&now, SUMS_SIZE_MAX);
+    buffer_init(&names, sizeof changes->waiting - 1);
+    settings_sums_print(reload->started, settings, &before);
+    settings_sums_print(settings, settings, &now);
+    settings_sums_compare(buffer_span(&before), buffer_span(&now), &names);
+    snprintf(changes->waiting, sizeof changes->waiting, "%.*s", (int)names.size,
+             names.size == 0 ? "" : (const char *)names.bytes);
+    buffer_done(&names);
+    buffer_done(&now);
+    buffer_done(&before);
+    if (changes->waiting[0] == '\0') return;
+    LOG(LOG_WARNING, "settings changed that take effect only at the next start",
+        log_text("settings", changes->waiting), log_text("user", user));
+}
+
 static void tell(struct server *server, const char *user, const struct roster_changes *changes,
                  const struct buffer *named) {
     if (changes->added + changes->removed + changes->changed == 0) return;
@@ -176,6 +200,7 @@ bool roster_reload_now(struct roster_reload *reload, struct server *server, cons
     LOG(LOG_INFO, "roster reloaded", log_text("user", user),
         log_number("accounts", changes->accounts), log_number("added", changes->added),
         log_number("removed", changes->removed), log_number("changed", changes->changed));
+    name_waiting(reload, settings, user, changes);
     struct fault reason;
     if (!retry_unknown(reload, server, user, &changes->retried, &reason)) {
         LOG(LOG_WARNING, "records of unknown accounts could not be received again",

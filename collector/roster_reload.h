@@ -1,7 +1,8 @@
 // roster_reload.h: the roster of the running collector, read again from its settings file.
 //
 // A file that is not good changes nothing. What did change is an own event, and records that were
-// refused since their account was unknown are received again. One thread (main's).
+// refused since their account was unknown are received again. Of all other settings it is only told
+// which ones changed: they take effect at the next start. One thread (main's).
 
 #pragma once
 
@@ -12,6 +13,8 @@
 #include "collector/roster_live.h"
 #include "collector/server.h"
 #include "collector/settings.h"
+
+enum { ROSTER_RELOAD_WAITING_SIZE = 1024 };  // the names of all settings fit
 
 struct roster_reload {
     const char *path;                // of the settings file
@@ -28,6 +31,7 @@ struct roster_changes {
     uint32_t removed;
     uint32_t changed;  // name, unit, or regions
     uint64_t retried;  // quarantine entries of unknown accounts, being retried
+    char waiting[ROSTER_RELOAD_WAITING_SIZE];  // names of settings that the next start takes
 };
 
 // Makes the roster of the start. Settings and path are borrowed. Faults as roster_create.

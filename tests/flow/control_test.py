@@ -153,6 +153,34 @@ def test_signal_reloads_the_roster():
         assert line["user"].startswith("SIGHUP of uid") and line["added"] == 1, line
 
 
+def read_waiting(organization):
+    """The settings that a reload says wait for the next start."""
+    said = organization.run("reload", organization.store).stdout
+    (line,) = [line for line in said.splitlines() if "only when the collector starts again: " in line]
+    return line.split(": ")[1].split()
+
+
+def test_a_reload_names_what_waits_for_a_start():
+    with make_organization() as organization:
+        # The collector began with free ports, which were put into the file since.
+        ports = ["listen", "http.listen"]
+        assert read_waiting(organization) == ports
+        text = organization.read_settings()
+        organization.write_settings(
+            text.replace("store:\n", "store:\n  retention_days: 30\n") + "\nfuture_max_hours: 30\n"
+        )
+        waiting = [*ports, "store.retention_days", "future_max_hours"]
+        assert read_waiting(organization) == waiting
+        line = organization.collector.wait_for_message("only at the next start.*retention_days")
+        assert json.loads(line)["settings"] == " ".join(waiting), line
+        organization.write_settings(text)
+        assert read_waiting(organization) == ports
+        assert organization.collector.stop() == 0
+        organization.start_collector()
+        said = organization.run("reload", organization.store).stdout
+        assert "starts again" not in said, said
+
+
 def test_discarding_makes_room():
     with make_organization(start=False) as organization:
         text = organization.read_settings()
