@@ -283,7 +283,7 @@ static void test_quarantine_of_a_clean_store(void **state) {
     assert_string_equal(result.output, "");
     assert_string_equal(result.errors, "Nothing in quarantine.\n");
     program_run(&result, orgtrail, "quarantine", "list", store, "--reason", "future", NULL);
-    assert_string_equal(result.errors, "Nothing in quarantine for the reason \"future\".\n");
+    assert_string_equal(result.errors, "Nothing in quarantine.\n");
     program_run(&result, orgtrail, "quarantine", "show", "abcdef", store, NULL);
     assert_int_equal(result.code, 2);
     assert_true(program_has(result.errors, "there is no entry abcdef"));
@@ -303,6 +303,22 @@ static void test_quarantine_of_a_troubled_store(void **state) {
     assert_string_equal(result.errors, "");
     assert_int_equal(count_lines(result.output), 3);
     assert_null(strchr(result.output, '\x1b'));
+    // Newest first, by the time in the second column.
+    const char *const second = strchr(result.output, '\n') + 1;
+    const char *const third = strchr(second, '\n') + 1;
+    assert_true(memcmp(result.output + 13, second + 13, sizeof "2023-11-14T22:13:20Z" - 1) > 0);
+    assert_true(memcmp(second + 13, third + 13, sizeof "2023-11-14T22:13:20Z" - 1) > 0);
+    char newest[64];
+    snprintf(newest, sizeof newest, "%.40s", result.output);
+    program_run(&result, orgtrail, "quarantine", "list", folder, "-n", "1", NULL);
+    assert_int_equal(count_lines(result.output), 1);
+    assert_memory_equal(result.output, newest, strlen(newest));
+    assert_string_equal(result.errors, "2 more entries are older.\n");
+    program_run(&result, orgtrail, "quarantine", "list", folder, "--reason", "future", "--account",
+                "7", NULL);
+    assert_int_equal(result.code, 0);
+    assert_string_equal(result.errors,
+                        "No entry matches reason \"future\", account \"7\"; 3 in quarantine.\n");
     program_run(&result, orgtrail, "quarantine", "list", folder, "--reason", "no_event_time",
                 "--json", NULL);
     assert_int_equal(count_lines(result.output), 1);
@@ -341,6 +357,9 @@ static void test_wrong_arguments(void **state) {
         {"unrecognized option", "lookup", "STORE", "--frob"},
         {"use ndjson", "tail", "STORE", "-f", "--output=json"},
         {"--lines -1", "tail", "STORE", "-n", "-1"},
+        {"there is no such reason; there are invalid_json, not_an_object", "quarantine", "list",
+         "STORE", "--reason=nonsense"},
+        {"show knows no --limit", "quarantine", "show", "abcdef", "STORE", "-n1"},
         {"there are \"store check\" and", "store"},
         {"store mend", "store", "mend"},
         {"there are list, show, retry and discard", "quarantine"},

@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/control.h"
 #include "cli/refused_choice.h"
+#include "cli/refused_list.h"
 #include "cli/store.h"
 #include "query/refused.h"
 
@@ -18,7 +19,8 @@ enum {
     OPTION_DRY_RUN,
     BYTES_SHOWN = 64 * 1024,             // of a refused record; --raw gives all
     BUFFER_SIZE_MAX = 32 * 1024 * 1024,  // one entry of 1 MiB, escaped
-    KEYS_OF_REQUEST = 20000,             // the answer to one takes seconds at most
+    LIMIT_MAX = 1000000000,
+    KEYS_OF_REQUEST = 20000,  // the answer to one takes seconds at most
 };
 
 enum action { ACTION_NONE, ACTION_LIST, ACTION_SHOW, ACTION_RETRY, ACTION_DISCARD };
@@ -33,6 +35,7 @@ struct options {
     bool is_raw;
     bool is_all;
     bool is_dry_run;
+    size_t limit;  // list; 0: all
 };
 
 // The chosen entries, as they go through the reader's callback.
@@ -43,6 +46,8 @@ struct listing {
     uint8_t (*keys)[TRAIL_REFUSED_KEY_SIZE];  // to be changed
     size_t keys_capacity;
     uint64_t found;
+    uint64_t all;
+    struct refused_list list;
     struct fault fault;
     bool has_failed;
 };
@@ -51,6 +56,7 @@ static const struct argp_option argument_options[] = {
     {"json", OPTION_JSON, 0, 0, "list, show: a JSON object a line", 0},
     {"raw", OPTION_RAW, 0, 0, "show: only the refused bytes, as they came", 0},
     {"all", OPTION_ALL, 0, 0, "retry, discard: every entry", 0},
+    {"limit", 'n', "N", 0, "list: so many entries, the newest", 0},
     {"dry-run", OPTION_DRY_RUN, 0, 0, "retry, discard: only list what would be changed", 0},
     {0},
 };
@@ -89,12 +95,22 @@ static void check_arguments(const struct options *options, struct argp_state *st
     bool is_any = refused_choice_is_any(&options->choice);
     if (options->action == ACTION_NONE)
         argp_error(state, "what? there are list, show, retry and discard");
+    if (options->action != ACTION_LIST && options->limit > 0)
+        argp_error(state, "%s knows no --limit", actions[options->action]);
     if (options->action == ACTION_SHOW && options->choice.keys_count == 0)
         argp_error(state, "show: give a KEY, or at least its first 6 digits");
     if (is_change(options) && is_any == options->is_all) {
         argp_error(state, "%s: give KEYs, conditions as --reason, or --all",
                    actions[options->action]);
     }
+}
+
+static size_t parse_limit(const char *text, const struct argp_state *state) {
+    char *end = NULL;
+    unsigned long limit = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
+    if (limit == 0 || limit > LIMIT_MAX || *end != 0)
+        argp_error(state, "--limit %s: must be 1 to %d", text, LIMIT_MAX);
+    return limit;
 }
 
 static error_t parse_argument(int key, char *argument, struct argp_state *state) {
@@ -114,6 +130,9 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
         case OPTION_ALL:
             options->is_all = true;
             return 0;
+        case 'n':
+            options->limit = parse_limit(argument, state);
+            return 0;
         case OPTION_DRY_RUN:
             options->is_dry_run = true;
             return 0;
@@ -130,7 +149,7 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
 
 // ---- what there is
 
-static void print_entry(struct listing *listing, const struct trail_quarantined *entry,
+static bool print_entry(struct listing *listing, const struct trail_quarantined *entry,
                         struct span agent) {
     const struct options *options = listing->options;
     buffer_reset(&listing->text);
@@ -143,7 +162,14 @@ static void print_entry(struct listing *listing, const struct trail_quarantined 
     } else {
         refused_print_line(entry, agent, &listing->text);
     }
+    if (buffer_overflowed(&listing->text))
+        return fault_set(&listing->fault, FAULT_FULL, "no memory");
+    if (options->action != ACTION_SHOW) {
+        return refused_list_add(&listing->list, entry->last_ms, buffer_span(&listing->text),
+                                &listing->fault);
+    }
     fwrite(listing->text.bytes, 1, listing->text.size, stdout);
+    return true;
 }
 
 static bool keep_key(struct listing *listing, const struct trail_quarantined *entry) {
@@ -162,19 +188,32 @@ static bool on_entry(void *user, const struct trail_quarantined *entry) {
     struct listing *listing = user;
     const struct options *options = listing->options;
     struct span agent;
+    listing->all++;
     if (!trail_reader_agent(listing->reader, entry->agent, &agent, &listing->fault)) {
         listing->has_failed = true;
         return false;
     }
     if (!refused_choice_has(&options->choice, entry, agent)) return true;
     bool is_changed = is_change(options) && !options->is_dry_run;
-    if (is_changed && !keep_key(listing, entry)) {
-        listing->has_failed = true;
-        return false;
-    }
+    listing->has_failed =
+        is_changed ? !keep_key(listing, entry) : !print_entry(listing, entry, agent);
+    if (listing->has_failed) return false;
     listing->found++;
-    if (!is_changed) print_entry(listing, entry, agent);
     return ferror(stdout) == 0;
+}
+
+// Tells on standard error that no entry was chosen, and of how many.
+static void say_nothing_matches(const struct listing *listing) {
+    struct buffer text;
+    if (listing->all == 0) {
+        fputs("Nothing in quarantine.\n", stderr);
+        return;
+    }
+    buffer_init(&text, BUFFER_SIZE_MAX);
+    refused_choice_print(&listing->options->choice, &text);
+    fprintf(stderr, "No entry matches %.*s; %llu in quarantine.\n", (int)text.size,
+            (const char *)text.bytes, (unsigned long long)listing->all);
+    buffer_done(&text);
 }
 
 static bool read_entries(struct listing *listing, struct fault *fault) {
@@ -186,12 +225,15 @@ static bool read_entries(struct listing *listing, struct fault *fault) {
         is_good = false;
     }
     trail_reader_close(listing->reader);
+    is_good = is_good && refused_list_print(&listing->list, options->limit, fault);
+    if (is_good && options->limit > 0 && options->limit < listing->found) {
+        fprintf(stderr, "%llu more entries are older.\n",
+                (unsigned long long)(listing->found - options->limit));
+    }
     if (!is_good || listing->found > 0) return is_good;
     if (options->choice.keys_count > 0)
         return fault_set(fault, FAULT_INPUT, "there is no entry %.64s", options->choice.keys[0]);
-    const char *reason = options->choice.reason;
-    fprintf(stderr, "Nothing in quarantine%s%s%s.\n", reason != NULL ? " for the reason \"" : "",
-            reason != NULL ? reason : "", reason != NULL ? "\"" : "");
+    say_nothing_matches(listing);
     return true;
 }
 
@@ -272,6 +314,7 @@ static bool run(struct options *options, struct fault *fault) {
         is_good = change(&listing, fault);
     }
     buffer_done(&listing.text);
+    refused_list_done(&listing.list);
     free(listing.keys);
     json_reader_destroy(options->choice.json);
     return is_good;
@@ -287,7 +330,8 @@ int quarantine_run(int argc, char **argv) {
         .parser = parse_argument,
         .args_doc = "list [STORE]\nshow KEY [STORE]\nretry KEY... [STORE]\ndiscard KEY... [STORE]",
         .doc =
-            "What was refused and why, and what becomes of it. list: a line for each entry; "
+            "What was refused and why, and what becomes of it. list: a line for each entry, newest "
+            "first; "
             "show: one entry, by the key that list prints. retry: has the collector receive "
             "entries again, after what was wrong was mended; discard: has it drop them for "
             "good. Both need the right to change things, and each leaves an event of its own.",

@@ -1,5 +1,6 @@
 #include "cli/refused_choice.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "query/filter.h"
@@ -18,10 +19,22 @@ static const struct argp_option argument_options[] = {
     {0},
 };
 
+static void check_reason(const char *reason, const struct argp_state *state) {
+    char names[512] = "";
+    const char *name;
+    for (uint32_t index = 0; (name = refused_reason_name(index)) != NULL; index++) {
+        size_t size = strlen(names);
+        if (strcmp(name, reason) == 0) return;
+        snprintf(names + size, sizeof names - size, "%s%s", index > 0 ? ", " : "", name);
+    }
+    argp_error(state, "--reason \"%s\": there is no such reason; there are %s", reason, names);
+}
+
 static error_t parse_argument(int key, char *argument, struct argp_state *state) {
     struct refused_choice *choice = state->input;
     switch (key) {
         case OPTION_REASON:
+            check_reason(argument, state);
             choice->reason = argument;
             return 0;
         case OPTION_AGENT:
@@ -65,6 +78,18 @@ bool refused_choice_check(struct refused_choice *choice, int64_t now_s, struct f
 bool refused_choice_is_any(const struct refused_choice *choice) {
     return choice->keys_count > 0 || choice->reason != NULL || choice->agent != NULL ||
            choice->account != NULL || choice->since != NULL || choice->until != NULL;
+}
+
+void refused_choice_print(const struct refused_choice *choice, struct buffer *output) {
+    const char *const names[] = {"reason", "agent", "account", "since", "until"};
+    const char *const values[] = {choice->reason, choice->agent, choice->account, choice->since,
+                                  choice->until};
+    const char *before = "";
+    for (size_t index = 0; index < sizeof names / sizeof names[0]; index++) {
+        if (values[index] == NULL) continue;
+        buffer_print(output, "%s%s \"%s\"", before, names[index], values[index]);
+        before = ", ";
+    }
 }
 
 static bool has_key(const struct refused_choice *choice, const struct trail_quarantined *entry) {

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/fault.h"
 #include "base/json.h"
 #include "storage/trail/trail_reader.h"
@@ -41,6 +42,9 @@ MUST_CHECK bool refused_choice_check(struct refused_choice *choice, int64_t now_
 
 // Whether any condition was given.
 bool refused_choice_is_any(const struct refused_choice *choice);
+
+// Appends the conditions, but for keys, for people: reason "future", agent "web".
+void refused_choice_print(const struct refused_choice *choice, struct buffer *output);
 
 // Whether an entry of this agent is chosen.
 bool refused_choice_has(const struct refused_choice *choice, const struct trail_quarantined *entry,

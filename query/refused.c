@@ -13,6 +13,18 @@ enum {
     CELL_WIDTH = 65536,  // columns: not cut
 };
 
+// As collector/admit.h names them.
+static const char *const reasons[] = {
+    "invalid_json",    "not_an_object", "duplicate_member", "too_large",  "no_event_time",
+    "no_event_source", "no_event_name", "bad_event_id",     "wrong_type", "reserved_source",
+    "future",          "no_account",    "bad_account",      "identity",   "unknown_account",
+    "conflict",        "undecided",     "notice",           "bad_notice",
+};
+
+const char *refused_reason_name(uint32_t index) {
+    return index < sizeof reasons / sizeof reasons[0] ? reasons[index] : NULL;
+}
+
 void refused_print_key(const struct trail_quarantined *entry, char text[REFUSED_KEY_SIZE]) {
     crypto_print_hex(span_of(entry->key, sizeof entry->key), text);
 }

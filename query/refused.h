@@ -13,6 +13,9 @@
 
 enum { REFUSED_KEY_SIZE = 65 };  // hex of an entry's key, with the final zero
 
+// The names of the reasons there are, in the order of docs/collector.md; NULL behind the last.
+const char *refused_reason_name(uint32_t index);
+
 // Prints an entry's key as hex.
 void refused_print_key(const struct trail_quarantined *entry, char text[REFUSED_KEY_SIZE]);
 

@@ -292,8 +292,8 @@ static void make_troubled(const char *directory, int64_t now_s) {
     put_stream(trail, now_s, second, 1, 50, 7);
     refuse(trail, now_s, first, SPAN_LITERAL("{\"a\":\x1b}"), "invalid_json");
     refuse(trail, now_s, first, SPAN_LITERAL("{\"a\":\x1b}"), "invalid_json");
-    refuse(trail, now_s, first, SPAN_LITERAL("{\"a\":2"), "invalid_json");
-    refuse(trail, now_s, second, SPAN_LITERAL("{}"), "no_event_time");
+    refuse(trail, now_s - 20, first, SPAN_LITERAL("{\"a\":2"), "invalid_json");
+    refuse(trail, now_s - 10, second, SPAN_LITERAL("{}"), "no_event_time");
     for (uint64_t index = 0; index < 30; index++) {
         struct trail_gap gap = {
             .agent = first,

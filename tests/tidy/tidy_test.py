@@ -352,6 +352,13 @@ def sources_of(*rooms):
     return [path for path in walk(".c") if path.startswith(rooms) and not path.endswith("_test.c")]
 
 
+def test_reasons_are_those_of_the_collector():
+    record = re.findall(r'\[RECORD_[A-Z_]+\] = "([a-z_]+)"', read("event/record.c"))
+    admit = re.findall(r'return "([a-z_]+)";', read("collector/admit.c"))
+    named = read("query/refused.c").split("reasons[] = {")[1].split("};")[0]
+    assert set(re.findall(r'"([a-z_]+)"', named)) == set(record + admit) - {"good"}, named
+
+
 def test_operators_find_what_they_are_told():
     """Own events, alarms and log lines stand in docs/operations.md, and own events in records.md."""
     page = " ".join(read("docs/operations.md").split())
