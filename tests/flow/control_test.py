@@ -3,7 +3,9 @@
 
 import json
 import os
+import pwd
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -393,6 +395,24 @@ def test_agent_status():
         done = organization.run("agent", "status", organization.store + "/none", code=75)
         assert f"{organization.store}/none/control.sock: nobody" in done.stderr, done.stderr
         assert "--config agent.yaml" in done.stderr, done.stderr
+
+
+def test_agent_status_says_whose_the_socket_is():
+    if os.getuid() != 0:
+        raise cases.Skipped("only root can be somebody else")
+    with make_organization(start=False) as organization:
+        stranger = Stranger(organization)
+        try:
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(stranger.socket)
+                os.chmod(stranger.socket, 0o600)
+                os.chown(stranger.socket, 1, 1)
+                done = stranger.run("agent", "status")
+        finally:
+            shutil.rmtree(stranger.folder)
+        owner = pwd.getpwuid(1).pw_name
+        said = f"{stranger.socket} answers its owner and root alone: ask as {owner} or root"
+        assert done.returncode == 3 and said in done.stderr, done
 
 
 def test_settings_that_changed_while_it_was_stopped_are_told():
