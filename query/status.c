@@ -320,8 +320,9 @@ static void print_live(const struct status *status, struct buffer *output) {
     }
     status_print_age((status->now_ms - live->started_ms) / 1000, age);
     time_print(live->certificate_expires_s, time);
-    buffer_print(output, "collector    %s, up %s, %" PRIu32 " streams, certificate until %s\n",
-                 live->version, age, live->streams, time);
+    buffer_print(output, "collector    %s, up %s, %" PRIu32 " %s, certificate until %s\n",
+                 live->version, age, live->streams, live->streams == 1 ? "stream" : "streams",
+                 time);
     if (live->complaint != NULL) buffer_print(output, "ALARM        %s\n", live->complaint);
     if (live->denied.bytes != NULL) status_denied_print(live->denied, output);
 }
@@ -330,7 +331,9 @@ static void print_live(const struct status *status, struct buffer *output) {
 static void print_alarms(const struct status *status, struct buffer *output) {
     const struct status_coverage *coverage = &status->coverage;
     uint64_t conflicts = status->total.conflicts;
-    if (conflicts > 0) {
+    if (conflicts == 1)
+        buffer_append_text(output, "ALARM        1 conflict: quarantine list --reason conflict\n");
+    if (conflicts > 1) {
         buffer_print(output,
                      "ALARM        %" PRIu64 " conflicts: quarantine list --reason conflict\n",
                      conflicts);
@@ -339,15 +342,23 @@ static void print_alarms(const struct status *status, struct buffer *output) {
         buffer_print(output, "ALARM        %" PRIu64 " gaps: %" PRIu64 " events are lost\n",
                      status->facts.gaps, status->total.gap_numbers);
     }
-    if (status->live != NULL && status->live->throttled > 0) {
+    uint32_t throttled = status->live == NULL ? 0 : status->live->throttled;
+    if (throttled == 1)
+        buffer_append_text(output, "ALARM        1 stream is throttled: quarantine is full\n");
+    if (throttled > 1) {
         buffer_print(output, "ALARM        %" PRIu32 " streams are throttled: quarantine is full\n",
-                     status->live->throttled);
+                     throttled);
     }
-    if (coverage->silent_agents_count > 0) {
+    if (coverage->silent_agents_count == 1)
+        buffer_append_text(output, "ALARM        1 agent is silent\n");
+    if (coverage->silent_agents_count > 1) {
         buffer_print(output, "ALARM        %" PRIu32 " agents are silent\n",
                      coverage->silent_agents_count);
     }
-    if (coverage->silent_count > 0) {
+    if (coverage->silent_count == 1) {
+        buffer_append_text(output, "ALARM        1 region is silent that the roster expects\n");
+    }
+    if (coverage->silent_count > 1) {
         buffer_print(output,
                      "ALARM        %" PRIu32 " regions are silent that the roster expects\n",
                      coverage->silent_count);

@@ -95,10 +95,10 @@ def test_silent_agent_begins_and_ends():
         )
         assert "silent_since" in organization.agent_status(agent)
         assert metric(organization, "orgtrail_collector_silent_agents") == 1
-        expect_shown(organization, "ALARM", "1 agents are silent", "SILENT for")
+        expect_shown(organization, "ALARM", "1 agent is silent", "SILENT for")
         # A restart says nothing twice.
         organization.collector.stop()
-        expect_shown(organization, "1 agents are silent", "nobody serves")
+        expect_shown(organization, "1 agent is silent", "nobody serves")
         organization.start_collector()
         flow.wait_until(
             "silence in metrics",
@@ -236,7 +236,7 @@ def test_conflict_and_identity():
         assert details["account"] == SHOP, details
         details = wait_own_event(organization, "IdentityViolation")
         assert details["agent"] == agent.uri and details["count"] == 1, details
-        expect_shown(organization, "1 conflicts", "conflict", "identity")
+        expect_shown(organization, "1 conflict:", "conflict", "identity")
         text = organization.fetch("/metrics")
         for reason in ("conflict", "identity"):
             assert f'quarantined_events_total{{reason="{reason}"}} 1' in text, text
@@ -277,7 +277,7 @@ def test_full_quarantine():
             "the throttle in metrics",
             lambda: metric(organization, "orgtrail_collector_throttled_streams") == 1,
         )
-        expect_shown(organization, "ALARM", "1 streams are throttled")
+        expect_shown(organization, "ALARM", "1 stream is throttled")
         live = organization.status()["collector"]
         assert live["throttled"] == 1, live
 
