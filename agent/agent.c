@@ -518,12 +518,19 @@ static bool give_up(const struct agent *agent, struct fault *fault) {
     return true;
 }
 
+// Settings and folders were good when the agent began: what is missing now went while it ran. That
+// is the machine's fault, after which the agent is to be started again.
+static bool end_running(struct fault *fault) {
+    if (fault->kind == FAULT_INPUT) fault->kind = FAULT_IO;
+    return false;
+}
+
 bool agent_step(struct agent *agent, struct fault *fault) {
     struct agent_status *status = &agent->status;
     struct gather_turn turn = {.wait_ms = AGENT_WAIT_MS, .has_ended = status->has_ended};
     int64_t now_ms = agent->clock->monotonic_ms(agent->clock->context);
     int64_t wait_ms;
-    if (!gather_step(agent->gather, &turn, fault)) return false;
+    if (!gather_step(agent->gather, &turn, fault)) return end_running(fault);
     status->records += turn.records;
     status->notices += turn.notices;
     status->is_full = turn.is_full;
@@ -532,7 +539,7 @@ bool agent_step(struct agent *agent, struct fault *fault) {
     if (agent->renewal != NULL) step_renewal(agent, now_ms);
     bool is_renewable = agent->wants_client || (agent->wants_files && !agent->is_attempt_open);
     if (is_renewable && !renew_client(agent, fault)) return false;
-    if (!send_some(agent, &wait_ms, fault)) return false;
+    if (!send_some(agent, &wait_ms, fault)) return end_running(fault);
     if (turn.wait_ms < wait_ms) wait_ms = turn.wait_ms;
     if (agent->renewal != NULL && wait_ms > TRIAL_WAIT_MS) wait_ms = TRIAL_WAIT_MS;
     rpc_client_step(agent->client, wait_ms < AGENT_WAIT_MS ? wait_ms : AGENT_WAIT_MS);
@@ -544,7 +551,7 @@ bool agent_step(struct agent *agent, struct fault *fault) {
     log_session(agent);
     warn_certificate(agent, now_ms);
     if (give_up(agent, fault)) return false;
-    return save_sometimes(agent, now_ms, fault);
+    return save_sometimes(agent, now_ms, fault) || end_running(fault);
 }
 
 void agent_stop(struct agent *agent, const char *reason) {

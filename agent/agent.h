@@ -51,8 +51,9 @@ MUST_CHECK bool agent_create(const struct agent_options *options, struct agent *
 // Saves what it can and closes everything. NULL is allowed.
 void agent_destroy(struct agent *agent);
 
-// Does one turn. A fault ends the process: FAULT_IO and FAULT_CORRUPT of the spool; with `once`
-// also what only people can mend (FAULT_DENIED, FAULT_INPUT).
+// Does one turn. A fault ends the process: FAULT_IO and FAULT_CORRUPT of the spool (FAULT_IO
+// too where its folder has gone); with `once` also what only people can mend (FAULT_DENIED,
+// FAULT_INPUT).
 MUST_CHECK bool agent_step(struct agent *agent, struct fault *fault);
 
 // Says goodbye, if somebody is there to say it to, while agent_step goes on.

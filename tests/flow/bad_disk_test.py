@@ -4,6 +4,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -239,6 +240,24 @@ def test_spool_that_cannot_be_written():
         agent.start()
         organization.wait_received(len(records), seconds=60)
         expect_exported(organization, records)
+
+
+def test_spool_that_vanishes():
+    with make_organization() as organization:
+        organization.start_collector()
+        agent = organization.enroll("-a", SHOP)
+        agent.append([make(number) for number in range(1, 11)])
+        organization.wait_received(10)
+        shutil.rmtree(agent.spool)
+        agent.append([make(number) for number in range(11, 21)])
+        # The unit has it started again after this exit, other than after one for wrong settings.
+        code = agent.wait()
+        said = agent.log()
+        assert code == 1 and '"kind":"io"' in said and "No such file" in said, (code, said)
+        agent.start()
+        expect = [make(number) for number in range(1, 31)]
+        agent.append(expect[20:])
+        flow.wait_until("all there", lambda: set(expect) <= set(organization.export()))
 
 
 def make_unwritable(path):
