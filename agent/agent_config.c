@@ -109,7 +109,8 @@ static const cyaml_schema_field_t source_fields[] = {
     CYAML_FIELD_STRING_PTR("path", OPTIONAL, struct file_source, path, 1, PATH_SIZE_MAX),
     CYAML_FIELD_SEQUENCE("paths", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct file_source,
                          paths, &path_schema, 1, AGENT_CONFIG_PATHS_MAX),
-    CYAML_FIELD_UINT("poll_ms", CYAML_FLAG_OPTIONAL, struct file_source, poll_ms),
+    CONFIG_FIELD_RANGE("poll_ms", struct file_source, poll_ms, AGENT_CONFIG_POLL_MS_MIN,
+                       AGENT_CONFIG_POLL_MS_MAX),
     CYAML_FIELD_STRING_PTR("file_size_max", OPTIONAL, struct file_source, file_size_max, 1, 32),
     CYAML_FIELD_ENUM("from", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct file_source, from,
                      from_names, 2),
@@ -155,7 +156,7 @@ static const struct config_help helps[] = {
     {"sources[].path", "path", "`paths`",
      "The folder or file; a tail's may be a pattern, or `-` for standard input."},
     {"sources[].paths", "list of paths", "`path`", "Several paths or patterns of a tail."},
-    {"sources[].poll_ms", "100 to 600000", "1000", "A directory: how often it is looked at."},
+    {"sources[].poll_ms", NULL, "1000", "A directory: how often it is looked at."},
     {"sources[].file_size_max", "size", "256MiB", "A directory: the inflated size of one file."},
     {"sources[].from", NULL, "`beginning`",
      "A tail: where to begin in files that are there at the very first start."},
@@ -232,14 +233,6 @@ static bool check_kind(const struct loaded *loaded, const struct file_source *so
                   "source \"%s\": poll_ms and file_size_max are settings of a directory",
                   source->name);
         return refuse(loaded, "name", source->name, fault);
-    }
-    if (source->poll_ms != 0 && (source->poll_ms < AGENT_CONFIG_POLL_MS_MIN ||
-                                 source->poll_ms > AGENT_CONFIG_POLL_MS_MAX)) {
-        char text[16];
-        snprintf(text, sizeof text, "%u", source->poll_ms);
-        fault_set(fault, FAULT_INPUT, "poll_ms: %s is not from %d to %d", text,
-                  AGENT_CONFIG_POLL_MS_MIN, AGENT_CONFIG_POLL_MS_MAX);
-        return refuse(loaded, "poll_ms", text, fault);
     }
     return true;
 }

@@ -15,6 +15,17 @@
 #include "base/fault.h"
 #include "base/span.h"
 
+// An optional whole number of at least `least` (1 or more) and at most `most`; 0 when it is absent.
+// Its range stands where cyaml's schema of a number has nothing.
+#define CONFIG_FIELD_RANGE(name, structure, member, least, most)                  \
+    {                                                                             \
+        .key = (name), .data_offset = offsetof(structure, member),                \
+        .value = {                                                                \
+            CYAML_VALUE_UINT(CYAML_FLAG_OPTIONAL, (((structure *)NULL)->member)), \
+            .string = {.min = (least), .max = (most)},                            \
+        },                                                                        \
+    }
+
 enum { CONFIG_SIZE_MAX = 4 * 1024 * 1024 };  // bytes of one file: a roster of 10,000 accounts fits
 
 // Loads text (at most CONFIG_SIZE_MAX) by the schema into new memory: the caller frees it with

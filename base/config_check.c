@@ -134,10 +134,13 @@ static bool check_integer(struct check *check, const cyaml_schema_value_t *schem
     const char *digits = value + (value[0] == '-' || value[0] == '+');
     if (digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9') good = false;
     if (schema->type == CYAML_UINT) {
+        uint64_t min = schema->string.min;
         uint64_t max = UINT64_MAX >> (64 - bits);
-        snprintf(expected, sizeof expected, "a whole number from 0 to %" PRIu64, max);
+        if (schema->string.max != 0) max = schema->string.max;
+        snprintf(expected, sizeof expected, "a whole number from %" PRIu64 " to %" PRIu64 "%s", min,
+                 max, min == 0 ? "" : " (leave it out for the default)");
         unsigned long long number = strtoull(value, &end, 0);
-        good = good && value[0] != '-' && number <= max;
+        good = good && value[0] != '-' && number >= min && number <= max;
     } else {
         int64_t max = INT64_MAX >> (64 - bits);
         snprintf(expected, sizeof expected, "a whole number from %" PRId64 " to %" PRId64, -max - 1,

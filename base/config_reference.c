@@ -1,4 +1,5 @@
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,6 +35,9 @@ static void print_form(const struct reference *reference, const cyaml_schema_val
             buffer_print(reference->text, "%s`%s`", index == 0 ? "" : ", ",
                          schema->enumeration.strings[index].str);
         }
+    } else if (schema->type == CYAML_UINT && schema->string.max != 0) {
+        buffer_print(reference->text, "%" PRIu32 " to %" PRIu32, schema->string.min,
+                     schema->string.max);
     } else if (schema->type == CYAML_UINT || schema->type == CYAML_INT) {
         buffer_append_text(reference->text, "number");
     } else if (schema->type == CYAML_BOOL) {

@@ -90,7 +90,8 @@ static const cyaml_schema_field_t store_fields[] = {
     CYAML_FIELD_STRING_PTR("min_free", OPTIONAL, struct store, min_free, 1, 32),
     CYAML_FIELD_STRING_PTR("size_max", OPTIONAL, struct store, size_max, 1, 32),
     CYAML_FIELD_STRING_PTR("quarantine_max", OPTIONAL, struct store, quarantine_max, 1, 32),
-    CYAML_FIELD_UINT("retention_days", CYAML_FLAG_OPTIONAL, struct store, retention_days),
+    CONFIG_FIELD_RANGE("retention_days", struct store, retention_days, 1,
+                       SETTINGS_RETENTION_DAYS_MAX),
     CYAML_FIELD_END,
 };
 
@@ -151,11 +152,13 @@ static const cyaml_schema_field_t file_fields[] = {
                         control_fields),
     CYAML_FIELD_MAPPING("roster", CYAML_FLAG_OPTIONAL, struct settings_file, roster, roster_fields),
     CYAML_FIELD_STRING_PTR("deny", OPTIONAL, struct settings_file, deny, 1, PATH_SIZE_MAX),
-    CYAML_FIELD_UINT("heartbeat_ms", CYAML_FLAG_OPTIONAL, struct settings_file, heartbeat_ms),
-    CYAML_FIELD_UINT("region_silent_s", CYAML_FLAG_OPTIONAL, struct settings_file, region_silent_s),
-    CYAML_FIELD_UINT("future_max_hours", CYAML_FLAG_OPTIONAL, struct settings_file,
-                     future_max_hours),
-    CYAML_FIELD_UINT("streams_max", CYAML_FLAG_OPTIONAL, struct settings_file, streams_max),
+    CONFIG_FIELD_RANGE("heartbeat_ms", struct settings_file, heartbeat_ms,
+                       SETTINGS_HEARTBEAT_MS_MIN, SETTINGS_HEARTBEAT_MS_MAX),
+    CONFIG_FIELD_RANGE("region_silent_s", struct settings_file, region_silent_s, 1,
+                       SETTINGS_REGION_SILENT_S_MAX),
+    CONFIG_FIELD_RANGE("future_max_hours", struct settings_file, future_max_hours, 1,
+                       SETTINGS_FUTURE_HOURS_MAX),
+    CONFIG_FIELD_RANGE("streams_max", struct settings_file, streams_max, 1, SETTINGS_STREAMS_MAX),
     CYAML_FIELD_END,
 };
 
@@ -178,8 +181,9 @@ static const struct config_help helps[] = {
      "The trail's largest size. At it nothing is acknowledged."},
     {"store.quarantine_max", "size", "256MiB",
      "Bytes in quarantine of one agent, beyond which that agent alone is throttled."},
-    {"store.retention_days", "days", "all are kept",
-     "Older days, by eventTime, are dropped; older events that come are counted, not stored."},
+    {"store.retention_days", NULL, "all are kept",
+     "Days, leave it out to keep all. Older ones, by eventTime, are dropped; older events that "
+     "come are counted, not stored."},
     {"certificates.ca", "path", NULL, "The CAs that agents' certificates come from, PEM."},
     {"certificates.certificate", "path", NULL, "The collector's certificate, PEM."},
     {"certificates.key", "path", NULL, "Its key, PEM; readable by the collector's user only."},
@@ -196,13 +200,13 @@ static const struct config_help helps[] = {
     {"roster.accounts[].regions", "list of regions", "none", "Where events are expected."},
     {"deny", "path", "`deny.txt` in the store's folder",
      "The list of agents that are refused although their certificate is good."},
-    {"heartbeat_ms", "100 to 600000", "15000",
+    {"heartbeat_ms", NULL, "15000",
      "How often each side says that it is there; three missed ones end a stream."},
-    {"region_silent_s", "1 to 31536000", "86400",
+    {"region_silent_s", NULL, "86400",
      "After how long without an event a region that the roster expects is called silent."},
-    {"future_max_hours", "1 to 8760", "24",
+    {"future_max_hours", NULL, "24",
      "How far ahead of the collector's clock an eventTime may be; later: quarantine, `future`."},
-    {"streams_max", "1 to 16384", "2048", "Agents that are connected at a time."},
+    {"streams_max", NULL, "2048", "Agents that are connected at a time."},
 };
 
 bool settings_print_reference(struct buffer *text, struct fault *fault) {
@@ -231,16 +235,8 @@ static bool parse_size(const struct origin *origin, const char *key, const char 
     return refuse(origin, key, text, fault);
 }
 
-static bool choose_number(const struct origin *origin, const char *key, uint32_t given,
-                          uint32_t otherwise, uint32_t min, uint32_t max, uint32_t *number,
-                          struct fault *fault) {
-    if (given != 0 && (given < min || given > max)) {
-        fault_set(fault, FAULT_INPUT, "%s: %" PRIu32 " is not between %" PRIu32 " and %" PRIu32,
-                  key, given, min, max);
-        return refuse(origin, key, "", fault);
-    }
-    *number = given == 0 ? otherwise : given;
-    return true;
+static uint32_t choose_number(uint32_t given, uint32_t otherwise) {
+    return given == 0 ? otherwise : given;
 }
 
 // The host and port of an address to listen on: an IP address (IPv6 in brackets) and a number.
@@ -368,19 +364,11 @@ static bool fill(struct settings *settings, const struct origin *origin, struct 
     if (settings->quarantine_size_max == 0) {
         settings->quarantine_size_max = SETTINGS_QUARANTINE_SIZE;
     }
-    if (!choose_number(origin, "heartbeat_ms", file->heartbeat_ms, SETTINGS_HEARTBEAT_MS,
-                       SETTINGS_HEARTBEAT_MS_MIN, SETTINGS_HEARTBEAT_MS_MAX,
-                       &settings->heartbeat_ms, fault) ||
-        !choose_number(origin, "region_silent_s", file->region_silent_s, SETTINGS_REGION_SILENT_S,
-                       1, SETTINGS_REGION_SILENT_S_MAX, &settings->region_silent_s, fault) ||
-        !choose_number(origin, "future_max_hours", file->future_max_hours, SETTINGS_FUTURE_HOURS, 1,
-                       SETTINGS_FUTURE_HOURS_MAX, &settings->future_max_hours, fault) ||
-        !choose_number(origin, "store.retention_days", file->store.retention_days, 0, 1,
-                       SETTINGS_RETENTION_DAYS_MAX, &settings->retention_days, fault) ||
-        !choose_number(origin, "streams_max", file->streams_max, SETTINGS_STREAMS, 1,
-                       SETTINGS_STREAMS_MAX, &settings->streams_max, fault)) {
-        return false;
-    }
+    settings->heartbeat_ms = choose_number(file->heartbeat_ms, SETTINGS_HEARTBEAT_MS);
+    settings->region_silent_s = choose_number(file->region_silent_s, SETTINGS_REGION_SILENT_S);
+    settings->future_max_hours = choose_number(file->future_max_hours, SETTINGS_FUTURE_HOURS);
+    settings->streams_max = choose_number(file->streams_max, SETTINGS_STREAMS);
+    settings->retention_days = file->store.retention_days;
     if (!check_address(origin, "listen", settings->listen, fault)) return false;
     if (settings->http_listen != NULL &&
         !check_address(origin, "http.listen", settings->http_listen, fault)) {

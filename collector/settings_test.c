@@ -114,10 +114,18 @@ static void test_mistakes_say_where(void **state) {
     } cases[] = {
         {HEAD "lisen: x\n", "collector.yaml: line 5: unknown key \"lisen\""},
         {HEAD "roster:\n  acounts: []\n", "line 6: unknown key \"acounts\""},
-        {HEAD "heartbeat_ms: soon\n", "line 5"},
+        {HEAD "heartbeat_ms: soon\n",
+         "line 5: key \"heartbeat_ms\": expected a whole number from 100"},
         {HEAD "heartbeat_ms: 5\n",
-         "collector.yaml: line 5: heartbeat_ms: 5 is not between 100 and 600000"},
-        {HEAD "streams_max: 100000\n", "streams_max: 100000 is not between 1 and 16384"},
+         "collector.yaml: line 5: key \"heartbeat_ms\": expected a whole number from 100 to "
+         "600000"},
+        {HEAD "streams_max: 100000\n",
+         "key \"streams_max\": expected a whole number from 1 to 16384"},
+        {"organization: {id: o-abc, management_account: a1}\nlisten: 0.0.0.0:1\n"
+         "store: {directory: s, retention_days: 0}\n"
+         "certificates: {ca: a, certificate: b, key: c}\n",
+         "line 3: key \"store.retention_days\": expected a whole number from 1 to 36500 (leave it "
+         "out for the default), not \"0\""},
         {HEAD "roster: {unknown: maybe}\n", "line 5"},
         {HEAD "roster: {accounts: [{id: a1}, {id: a1}]}\n", "lists account a1 twice"},
         {HEAD "roster:\n  accounts:\n    - {id: a1}\n    - {id: \"1111\"}\n",
