@@ -126,7 +126,7 @@ static bool check_integer(struct check *check, const cyaml_schema_value_t *schem
     uint32_t bits = schema->data_size * 8;
     assert(bits >= 8);
     assert(bits <= 64);
-    char expected[80];
+    char expected[96];
     char *end = NULL;
     bool good = value[0] != 0 && strspn(value, "+-0123456789abcdefABCDEFxX") == strlen(value);
     errno = 0;
