@@ -20,7 +20,7 @@
 static char target[128];
 
 static void remove_all(const char *path) {
-    char command[256];
+    char command[320];
     snprintf(command, sizeof command, "rm -rf '%s' '%s.part'", path, path);
     assert_int_equal(system(command), 0);
 }
