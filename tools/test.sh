@@ -89,6 +89,8 @@ for room in base event proto storage query agent collector cli tests/kit tests/f
 done
 
 bazel_stage "default build, all tests" //...
+# Some warnings come with optimization only, and warnings are errors.
+command_stage "release build, everything" bazel build --config=opt //...
 bazel_stage "asan and ubsan, unit tests" --config=asan "${rooms[@]}"
 bazel_stage "tsan, threads" --config=tsan //base/rpc/... //base:queue_test //collector:append_test
 if has //tests/sim:sim; then
