@@ -137,6 +137,9 @@ void rpc_loop_done(struct rpc_loop *loop);
 // lingering close. False if there was none.
 bool rpc_loop_step(struct rpc_loop *loop, int64_t wait_ms);
 
+// Ends all streams of the loop, as a server does that is stopping.
+void rpc_loop_end_streams(struct rpc_loop *loop);
+
 // Makes a stream on a call, which it owns from now on. NULL when memory is out.
 struct rpc_stream *rpc_stream_create(struct rpc_loop *loop, grpc_call *call, bool is_client);
 

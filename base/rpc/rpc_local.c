@@ -176,16 +176,6 @@ static void look_around(struct rpc_local *local) {
     }
 }
 
-static void close_streams(struct rpc_local *local) {
-    struct rpc_stream *stream = local->loop.streams;
-    while (stream != NULL) {
-        struct rpc_stream *next = stream->next;
-        rpc_stream_end(stream, FAULT_RETRY, "the server is stopping");
-        rpc_stream_settle(stream);
-        stream = next;
-    }
-}
-
 static void *work(void *argument) {
     struct rpc_local *local = argument;
     while (!atomic_load(&local->is_ending) || atomic_load(&local->connections_count) > 0 ||
@@ -193,7 +183,8 @@ static void *work(void *argument) {
         bool is_ending = atomic_load(&local->is_ending);
         rpc_loop_step(&local->loop, is_ending ? PAUSE_MS : LOOK_MS);
         look_around(local);
-        if (is_ending && rpc_now_ms() >= atomic_load(&local->end_ms)) close_streams(local);
+        if (is_ending && rpc_now_ms() >= atomic_load(&local->end_ms))
+            rpc_loop_end_streams(&local->loop);
     }
     return NULL;
 }

@@ -63,3 +63,13 @@ bool rpc_loop_step(struct rpc_loop *loop, int64_t wait_ms) {
     tag->done(tag, event.success != 0);
     return true;
 }
+
+void rpc_loop_end_streams(struct rpc_loop *loop) {
+    struct rpc_stream *stream = loop->streams;
+    while (stream != NULL) {
+        struct rpc_stream *next = stream->next;
+        rpc_stream_end(stream, FAULT_RETRY, "the server is stopping");
+        rpc_stream_settle(stream);
+        stream = next;
+    }
+}

@@ -163,16 +163,6 @@ static void on_stopped(struct rpc_tag *tag, bool is_ok) {
     sem_post(&worker->server->stopped);
 }
 
-static void close_streams(struct worker *worker) {
-    struct rpc_stream *stream = worker->loop.streams;
-    while (stream != NULL) {
-        struct rpc_stream *next = stream->next;
-        rpc_stream_end(stream, FAULT_RETRY, "the server is stopping");
-        rpc_stream_settle(stream);
-        stream = next;
-    }
-}
-
 static void *work(void *argument) {
     struct worker *worker = argument;
     for (size_t index = 0; index < 2; index++) arm(&worker->slots[index]);
@@ -181,7 +171,7 @@ static void *work(void *argument) {
         if (worker->stop_ms != INT64_MAX) {
             wait_ms = worker->stop_ms - rpc_now_ms();
             if (wait_ms <= 0) {
-                close_streams(worker);
+                rpc_loop_end_streams(&worker->loop);
                 worker->stop_ms = INT64_MAX;
                 wait_ms = -1;
             }
