@@ -517,20 +517,41 @@ static void test_refuses_a_file_cut_short(void **state) {
     }
     assert_int_equal(truncate(data_path(&fixture), 4096), 0);
     refuse_both(&fixture, "is not a store of orgtrail");
+    // Nothing at all is not the beginning of a store.
+    assert_int_equal(truncate(data_path(&fixture), 0), 0);
+    refuse_both(&fixture, "is empty: it was cut");
+    assert_true(file_size(&fixture) == 0);
     fixture_done(&fixture);
 }
 
-// A file of another program, and for a reader an empty one.
+// The same under a reader that is open: it says so at its next snapshot, and lives.
+static void test_refuses_a_file_cut_under_a_reader(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    fixture_fill(&fixture, 0, 2000, 200);
+    close_trail(&fixture);
+    struct trail_reader *reader = open_reader(&fixture);
+    struct trail_facts facts;
+    assert_true(trail_reader_facts(reader, &facts, &fixture.fault));
+    assert_int_equal(truncate(data_path(&fixture), (off_t)file_size(&fixture) - 1), 0);
+    struct trail_cursor *cursor = NULL;
+    const struct trail_query query = {.time_min_s = INT64_MIN, .time_max_s = INT64_MAX};
+    assert_false(trail_cursor_open(reader, &query, &cursor, &fixture.fault));
+    assert_int_equal(fixture.fault.kind, FAULT_CORRUPT);
+    assert_non_null(strstr(fixture.fault.text, "it was cut"));
+    trail_reader_close(reader);
+    fixture_done(&fixture);
+}
+
+// A file of another program.
 static void test_refuses_another_file(void **state) {
     (void)state;
     struct fixture fixture;
     fixture_init(&fixture);
     fixture_open(&fixture);
     close_trail(&fixture);
-    assert_int_equal(truncate(data_path(&fixture), 0), 0);
-    struct trail_reader *reader = NULL;
-    assert_false(trail_reader_open(fixture.directory, &reader, &fixture.fault));
-    assert_non_null(strstr(fixture.fault.text, "is not a store of orgtrail"));
     FILE *file = fopen(data_path(&fixture), "w");
     assert_non_null(file);
     for (uint32_t line = 0; line < 2000; line++) fprintf(file, "line %u of a log\n", line);
@@ -595,6 +616,7 @@ int main(void) {
         cmocka_unit_test(test_goes_on_beside_a_damaged_summary),
         cmocka_unit_test(test_refuses_a_damaged_head),
         cmocka_unit_test(test_refuses_a_file_cut_short),
+        cmocka_unit_test(test_refuses_a_file_cut_under_a_reader),
         cmocka_unit_test(test_refuses_another_file),
         cmocka_unit_test(test_tells_keys_from_their_hashes),
     };

@@ -186,7 +186,7 @@ static bool is_foreign(int status) {
     return status == MDB_INVALID || status == MDB_VERSION_MISMATCH;
 }
 
-// LMDB makes an environment of an empty file, which a reader may not.
+// LMDB makes a new environment of an empty file; ours has been cut to nothing.
 static bool is_empty(const char *directory) {
     char path[TRAIL_PATH_SIZE + 16];
     struct stat facts;
@@ -194,8 +194,16 @@ static bool is_empty(const char *directory) {
     return stat(path, &facts) == 0 && facts.st_size == 0;
 }
 
+static bool set_empty(const char *directory, struct fault *fault) {
+    return fault_set(fault, FAULT_CORRUPT,
+                     "trail in %s: data.mdb is empty: it was cut: restore a backup. If nothing was "
+                     "ever stored here, remove data.mdb and start again",
+                     directory);
+}
+
 static bool open_new(const struct trail_environment_options *options,
                      struct trail_environment *environment, struct fault *fault) {
+    if (is_empty(options->directory)) return set_empty(options->directory, fault);
     int status = open_file(environment, options);
     if (options->read_only && (status == ENOENT || status == ENOTDIR)) {
         return fault_set(fault, FAULT_INPUT,
@@ -203,8 +211,7 @@ static bool open_new(const struct trail_environment_options *options,
                          "first starts; is this the right folder?",
                          options->directory);
     }
-    if (is_foreign(status) || (status != 0 && is_empty(options->directory)))
-        return set_foreign(options->directory, fault);
+    if (is_foreign(status)) return set_foreign(options->directory, fault);
     if (status != 0) return trail_environment_fault(environment, status, "open", fault);
     if (!check_whole(environment, fault)) return false;
     status = check_ours(environment);
@@ -334,7 +341,11 @@ bool trail_environment_begin(struct trail_environment *environment, MDB_txn **tr
         int status = *transaction == NULL
                          ? mdb_txn_begin(environment->lmdb, NULL, MDB_RDONLY, transaction)
                          : mdb_txn_renew(*transaction);
-        if (status == 0) return true;
+        if (status == 0) {
+            if (check_whole(environment, fault)) return true;
+            trail_environment_end(environment, *transaction);
+            return false;
+        }
         pthread_rwlock_unlock(&environment->gate);
         if (status != MDB_MAP_RESIZED)
             return trail_environment_fault(environment, status, "begin to read", fault);
@@ -466,7 +477,7 @@ bool trail_environment_copy(struct trail_environment *environment, int file, str
     }
 }
 
-static uint64_t count_pages(const MDB_stat *facts) {
+uint64_t trail_environment_pages(const MDB_stat *facts) {
     return facts->ms_branch_pages + facts->ms_leaf_pages + facts->ms_overflow_pages;
 }
 
@@ -477,11 +488,11 @@ uint64_t trail_environment_used(struct trail_environment *environment) {
     if (!trail_environment_begin(environment, &transaction, &ignored)) return 0;
     // Two meta pages, the database of names, and each of the databases.
     uint64_t pages = 2;
-    if (mdb_stat(transaction, 1, &facts) == 0) pages += count_pages(&facts);
+    if (mdb_stat(transaction, 1, &facts) == 0) pages += trail_environment_pages(&facts);
     for (uint32_t index = 0; index < TRAIL_DATABASES; index++) {
         if (index == TRAIL_DATABASE_DOCUMENT && !environment->has_documents) continue;
         if (mdb_stat(transaction, environment->databases[index], &facts) == 0)
-            pages += count_pages(&facts);
+            pages += trail_environment_pages(&facts);
     }
     trail_environment_end(environment, transaction);
     trail_environment_free(transaction);
@@ -500,10 +511,9 @@ uint64_t trail_environment_size(struct trail_environment *environment) {
 
 void trail_environment_trim(struct trail_environment *environment) {
     mdb_filehandle_t file;
-    struct stat facts;
     if (environment->reserved == 0 || mdb_env_get_fd(environment->lmdb, &file) != 0) return;
     // What fails costs that room, nothing else.
-    if (fstat(file, &facts) == 0) (void)!ftruncate(file, facts.st_size);
+    (void)!ftruncate(file, (off_t)trail_environment_size(environment));
     environment->reserved = 0;
 }
 

@@ -59,7 +59,8 @@ MUST_CHECK bool trail_environment_open(const struct trail_environment_options *o
 // Leaves it; the last user closes it. All its transactions have been freed. NULL is allowed.
 void trail_environment_close(struct trail_environment *environment);
 
-// Begins a snapshot; *transaction is NULL at first and reused after. FAULT_RETRY if too many read.
+// Begins a snapshot; *transaction is NULL at first and reused after. FAULT_RETRY if too many read;
+// FAULT_CORRUPT if the file was cut meanwhile: behind its end a read would kill the process.
 MUST_CHECK bool trail_environment_begin(struct trail_environment *environment,
                                         MDB_txn **transaction, struct fault *fault);
 

@@ -123,36 +123,68 @@ static bool check_free(const struct trail_environment *environment, uint64_t siz
     return set_disk_fault(environment, ENOSPC, size, fault);
 }
 
+// Without room taken on the disk: makes the file longer only.
+static bool extend(struct trail_environment *environment, mdb_filehandle_t file, uint64_t end,
+                   struct fault *fault) {
+    struct stat facts;
+    if (fstat(file, &facts) == 0 && (uint64_t)facts.st_size >= end) return true;
+    if (ftruncate(file, (off_t)end) == 0) return true;
+    return fault_set_errno(fault, FAULT_IO, errno, "trail in %s: make data.mdb longer",
+                           environment->directory);
+}
+
+// Bytes of the list of free pages: a commit may write all of it anew.
+static uint64_t measure_free_list(struct trail_environment *environment) {
+    enum { FREE_LIST = 0 };  // LMDB's own database
+    MDB_txn *transaction = NULL;
+    MDB_stat facts;
+    if (mdb_txn_begin(environment->lmdb, NULL, MDB_RDONLY, &transaction) != 0) return 0;
+    int status = mdb_stat(transaction, FREE_LIST, &facts);
+    mdb_txn_abort(transaction);
+    return status == 0 ? trail_environment_pages(&facts) * TRAIL_PAGE_SIZE : 0;
+}
+
 // Takes the room of a commit on the disk before it begins, so that a full disk never shows in the
 // middle of one: LMDB says EIO for a write that is cut short, and a sync that failed for want of
 // room may not be repeated. Room is taken in steps: it costs a write of the file system's own.
+//
+// The file becomes longer by it at once. LMDB counts pages at the end that one commit took and
+// freed again, but never writes them: were the file as long as what is written, it would look cut.
 static bool reserve(struct trail_environment *environment, uint32_t changes_count, size_t size,
                     struct fault *fault) {
     // A value may fill a page more than its bytes, and its key changes a page.
-    uint64_t needed = size + (uint64_t)changes_count * 2 * TRAIL_PAGE_SIZE + ROOM_SIZE;
+    uint64_t needed = size + (uint64_t)changes_count * 2 * TRAIL_PAGE_SIZE +
+                      measure_free_list(environment) + ROOM_SIZE;
     uint64_t used = trail_environment_size(environment);
     uint64_t end = used + needed;
+    uint64_t ahead = used / 8 < AHEAD_SIZE_MAX ? used / 8 : AHEAD_SIZE_MAX;
     struct rlimit limit;
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-        end > limit.rlim_cur) {
-        return set_disk_fault(environment, EFBIG, needed, fault);
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+        if (end > limit.rlim_cur) return set_disk_fault(environment, EFBIG, needed, fault);
+        if (ahead > limit.rlim_cur - end) ahead = limit.rlim_cur - end;
     }
-    if (environment->no_sync || end <= environment->reserved) return true;
+    if (end <= environment->reserved) return true;
     mdb_filehandle_t file;
     mdb_env_get_fd(environment->lmdb, &file);
-    uint64_t ahead = used / 8 < AHEAD_SIZE_MAX ? used / 8 : AHEAD_SIZE_MAX;
+    if (environment->no_sync) {
+        if (!extend(environment, file, end + ahead, fault)) return false;
+        environment->reserved = end + ahead;
+        return true;
+    }
     // The first time from the begin: a file may have holes.
     uint64_t from = environment->reserved;
-    int status = fallocate(file, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(end + ahead - from));
+    int status = fallocate(file, 0, (off_t)from, (off_t)(end + ahead - from));
     if (status != 0 && (errno == ENOSPC || errno == EDQUOT)) {
         ahead = 0;
-        status = fallocate(file, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(end - from));
+        status = fallocate(file, 0, (off_t)from, (off_t)(end - from));
     }
     if (status == 0) {
         environment->reserved = end + ahead;
         return true;
     }
-    if (errno == EOPNOTSUPP || errno == ENOSYS) return check_free(environment, needed, fault);
+    if (errno == EOPNOTSUPP || errno == ENOSYS) {
+        return check_free(environment, needed, fault) && extend(environment, file, end, fault);
+    }
     if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
         return set_disk_fault(environment, errno, needed, fault);
     return fault_set_errno(fault, FAULT_IO, errno, "trail in %s: take room on the disk",
@@ -170,17 +202,6 @@ static bool shrink(struct trail_environment *environment, struct fault *fault) {
     return trail_environment_resize(environment, limit, fault);
 }
 
-// LMDB never writes pages at the end that one commit took and freed again: the file is made as long
-// as the meta page says, by which opening tells one that was cut. Seldom anything is to be done.
-static void lengthen(struct trail_environment *environment) {
-    mdb_filehandle_t file;
-    struct stat facts;
-    mdb_env_get_fd(environment->lmdb, &file);
-    off_t size = (off_t)trail_environment_size(environment);
-    if (fstat(file, &facts) != 0 || facts.st_size >= size || ftruncate(file, size) != 0) return;
-    if (!environment->no_sync) (void)!fdatasync(file);
-}
-
 bool trail_environment_commit(struct trail_environment *environment,
                               const struct trail_change *changes, uint32_t changes_count,
                               struct span values, bool uses_reserve, struct fault *fault) {
@@ -190,10 +211,7 @@ bool trail_environment_commit(struct trail_environment *environment,
     for (;;) {
         bool was_written = false;
         int status = apply(environment, changes, changes_count, values, &was_written);
-        if (status == 0) {
-            lengthen(environment);
-            return !uses_reserve || shrink(environment, fault);
-        }
+        if (status == 0) return !uses_reserve || shrink(environment, fault);
         if (status == MDB_MAP_RESIZED) {
             if (!trail_environment_resize(environment, 0, fault)) return false;
         } else if (status == MDB_MAP_FULL) {
