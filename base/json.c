@@ -91,12 +91,10 @@ static bool grow_pool(struct json_reader *reader, size_t text_size, struct fault
     return true;
 }
 
-bool json_read(struct json_reader *reader, struct span text, const struct yyjson_val **root,
-               struct fault *fault) {
-    if (text.size == 0) return fault_set(fault, FAULT_INPUT, "invalid JSON at byte 0: no text");
-    if (!grow_pool(reader, text.size, fault)) return false;
+static bool read_with(void *pool, size_t capacity, struct span text, const struct yyjson_val **root,
+                      struct fault *fault) {
     yyjson_alc allocator;
-    if (!yyjson_alc_pool_init(&allocator, reader->pool, reader->capacity)) {
+    if (!yyjson_alc_pool_init(&allocator, pool, capacity)) {
         return fault_set(fault, FAULT_FULL, "no memory to read %zu bytes of JSON", text.size);
     }
     yyjson_read_err mistake = {0};
@@ -117,6 +115,24 @@ bool json_read(struct json_reader *reader, struct span text, const struct yyjson
     }
     *root = top;
     return true;
+}
+
+bool json_read(struct json_reader *reader, struct span text, const struct yyjson_val **root,
+               struct fault *fault) {
+    if (text.size == 0) return fault_set(fault, FAULT_INPUT, "invalid JSON at byte 0: no text");
+    return grow_pool(reader, text.size, fault) &&
+           read_with(reader->pool, reader->capacity, text, root, fault);
+}
+
+bool json_read_into(struct arena *arena, struct span text, const struct yyjson_val **root,
+                    struct fault *fault) {
+    if (text.size == 0) return fault_set(fault, FAULT_INPUT, "invalid JSON at byte 0: no text");
+    size_t capacity = yyjson_read_max_memory_usage(text.size, YYJSON_READ_BIGNUM_AS_RAW);
+    void *pool = capacity == 0 ? NULL : arena_allocate(arena, capacity);
+    if (pool == NULL) {
+        return fault_set(fault, FAULT_FULL, "no memory to read %zu bytes of JSON", text.size);
+    }
+    return read_with(pool, capacity, text, root, fault);
 }
 
 // Cheap and good enough to tell apart the names of one object: size, first and last bytes, as a
@@ -452,4 +468,19 @@ void json_append_string(struct buffer *output, struct span text) {
     }
     buffer_append(output, span_of(text.bytes + plain, at - plain));
     buffer_append_byte(output, '"');
+}
+
+void json_append_value(struct buffer *output, const struct yyjson_val *value) {
+    if (value == NULL) {
+        buffer_append_text(output, "null");
+        return;
+    }
+    size_t size = 0;
+    char *text = yyjson_val_write((yyjson_val *)(uintptr_t)value, YYJSON_WRITE_NOFLAG, &size);
+    if (text == NULL) {
+        output->overflowed = true;
+        return;
+    }
+    buffer_append(output, span_of(text, size));
+    free(text);
 }

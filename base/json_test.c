@@ -278,6 +278,25 @@ static void test_append_string(void **state) {
                    "\"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBDx\"");
 }
 
+static void test_reads_into_an_arena(void **state) {
+    (void)state;
+    struct fault fault;
+    struct arena *arena = arena_create(64 * 1024);
+    const struct yyjson_val *first;
+    const struct yyjson_val *second;
+    assert_true(json_read_into(arena, SPAN_LITERAL("{\"a\":\"one\"}"), &first, &fault));
+    assert_true(json_read_into(arena, SPAN_LITERAL("{\"a\":\"two\"}"), &second, &fault));
+    assert_true(span_is(json_member_string(first, SPAN_LITERAL("a")), "one"));
+    assert_true(span_is(json_member_string(second, SPAN_LITERAL("a")), "two"));
+    assert_false(json_read_into(arena, SPAN_LITERAL("{"), &first, &fault));
+    assert_int_equal(fault.kind, FAULT_INPUT);
+    static uint8_t large[64 * 1024];
+    memset(large, ' ', sizeof large);
+    assert_false(json_read_into(arena, span_of(large, sizeof large), &first, &fault));
+    assert_int_equal(fault.kind, FAULT_FULL);
+    arena_destroy(arena);
+}
+
 // What is written reads back, whatever the bytes.
 static void test_append_string_reads_back(void **state) {
     (void)state;
@@ -310,6 +329,7 @@ int main(void) {
         cmocka_unit_test(test_large_objects_are_not_quadratic),
         cmocka_unit_test(test_equal_values),
         cmocka_unit_test(test_equal_numbers),
+        cmocka_unit_test(test_reads_into_an_arena),
         cmocka_unit_test(test_append_string),
         cmocka_unit_test(test_append_string_reads_back),
     };
