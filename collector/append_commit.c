@@ -124,6 +124,11 @@ bool append_commit_add_own_event(struct append_commit *commit, const char *name,
     own_event_make_id(commit->options.random, id);
     struct span text = own_event_print(&commit->options.place, name, id, commit->now_ms / 1000,
                                        details, details_count, commit->arena);
+    return append_commit_add_own_record(commit, text, fault);
+}
+
+bool append_commit_add_own_record(struct append_commit *commit, struct span text,
+                                  struct fault *fault) {
     if (add_own(commit, text, commit->arena, fault)) return true;
     if (fault->kind != FAULT_CORRUPT) return false;
     // Its second lies in a damaged block: kept apart, as the events of others are.

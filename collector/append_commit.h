@@ -84,6 +84,11 @@ MUST_CHECK bool append_commit_add_own_event(struct append_commit *commit, const 
                                             const struct own_event_detail *details,
                                             uint32_t details_count, struct fault *fault);
 
+// Adds a record of our own that is printed already; it lives until the commit ends. Faults as
+// append_commit_add_own_event.
+MUST_CHECK bool append_commit_add_own_record(struct append_commit *commit, struct span text,
+                                             struct fault *fault);
+
 // Applies one batch. Sets batch->fault if its session is gone or there is no room for it; that is
 // no fault of the commit. Events that a damaged block keeps from being decided, our own too, are
 // quarantined as ADMIT_UNDECIDED. Otherwise FAULT_FULL, FAULT_IO or FAULT_CORRUPT: the commit is
