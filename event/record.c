@@ -55,6 +55,7 @@ enum field {
     FIELD_ACCOUNT_ID,
     FIELD_ADDITIONAL,
     FIELD_AWS_REGION,
+    FIELD_CONSOLE,
     FIELD_ERROR_CODE,
     FIELD_ERROR_MESSAGE,
     FIELD_EVENT_CATEGORY,
@@ -74,6 +75,7 @@ enum field {
     FIELD_SOURCE_IP,
     FIELD_TIME_WINDOW,
     FIELD_TLS,
+    FIELD_VPC_ENDPOINT,
     FIELDS,
 };
 
@@ -86,6 +88,7 @@ static const struct field_name {
     [FIELD_ACCOUNT_ID] = NAME("accountId"),
     [FIELD_ADDITIONAL] = NAME("additionalEventData"),
     [FIELD_AWS_REGION] = NAME("awsRegion"),
+    [FIELD_CONSOLE] = NAME("sessionCredentialFromConsole"),
     [FIELD_ERROR_CODE] = NAME("errorCode"),
     [FIELD_ERROR_MESSAGE] = NAME("errorMessage"),
     [FIELD_EVENT_CATEGORY] = NAME("eventCategory"),
@@ -105,10 +108,11 @@ static const struct field_name {
     [FIELD_SOURCE_IP] = NAME("sourceIPAddress"),
     [FIELD_TIME_WINDOW] = NAME("timeWindow"),
     [FIELD_TLS] = NAME("tlsDetails"),
+    [FIELD_VPC_ENDPOINT] = NAME("vpcEndpointId"),
 #undef NAME
 };
 
-enum { FIELD_NAME_SIZE_MAX = 19 };
+enum { FIELD_NAME_SIZE_MAX = 28 };
 
 // Bit n is set in [size] if field n's name has that size: most names of a record fit no bit.
 static const uint32_t fields_by_size[FIELD_NAME_SIZE_MAX + 1] = {
@@ -120,11 +124,12 @@ static const uint32_t fields_by_size[FIELD_NAME_SIZE_MAX + 1] = {
     [10] = 1u << FIELD_TIME_WINDOW | 1u << FIELD_TLS,
     [11] = 1u << FIELD_EVENT_SOURCE,
     [12] = 1u << FIELD_ERROR_MESSAGE | 1u << FIELD_IDENTITY,
-    [13] = 1u << FIELD_EVENT_CATEGORY | 1u << FIELD_SHARED_EVENT,
+    [13] = 1u << FIELD_EVENT_CATEGORY | 1u << FIELD_SHARED_EVENT | 1u << FIELD_VPC_ENDPOINT,
     [14] = 1u << FIELD_INSIGHT,
     [15] = 1u << FIELD_MANAGEMENT | 1u << FIELD_SOURCE_IP,
     [18] = 1u << FIELD_RECIPIENT,
     [19] = 1u << FIELD_ADDITIONAL,
+    [28] = 1u << FIELD_CONSOLE,
 };
 
 // Members by enum field; NULL if absent.
@@ -187,12 +192,16 @@ static enum record_category classify(const struct fields *fields, const struct r
     return yyjson_is_false((yyjson_val *)(uintptr_t)management) ? RECORD_DATA : RECORD_MANAGEMENT;
 }
 
+// A flag is a boolean, or in a few sources and fields its text.
+static bool is_true(const struct yyjson_val *value) {
+    return yyjson_is_true((yyjson_val *)(uintptr_t)value) || span_is(json_string(value), "true");
+}
+
 // readOnly is a boolean, in a few sources a string, and absent before eventVersion 1.06: then the
 // API's name tells, as AWS's own lists of read operations do.
 static bool is_read_only(const struct fields *fields, struct span event_name) {
     yyjson_val *value = (yyjson_val *)(uintptr_t)fields->values[FIELD_READ_ONLY];
-    if (yyjson_is_bool(value)) return yyjson_is_true(value);
-    if (yyjson_is_str(value)) return span_is(json_string(value), "true");
+    if (yyjson_is_bool(value) || yyjson_is_str(value)) return is_true(value);
     static const char *const reading[] = {"Get",    "List",   "Describe", "Head",
                                           "Lookup", "Search", "BatchGet", "AssumeRole"};
     static const char *const writing[] = {"GetSessionToken", "GetFederationToken",
@@ -359,7 +368,7 @@ static struct span *const *list_spans(struct record *record, struct span *spans[
         &record->access_key,       &record->user_name,
         &record->issuer_name,      &record->session_name,
         &record->shared_event_id,  &record->error_code,
-        &record->source_ip,
+        &record->source_ip,        &record->vpc_endpoint,
     };
     static_assert(sizeof all / sizeof all[0] <= 32, "spans of a record");
     memcpy(spans, all, sizeof all);
@@ -441,6 +450,8 @@ bool record_read(struct json_reader *reader, struct arena *arena, struct span te
     read.shared_event_id = json_string(fields.values[FIELD_SHARED_EVENT]);
     read.error_code = json_string(fields.values[FIELD_ERROR_CODE]);
     read.source_ip = json_string(fields.values[FIELD_SOURCE_IP]);
+    read.vpc_endpoint = json_string(fields.values[FIELD_VPC_ENDPOINT]);
+    read.is_console = is_true(fields.values[FIELD_CONSOLE]);
     read.is_error = read.error_code.bytes != NULL ||
                     json_string(fields.values[FIELD_ERROR_MESSAGE]).bytes != NULL;
     read.is_read_only = is_read_only(&fields, read.event_name);

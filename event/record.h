@@ -79,6 +79,7 @@ struct record {
     struct span shared_event_id;
     struct span error_code;
     struct span source_ip;
+    struct span vpc_endpoint;  // vpcEndpointId
     struct record_resource *resources;
     uint32_t resources_count;
 
@@ -86,6 +87,7 @@ struct record {
     bool is_read_only;  // readOnly, or for records older than that field by the event's name
     bool is_error;      // has errorCode or errorMessage
     bool is_global;     // belongs to no region: see service.h
+    bool is_console;    // sessionCredentialFromConsole: the console's session made the call
 };
 
 // Reads one record. True fills *record. False: *refusal says which rule it broke and the fault's
