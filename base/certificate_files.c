@@ -17,9 +17,30 @@ static bool check_key_mode(const struct files *files, const char *path, struct f
                      path, path);
 }
 
+// One that is not there is named together with what makes it.
+static bool check_exists(const struct files *files, const char *path, enum certificate_use use,
+                         bool is_ca, struct fault *fault) {
+    static const char *const advice[][2] = {
+        [CERTIFICATE_CLIENT] = {"\"orgtrail enroll ORGANIZATION --account ID --renew\", where the "
+                                "organization was made, gives agent.pem, agent.key and ca.pem anew",
+                                "a renewed bundle has it (\"orgtrail enroll --renew\")"},
+        [CERTIFICATE_SERVER] = {"\"orgtrail enroll ORGANIZATION --server\" makes both anew",
+                                "it is ca/ca.pem of the organization's folder"},
+    };
+    struct files_entry entry;
+    bool exists;
+    if (!files_find(files, path, &exists, &entry, fault)) return false;
+    if (exists) return true;
+    return fault_set(fault, FAULT_INPUT, "%s does not exist: %s", path, advice[use][is_ca]);
+}
+
 static bool read_all(const struct files *files, const struct certificate_paths *paths,
-                     struct certificate_files *read, struct fault *fault) {
-    return check_key_mode(files, paths->key, fault) &&
+                     enum certificate_use use, struct certificate_files *read,
+                     struct fault *fault) {
+    return check_exists(files, paths->ca, use, true, fault) &&
+           check_exists(files, paths->certificate, use, false, fault) &&
+           check_exists(files, paths->key, use, false, fault) &&
+           check_key_mode(files, paths->key, fault) &&
            files_read_whole(files, paths->ca, PEM_SIZE_MAX, &read->ca, fault) &&
            files_read_whole(files, paths->certificate, PEM_SIZE_MAX, &read->certificate, fault) &&
            files_read_whole(files, paths->key, PEM_SIZE_MAX, &read->key, fault);
@@ -45,8 +66,9 @@ bool certificate_files_read(const struct files *files, const struct certificate_
     buffer_init(&made.ca, PEM_SIZE_MAX);
     buffer_init(&made.certificate, PEM_SIZE_MAX);
     buffer_init(&made.key, PEM_SIZE_MAX);
-    bool is_good = read_all(files, paths, &made, fault) ? check(&made, paths, use, now_s, fault)
-                                                        : fault_add(fault, "certificates");
+    bool is_good = read_all(files, paths, use, &made, fault)
+                       ? check(&made, paths, use, now_s, fault)
+                       : fault_add(fault, "certificates");
     if (!is_good) {
         certificate_files_done(&made);
         return false;

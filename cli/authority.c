@@ -209,8 +209,10 @@ static bool check_finish(const char *directory, const struct authority *authorit
     return fault_set(fault, FAULT_INPUT,
                      "%u of %u agents have a certificate of the old CA (%s): \"orgtrail enroll %s "
                      "--all --renew\" and bring the bundles to them first (--force: those agents "
-                     "are refused from then on; if one is retired remove its file in issued/)",
-                     authority->agents_old, authority->agents, authority->names_old, directory);
+                     "are refused from then on; one that is gone for good: \"orgtrail enroll %s "
+                     "--retire NAME\")",
+                     authority->agents_old, authority->agents, authority->names_old, directory,
+                     directory);
 }
 
 static bool remove_in(const char *directory, const char *name, struct fault *fault) {

@@ -264,7 +264,8 @@ bool bundle_write(const char *directory, const struct organization *organization
     if (is_good) {
         is_good = plan->is_tar ? bundle_write_tar(plan->out, name, &files, now_s, made, fault)
                                : write_folder(made, plan, &parts, fault);
-        if (!is_good) issued_forget(directory, uri);
+        struct fault ignored;
+        if (!is_good) (void)!issued_remove(directory, name, &ignored);
     }
     done_parts(&parts);
     if (is_good) memcpy(path, made, sizeof made);

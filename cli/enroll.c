@@ -14,6 +14,7 @@
 #include "cli/issued.h"
 #include "cli/organization.h"
 #include "cli/renewal.h"
+#include "cli/retirement.h"
 #include "cli/validity.h"
 
 enum {
@@ -27,6 +28,7 @@ enum {
     OPTION_ADD,
     OPTION_RENEW,
     OPTION_KEEP_KEY,
+    OPTION_RETIRE,
     CSR_SIZE_MAX = 64 * 1024,  // a request is about 1 KiB
 };
 
@@ -40,7 +42,8 @@ struct options {
     bool is_server;
     bool is_add;
     bool is_renewal;
-    const char *bundle;  // to renew, if it was given
+    const char *bundle;   // to renew, if it was given
+    const char *retired;  // who is gone for good
     struct renewal_plan renewal;
 };
 
@@ -69,6 +72,10 @@ static const struct argp_option argument_options[] = {
      "of --account and the others; with --all of each. Where the folder is gone, a NAME.tar",
      3},
     {"keep-key", OPTION_KEEP_KEY, 0, 0, "renew the certificate only", 3},
+    {"retire", OPTION_RETIRE, "NAME", 0,
+     "an agent that is gone for good: its bundle goes, and it is renewed no more. NAME is "
+     "spiffe://... or its bundle's",
+     3},
     {0},
 };
 
@@ -115,10 +122,13 @@ static void add_source(struct options *options, char *text, struct argp_state *s
 static void check_options(const struct options *options, struct argp_state *state) {
     const struct bundle_plan *plan = &options->plan;
     int targets = (plan->identity.account != NULL) + options->is_organization + options->is_all +
-                  options->is_server + (options->bundle != NULL);
+                  options->is_server + (options->bundle != NULL) + (options->retired != NULL);
     if (options->directory == NULL) argp_error(state, "which organization? DIR is missing");
     if (targets != 1)
-        argp_error(state, "one of --account, --organization, --all, --server, --renew=BUNDLE");
+        argp_error(state,
+                   "one of --account, --organization, --all, --server, --renew=BUNDLE, --retire");
+    if (options->retired != NULL && options->is_renewal)
+        argp_error(state, "--retire is the end of an agent: no --renew");
     if (options->renewal.keeps_key && !options->is_renewal)
         argp_error(state, "--keep-key is for --renew");
     if (plan->identity.region != NULL && plan->identity.account == NULL)
@@ -185,6 +195,9 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
             return 0;
         case OPTION_KEEP_KEY:
             options->renewal.keeps_key = true;
+            return 0;
+        case OPTION_RETIRE:
+            options->retired = argument;
             return 0;
         case ARGP_KEY_ARG:
             if (options->directory != NULL) argp_error(state, "one folder only: \"%s\"", argument);
@@ -370,8 +383,59 @@ static bool enroll_all(const struct options *options, const struct organization 
     return true;
 }
 
+// Says too what else there is to do about one that is gone: on the collector's machine.
+static bool retire(const struct options *options, int64_t now_s, struct fault *fault) {
+    struct retirement retired;
+    char end[TIME_TEXT_SIZE];
+    if (!retirement_write(options->directory, options->plan.out, options->retired, &retired, fault))
+        return false;
+    time_print(retired.facts.not_after_s, end);
+    printf("retired %s: \"enroll --renew\" and \"ca --finish\" pass it over\n", retired.facts.uri);
+    if (retired.is_folder_left) {
+        printf("  %s holds more than a bundle, perhaps a spool: look at it, then remove it\n",
+               retired.folder);
+    }
+    printf("On the collector's machine:\n");
+    if (retired.facts.not_after_s > now_s) {
+        printf("  orgtrail deny add %s retired  # its certificate is good until %s\n",
+               retired.facts.uri, end);
+    }
+    printf("  orgtrail agent forget %s  # it is told as silent no more; its events stay\n",
+           retired.facts.uri);
+    return true;
+}
+
+// What a CA signs is good as long as the CA is.
+static bool cap_validity(struct options *options, int64_t now_s, struct fault *fault) {
+    struct buffer certificate, key;
+    struct certificate_facts ca;
+    buffer_init(&certificate, CSR_SIZE_MAX);
+    buffer_init(&key, CSR_SIZE_MAX);
+    bool is_good = organization_read_ca(options->directory, &certificate, &key, fault) &&
+                   certificate_read(buffer_span(&certificate), &ca, fault);
+    buffer_done(&certificate);
+    buffer_done(&key);
+    if (!is_good) return false;
+    char end[TIME_TEXT_SIZE];
+    char wanted[VALIDITY_SIZE];
+    time_print(ca.not_after_s, end);
+    if (ca.not_after_s <= now_s) {
+        return fault_set(fault, FAULT_INPUT,
+                         "the CA that signs expired at %s: \"orgtrail ca %s --replace\" first", end,
+                         options->directory);
+    }
+    if (options->plan.valid_s <= ca.not_after_s - now_s) return true;
+    fprintf(stderr,
+            "WARNING: not good for %s: the CA that signs ends at %s, and certificates with it; "
+            "\"orgtrail ca %s --replace\" makes a new one\n",
+            validity_print(options->plan.valid_s, wanted), end, options->directory);
+    options->plan.valid_s = ca.not_after_s - now_s;
+    return true;
+}
+
 static bool enroll_any(struct options *options, struct buffer *csr,
                        struct organization *organization, int64_t now_s, struct fault *fault) {
+    if (options->retired == NULL && !cap_validity(options, now_s, fault)) return false;
     if (options->is_server) {
         if (!organization_renew_collector(options->directory, organization, options->plan.valid_s,
                                           now_s, fault)) {
@@ -395,6 +459,7 @@ static bool enroll_any(struct options *options, struct buffer *csr,
         if (!organization_path(options->directory, "agents", agents, fault)) return false;
         options->plan.out = agents;
     }
+    if (options->retired != NULL) return retire(options, now_s, fault);
     if (!files_make_directory(files_system(), options->plan.out, fault)) return false;
     if (options->is_renewal) return renew_any(options, organization, now_s, fault);
     if (options->is_all) return enroll_all(options, organization, now_s, fault);

@@ -354,6 +354,115 @@ static void test_an_archive_without_its_key_keeps_it(void **state) {
     free(expected);
 }
 
+static bool is_there(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0;
+}
+
+static void test_an_agent_is_retired(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    program_run(&result, orgtrail, "enroll", folder, "--all", NULL);
+    assert_int_equal(result.code, 0);
+    program_run(&result, orgtrail, "enroll", folder, "--account", "111111111111", "--region",
+                "eu-west-1", "--tar", NULL);
+    assert_int_equal(result.code, 0);
+
+    program_run(&result, orgtrail, "enroll", folder, "--retire",
+                "spiffe://o-exampleorg1/account/222222222222", NULL);
+    assert_string_equal(result.errors, "");
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(
+        result.output, "orgtrail deny add spiffe://o-exampleorg1/account/222222222222 retired"));
+    assert_true(program_has(result.output,
+                            "orgtrail agent forget spiffe://o-exampleorg1/account/222222222222"));
+    assert_false(is_there(program_path("%s/issued/222222222222.pem", folder)));
+    assert_false(is_there(program_path("%s/agents/222222222222", folder)));
+
+    program_run(&result, orgtrail, "enroll", folder, "--retire", "111111111111_eu-west-1", NULL);
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(result.output, "/account/111111111111/region/eu-west-1:"));
+    assert_false(is_there(program_path("%s/agents/111111111111_eu-west-1.tar", folder)));
+    assert_true(is_there(program_path("%s/agents/111111111111/agent.key", folder)));
+
+    // What is not the bundle's stays, but nobody connects with it.
+    assert_int_equal(mkdir(program_path("%s/agents/333333333333/spool", folder), 0700), 0);
+    program_run(&result, orgtrail, "enroll", folder, "--retire", "333333333333", NULL);
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(result.output, "333333333333 holds more than a bundle"));
+    assert_true(is_there(program_path("%s/agents/333333333333/spool", folder)));
+    assert_false(is_there(program_path("%s/agents/333333333333/agent.key", folder)));
+
+    program_run(&result, orgtrail, "enroll", folder, "--all", "--renew", NULL);
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(result.output, "1 bundle in"));
+    program_run(&result, orgtrail, "ca", folder, NULL);
+    assert_true(program_has(result.output, "1 of 1 agent"));
+
+    static const char *const strangers[] = {"222222222222", "spiffe://o-exampleorg2/account/1",
+                                            "spiffe://o-other/account/111111111111", "../ca", ""};
+    for (size_t index = 0; index < sizeof strangers / sizeof strangers[0]; index++) {
+        program_run(&result, orgtrail, "enroll", folder, "--retire", strangers[index], NULL);
+        assert_int_equal(result.code, 2);
+        assert_string_equal(result.output, "");
+    }
+    assert_true(is_there(program_path("%s/agents/111111111111/agent.key", folder)));
+}
+
+// Nobody would accept a certificate for longer than the CA that signed it.
+static void test_no_certificate_outlives_its_ca(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    program_run(&result, orgtrail, "ca", folder, "--replace", "--days", "30", NULL);
+    assert_int_equal(result.code, 0);
+    program_run(&result, orgtrail, "enroll", folder, "--account", "222222222222", NULL);
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(result.errors, "WARNING: not good for 397 days"));
+    assert_true(program_has(result.errors, "orgtrail ca"));
+    assert_true(program_has(result.output, "30 days") || program_has(result.output, "29 days"));
+    program_run(&result, "openssl", "x509", "-noout", "-checkend", "2592001", "-in",
+                program_path("%s/agents/222222222222/agent.pem", folder), NULL);
+    assert_int_equal(result.code, 1);
+    program_run(&result, orgtrail, "enroll", folder, "--account", "333333333333", "--days", "20",
+                NULL);
+    assert_string_equal(result.errors, "");
+    assert_true(program_has(result.output, "20 days"));
+}
+
+// A file that is missing is named with what makes it.
+static void test_a_missing_certificate_names_the_next_step(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    program_run(&result, orgtrail, "enroll", folder, "--account", "222222222222", NULL);
+    assert_int_equal(result.code, 0);
+    const struct {
+        const char *file;
+        const char *advice;
+    } cases[] = {
+        {"agents/222222222222/ca.pem", "a renewed bundle has it"},
+        {"agents/222222222222/agent.pem", "enroll ORGANIZATION --account ID --renew"},
+        {"agents/222222222222/agent.key", "enroll ORGANIZATION --account ID --renew"},
+        {"collector/ca.pem", "ca/ca.pem of the organization's folder"},
+        {"collector/collector.pem", "enroll ORGANIZATION --server"},
+        {"collector/collector.key", "enroll ORGANIZATION --server"},
+    };
+    for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
+        bool is_agent = index < 3;
+        const char *path = program_path("%s/%s", folder, cases[index].file);
+        const char *aside = program_path("%s.aside", path);
+        const char *config = program_path(
+            is_agent ? "%s/agents/222222222222/agent.yaml" : "%s/collector/collector.yaml", folder);
+        assert_int_equal(rename(path, aside), 0);
+        program_run(&result, is_agent ? agent : collector, "--check", "--config", config, NULL);
+        assert_int_equal(result.code, 2);
+        if (!program_has(result.errors, "does not exist: ") ||
+            !program_has(result.errors, cases[index].advice)) {
+            fail_msg("%s: %s", cases[index].file, result.errors);
+        }
+        assert_int_equal(rename(aside, path), 0);
+    }
+}
+
 static void test_server_certificate_is_renewed(void **state) {
     (void)state;
     const char *folder = make_organization();
@@ -473,6 +582,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_enroll_tar_and_renew),
         cmocka_unit_test(test_agents_whose_archive_has_left_are_renewed),
         cmocka_unit_test(test_an_archive_without_its_key_keeps_it),
+        cmocka_unit_test(test_an_agent_is_retired),
+        cmocka_unit_test(test_no_certificate_outlives_its_ca),
+        cmocka_unit_test(test_a_missing_certificate_names_the_next_step),
         cmocka_unit_test(test_server_certificate_is_renewed),
         cmocka_unit_test(test_wrong_arguments),
         cmocka_unit_test(test_help_and_version),

@@ -110,15 +110,12 @@ bool issued_write(const char *directory, const char *uri, struct span certificat
     return is_good;
 }
 
-void issued_forget(const char *directory, const char *uri) {
-    char name[ISSUED_NAME_SIZE];
+bool issued_remove(const char *directory, const char *name, struct fault *fault) {
     char inside[ORGANIZATION_PATH_SIZE];
     char path[ORGANIZATION_PATH_SIZE];
-    struct fault ignored;
-    if (issued_print_name(uri, name, &ignored) && print_path(name, inside) &&
-        organization_path(directory, inside, path, &ignored)) {
-        (void)!files_remove(files_system(), path, &ignored);
-    }
+    if (!print_path(name, inside)) return fault_set(fault, FAULT_INPUT, "the name is too long");
+    return organization_path(directory, inside, path, fault) &&
+           files_remove(files_system(), path, fault);
 }
 
 struct listing {

@@ -2,8 +2,8 @@
 //
 // A bundle travels to its agent and is removed here, above all one in a tar file. What stays is the
 // certificate, which is public: it says the agent's name and end, and which CA signed it. A line
-// "# key: elsewhere" before it says that the key was never here. NAME is the bundle's. Whoever
-// retires an agent removes its file. One thread.
+// "# key: elsewhere" before it says that the key was never here. NAME is the bundle's. An
+// agent that is retired is taken out (retirement.h). One thread.
 
 #pragma once
 
@@ -32,8 +32,8 @@ MUST_CHECK bool issued_find(const char *directory, const char *name, bool *is_th
 MUST_CHECK bool issued_read(const char *directory, const char *name, struct buffer *certificate,
                             bool *is_key_elsewhere, struct fault *fault);
 
-// Takes one away again: its bundle could not be written.
-void issued_forget(const char *directory, const char *uri);
+// Takes one away; one that is not there is no failure. FAULT_IO.
+MUST_CHECK bool issued_remove(const char *directory, const char *name, struct fault *fault);
 
 // Calls on_name for each until it returns false, which it does with the fault set.
 MUST_CHECK bool issued_list(const char *directory,

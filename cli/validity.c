@@ -26,7 +26,8 @@ int64_t validity_parse(const char *text, struct argp_state *state) {
 }
 
 const char *validity_print(int64_t valid_s, char text[VALIDITY_SIZE]) {
-    if (valid_s % CERTIFICATE_DAY_S == 0) {
+    bool is_exact = valid_s % CERTIFICATE_DAY_S == 0;
+    if (is_exact || valid_s > 2 * CERTIFICATE_DAY_S) {
         int64_t days = valid_s / CERTIFICATE_DAY_S;
         snprintf(text, VALIDITY_SIZE, "%" PRId64 " %s", days, days == 1 ? "day" : "days");
     } else if (valid_s % 3600 == 0) {
