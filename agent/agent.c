@@ -50,7 +50,8 @@ struct agent {
     uint64_t logged_sessions;
     uint64_t logged_endings;
     bool logged_full;
-    int64_t full_log_at_ms;  // the next message about a full spool
+    int64_t full_log_at_ms;     // the next message about a full spool
+    int64_t waiting_log_at_ms;  // the next one about a session that waits
     uint64_t logged_errors[AGENT_CONFIG_SOURCES_MAX];
 };
 
@@ -479,6 +480,14 @@ static void warn_certificate(struct agent *agent, int64_t now_ms) {
         log_text("serial", agent->files.facts.serial));
 }
 
+// It is tried again ten times a second, and told once a minute.
+static void log_waiting(struct agent *agent, const struct fault *fault) {
+    int64_t now_ms = agent->clock->monotonic_ms(agent->clock->context);
+    if (now_ms < agent->waiting_log_at_ms) return;
+    agent->waiting_log_at_ms = now_ms + FULL_LOG_MS;
+    LOG(LOG_WARNING, "the session waits", log_fault(fault));
+}
+
 // Sends while the link takes messages. *wait_ms is until something is due.
 static bool send_some(struct agent *agent, int64_t *wait_ms, struct fault *fault) {
     for (uint32_t sends = 0; sends < SENDS_MAX; sends++) {
@@ -486,7 +495,7 @@ static bool send_some(struct agent *agent, int64_t *wait_ms, struct fault *fault
         uplink_describe(agent->uplink, &before);
         if (!uplink_step(agent->uplink, wait_ms, fault)) {
             if (fault->kind != FAULT_FULL && fault->kind != FAULT_RETRY) return false;
-            LOG(LOG_WARNING, "the session waits", log_fault(fault));
+            log_waiting(agent, fault);
             *wait_ms = GATHER_FULL_MS;
             return true;
         }
@@ -518,10 +527,10 @@ static bool give_up(const struct agent *agent, struct fault *fault) {
     return true;
 }
 
-// Settings and folders were good when the agent began: what is missing now went while it ran. That
-// is the machine's fault, after which the agent is to be started again.
+// Settings and folders were good when the agent began: what is missing or closed to it now became
+// so while it ran. That is the machine's fault, after which the agent is to be started again.
 static bool end_running(struct fault *fault) {
-    if (fault->kind == FAULT_INPUT) fault->kind = FAULT_IO;
+    if (fault->kind == FAULT_INPUT || fault->kind == FAULT_DENIED) fault->kind = FAULT_IO;
     return false;
 }
 

@@ -260,6 +260,44 @@ def test_spool_that_vanishes():
         flow.wait_until("all there", lambda: set(expect) <= set(organization.export()))
 
 
+def obey_modes():
+    """Runs in the child: root, too, is kept out by the modes of files, and so is what it starts."""
+    drop, override, search = 24, 1, 2  # PR_CAPBSET_DROP; CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+    if os.geteuid() == 0:
+        for capability in (override, search):
+            flow.LIBC.prctl(drop, capability, 0, 0, 0)
+
+
+def test_folders_that_are_closed_while_it_runs():
+    with make_organization() as organization:
+        organization.start_collector()
+        agent = organization.enroll("-a", SHOP, is_started=False)
+        agent.append(make_range(1, 10))
+        agent.start(preexec=obey_modes)
+        organization.wait_received(10)
+        modes = {path: os.stat(path).st_mode for path in (agent.spool, agent.files)}
+        for path in modes:
+            os.chmod(path, 0)
+        line = agent.wait_for_message("a source has trouble")
+        assert "Permission denied" in line and agent.files in line, line
+        assert agent.is_running(), agent.log()
+        agent.append(make_range(11, 20))
+        # As for a spool that has gone: an exit after which the unit has it started again.
+        code = agent.wait()
+        said = agent.log()
+        assert code == 1 and '"kind":"io"' in said and "Permission denied" in said, (code, said)
+        # Started again, it says what is in the way, until somebody has mended it.
+        agent.start(preexec=obey_modes)
+        assert agent.wait() == 3, agent.log()
+        assert f"{agent.spool} cannot be written by this user" in agent.log(), agent.log()
+        for path, mode in modes.items():
+            os.chmod(path, mode)
+        agent.start(preexec=obey_modes)
+        agent.deliver(make_range(21, 30))
+        expect = make_range(1, 30)
+        flow.wait_until("all there", lambda: set(expect) <= set(organization.export()))
+
+
 def make_unwritable(path):
     """Nobody may write there, root neither; False if this machine cannot do that."""
     for command in (["mount", "--bind", "-o", "ro", path, path], ["chattr", "+i", path]):

@@ -287,6 +287,16 @@ def test_a_reload_keeps_them_running():
              stage.center.try_run("journalctl --no-pager -u orgtrail-collector"))
 
 
+def test_what_is_closed_is_tried_until_it_is_open():
+    key = "/etc/orgtrail-agent/agent.key"
+    stage.center.run(f"chown root: {key}; systemctl restart orgtrail-agent || true")
+    wait_for("refusal", lambda: "Permission denied" in
+             stage.center.try_run("journalctl --no-pager -u orgtrail-agent"))
+    assert stage.center.try_run("systemctl is-active orgtrail-agent").strip() == "activating"
+    stage.center.run(f"chown orgtrail-agent: {key}")
+    wait_for("it runs again", lambda: stage.center.try_run("systemctl is-active orgtrail-agent").strip() == "active")
+
+
 def test_pages_and_completions():
     for page in ("man1/orgtrail.1", "man8/orgtrail-agent.8", "man8/orgtrail-collector.8",
                  "man5/orgtrail-agent.yaml.5", "man5/orgtrail-collector.yaml.5"):
