@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/choice.h"
 #include "agent/gather.h"
 #include "agent/renewal.h"
 #include "agent/source/directory.h"
@@ -34,6 +35,7 @@ struct agent {
     bool with_objects;
     char host[HOST_SIZE];
     struct spool *spool;
+    struct choice *choice;  // NULL: everything is sent
     struct gather *gather;
     struct uplink *uplink;
     struct rpc_client *client;
@@ -235,6 +237,7 @@ static void on_report(void *context, struct uplink_report *report) {
     if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu) == 0) {
         report->cpu_ms = (uint64_t)cpu.tv_sec * 1000 + (uint64_t)cpu.tv_nsec / 1000000;
     }
+    report->left_out = agent->status.left_out;
     gather_report(agent->gather, report);
 }
 
@@ -324,10 +327,13 @@ static bool open_all(struct agent *agent, struct fault *fault) {
     bool is_good = renewal_read(agent->config, NULL, now_ms / 1000, &agent->files, fault);
     // Only for an organization grant the object's name says whose event it is.
     agent->with_objects = is_good && strstr(agent->files.facts.uri, "/organization") != NULL;
-    is_good = is_good && open_spool(agent, fault);
+    const char *selectors = agent->config->event_selectors;
+    is_good = is_good && (selectors == NULL || choice_load(selectors, &agent->choice, fault)) &&
+              open_spool(agent, fault);
     if (is_good) {
         agent->gather = gather_create(agent->spool, agent->clock, agent->with_objects);
         if (agent->gather == NULL) is_good = fault_set(fault, FAULT_FULL, "out of memory");
+        if (is_good) gather_choose(agent->gather, agent->choice);
     }
     for (uint32_t index = 0; is_good && index < agent->config->sources_count; index++) {
         is_good = open_source(agent, &agent->config->sources[index], fault);
@@ -380,6 +386,7 @@ void agent_destroy(struct agent *agent) {
     }
     uplink_destroy(agent->uplink);
     gather_destroy(agent->gather);
+    choice_destroy(agent->choice);
     spool_close(agent->spool);
     certificate_files_done(&agent->files);
     free(agent);
@@ -393,6 +400,11 @@ bool agent_check(const struct agent_config *config, struct fault *fault) {
         return false;
     }
     certificate_files_done(&read);
+    if (config->event_selectors != NULL) {
+        struct choice *choice;
+        if (!choice_load(config->event_selectors, &choice, fault)) return false;
+        choice_destroy(choice);
+    }
     if (!files_make_directory(files, config->spool_directory, fault)) {
         return fault_add(fault, "spool.directory");
     }
@@ -542,6 +554,7 @@ bool agent_step(struct agent *agent, struct fault *fault) {
     if (!gather_step(agent->gather, &turn, fault)) return end_running(fault);
     status->records += turn.records;
     status->notices += turn.notices;
+    status->left_out += turn.left_out;
     status->is_full = turn.is_full;
     status->has_ended = turn.has_ended;
     log_full(agent, &turn, now_ms);

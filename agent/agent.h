@@ -30,6 +30,7 @@ struct agent_options {
 struct agent_status {
     uint64_t records;  // taken from the sources
     uint64_t notices;
+    uint64_t left_out;              // records that the event selectors do not select
     bool is_full;                   // the spool or its disk
     bool has_ended;                 // no source will ever give anything
     bool is_done;                   // and everything is acknowledged
@@ -38,9 +39,9 @@ struct agent_status {
     struct uplink_status uplink;
 };
 
-// Checks what the settings name: certificates and key, the spool's folder (made if only its last
-// part is missing), the sources' folders. Missing sources are only warned about, on standard error.
-// FAULT_INPUT, FAULT_DENIED and others say what to do.
+// Checks what the settings name: certificates and key, event selectors, the spool's folder (made if
+// only its last part is missing), the sources' folders. Missing sources are only warned about, on
+// standard error. FAULT_INPUT, FAULT_DENIED and others say what to do.
 MUST_CHECK bool agent_check(const struct agent_config *config, struct fault *fault);
 
 // Opens spool and sources and makes the client. FAULT_RETRY if another agent has the spool, and all

@@ -56,6 +56,7 @@ struct file {
     struct file_certificates certificates;
     struct file_spool spool;
     struct file_http http;
+    char *event_selectors;
     struct file_source *sources;
     uint32_t sources_count;
 };
@@ -128,6 +129,8 @@ static const cyaml_schema_field_t file_fields[] = {
                         certificates_fields),
     CYAML_FIELD_MAPPING("spool", CYAML_FLAG_DEFAULT, struct file, spool, spool_fields),
     CYAML_FIELD_MAPPING("http", CYAML_FLAG_OPTIONAL, struct file, http, http_fields),
+    CYAML_FIELD_STRING_PTR("event_selectors", OPTIONAL, struct file, event_selectors, 1,
+                           PATH_SIZE_MAX),
     CYAML_FIELD_SEQUENCE("sources", CYAML_FLAG_POINTER, struct file, sources, &source_schema, 1,
                          AGENT_CONFIG_SOURCES_MAX),
     CYAML_FIELD_END,
@@ -149,6 +152,8 @@ static const struct config_help helps[] = {
     {"spool.size_max", "size, 64MiB or more", "1GiB",
      "When it is full, sources are not read until the collector has acknowledged."},
     {"http.listen", "address", "no HTTP", "Where /metrics and /healthz are, without TLS."},
+    {"event_selectors", "path", "every record",
+     "A JSON file of advanced event selectors: only records that one of them selects are sent."},
     {"sources[].name", NULL, NULL,
      "Letters, digits, '.', '_' and '-'. Keep it: the spool knows the source by it."},
     {"sources[].kind", NULL, NULL,
@@ -307,6 +312,10 @@ static bool fill(struct loaded *loaded, struct fault *fault) {
         fault_set(fault, FAULT_INPUT, "spool.size_max: \"%s\" is less than 64MiB",
                   file->spool.size_max);
         return refuse(loaded, "size_max", file->spool.size_max, fault);
+    }
+    if (file->event_selectors != NULL &&
+        !resolve(loaded, file->event_selectors, &config->event_selectors, fault)) {
+        return false;
     }
     return resolve(loaded, file->certificates.ca, &config->ca_path, fault) &&
            resolve(loaded, file->certificates.certificate, &config->certificate_path, fault) &&

@@ -19,6 +19,7 @@
 //       kind: tail
 //       paths: [/var/log/gateway/audit.log, /var/log/other/*.ndjson]
 //       from: beginning                   # optional: or "end", for files there at the first start
+//   event_selectors: selectors.json       # optional: which records are sent
 //   http: {listen: "127.0.0.1:9464"}      # optional: /metrics and /healthz
 //
 // Relative paths count from the folder of the settings file. `path` is one path, `paths` several; a
@@ -62,8 +63,9 @@ struct agent_config {
     const char *certificate_path;
     const char *key_path;
     const char *spool_directory;
-    uint64_t spool_size_max;  // 0: not given
-    const char *http_listen;  // NULL if not given
+    uint64_t spool_size_max;      // 0: not given
+    const char *http_listen;      // NULL if not given
+    const char *event_selectors;  // path; NULL if not given
     struct agent_config_source *sources;
     uint32_t sources_count;
 };

@@ -99,6 +99,7 @@ static struct answer *describe(const struct control *control, struct agent *agen
     reply.acknowledged = status.spool.acknowledged;
     reply.records = status.records;
     reply.notices = status.notices;
+    reply.left_out = status.left_out;
     reply.sent = status.uplink.events_sent;
     reply.duplicates = status.uplink.duplicates;
     reply.quarantined = status.uplink.quarantined;

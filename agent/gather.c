@@ -1,6 +1,8 @@
 #include "agent/gather.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,12 +22,16 @@ struct entry {
     struct source_item item;
     enum source_result held;  // SOURCE_RECORD or SOURCE_NOTICE: the item waits; else SOURCE_MORE
     bool has_ended;
+    uint64_t left_out;  // records since it was told
+    int64_t told_ms;    // monotonic: when that was
+    char detail[SOURCE_TEXT_SIZE];
 };
 
 struct gather {
     struct spool *spool;
     const struct clock *clock;
     bool with_objects;
+    struct choice *choice;
     struct entry entries[SOURCES_MAX];
     uint32_t count;
     uint32_t next;  // whose turn is first
@@ -37,6 +43,10 @@ struct gather {
     struct buffer notice;
 };
 
+static int64_t monotonic(const struct gather *gather) {
+    return gather->clock->monotonic_ms(gather->clock->context);
+}
+
 struct gather *gather_create(struct spool *spool, const struct clock *clock, bool with_objects) {
     struct gather *gather = calloc(1, sizeof *gather);
     if (gather == NULL) return NULL;
@@ -45,6 +55,10 @@ struct gather *gather_create(struct spool *spool, const struct clock *clock, boo
     gather->with_objects = with_objects;
     buffer_init(&gather->notice, NOTICE_SIZE_MAX);
     return gather;
+}
+
+void gather_choose(struct gather *gather, struct choice *choice) {
+    gather->choice = choice;
 }
 
 void gather_destroy(struct gather *gather) {
@@ -68,6 +82,7 @@ bool gather_add(struct gather *gather, const char *name, struct source source,
     entry->source = source;
     entry->index = index;
     entry->held = SOURCE_MORE;
+    entry->told_ms = monotonic(gather);
     strncpy(entry->name, name, sizeof entry->name - 1);
     return true;
 }
@@ -182,8 +197,29 @@ static bool is_passing(const struct fault *fault) {
     return fault->kind == FAULT_FULL || fault->kind == FAULT_RETRY;
 }
 
-static int64_t monotonic(const struct gather *gather) {
-    return gather->clock->monotonic_ms(gather->clock->context);
+// Drops a record that the choice does not keep. Once in a while a Notice takes its place, so that
+// the trail says what it does not have and the source's position in the spool moves on.
+static void choose(struct gather *gather, struct entry *entry, struct gather_turn *turn) {
+    if (gather->choice == NULL || choice_keeps(gather->choice, entry->item.record)) return;
+    entry->held = SOURCE_MORE;
+    entry->left_out++;
+    turn->left_out++;
+    int64_t now_ms = monotonic(gather);
+    if (now_ms - entry->told_ms < GATHER_LEFT_OUT_MS) return;
+    snprintf(entry->detail, sizeof entry->detail,
+             "%" PRIu64
+             " records were left out since the last such notice or the start: the "
+             "agent's event_selectors do not select them",
+             entry->left_out);
+    entry->item.notice = (struct source_notice){
+        .reason = "left_out",
+        .place = entry->name,
+        .detail = entry->detail,
+        .time_ms = gather->clock->now_ms(gather->clock->context),
+    };
+    entry->held = SOURCE_NOTICE;
+    entry->left_out = 0;
+    entry->told_ms = now_ms;
 }
 
 // Takes from one source until it rests or the turn is used up.
@@ -193,6 +229,7 @@ static bool step_entry(struct gather *gather, struct entry *entry, int64_t until
         if (steps % STEPS_A_LOOK == 0 && monotonic(gather) >= until_ms) break;
         if (entry->held == SOURCE_MORE) {
             entry->held = entry->source.operations->step(entry->source.context, &entry->item);
+            if (entry->held == SOURCE_RECORD) choose(gather, entry, turn);
         }
         switch (entry->held) {
             case SOURCE_RECORD:

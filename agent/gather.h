@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/choice.h"
 #include "agent/source/source.h"
 #include "agent/spool.h"
 #include "agent/uplink.h"
@@ -23,6 +24,7 @@ enum {
     GATHER_SYNC_MS = 20,                   // how long it does, while there is more to read
     GATHER_BEHIND_SIZE = 2 * 1024 * 1024,  // bytes that wait behind a sync that takes long
     GATHER_FULL_MS = 100,                  // pause while the spool or the disk is full
+    GATHER_LEFT_OUT_MS = 3600000,          // between two Notices of a source about left-out records
 };
 
 struct gather;
@@ -32,6 +34,10 @@ struct gather *gather_create(struct spool *spool, const struct clock *clock, boo
 
 // Closes all sources.
 void gather_destroy(struct gather *gather);
+
+// Leaves out what it does not keep; borrowed, NULL: all is kept. A source whose records are left
+// out tells it in a Notice each hour, with which its position moves on. Before the first step.
+void gather_choose(struct gather *gather, struct choice *choice);
 
 // Adds a source that the spool knows by this name, and takes it over. FAULT_FULL.
 MUST_CHECK bool gather_add(struct gather *gather, const char *name, struct source source,
@@ -43,6 +49,7 @@ MUST_CHECK bool gather_restore(struct gather *gather, struct fault *fault);
 // What a turn did.
 struct gather_turn {
     uint64_t records;
+    uint64_t left_out;  // by the choice
     uint64_t notices;
     bool is_full;     // of the spool or its disk; fault says which
     bool has_ended;   // no source will ever give anything

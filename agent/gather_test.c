@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/fake_files.h"
 #include "proto/orgtrail.pb-c.h"
@@ -26,6 +27,7 @@ struct counter {
     enum source_state state;
     bool is_closed;
     char text[64];
+    const char *record;  // of all; NULL: the text
     struct {
         uint64_t number;
         char position[32];
@@ -65,7 +67,7 @@ static enum source_result step(void *context, struct source_item *item) {
         };
         return SOURCE_NOTICE;
     }
-    item->record = text;
+    item->record = counter->record != NULL ? span_text(counter->record) : text;
     return SOURCE_RECORD;
 }
 
@@ -237,6 +239,62 @@ static void test_a_turn_reads_appends_and_syncs(void **state) {
     turn(&bench);
     assert_int_equal(bench.one.steps, steps);
     end(&bench);
+}
+
+// The second counter's records are no events: the collector is to say so.
+static void test_left_out_records_are_counted_and_told(void **state) {
+    (void)state;
+    struct bench bench;
+    struct choice *choice;
+    struct fault fault;
+    char path[] = "/tmp/selectors-XXXXXX";
+    int file = mkstemp(path);
+    static const char selectors[] =
+        "[{\"FieldSelectors\":[{\"Field\":\"eventCategory\",\"Equals\":[\"Management\"]}]}]";
+    assert_int_equal(write(file, selectors, sizeof selectors - 1), sizeof selectors - 1);
+    close(file);
+    if (!choice_load(path, &choice, &fault)) fail_msg("%s", fault.text);
+    unlink(path);
+    begin(&bench);
+    gather_choose(bench.gather, choice);
+    bench.one.record =
+        "{\"eventTime\":\"2026-01-01T00:00:00Z\",\"eventSource\":\"s\",\"eventName\":\"n\","
+        "\"eventCategory\":\"Data\"}";
+    bench.one.last = 5;
+    bench.two.last = 3;
+    turn(&bench);
+    assert_int_equal(bench.turn.left_out, 5);
+    assert_int_equal(bench.turn.records, 3);
+    assert_int_equal(bench.turn.notices, 0);
+    assert_int_equal(bench.turn.wait_ms, 77);
+    assert_int_equal(facts_of(&bench).synced, 3);
+    assert_int_equal(bench.one.appended, 0);
+    assert_int_equal(spool_position(bench.spool, 0).size, 0);
+    // An hour later the next one that is left out is a Notice, and the position goes with it.
+    bench.now_ms += GATHER_LEFT_OUT_MS;
+    bench.one.last = 8;
+    turn(&bench);
+    assert_int_equal(bench.turn.left_out, 3);
+    assert_int_equal(bench.turn.notices, 1);
+    assert_int_equal(bench.one.appended, 4);
+    assert_true(span_starts(spool_position(bench.spool, 0), SPAN_LITERAL("6 ")));
+    struct spool_reader *reader = spool_reader_create(bench.spool);
+    struct spool_frame frame;
+    struct spool_gap gap;
+    spool_reader_seek(reader, 4);
+    assert_int_equal(spool_reader_next(reader, &frame, &gap, &fault), SPOOL_NEXT_FRAME);
+    assert_int_equal(frame.kind, SPOOL_NOTICE);
+    Orgtrail__V1__Notice *notice =
+        orgtrail__v1__notice__unpack(NULL, frame.record.size, frame.record.bytes);
+    assert_non_null(notice);
+    assert_string_equal(notice->reason, "left_out");
+    assert_string_equal(notice->source, "one");
+    assert_true(strncmp(notice->detail, "6 records were left out", 23) == 0);
+    assert_int_equal(notice->head.len, 0);
+    orgtrail__v1__notice__free_unpacked(notice, NULL);
+    spool_reader_destroy(reader);
+    end(&bench);
+    choice_destroy(choice);
 }
 
 static void test_a_full_spool_holds_what_did_not_fit(void **state) {
@@ -438,6 +496,7 @@ static void test_report_and_rewind(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_turn_reads_appends_and_syncs),
+        cmocka_unit_test(test_left_out_records_are_counted_and_told),
         cmocka_unit_test(test_a_full_spool_holds_what_did_not_fit),
         cmocka_unit_test(test_a_full_disk_holds_too),
         cmocka_unit_test(test_a_busy_turn_does_not_wait_for_its_sync),

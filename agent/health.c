@@ -10,6 +10,7 @@
 enum metrics_index {
     METRICS_RECORDS,
     METRICS_NOTICES,
+    METRICS_LEFT_OUT,
     METRICS_SENT,
     METRICS_BATCHES,
     METRICS_DUPLICATES,
@@ -35,6 +36,9 @@ static struct metric table[METRICS_COUNT] = {
     [METRICS_NOTICES] = {.name = "orgtrail_agent_notices_total",
                          .help = "Things lost or refused before they had a number.",
                          .kind = METRIC_COUNTER},
+    [METRICS_LEFT_OUT] = {.name = "orgtrail_agent_left_out_records_total",
+                          .help = "Records that no event selector selects: read and not sent.",
+                          .kind = METRIC_COUNTER},
     [METRICS_SENT] = {.name = "orgtrail_agent_sent_events_total",
                       .help = "Events sent, repeats counted again.",
                       .kind = METRIC_COUNTER},
@@ -161,6 +165,7 @@ void health_update(struct agent *agent, int64_t monotonic_ms) {
     atomic_store(&is_full, status.is_full);
     raise_to(METRICS_RECORDS, 0, status.records);
     raise_to(METRICS_NOTICES, 0, status.notices);
+    raise_to(METRICS_LEFT_OUT, 0, status.left_out);
     raise_to(METRICS_SENT, 0, uplink->events_sent);
     raise_to(METRICS_BATCHES, 0, uplink->batches_sent);
     raise_to(METRICS_DUPLICATES, 0, uplink->duplicates);

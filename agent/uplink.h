@@ -52,6 +52,7 @@ struct uplink_link {
 struct uplink_report {
     uint64_t rss_size;  // bytes
     uint64_t cpu_ms;
+    uint64_t left_out;  // records that the agent's event selectors do not select, since its start
     uint32_t sources_count;
     struct {
         uint32_t source;  // as in the spool

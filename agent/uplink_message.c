@@ -78,6 +78,7 @@ bool uplink_encode_heartbeat(struct uplink *uplink) {
     if (uplink->report != NULL) uplink->report(uplink->context, &report);
     heartbeat.rss_bytes = report.rss_size;
     heartbeat.cpu_ms = report.cpu_ms;
+    heartbeat.left_out = report.left_out;
     enum { REPORTED_MAX = sizeof report.sources / sizeof report.sources[0] };
     assert(report.sources_count <= REPORTED_MAX);
     Orgtrail__V1__SourceStatus sources[REPORTED_MAX], *pointers[REPORTED_MAX];

@@ -115,9 +115,10 @@ static void print_people(const Orgtrail__V1__AgentStatusReply *reply, int64_t no
                  reply->acknowledged, reply->appended, reply->appended - reply->acknowledged);
     buffer_print(output,
                  "since start  %" PRIu64 " records and %" PRIu64 " notices read, %" PRIu64
-                 " sent, %" PRIu64 " duplicates, %" PRIu64 " quarantined, %" PRIu64 " gaps\n",
-                 reply->records, reply->notices, reply->sent, reply->duplicates, reply->quarantined,
-                 reply->gaps);
+                 " left out, %" PRIu64 " sent, %" PRIu64 " duplicates, %" PRIu64
+                 " quarantined, %" PRIu64 " gaps\n",
+                 reply->records, reply->notices, reply->left_out, reply->sent, reply->duplicates,
+                 reply->quarantined, reply->gaps);
     buffer_print(output, "\n%-20s %-9s %10s %8s %12s  %s\n", "SOURCE", "STATE", "RECORDS", "ERRORS",
                  "BEHIND", "LAST ERROR");
     for (size_t index = 0; index < reply->n_sources; index++) {
@@ -153,12 +154,12 @@ static void print_json(const Orgtrail__V1__AgentStatusReply *reply, struct buffe
     buffer_print(output,
                  "\"pid\":%" PRIu64 ",\"spool_size\":%" PRIu64
                  ",\"spool_full\":%s,\"appended\":%" PRIu64 ",\"acknowledged\":%" PRIu64
-                 ",\"records\":%" PRIu64 ",\"notices\":%" PRIu64 ",\"sent\":%" PRIu64
-                 ",\"duplicates\":%" PRIu64 ",\"quarantined\":%" PRIu64 ",\"gaps\":%" PRIu64
-                 ",\"sources\":[",
+                 ",\"records\":%" PRIu64 ",\"notices\":%" PRIu64 ",\"left_out\":%" PRIu64
+                 ",\"sent\":%" PRIu64 ",\"duplicates\":%" PRIu64 ",\"quarantined\":%" PRIu64
+                 ",\"gaps\":%" PRIu64 ",\"sources\":[",
                  reply->pid, reply->spool_size, reply->spool_full ? "true" : "false",
-                 reply->appended, reply->acknowledged, reply->records, reply->notices, reply->sent,
-                 reply->duplicates, reply->quarantined, reply->gaps);
+                 reply->appended, reply->acknowledged, reply->records, reply->notices,
+                 reply->left_out, reply->sent, reply->duplicates, reply->quarantined, reply->gaps);
     for (size_t index = 0; index < reply->n_sources; index++) {
         const Orgtrail__V1__AgentSource *source = reply->sources[index];
         buffer_append_text(output, index > 0 ? ",{" : "{");

@@ -33,6 +33,7 @@ static const cyaml_schema_field_t settings_fields[] = {
     CYAML_FIELD_IGNORE("organization", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("collector", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("certificates", CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_IGNORE("event_selectors", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("http", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("sources", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_END,

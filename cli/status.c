@@ -121,6 +121,7 @@ static void take_agent(struct asked *asked, ProtobufCBinaryData bytes) {
             .heard_ms = live->heard_ms,
             .spool_events = live->spool_events,
             .spool_bytes = live->spool_bytes,
+            .left_out = live->left_out,
         };
         for (size_t index = 0; index < live->n_sources && index < STATUS_SOURCES_MAX; index++) {
             const Orgtrail__V1__AgentSource *source = live->sources[index];

@@ -100,6 +100,7 @@ void vitals_note_heartbeat(struct vitals *vitals, struct span uri,
     draft.live.oldest_unacked_ms = heartbeat->oldest_unacked_ms;
     draft.live.rss_bytes = heartbeat->rss_bytes;
     draft.live.cpu_ms = heartbeat->cpu_ms;
+    draft.live.left_out = heartbeat->left_out;
     draft.live.sources = draft.list;
     draft.live.n_sources = count;
     struct note *note = pack(&draft.live.base);

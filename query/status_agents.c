@@ -63,12 +63,15 @@ void status_agents_print(const struct status_connected *agents, uint32_t count, 
         buffer_print(output, " %8s %10" PRIu64 " %14" PRIu64 "  ", heard, agent->spool_events,
                      agent->spool_bytes);
         if (trouble == NULL) {
-            buffer_print(output, "%" PRIu32 " good\n", agent->sources_count);
-            continue;
+            buffer_print(output, "%" PRIu32 " good", agent->sources_count);
+        } else {
+            format_cell(span_text(trouble->name), UINT32_MAX, false, output);
+            buffer_print(output, " %s: ", status_source_state(trouble->state));
+            format_cell(span_text(trouble->last_error), UINT32_MAX, false, output);
         }
-        format_cell(span_text(trouble->name), UINT32_MAX, false, output);
-        buffer_print(output, " %s: ", status_source_state(trouble->state));
-        format_cell(span_text(trouble->last_error), UINT32_MAX, false, output);
+        if (agent->left_out > 0) {
+            buffer_print(output, "; %" PRIu64 " records left out", agent->left_out);
+        }
         buffer_append_byte(output, '\n');
     }
     if (shown < count) {
@@ -104,8 +107,8 @@ void status_agents_print_json(const struct status_connected *agents, uint32_t co
         json_append_string(output, span_text(agent->host));
         buffer_print(output,
                      ",\"heard\":\"%s\",\"spool_events\":%" PRIu64 ",\"spool_bytes\":%" PRIu64
-                     ",\"sources\":[",
-                     heard, agent->spool_events, agent->spool_bytes);
+                     ",\"left_out\":%" PRIu64 ",\"sources\":[",
+                     heard, agent->spool_events, agent->spool_bytes, agent->left_out);
         for (uint32_t source = 0; source < agent->sources_count; source++) {
             if (source > 0) buffer_append_byte(output, ',');
             print_source(&agent->sources[source], output);

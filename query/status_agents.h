@@ -30,6 +30,7 @@ struct status_connected {
     int64_t heard_ms;
     uint64_t spool_events;  // not acknowledged
     uint64_t spool_bytes;
+    uint64_t left_out;  // records since its start that its event selectors do not select
     struct status_source sources[STATUS_SOURCES_MAX];
     uint32_t sources_count;
 };

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Sources at work: standard input, rotation while the agent is away, files that come again."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from tests.flow import organization as flow  # noqa: E402
-from tests.flow.records import OWNER, SHOP, make_range  # noqa: E402
+from tests.flow.records import OWNER, SHOP, make, make_range  # noqa: E402
 from tests.kit import cases  # noqa: E402
 
 
@@ -107,6 +108,56 @@ def test_files_that_come_again():
         agent.deliver(make_range(41, 50), "2026/03/02/third.json.gz")
         status = organization.wait_received(90)
         assert status["total"]["stored"] == 50, status["total"]
+
+
+def select(agent, selectors):
+    """Gives the agent event selectors."""
+    with open(os.path.join(agent.folder, "selectors.json"), "w", encoding="utf-8") as file:
+        json.dump(selectors, file)
+
+
+def test_event_selectors():
+    """What they do not select stays away and is counted; what cannot be read is sent all the same."""
+    writes = [{"Field": "eventCategory", "Equals": ["Management"]},
+              {"Field": "readOnly", "Equals": ["false"]}]
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP, is_started=False)
+        edit(agent, "sources:", 'event_selectors: "selectors.json"\nsources:')
+        select(agent, [{"FieldSelectors": writes[1:]}])
+        check = subprocess.run(
+            [*agent.arguments, "--check"], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert check.returncode == 2, check
+        assert "Field eventCategory with Equals is required" in check.stderr, check.stderr
+        assert "selectors.json" in check.stderr, check.stderr
+        select(agent, [{"Name": "writes", "FieldSelectors": writes}])
+        agent.start()
+        reads = [make(number, readOnly=True) for number in range(1001, 1031)]
+        data = [make(number, eventCategory="Data") for number in range(2001, 2006)]
+        wanted = make_range(1, 20)
+        agent.deliver(reads[:10] + wanted[:10] + data)
+        agent.deliver(reads[10:20])  # a file of which nothing is kept
+        agent.append(wanted[10:] + reads[20:])
+        agent.append([make(3001, without=["eventName"])])
+        organization.wait_received(21)
+        assert sorted(organization.export("--account", SHOP)) == sorted(wanted)
+        assert len(organization.quarantine()) == 1
+
+        def find():
+            agents = organization.status()["collector"]["agents"]
+            return agents and agents[0]["left_out"] == 35
+
+        flow.wait_until("35 left out in the coverage", find)
+        assert "; 35 records left out" in organization.run("status", organization.store).stdout
+        told = json.loads(organization.run("agent", "status", agent.folder, "--json").stdout)
+        assert told["left_out"] == 35 and told["records"] == 21, told
+        # Taken all the same: a file of which nothing was kept is not read again.
+        agent.stop()
+        agent.start()
+        agent.deliver(make_range(21, 21))
+        organization.wait_received(22)
+        told = json.loads(organization.run("agent", "status", agent.folder, "--json").stdout)
+        assert told["left_out"] <= 10, told  # those behind the log's last event
 
 
 def test_reading_while_nobody_writes():
