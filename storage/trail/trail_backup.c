@@ -95,7 +95,7 @@ static void *run_copy(void *argument) {
 }
 
 static bool copy(const struct trail_backup_options *options, struct trail_environment *environment,
-                 int handle, struct fault *fault) {
+                 const char *path, int handle, struct fault *fault) {
     struct copying copying = {.environment = environment, .handle = handle};
     pthread_t thread;
     int status = pthread_create(&thread, NULL, run_copy, &copying);
@@ -110,7 +110,8 @@ static bool copy(const struct trail_backup_options *options, struct trail_enviro
             options->on_progress(options->user, entry.size, all);
     }
     (void)pthread_join(thread, NULL);
-    return copying.is_good || fault_set(fault, copying.fault.kind, "%s", copying.fault.text);
+    return copying.is_good ||
+           fault_set(fault, copying.fault.kind, "backup: write %s: %s", path, copying.fault.text);
 }
 
 // Hashes the file as it can be read back.
@@ -281,7 +282,8 @@ static bool make_part(const struct trail_backup_options *options, const struct p
     }
     facts->started_ms = options->clock->now_ms(options->clock->context);
     if (!files_open(files, part->data, FILES_CREATE, &handle, fault)) return false;
-    bool is_good = copy(options, environment, handle, fault) && files_sync(files, handle, fault);
+    bool is_good =
+        copy(options, environment, part->data, handle, fault) && files_sync(files, handle, fault);
     files_close(files, handle);
     return is_good && hash_file(part->data, facts, fault);
 }

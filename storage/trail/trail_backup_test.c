@@ -8,8 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,7 +20,17 @@
 #include "storage/trail/trail_restore.h"
 #include "tests/kit/cases.h"
 
-static char target[128];
+static char target[160];
+static bool is_disk_praised;  // every disk says that it has room, so that it is full later on
+
+// Stands before the C library's.
+int statvfs(const char *path, struct statvfs *facts) {
+    struct statfs found;
+    if (statfs(path, &found) != 0) return -1;
+    *facts = (struct statvfs){.f_frsize = 4096, .f_blocks = (fsblkcnt_t)1 << 40};
+    facts->f_bavail = is_disk_praised ? facts->f_blocks : found.f_bavail;
+    return 0;
+}
 
 static void remove_all(const char *path) {
     char command[320];
@@ -305,7 +318,7 @@ static void test_a_full_disk_leaves_all_as_it_was(void **state) {
         assert_int_equal(status, 0);
         if (turn > 0) break;
         assert_int_equal(access(target, F_OK), -1);
-        char part[140];
+        char part[176];
         snprintf(part, sizeof part, "%s.part", target);
         assert_int_equal(access(part, F_OK), -1);
         assert_true(back_up(&fixture, &facts));
@@ -317,6 +330,115 @@ static void test_a_full_disk_leaves_all_as_it_was(void **state) {
     end(&fixture);
 }
 
+// Puts a disk of so many KiB there, or gives the one there another size. False: not on this
+// machine.
+static bool mount_disk(const char *folder, uint32_t size_kib, bool is_there) {
+    char options[32];
+    snprintf(options, sizeof options, "size=%uk", size_kib);
+    return mount("disk", folder, "tmpfs", is_there ? MS_REMOUNT : 0, options) == 0;
+}
+
+static uint32_t used_kib(const char *folder) {
+    struct statfs facts;
+    assert_int_equal(statfs(folder, &facts), 0);
+    return (uint32_t)((facts.f_blocks - facts.f_bfree) * (uint64_t)facts.f_bsize / 1024);
+}
+
+static void expect_full(const struct fixture *fixture, const char *folder) {
+    if (fixture->fault.kind != FAULT_FULL || strstr(fixture->fault.text, folder) == NULL)
+        fail_msg("%s", fixture->fault.text);
+}
+
+// The disk of the backup is full, earlier or later: nothing is left that looks like one.
+static void test_backs_up_to_a_disk_that_fills_up(void **state) {
+    (void)state;
+    struct fixture fixture;
+    struct trail_backup_facts facts;
+    char disk[140];
+    begin(&fixture);
+    snprintf(disk, sizeof disk, "%s.disk", fixture.directory);
+    assert_int_equal(mkdir(disk, 0700), 0);
+    if (!mount_disk(disk, 64, false)) {
+        assert_int_equal(rmdir(disk), 0);
+        end(&fixture);
+        skip();
+    }
+    fixture_fill(&fixture, 0, 2000, 70);
+    snprintf(target, sizeof target, "%s/backup", disk);
+    is_disk_praised = true;
+    uint32_t refusals = 0;
+    uint32_t size_kib = 64;
+    for (; !back_up(&fixture, &facts); size_kib += 8) {
+        expect_full(&fixture, disk);
+        assert_false(is_there(disk, "backup"));
+        assert_false(is_there(disk, "backup.part"));
+        refusals++;
+        assert_true(size_kib < 64 * 1024);
+        assert_true(mount_disk(disk, size_kib + 8, true));
+    }
+    is_disk_praised = false;
+    assert_true(refusals > 10);
+    assert_true(trail_backup_verify(target, &facts, &fixture.fault));
+    assert_int_equal(facts.events, 2000);
+    fixture_compare_all(&fixture);
+    assert_int_equal(umount2(disk, MNT_DETACH), 0);
+    assert_int_equal(rmdir(disk), 0);
+    end(&fixture);
+}
+
+// The disk of the store fills up while a backup is put back: the old store is there as it was, and
+// nothing beside it takes its room.
+static void test_restores_to_a_disk_that_fills_up(void **state) {
+    (void)state;
+    struct fixture fixture;
+    struct trail_backup_facts facts;
+    struct trail_restore_result result;
+    fixture_init(&fixture);
+    if (!mount_disk(fixture.directory, 64 * 1024, false)) {
+        fixture_done(&fixture);
+        skip();
+    }
+    fixture_open(&fixture);
+    snprintf(target, sizeof target, "%s.backup", fixture.directory);
+    fixture_fill(&fixture, 0, 2000, 70);
+    assert_true(back_up(&fixture, &facts));
+    fixture_fill(&fixture, 2000, 50, 50);
+    trail_close(fixture.trail);
+    fixture.trail = NULL;
+    // Honest disks refuse at once.
+    assert_true(mount_disk(fixture.directory, used_kib(fixture.directory) + 64, true));
+    assert_false(restore(&fixture, &result));
+    expect_full(&fixture, fixture.directory);
+
+    is_disk_praised = true;
+    uint32_t refusals = 0;
+    while (!restore(&fixture, &result)) {
+        expect_full(&fixture, fixture.directory);
+        assert_false(is_there(fixture.directory, "restoring"));
+        uint32_t used = used_kib(fixture.directory);
+        fixture_open(&fixture);
+        assert_int_equal(fixture_count(&fixture), 2050);
+        if (refusals % 20 == 0) fixture_compare_all(&fixture);
+        trail_close(fixture.trail);
+        fixture.trail = NULL;
+        refusals++;
+        assert_true(used < 64 * 1024);
+        assert_true(mount_disk(fixture.directory, used + 64 + refusals * 20, true));
+    }
+    is_disk_praised = false;
+    assert_true(refusals > 10);
+    assert_true(is_there(result.aside, "data.mdb"));
+    assert_true(mount_disk(fixture.directory, 64 * 1024, true));
+    forget_after(&fixture, 2000);
+    fixture_open(&fixture);
+    fixture_compare_all(&fixture);
+    trail_close(fixture.trail);
+    fixture.trail = NULL;
+    assert_int_equal(umount2(fixture.directory, MNT_DETACH), 0);
+    remove_all(target);
+    fixture_done(&fixture);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_comes_back_as_it_was),
@@ -326,6 +448,8 @@ int main(void) {
         cmocka_unit_test(test_refuses_clearly),
         cmocka_unit_test(test_survives_kills),
         cmocka_unit_test(test_a_full_disk_leaves_all_as_it_was),
+        cmocka_unit_test(test_backs_up_to_a_disk_that_fills_up),
+        cmocka_unit_test(test_restores_to_a_disk_that_fills_up),
     };
     return cases_run("trail_backup", tests, sizeof tests / sizeof tests[0]);
 }

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -83,6 +84,24 @@ static void free_environment(struct trail_environment *environment) {
     if (environment->lmdb != NULL) mdb_env_close(environment->lmdb);
     pthread_rwlock_destroy(&environment->gate);
     free(environment);
+}
+
+// LMDB makes its lock file a hole and writes to it through a map: with a full disk that would kill
+// the process. So its room is taken first. Where that cannot be tried LMDB has the say.
+static int reserve_lock(const struct trail_environment_options *options) {
+    enum { LOCK_SIZE = TRAIL_READERS_MAX * 64 + 4096 };  // a line of cache for each reader, or more
+    char data[TRAIL_PATH_SIZE + 16];
+    char path[TRAIL_PATH_SIZE + 16];
+    snprintf(data, sizeof data, "%s/data.mdb", options->directory);
+    snprintf(path, sizeof path, "%s/lock.mdb", options->directory);
+    // Who reads makes no files where there is no store.
+    if (options->read_only && access(data, F_OK) != 0) return 0;
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
+    if (file < 0) return 0;
+    int status = fallocate(file, FALLOC_FL_KEEP_SIZE, 0, LOCK_SIZE) == 0 ? 0 : errno;
+    // LMDB's locks are the process's: this closes none of them, since nothing is open here yet.
+    close(file);
+    return status == ENOSPC || status == EDQUOT ? status : 0;
 }
 
 // Opens the file. Where the address space is limited, 1 TiB is too much: then less, which grows.
@@ -204,7 +223,13 @@ static bool set_empty(const char *directory, struct fault *fault) {
 static bool open_new(const struct trail_environment_options *options,
                      struct trail_environment *environment, struct fault *fault) {
     if (is_empty(options->directory)) return set_empty(options->directory, fault);
-    int status = open_file(environment, options);
+    int status = reserve_lock(options);
+    if (status != 0) {
+        return fault_set_errno(fault, FAULT_FULL, status,
+                               "trail in %s: no room for lock.mdb: make room on the disk",
+                               options->directory);
+    }
+    status = open_file(environment, options);
     if (options->read_only && (status == ENOENT || status == ENOTDIR)) {
         return fault_set(fault, FAULT_INPUT,
                          "trail in %s: there is none (no data.mdb): the collector makes it when it "

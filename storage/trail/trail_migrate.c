@@ -188,8 +188,11 @@ static bool migrate(struct migrating *migrating, struct trail_replace *replace,
         !trail_first_open(replace->store, &migrating->first, fault)) {
         return false;
     }
-    bool is_good =
-        trail_replace_prepare(replace, size, fault) && make_new(migrating, replace, fault);
+    bool is_good = trail_replace_prepare(replace, size, fault);
+    if (is_good && !make_new(migrating, replace, fault)) {
+        trail_replace_abandon(replace);
+        is_good = false;
+    }
     trail_first_close(migrating->first);
     return is_good &&
            trail_replace_commit(replace, "before-migration", migrating->options->clock, fault);

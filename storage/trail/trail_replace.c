@@ -135,6 +135,11 @@ bool trail_replace_prepare(const struct trail_replace *replace, uint64_t size,
            files_make_directory(files_system(), replace->preparing, fault);
 }
 
+void trail_replace_abandon(const struct trail_replace *replace) {
+    struct fault ignored;
+    (void)!remove_preparing(replace, &ignored);
+}
+
 bool trail_replace_commit(struct trail_replace *replace, const char *prefix,
                           const struct clock *clock, struct fault *fault) {
     char data[TRAIL_REPLACE_NAMED_SIZE];

@@ -37,6 +37,9 @@ void trail_replace_end(struct trail_replace *replace);
 MUST_CHECK bool trail_replace_prepare(const struct trail_replace *replace, uint64_t size,
                                       struct fault *fault);
 
+// Gives up before anything was put in place: removes what was prepared, for a full disk's sake.
+void trail_replace_abandon(const struct trail_replace *replace);
+
 // Puts what was prepared, and synced, in place; the old store goes into "PREFIX-TIME".
 MUST_CHECK bool trail_replace_commit(struct trail_replace *replace, const char *prefix,
                                      const struct clock *clock, struct fault *fault);

@@ -85,7 +85,7 @@ static bool renew(struct restoring *restoring, struct fault *fault) {
     return is_good;
 }
 
-static bool prepare(struct restoring *restoring, struct fault *fault) {
+static bool make_copy(struct restoring *restoring, struct fault *fault) {
     const struct trail_replace *replace = &restoring->replace;
     const struct trail_backup_facts *backup = &restoring->result.backup;
     char source[TRAIL_REPLACE_NAMED_SIZE];
@@ -96,9 +96,16 @@ static bool prepare(struct restoring *restoring, struct fault *fault) {
     };
     if (sizes[0] >= (int)sizeof source || sizes[1] >= (int)sizeof target)
         return fault_set(fault, FAULT_INPUT, "restore: a path is too long");
-    return trail_replace_prepare(replace, backup->size, fault) &&
-           copy_verified(restoring, source, target, fault) &&
+    return copy_verified(restoring, source, target, fault) &&
            trail_backup_verify(replace->preparing, backup, fault) && renew(restoring, fault);
+}
+
+static bool prepare(struct restoring *restoring, struct fault *fault) {
+    const struct trail_replace *replace = &restoring->replace;
+    if (!trail_replace_prepare(replace, restoring->result.backup.size, fault)) return false;
+    if (make_copy(restoring, fault)) return true;
+    trail_replace_abandon(replace);
+    return false;
 }
 
 bool trail_restore(const struct trail_restore_options *options, struct trail_restore_result *result,
