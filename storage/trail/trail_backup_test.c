@@ -33,7 +33,7 @@ int statvfs(const char *path, struct statvfs *facts) {
 }
 
 static void remove_all(const char *path) {
-    char command[320];
+    char command[400];
     snprintf(command, sizeof command, "rm -rf '%s' '%s.part'", path, path);
     assert_int_equal(system(command), 0);
 }
