@@ -75,6 +75,38 @@ bool selector_is_default(const struct selector_set *set) {
            basic->resources_count == 0 && basic->excluded.count == 0;
 }
 
+static bool is_about(const struct selector_advanced *advanced, enum record_category category,
+                     enum selector_access access) {
+    bool is_category = false, is_access = true;
+    for (uint32_t index = 0; index < advanced->conditions_count; index++) {
+        const struct selector_condition *condition = &advanced->conditions[index];
+        const struct selector_values *equals = &condition->operators[SELECTOR_EQUALS];
+        if (condition->field == SELECTOR_EVENT_CATEGORY) {
+            is_category = span_is(equals->items[0], record_category_name(category));
+        } else if (condition->field == SELECTOR_READ_ONLY) {
+            bool reads = span_is(equals->items[0], "true");
+            is_access = access == SELECTOR_ALL || reads == (access == SELECTOR_READ);
+        }
+    }
+    return is_category && is_access;
+}
+
+bool selector_records(const struct selector_set *set, enum record_category category,
+                      enum selector_access access) {
+    for (uint32_t index = 0; index < set->advanced_count; index++) {
+        if (is_about(&set->advanced[index], category, access)) return true;
+    }
+    for (uint32_t index = 0; index < set->basic_count; index++) {
+        const struct selector_basic *basic = &set->basic[index];
+        bool is_category = (category == RECORD_MANAGEMENT && basic->with_management) ||
+                           (category == RECORD_DATA && basic->resources_count > 0);
+        bool is_access =
+            access == SELECTOR_ALL || basic->access == SELECTOR_ALL || basic->access == access;
+        if (is_category && is_access) return true;
+    }
+    return false;
+}
+
 static void print_values(const struct selector_values *values, struct buffer *output) {
     buffer_append_byte(output, '[');
     for (uint32_t index = 0; index < values->count; index++) {

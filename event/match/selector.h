@@ -16,6 +16,7 @@
 #include "base/fault.h"
 #include "base/json.h"
 #include "base/span.h"
+#include "event/record.h"
 
 enum {
     SELECTOR_VALUES_MAX = 500,             // of all conditions of all advanced selectors of a set
@@ -115,6 +116,11 @@ struct selector_set selector_default(void);
 
 // Whether it is what selector_default gives.
 bool selector_is_default(const struct selector_set *set);
+
+// Whether some selector of the set is about events of this category that read (SELECTOR_READ),
+// write (SELECTOR_WRITE), or do either (SELECTOR_ALL); what else it asks of them is not looked at.
+bool selector_records(const struct selector_set *set, enum record_category category,
+                      enum selector_access access);
 
 // Appends the array as it was given, with every default in its place; sorted: the field selectors
 // in order of their names, as GetEventSelectors answers.

@@ -359,6 +359,20 @@ def test_reasons_are_those_of_the_collector():
     assert set(re.findall(r'"([a-z_]+)"', named)) == set(record + admit) - {"good"}, named
 
 
+def test_operations_are_those_of_the_api():
+    """docs/api.md has each operation of the collector, and says of each whether it is answered."""
+    page = read("docs/api.md")
+    rows = re.findall(r'\{"(\w+)", "(\w+)", (?:true|false), (\w+)\}', read("collector/api/operations.c"))
+    in_code = {name: "refused" if run == "NULL" else "answered"
+               for service, name, run in rows if service == "cloudtrail"}
+    in_docs = dict(re.findall(r"^\| `(\w+)` \| (answered|refused) \|", page, re.M))
+    assert len(in_code) == 60, len(in_code)
+    assert in_docs == in_code, sorted(set(in_docs.items()) ^ set(in_code.items()))
+    others = {(service, name) for service, name, run in rows if service != "cloudtrail"}
+    section = page.partition("## Other services")[2].partition("\n## ")[0]
+    assert others == set(re.findall(r"^\| `(\w+)` \| `(\w+)` \|", section, re.M)), others
+
+
 def test_operators_find_what_they_are_told():
     """Own events, alarms and log lines stand in docs/operations.md, and own events in records.md."""
     page = " ".join(read("docs/operations.md").split())

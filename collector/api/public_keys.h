@@ -1,0 +1,8 @@
+// public_keys.h: the keys that digest files are signed with: none, as long as none are written.
+
+#pragma once
+
+#include "collector/api/api.h"
+
+// CloudTrail's ListPublicKeys.
+bool public_keys_run_list(struct api_call *call);

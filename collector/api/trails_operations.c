@@ -1,0 +1,359 @@
+#include "collector/api/trails_operations.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "collector/api/trails.h"
+
+enum { DESCRIBE_MAX = 20 };  // names of one DescribeTrails
+
+// ---- the input
+
+// A member that may be left out: bytes NULL if it is.
+static bool read_text(struct api_call *call, const char *name, struct span *value, bool *is_given) {
+    struct span text = {NULL, 0};
+    if (!api_string(call, call->input, name, &text)) return false;
+    *is_given = text.bytes != NULL;
+    if (*is_given) *value = text;
+    return true;
+}
+
+static bool read_flag(struct api_call *call, const char *name, bool *value, bool *is_given) {
+    const struct yyjson_val *member = json_member(call->input, span_text(name));
+    *is_given = member != NULL && !yyjson_is_null((yyjson_val *)(uintptr_t)member);
+    return api_bool(call, call->input, name, value);
+}
+
+// What CreateTrail and UpdateTrail have in common: what is given takes the place of what was there.
+static bool read_settings(struct api_call *call, struct trail *trail) {
+    bool given;
+    if (!read_text(call, "S3BucketName", &trail->bucket, &given)) return false;
+    if ((given || trail->version == 0) && !trail_check_bucket(call, trail->bucket)) return false;
+    if (!read_text(call, "S3KeyPrefix", &trail->prefix, &given) ||
+        !trail_check_prefix(call, trail->prefix) ||
+        !read_text(call, "SnsTopicName", &trail->topic, &given) ||
+        !trail_check_topic(call, trail->topic)) {
+        return false;
+    }
+    struct span key = {NULL, 0};
+    if (!read_text(call, "KmsKeyId", &key, &given)) return false;
+    if (given && !trail_check_key(call, trail->account, trail->region, key, &trail->key)) {
+        return false;
+    }
+    return read_text(call, "CloudWatchLogsLogGroupArn", &trail->logs_group, &given) &&
+           read_text(call, "CloudWatchLogsRoleArn", &trail->logs_role, &given) &&
+           trail_check_logs(call, trail->logs_group, trail->logs_role) &&
+           read_flag(call, "EnableLogFileValidation", &trail->is_validated, &given);
+}
+
+// Regions and global services: a trail of all regions has the global services too, and one that
+// changes between one region and all changes that with it.
+static bool read_reach(struct api_call *call, struct trail *trail) {
+    bool was_multi_region = trail->is_multi_region;
+    bool given, is_global = trail->is_global;
+    if (!read_flag(call, "IsMultiRegionTrail", &trail->is_multi_region, &given)) return false;
+    if (trail->version > 0 && trail->is_multi_region != was_multi_region) {
+        is_global = trail->is_multi_region;
+    }
+    if (!read_flag(call, "IncludeGlobalServiceEvents", &is_global, &given)) return false;
+    if (trail->is_multi_region && !is_global) {
+        return api_refuse(call, "InvalidParameterCombinationException",
+                          "Multi-Region trail must include global service events.");
+    }
+    trail->is_global = is_global;
+    return true;
+}
+
+static bool check_region(struct api_call *call) {
+    struct span region = call->request->region;
+    bool is_good = region.size > 0 && region.size <= 64;
+    for (size_t at = 0; at < region.size; at++) {
+        uint8_t byte = region.bytes[at];
+        is_good = is_good &&
+                  ((byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') || byte == '-');
+    }
+    if (is_good) return true;
+    return api_refuse(call, "UnsupportedOperationException",
+                      "A trail cannot be created in region %.*s.", SPAN_PRINT(region));
+}
+
+// How many of the account's trails there are in a region.
+static uint32_t count_in(const struct trails *trails, struct span region, const struct trail *but) {
+    uint32_t count = 0;
+    for (uint32_t index = 0; index < trails->count; index++) {
+        const struct trail *trail = &trails->items[index];
+        bool is_there = trail->is_multi_region || span_equal(trail->region, region);
+        bool is_it = span_equal(trail->name, but->name) && span_equal(trail->region, but->region);
+        count += is_there && !is_it;
+    }
+    return count;
+}
+
+// Five trails a region, of which one for all regions is one in each.
+static bool check_count(struct api_call *call, const struct trail *trail) {
+    struct trails trails;
+    if (!trails_list_account(call, trail->account, &trails)) return false;
+    struct span region = trail->region;
+    uint32_t most = count_in(&trails, region, trail);
+    for (uint32_t index = 0; trail->is_multi_region && index < trails.count; index++) {
+        struct span other = trails.items[index].region;
+        uint32_t count = count_in(&trails, other, trail);
+        if (count <= most) continue;
+        most = count;
+        region = other;
+    }
+    if (most < TRAILS_REGION_MAX) return true;
+    return api_refuse(call, "MaximumNumberOfTrailsExceededException",
+                      "User: %.*s already has %d trails in %.*s.", SPAN_PRINT(trail->account),
+                      TRAILS_REGION_MAX, SPAN_PRINT(region));
+}
+
+// ---- the output
+
+static bool write_trail(struct api_call *call, const struct trail *trail, bool is_whole) {
+    struct json_writer *output = call->output;
+    const char *arn = trails_arn(call, trail);
+    if (arn == NULL) return false;
+    const struct {
+        const char *name;
+        struct span value;
+    } texts[] = {
+        {"S3KeyPrefix", trail->prefix},
+        {"SnsTopicName", trail->topic},
+        {"CloudWatchLogsLogGroupArn", trail->logs_group},
+        {"CloudWatchLogsRoleArn", trail->logs_role},
+        {"KmsKeyId", trail->key},
+    };
+    json_write_string(output, "Name", trail->name);
+    json_write_string(output, "S3BucketName", trail->bucket);
+    for (size_t index = 0; index < sizeof texts / sizeof texts[0]; index++) {
+        if (texts[index].value.size > 0) {
+            json_write_string(output, texts[index].name, texts[index].value);
+        }
+    }
+    if (trail->topic.size > 0) {
+        bool is_arn = span_starts(trail->topic, SPAN_LITERAL("arn:"));
+        char text[1024];
+        snprintf(text, sizeof text, "arn:%s:sns:%.*s:%.*s:%.*s",
+                 trail_check_partition(trail->region), SPAN_PRINT(trail->region),
+                 SPAN_PRINT(trail->account), SPAN_PRINT(trail->topic));
+        json_write_string(output, "SnsTopicARN", is_arn ? trail->topic : span_text(text));
+    }
+    json_write_bool(output, "IncludeGlobalServiceEvents", trail->is_global);
+    json_write_bool(output, "IsMultiRegionTrail", trail->is_multi_region);
+    json_write_string(output, "TrailARN", span_text(arn));
+    json_write_bool(output, "LogFileValidationEnabled", trail->is_validated);
+    json_write_bool(output, "IsOrganizationTrail", trail->is_organization);
+    if (!is_whole) return true;
+    struct selector_set set;
+    if (!trails_selectors(call, trail, &set)) return false;
+    json_write_string(output, "HomeRegion", trail->region);
+    json_write_bool(output, "HasCustomEventSelectors", !selector_is_default(&set));
+    json_write_bool(output, "HasInsightSelectors", trail->insights != NULL);
+    return true;
+}
+
+// ---- the operations
+
+// Whose trail it will be: an organization trail is the management account's, whoever of those that
+// may creates it.
+static bool read_owner(struct api_call *call, struct trail *trail) {
+    bool given, sees;
+    trail->account = call->request->caller.account;
+    if (!read_flag(call, "IsOrganizationTrail", &trail->is_organization, &given)) return false;
+    if (!trail->is_organization) return true;
+    if (!api_sees_organization(call, &sees)) return false;
+    trail->account = span_text(call->world->place.account);
+    if (sees) return true;
+    return api_refuse(call, "NotOrganizationMasterAccountException",
+                      "Account %.*s is not the management account of the organization, nor its "
+                      "delegated administrator: it cannot create an organization trail.",
+                      SPAN_PRINT(call->request->caller.account));
+}
+
+static bool check_new(struct api_call *call, const struct trail *trail) {
+    struct trails trails;
+    if (!trails_list_account(call, trail->account, &trails)) return false;
+    for (uint32_t index = 0; index < trails.count; index++) {
+        const struct trail *other = &trails.items[index];
+        bool meets = trail->is_multi_region || other->is_multi_region ||
+                     span_equal(other->region, trail->region);
+        if (!meets || !span_equal(other->name, trail->name)) continue;
+        return api_refuse(call, "TrailAlreadyExistsException",
+                          "Trail %.*s already exists for customer: %.*s", SPAN_PRINT(trail->name),
+                          SPAN_PRINT(trail->account));
+    }
+    return check_count(call, trail);
+}
+
+bool trails_run_create(struct api_call *call) {
+    struct trail trail = {
+        .region = call->request->region,
+        .is_global = true,
+        .created_ms = call->request->now_ms,
+    };
+    const struct yyjson_val *list = NULL;
+    return api_string(call, call->input, "Name", &trail.name) &&
+           trail_check_name(call, trail.name) && check_region(call) && read_reach(call, &trail) &&
+           read_owner(call, &trail) && read_settings(call, &trail) &&
+           api_list(call, call->input, "TagsList", &list) && tags_add(call, list, &trail.tags) &&
+           trails_lock(call, trail.account) && check_new(call, &trail) &&
+           trails_put(call, &trail) && write_trail(call, &trail, false);
+}
+
+// An organization trail that becomes a plain one, or the other way round.
+static bool read_organization(struct api_call *call, struct trail *trail) {
+    bool given, sees;
+    bool was = trail->is_organization;
+    if (!read_flag(call, "IsOrganizationTrail", &trail->is_organization, &given)) return false;
+    if (was == trail->is_organization) return true;
+    if (!api_sees_organization(call, &sees)) return false;
+    if (sees && span_is(trail->account, call->world->place.account)) return true;
+    return api_refuse(call, "NotOrganizationMasterAccountException",
+                      "Trail %.*s is not the management account's: it cannot be an organization "
+                      "trail.",
+                      SPAN_PRINT(trail->name));
+}
+
+bool trails_run_update(struct api_call *call) {
+    struct trail trail;
+    if (!trails_get(call, "Name", &trail) || !trails_may_change(call, &trail)) return false;
+    bool was_multi_region = trail.is_multi_region;
+    if (!read_reach(call, &trail) || !read_organization(call, &trail) ||
+        !read_settings(call, &trail)) {
+        return false;
+    }
+    if (was_multi_region != trail.is_multi_region) {
+        if (!trails_lock(call, trail.account)) return false;
+        if (trail.is_multi_region && !check_count(call, &trail)) return false;
+    }
+    return trails_put(call, &trail) && write_trail(call, &trail, false);
+}
+
+bool trails_run_delete(struct api_call *call) {
+    struct trail trail;
+    return trails_get(call, "Name", &trail) && trails_may_change(call, &trail) &&
+           trails_lock(call, trail.account) && trails_remove(call, &trail);
+}
+
+bool trails_run_start(struct api_call *call) {
+    struct trail trail;
+    if (!trails_get(call, "Name", &trail) || !trails_may_change(call, &trail)) return false;
+    if (trail.is_logging) return true;
+    trail.is_logging = true;
+    trail.started_ms = call->request->now_ms;
+    return trails_put(call, &trail);
+}
+
+bool trails_run_stop(struct api_call *call) {
+    struct trail trail;
+    if (!trails_get(call, "Name", &trail) || !trails_may_change(call, &trail)) return false;
+    if (!trail.is_logging) return true;
+    trail.is_logging = false;
+    trail.stopped_ms = call->request->now_ms;
+    return trails_put(call, &trail);
+}
+
+bool trails_run_get(struct api_call *call) {
+    struct trail trail;
+    if (!trails_get(call, "Name", &trail)) return false;
+    json_write_object(call->output, "Trail");
+    if (!write_trail(call, &trail, true)) return false;
+    json_write_end(call->output);
+    return true;
+}
+
+static bool write_described(struct api_call *call, const struct trail *trail) {
+    json_write_object(call->output, NULL);
+    if (!write_trail(call, trail, true)) return false;
+    json_write_end(call->output);
+    return true;
+}
+
+// Those of the list; names that are not found are left out, as CloudTrail does.
+static bool describe_named(struct api_call *call, const struct yyjson_val *list) {
+    size_t count = yyjson_arr_size((yyjson_val *)(uintptr_t)list);
+    if (count > DESCRIBE_MAX) {
+        return api_refuse(call, "InvalidTrailNameException",
+                          "trailNameList has more than %d names.", DESCRIBE_MAX);
+    }
+    for (size_t index = 0; index < count; index++) {
+        struct trail trail;
+        bool found;
+        struct span name = json_string(yyjson_arr_get((yyjson_val *)(uintptr_t)list, index));
+        if (!trails_find(call, name, &trail, &found)) return false;
+        if (found && !write_described(call, &trail)) return false;
+    }
+    return true;
+}
+
+bool trails_run_describe(struct api_call *call) {
+    const struct yyjson_val *list = NULL;
+    bool with_shadows = true;
+    struct trails trails;
+    if (!api_list(call, call->input, "trailNameList", &list) ||
+        !api_bool(call, call->input, "includeShadowTrails", &with_shadows)) {
+        return false;
+    }
+    json_write_list(call->output, "trailList");
+    if (yyjson_arr_size((yyjson_val *)(uintptr_t)list) > 0) {
+        if (!describe_named(call, list)) return false;
+    } else {
+        if (!trails_list(call, &trails)) return false;
+        for (uint32_t index = 0; index < trails.count; index++) {
+            const struct trail *trail = &trails.items[index];
+            bool is_shadow = trails_is_shadow(call, trail);
+            if (!trails_is_in(call, trail) || (is_shadow && !with_shadows)) continue;
+            if (!write_described(call, trail)) return false;
+        }
+    }
+    json_write_end(call->output);
+    return true;
+}
+
+bool trails_run_list(struct api_call *call) {
+    struct trails trails;
+    struct span token = {NULL, 0};
+    if (!api_string(call, call->input, "NextToken", &token)) return false;
+    if (token.size > 0) {
+        return api_refuse(call, "InvalidNextTokenException",
+                          "All trails are in one answer: there is no token of a next one.");
+    }
+    if (!trails_list(call, &trails)) return false;
+    json_write_list(call->output, "Trails");
+    for (uint32_t index = 0; index < trails.count; index++) {
+        const struct trail *trail = &trails.items[index];
+        const char *arn = trails_arn(call, trail);
+        if (arn == NULL) return false;
+        json_write_object(call->output, NULL);
+        json_write_string(call->output, "TrailARN", span_text(arn));
+        json_write_string(call->output, "Name", trail->name);
+        json_write_string(call->output, "HomeRegion", trail->region);
+        json_write_end(call->output);
+    }
+    json_write_end(call->output);
+    return true;
+}
+
+// Nothing is delivered yet, so there is no time of a delivery, and no error of one.
+bool trails_run_status(struct api_call *call) {
+    struct trail trail;
+    if (!trails_get(call, "Name", &trail)) return false;
+    struct json_writer *output = call->output;
+    json_write_bool(output, "IsLogging", trail.is_logging);
+    if (trail.started_ms != 0) json_write_time_ms(output, "StartLoggingTime", trail.started_ms);
+    if (trail.stopped_ms != 0) json_write_time_ms(output, "StopLoggingTime", trail.stopped_ms);
+    // Texts that CloudTrail still writes for old clients.
+    static const char *const attempts[] = {
+        "LatestDeliveryAttemptTime", "LatestNotificationAttemptTime",
+        "LatestNotificationAttemptSucceeded", "LatestDeliveryAttemptSucceeded"};
+    for (size_t index = 0; index < sizeof attempts / sizeof attempts[0]; index++) {
+        json_write_string(output, attempts[index], SPAN_LITERAL(""));
+    }
+    char time[TIME_TEXT_SIZE];
+    time_print(trail.started_ms / 1000, time);
+    json_write_string(output, "TimeLoggingStarted", span_text(trail.started_ms != 0 ? time : ""));
+    time_print(trail.stopped_ms / 1000, time);
+    json_write_string(output, "TimeLoggingStopped", span_text(trail.stopped_ms != 0 ? time : ""));
+    return true;
+}
