@@ -33,7 +33,7 @@ void block_scratch_buffers(struct block_scratch *scratch,
         &scratch->kind_values,    &scratch->output,         &scratch->control,
         &scratch->inlined,        &scratch->strings,        &scratch->arrivals_bytes,
         &scratch->attribute_hash, &scratch->attribute_kind, &scratch->kind_hash,
-        &scratch->kind_lists,     &scratch->kind_sorted,
+        &scratch->kind_list,      &scratch->kind_codes,     &scratch->ranks,
     };
     memcpy(buffers, all, sizeof all);
 }
@@ -122,8 +122,9 @@ static bool check_sections(struct block *block, const uint64_t sizes[BLOCK_SECTI
     return reader_left(&reader) == 0 &&
            sections[BLOCK_FRAMES].size == block->frames * entry_size(block) &&
            sections[BLOCK_IDS].size == (size_t)rows * RECORD_ID_SIZE &&
-           postings_check(sections[BLOCK_POSTINGS], block->frames) &&
-           fingerprints_check(sections[BLOCK_FINGERPRINTS], rows);
+           (block->version == BLOCK_VERSION_FIRST ||
+            (postings_check(sections[BLOCK_POSTINGS]) &&
+             fingerprints_check(sections[BLOCK_FINGERPRINTS], rows)));
 }
 
 static bool check_frames(const struct block *block) {
@@ -211,13 +212,13 @@ bool block_frame_find(const struct block *block, uint32_t frame, struct block_fr
         return false;
     }
     *found = (struct block_frame){
+        .is_first = block->version == BLOCK_VERSION_FIRST,
         .rows = block_frame_rows(block, frame),
         .first_row = frame * BLOCK_FRAME_ROWS,
         .columns = span_of(columns.bytes + columns_begin, columns_end - columns_begin),
         .texts = span_of(texts.bytes + texts_begin, texts_end - texts_begin),
     };
-    if (block->version != BLOCK_VERSION_FIRST)
-        found->texts_sum = bytes_get_32(entry_of(block, frame) + 24);
+    if (!found->is_first) found->texts_sum = bytes_get_32(entry_of(block, frame) + 24);
     block_frame_times(block, frame, &found->time_min_s, &found->time_max_s);
     return true;
 }

@@ -44,9 +44,9 @@ struct block_row {
     uint32_t agent;  // the trail's number of who brought it
     uint32_t flags;  // 16 bits
     int64_t received_ms;
-    struct span user;  // what rows are sorted by beside the account; may be empty
-    struct span text;  // any bytes; what is no JSON object is only kept less well
-    const struct attribute *attributes;
+    struct span user;                    // what rows are sorted by beside the account; may be empty
+    struct span text;                    // any bytes; what is no JSON object is only kept less well
+    const struct attribute *attributes;  // in order of kind, at most ATTRIBUTE_COUNT_MAX
     uint32_t attributes_count;
 };
 
@@ -123,7 +123,7 @@ MUST_CHECK bool block_check_index(const struct block *block, struct fault *fault
 // none.
 uint64_t block_find_attribute(const struct block *block, uint32_t attribute_hash);
 
-// Whether the block may hold an id of this hash. True by chance once in about 8,000 blocks.
+// Whether the block may hold an id of this hash. True by chance once in 1,024 blocks or less.
 bool block_may_hold_id(const struct block *block, uint32_t id_hash);
 
 // Where a row lies.

@@ -1,4 +1,4 @@
-#include "storage/block/block_internal.h"
+#include "storage/block/block_kinds.h"
 
 // Where the parts of a frame's columns are.
 struct parts {
@@ -11,25 +11,39 @@ static struct span take_span(struct reader *reader, uint64_t size) {
     return bytes == NULL ? span_of(NULL, 0) : span_of(bytes, (size_t)size);
 }
 
+// Skips the sizes of the kinds in a block of version 1: nobody reads these.
+static bool skip_kinds_first(struct reader *reader) {
+    uint64_t kinds = reader_varint(reader);
+    if (kinds > ATTRIBUTE_KINDS) return false;
+    for (uint32_t index = 0; index < kinds; index++) {
+        reader_byte(reader);
+        reader_varint(reader);
+    }
+    return true;
+}
+
 static bool find_parts(const struct block_frame *frame, struct parts *parts) {
     *parts = (struct parts){0};
     struct reader reader = reader_of(frame->columns);
     uint64_t sizes[BLOCK_PARTS];
-    for (uint32_t part = 0; part < BLOCK_PARTS; part++) sizes[part] = reader_varint(&reader);
-    uint64_t kinds = reader_varint(&reader);
     uint64_t kind_sizes[ATTRIBUTE_KINDS];
-    uint8_t kind_numbers[ATTRIBUTE_KINDS];
-    if (kinds > ATTRIBUTE_KINDS) return false;
-    for (uint32_t index = 0; index < kinds; index++) {
-        kind_numbers[index] = reader_byte(&reader);
-        kind_sizes[index] = reader_varint(&reader);
+    uint64_t kinds = 0;
+    for (uint32_t part = 0; part < BLOCK_PARTS; part++) sizes[part] = reader_varint(&reader);
+    if (frame->is_first) {
+        if (!skip_kinds_first(&reader)) return false;
+    } else {
+        kinds = reader_varint(&reader);
+    }
+    if (kinds >> ATTRIBUTE_KINDS != 0) return false;
+    for (uint64_t left = kinds; left != 0; left &= left - 1) {
+        kind_sizes[__builtin_ctzll(left)] = reader_varint(&reader);
     }
     for (uint32_t part = 0; part < BLOCK_PARTS; part++) {
         parts->fixed[part] = take_span(&reader, sizes[part]);
     }
-    for (uint32_t index = 0; index < kinds; index++) {
-        if (kind_numbers[index] >= ATTRIBUTE_KINDS) return false;
-        parts->kinds[kind_numbers[index]] = take_span(&reader, kind_sizes[index]);
+    for (uint64_t left = kinds; left != 0; left &= left - 1) {
+        uint32_t kind = (uint32_t)__builtin_ctzll(left);
+        parts->kinds[kind] = take_span(&reader, kind_sizes[kind]);
     }
     return !reader.bad;
 }
@@ -45,7 +59,8 @@ static bool read_times(const struct parts *parts, const struct block_frame *fram
     uint64_t numbers[BLOCK_FRAME_ROWS];
     if (!read_numbers(parts->fixed[BLOCK_PART_TIMES], numbers, frame->rows)) return false;
     for (uint32_t row = 0; row < frame->rows; row++) {
-        times_s[row] = (int64_t)((uint64_t)frame->time_min_s + numbers[row]);
+        times_s[row] = frame->is_first ? (int64_t)((uint64_t)frame->time_min_s + numbers[row])
+                                       : (int64_t)((uint64_t)frame->time_max_s - numbers[row]);
     }
     return true;
 }
@@ -96,94 +111,14 @@ bool columns_read_accounts(const struct block_frame *frame,
            read_accounts(parts.fixed[BLOCK_PART_ACCOUNTS], accounts, frame->rows);
 }
 
-// One kind of a frame while it is read. `values` are the frame's hashes of the kind; those of
-// symbol n are the ones from ends[n - 1] (0 for the first) to ends[n] of `lists`.
-struct symbols {
-    uint32_t values_count;
-    uint32_t count;
-    uint32_t ends[BLOCK_FRAME_ROWS + 1];
-    const uint32_t *lists;
-};
-
-// Reads lists of indexes among the values; the hashes they stand for go behind the values.
-static bool read_lists(struct reader *reader, uint32_t first, struct buffer *hashes,
-                       struct symbols *symbols) {
-    uint64_t count = reader_varint(reader);
-    if (count > BLOCK_FRAME_ROWS || symbols->values_count == 0) return false;
-    uint64_t total = 0;
-    for (uint64_t symbol = first; symbol < count + first; symbol++) {
-        uint64_t size = reader_varint(reader);
-        if (size > ATTRIBUTE_COUNT_MAX) return false;
-        total += size;
-        symbols->ends[symbol] = (uint32_t)total;
-    }
-    uint32_t width = codes_width(symbols->values_count - 1);
-    uint64_t packed_size = (total * width + 7) / 8;
-    const uint8_t *packed = reader_take(reader, packed_size);
-    if (packed == NULL) return false;
-    uint8_t *room = buffer_reserve(hashes, (size_t)total * sizeof(uint32_t));
-    if (room == NULL) return false;
-    for (uint64_t index = 0; index < total; index++) {
-        uint64_t value = codes_get_bits(span_of(packed, (size_t)packed_size), index * width, width);
-        if (value >= symbols->values_count) return false;
-        memcpy(room + index * sizeof(uint32_t), hashes->bytes + value * sizeof(uint32_t),
-               sizeof(uint32_t));
-    }
-    symbols->lists = (const uint32_t *)(const void *)room;
-    symbols->count = (uint32_t)count + first;
-    return true;
-}
-
-// Reads the symbols of a kind.
-static bool read_symbols(const struct block *block, uint32_t frame, uint32_t kind,
-                         struct reader *reader, struct buffer *hashes, struct symbols *symbols) {
-    uint32_t flags = reader_byte(reader);
-    uint32_t first = flags & BLOCK_SYMBOLS_EMPTY;
-    buffer_reset(hashes);
-    if (flags > (BLOCK_SYMBOLS_EMPTY | BLOCK_SYMBOLS_LISTS) ||
-        !postings_list(block->sections[BLOCK_POSTINGS], block->frames, kind, frame, hashes,
-                       &symbols->values_count)) {
-        return false;
-    }
-    symbols->ends[0] = 0;
-    if ((flags & BLOCK_SYMBOLS_LISTS) != 0) return read_lists(reader, first, hashes, symbols);
-    if (symbols->values_count > BLOCK_FRAME_ROWS) return false;
-    for (uint32_t value = 0; value < symbols->values_count; value++) {
-        symbols->ends[first + value] = value + 1;
-    }
-    symbols->lists = (const uint32_t *)(const void *)hashes->bytes;
-    symbols->count = symbols->values_count + first;
-    return symbols->count > 0;
-}
-
-// Appends the hashes of a kind, row by row. False if they are damaged or memory ran out.
-static bool read_kind(const struct block *block, struct block_scratch *scratch,
-                      const struct parts *parts, uint32_t frame, uint32_t kind,
-                      struct buffer *hashes, uint32_t *ends) {
-    struct reader reader = reader_of(parts->kinds[kind]);
-    uint32_t rows = block_frame_rows(block, frame);
-    struct symbols symbols;
-    uint8_t codes[BLOCK_FRAME_ROWS];
-    if (!read_symbols(block, frame, kind, &reader, &scratch->kind_lists, &symbols)) return false;
-    if (symbols.count == 0) return false;
-    codes_read(&reader, codes, rows, symbols.count);
-    if (reader.bad) return false;
-    uint64_t total = 0;
-    for (uint32_t row = 0; row < rows; row++) {
-        total += symbols.ends[codes[row]] - (codes[row] == 0 ? 0 : symbols.ends[codes[row] - 1]);
-    }
-    uint8_t *room = buffer_reserve(hashes, (size_t)total * sizeof(uint32_t));
-    if (room == NULL) return false;
-    uint32_t written = (uint32_t)(hashes->size / sizeof(uint32_t));
-    for (uint32_t row = 0; row < rows; row++) {
-        uint32_t at = codes[row] == 0 ? 0 : symbols.ends[codes[row] - 1];
-        for (; at < symbols.ends[codes[row]]; at++, written++, room += sizeof(uint32_t)) {
-            memcpy(room, &symbols.lists[at], sizeof(uint32_t));
-        }
-        ends[row] = written;
-    }
-    hashes->size += (size_t)total * sizeof(uint32_t);
-    return true;
+// Begins to read the kinds of a frame.
+static void begin_kinds(struct kinds_reader *kinds, const struct block *block, uint32_t frame,
+                        const struct parts *parts) {
+    kinds->block = block;
+    kinds->frame = frame;
+    kinds->rows = block_frame_rows(block, frame);
+    kinds->known = 0;
+    memcpy(kinds->parts, parts->kinds, sizeof kinds->parts);
 }
 
 bool block_read_kind(const struct block *block, struct block_scratch *scratch, uint32_t frame,
@@ -196,9 +131,11 @@ bool block_read_kind(const struct block *block, struct block_scratch *scratch, u
     buffer_reset(&scratch->kind_hash);
     if (parts.kinds[kind].bytes == NULL) {
         memset(scratch->kind_end, 0, sizeof scratch->kind_end);
-    } else if (!read_kind(block, scratch, &parts, frame, kind, &scratch->kind_hash,
-                          scratch->kind_end)) {
-        return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged kind %u", frame, kind);
+    } else {
+        struct kinds_reader kinds;
+        begin_kinds(&kinds, block, frame, &parts);
+        if (!kinds_read(&kinds, scratch, kind, &scratch->kind_hash, scratch->kind_end))
+            return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged kind %u", frame, kind);
     }
     *column = (struct block_kind){
         .rows = found.rows,
@@ -212,15 +149,16 @@ bool block_read_kind(const struct block *block, struct block_scratch *scratch, u
 static bool read_attributes(const struct block *block, struct block_scratch *scratch,
                             const struct parts *parts, uint32_t frame) {
     uint32_t rows = block_frame_rows(block, frame);
+    struct kinds_reader reader;
     uint32_t ends[ATTRIBUTE_KINDS][BLOCK_FRAME_ROWS];
     size_t begins[ATTRIBUTE_KINDS];  // of the kind's hashes
+    begin_kinds(&reader, block, frame, parts);
     buffer_reset(&scratch->kind_hash);
     for (uint32_t kind = 0; kind < ATTRIBUTE_KINDS; kind++) {
         begins[kind] = scratch->kind_hash.size / sizeof(uint32_t);
         if (parts->kinds[kind].bytes == NULL) {
             for (uint32_t row = 0; row < rows; row++) ends[kind][row] = (uint32_t)begins[kind];
-        } else if (!read_kind(block, scratch, parts, frame, kind, &scratch->kind_hash,
-                              ends[kind])) {
+        } else if (!kinds_read(&reader, scratch, kind, &scratch->kind_hash, ends[kind])) {
             return false;
         }
     }

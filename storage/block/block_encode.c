@@ -61,6 +61,7 @@ static bool collect_attributes(struct block_scratch *scratch, uint32_t count) {
         for (uint32_t number = 0; number < row->attributes_count; number++) {
             const struct attribute *attribute = &row->attributes[number];
             assert(attribute->kind < ATTRIBUTE_KINDS);
+            assert(number == 0 || attribute[-1].kind <= attribute->kind);
             // Neighbours have most values in common; the table knows those already.
             if (before != NULL && number < before->attributes_count &&
                 before->attributes[number].kind == attribute->kind &&
@@ -180,7 +181,7 @@ static bool append_columns(struct block_scratch *scratch, uint32_t count,
             if (time_s < time_min_s) time_min_s = time_s;
             if (time_s > time_max_s) time_max_s = time_s;
         }
-        if (!columns_append(scratch, &frame, time_min_s, &scratch->columns)) return false;
+        if (!columns_append(scratch, &frame, time_max_s, &scratch->columns)) return false;
         uint8_t *entry = entries + (size_t)first / BLOCK_FRAME_ROWS * BLOCK_FRAME_SIZE;
         bytes_put_64(entry, (uint64_t)time_min_s);
         bytes_put_64(entry + 8, (uint64_t)time_max_s);

@@ -90,7 +90,7 @@ bool block_group_find(struct span group, uint32_t attribute_hash, uint64_t *bloc
     }
     uint32_t count = bytes_get_16(group.bytes + 6);
     struct span table = span_from(group, GROUP_HEADER_SIZE);
-    if (count == 0 || count > GROUP_BLOCKS_MAX || !postings_check(table, count)) {
+    if (count == 0 || count > GROUP_BLOCKS_MAX || !postings_check(table)) {
         return fault_set(fault, FAULT_CORRUPT, "group: damaged header");
     }
     *blocks = postings_find(table, count, attribute_hash);

@@ -5,6 +5,7 @@
 #include "base/zstd.h"
 #include "storage/block/block.h"
 #include "storage/block/block_codes.h"
+#include "storage/block/block_sorted.h"
 #include "storage/block/block_tokens.h"
 #include "storage/block/bytes.h"
 
@@ -19,6 +20,7 @@ enum {
     BLOCK_FRAME_SIZE_FIRST = 24,  // in blocks of version 1: without the sum
     BLOCK_ZSTD_LEVEL = 1,
     BLOCK_HASH_BITS = 27,  // of an attribute hash; its kind stands above
+    BLOCK_HASH_KINDS = 1 << (32 - BLOCK_HASH_BITS),
 };
 
 // The sections of a block, in the order in which they lie.
@@ -45,10 +47,11 @@ struct block_attribute {
 
 // The posting table while it is made.
 struct postings {
-    uint32_t *hashes;   // by entry
-    uint64_t *frames;   // by entry
-    uint32_t *places;   // by entry: its index in the table, once sorted
+    uint32_t *hashes;   // by entry; once sorted by place, without their kinds
+    uint64_t *frames;   // the same
+    uint32_t *places;   // by entry, once sorted
     uint64_t *sorting;  // twice as many: hash and entry, and spare ones
+    uint32_t kind_begin[BLOCK_HASH_KINDS + 1];  // places, once sorted
     uint32_t count;
     uint32_t room;
     uint32_t *slots;  // entry + 1 by hash; a power of two, at least twice `room`
@@ -72,7 +75,8 @@ void postings_done(struct postings *postings);
 // runs out.
 uint32_t postings_add(struct postings *postings, uint32_t hash, uint32_t frame);
 
-// Gives the entries their places: nothing can be added any more.
+// Gives the entries their places, in order of hashes, and puts them there: nothing can be added any
+// more.
 void postings_sort(struct postings *postings);
 
 // Appends the section of a sorted table.
@@ -83,8 +87,8 @@ void postings_append(const struct postings *postings, uint32_t frames, struct bu
 bool postings_list(struct span section, uint32_t frames, uint32_t kind, uint32_t frame,
                    struct buffer *hashes, uint32_t *count);
 
-// Whether the section's sizes are right.
-bool postings_check(struct span section, uint32_t frames);
+// Whether the section is large enough to be read at all: what all below need.
+bool postings_check(struct span section);
 
 // The frames of a hash.
 uint64_t postings_find(struct span section, uint32_t frames, uint32_t hash);
@@ -94,7 +98,7 @@ bool postings_walk(struct span section, uint32_t frames,
                    bool (*on_entry)(void *user, uint32_t hash, uint64_t frames), void *user);
 
 // Fingerprints of ids.
-void fingerprints_append(const uint32_t *hashes, uint64_t *sorting, uint32_t count,
+void fingerprints_append(uint32_t *hashes, uint64_t *sorting, uint32_t count,
                          struct buffer *output);
 bool fingerprints_check(struct span section, uint32_t rows);
 bool fingerprints_find(struct span section, uint32_t rows, uint32_t hash);
@@ -126,7 +130,7 @@ struct block_frame_rows {
     uint32_t count;
 };
 bool columns_append(struct block_scratch *scratch, const struct block_frame_rows *frame,
-                    int64_t time_min_s, struct buffer *output);
+                    int64_t time_max_s, struct buffer *output);
 
 // The parts of a frame's columns that are always there.
 enum block_part {
@@ -137,15 +141,9 @@ enum block_part {
     BLOCK_PARTS,
 };
 
-// How the symbols of a kind are stored; a symbol is the list of values that a row has.
-enum {
-    BLOCK_SYMBOLS_EMPTY = 1,  // symbol 0 is the empty list
-    BLOCK_SYMBOLS_LISTS =
-        2,  // the others are lists; otherwise they are the frame's values in order
-};
-
 // A frame as its entry tells it.
 struct block_frame {
+    bool is_first;  // of a block of version 1
     uint32_t rows;
     uint32_t first_row;
     int64_t time_min_s;
@@ -176,7 +174,7 @@ bool texts_append(struct block_scratch *scratch, const struct tokens_frame *fram
 
 // Memory of encoding and decoding.
 enum {
-    BLOCK_SCRATCH_BUFFERS = 14,
+    BLOCK_SCRATCH_BUFFERS = 15,
     BLOCK_SCRATCH_SIZE_MAX = 512 * 1024 * 1024,  // bytes of one buffer
 };
 
@@ -205,7 +203,7 @@ struct block_scratch {
     struct buffer texts;
     struct buffer parts;        // of one frame's columns
     struct buffer kind_values;  // uint32_t
-    struct buffer kind_sorted;  // uint64_t
+    struct buffer ranks;        // uint64_t, uint32_t
 
     // Decoding.
     struct tokens_decoder *decoder;
@@ -231,7 +229,8 @@ struct block_scratch {
     struct buffer attribute_kind;
     uint32_t kind_end[BLOCK_FRAME_ROWS];
     struct buffer kind_hash;   // uint32_t
-    struct buffer kind_lists;  // uint32_t: the frame's values of a kind, then its lists
+    struct buffer kind_list;   // uint32_t: the frame's values of a kind
+    struct buffer kind_codes;  // uint32_t: the codes of its layers, one after another
 };
 
 // All its buffers.

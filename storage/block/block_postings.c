@@ -4,16 +4,17 @@
 #include "storage/block/block_internal.h"
 #include "storage/block/block_sort.h"
 
-// The section: count (32 bits); for each kind but the first where its entries begin (32 bits each);
-// for each stretch of STRETCH entries where the frames of the first begin (32 bits each); the
-// hashes without their kinds, HASH_BITS each; a class byte for each entry; the frames of those
-// entries whose class does not tell them.
+// The section: for each kind where its part ends (32 bits each), then the parts. A part: the number
+// of its entries (32 bits); their hashes without the kind, as block_sorted.h has them; for each
+// stretch of STRETCH entries but the first where the frames of its first entry begin (32 bits
+// each); a class byte for each entry; the frames of those entries whose class does not tell them.
 
 enum {
     HASH_BITS = BLOCK_HASH_BITS,
-    KINDS = 1 << (32 - HASH_BITS),
-    HEADER_SIZE = 4 * KINDS,
-    STRETCH = 64,
+    KINDS = BLOCK_HASH_KINDS,
+    HASH_MASK = (1 << HASH_BITS) - 1,
+    DIRECTORY_SIZE = 4 * KINDS,
+    STRETCH = 256,
     ENTRIES_FIRST = 16384,
 
     CLASS_PAIR = BLOCK_FRAMES_MAX,     // below: that frame alone; from here on: n and n + 1
@@ -25,13 +26,12 @@ enum {
 
 static_assert((int)ATTRIBUTE_KINDS <= (int)KINDS, "a kind does not fit its bits");
 
-// The parts of a section.
-struct table {
+// The part of a kind. Without entries nothing else is set.
+struct part {
     uint32_t count;
     uint32_t frames;
-    const uint8_t *kinds;
+    struct sorted hashes;
     const uint8_t *stretches;
-    struct span lows;
     const uint8_t *classes;
     struct span rest;  // frames that classes do not tell
 };
@@ -129,37 +129,24 @@ static void append_32(struct buffer *output, uint32_t number) {
     output->size += 4;
 }
 
-static uint32_t entry_at(const struct postings *postings, uint32_t index) {
-    return (uint32_t)postings->sorting[index];
-}
-
 void postings_sort(struct postings *postings) {
     uint32_t count = postings->count;
+    uint64_t *frames = postings->sorting + postings->room;
     for (uint32_t entry = 0; entry < count; entry++) {
         postings->sorting[entry] = (uint64_t)postings->hashes[entry] << 32 | entry;
     }
-    block_sort(postings->sorting, postings->sorting + postings->room, count);
-    for (uint32_t index = 0; index < count; index++) {
-        postings->places[entry_at(postings, index)] = index;
+    block_sort(postings->sorting, frames, count);
+    for (uint32_t place = 0; place < count; place++) {
+        uint32_t entry = (uint32_t)postings->sorting[place];
+        postings->places[entry] = place;
+        postings->hashes[place] = (uint32_t)(postings->sorting[place] >> 32) & HASH_MASK;
+        frames[place] = postings->frames[entry];
     }
-}
-
-// Appends where the kinds and the stretches begin.
-static void append_directory(const struct postings *postings, uint32_t frames,
-                             struct buffer *output) {
-    append_32(output, postings->count);
-    uint32_t index = 0;
-    for (uint32_t kind = 1; kind < KINDS; kind++) {
-        while (index < postings->count && postings->sorting[index] >> (32 + HASH_BITS) < kind) {
-            index++;
-        }
-        append_32(output, index);
-    }
-    uint32_t offset = 0;
-    for (index = 0; index < postings->count; index++) {
-        if (index % STRETCH == 0) append_32(output, offset);
-        uint64_t bitmap = postings->frames[entry_at(postings, index)];
-        offset += rest_size(class_of(bitmap, frames), frames);
+    memcpy(postings->frames, frames, count * sizeof *frames);
+    uint32_t place = 0;
+    for (uint32_t kind = 0; kind <= KINDS; kind++) {
+        while (place < count && postings->sorting[place] >> (32 + HASH_BITS) < kind) place++;
+        postings->kind_begin[kind] = place;
     }
 }
 
@@ -176,86 +163,90 @@ static void append_rest(uint64_t bitmap, uint32_t frames, struct buffer *output)
     }
 }
 
+// Appends the part of a kind: count entries from a place on.
+static void append_part(const struct postings *postings, uint32_t begin, uint32_t count,
+                        uint32_t frames, struct buffer *output) {
+    const uint64_t *bitmaps = postings->frames + begin;
+    append_32(output, count);
+    sorted_append(output, postings->hashes + begin, count, HASH_BITS);
+    uint32_t offset = 0;
+    for (uint32_t index = 0; index < count; index++) {
+        if (index % STRETCH == 0 && index > 0) append_32(output, offset);
+        offset += rest_size(class_of(bitmaps[index], frames), frames);
+    }
+    for (uint32_t index = 0; index < count; index++) {
+        buffer_append_byte(output, class_of(bitmaps[index], frames));
+    }
+    for (uint32_t index = 0; index < count; index++) append_rest(bitmaps[index], frames, output);
+}
+
 void postings_append(const struct postings *postings, uint32_t frames, struct buffer *output) {
-    uint32_t count = postings->count;
-    append_directory(postings, frames, output);
-    for (uint32_t done = 0; done < count; done += CODES_MAX) {
-        uint32_t lows[CODES_MAX];
-        uint32_t chunk = count - done < CODES_MAX ? count - done : CODES_MAX;
-        for (uint32_t index = 0; index < chunk; index++) {
-            lows[index] =
-                (uint32_t)(postings->sorting[done + index] >> 32) & ((1u << HASH_BITS) - 1);
-        }
-        codes_append_bits(output, lows, chunk, HASH_BITS);
-    }
-    for (uint32_t index = 0; index < count; index++) {
-        buffer_append_byte(output, class_of(postings->frames[entry_at(postings, index)], frames));
-    }
-    for (uint32_t index = 0; index < count; index++) {
-        append_rest(postings->frames[entry_at(postings, index)], frames, output);
+    size_t section = output->size;
+    for (uint32_t kind = 0; kind < KINDS; kind++) append_32(output, 0);
+    for (uint32_t kind = 0; kind < KINDS; kind++) {
+        uint32_t begin = postings->kind_begin[kind];
+        uint32_t count = postings->kind_begin[kind + 1] - begin;
+        if (count > 0) append_part(postings, begin, count, frames, output);
+        if (buffer_overflowed(output)) return;
+        bytes_put_32(output->bytes + section + 4 * (size_t)kind,
+                     (uint32_t)(output->size - section));
     }
 }
 
-// Finds the parts of a section. False if their sizes are wrong.
-static bool open_table(struct span section, uint32_t frames, struct table *table) {
-    if (section.size < HEADER_SIZE) return false;
-    *table = (struct table){
-        .count = bytes_get_32(section.bytes),
-        .frames = frames,
-        .kinds = section.bytes,
-        .stretches = section.bytes + HEADER_SIZE,
-    };
-    uint64_t lows_size = ((uint64_t)table->count * HASH_BITS + 7) / 8;
-    uint64_t lows = HEADER_SIZE + ((uint64_t)table->count + STRETCH - 1) / STRETCH * 4;
-    uint64_t classes = lows + lows_size;
-    uint64_t rest = classes + table->count;
-    if (rest > section.size) return false;
-    table->lows = span_of(section.bytes + lows, (size_t)lows_size);
-    table->classes = section.bytes + classes;
-    table->rest = span_from(section, (size_t)rest);
-    return true;
+bool postings_check(struct span section) {
+    return section.size >= DIRECTORY_SIZE;
 }
 
-bool postings_check(struct span section, uint32_t frames) {
-    struct table table;
-    return open_table(section, frames, &table);
-}
-
-static uint32_t low_of(const struct table *table, uint32_t index) {
-    return (uint32_t)codes_get_bits(table->lows, (uint64_t)index * HASH_BITS, HASH_BITS);
-}
-
-// Where the entries of a kind begin; the count for what lies behind the last.
-static uint32_t kind_begin(const struct table *table, uint32_t kind) {
-    if (kind == 0) return 0;
-    if (kind == KINDS) return table->count;
-    uint32_t begin = bytes_get_32(table->kinds + 4 * (size_t)kind);
-    return begin < table->count ? begin : table->count;
+// Finds the part of a kind in a section that was checked. False if its sizes are wrong.
+static bool open_part(struct span section, uint32_t frames, uint32_t kind, struct part *part) {
+    const uint8_t *end = section.bytes + 4 * (size_t)kind;
+    uint32_t part_begin = kind == 0 ? DIRECTORY_SIZE : bytes_get_32(end - 4);
+    uint32_t part_end = bytes_get_32(end);
+    *part = (struct part){.frames = frames};
+    if (part_begin == part_end) return true;
+    if (part_begin > part_end || part_end > section.size) return false;
+    struct reader reader = reader_of(span_of(section.bytes + part_begin, part_end - part_begin));
+    const uint8_t *count = reader_take(&reader, 4);
+    if (count == NULL) return false;
+    part->count = bytes_get_32(count);
+    // An entry has a class at least.
+    if (part->count == 0 || part->count > reader_left(&reader)) return false;
+    if (!sorted_open(span_of(reader.at, reader_left(&reader)), part->count, HASH_BITS,
+                     &part->hashes)) {
+        return false;
+    }
+    reader_take(&reader, sorted_size(part->count, HASH_BITS));
+    part->stretches = reader_take(&reader, (part->count - 1) / STRETCH * 4);
+    part->classes = reader_take(&reader, part->count);
+    part->rest = span_of(reader.at, reader_left(&reader));
+    return !reader.bad;
 }
 
 // Where the frames of an entry begin in `rest`.
-static uint64_t rest_begin(const struct table *table, uint32_t index) {
-    uint32_t first = index / STRETCH * STRETCH;
-    uint64_t offset = bytes_get_32(table->stretches + 4 * (size_t)(index / STRETCH));
-    for (; first < index; first++) offset += rest_size(table->classes[first], table->frames);
+static uint64_t rest_begin(const struct part *part, uint32_t index) {
+    uint32_t stretch = index / STRETCH;
+    uint64_t offset = stretch == 0 ? 0 : bytes_get_32(part->stretches + 4 * (size_t)(stretch - 1));
+    for (uint32_t at = stretch * STRETCH; at < index; at++) {
+        offset += rest_size(part->classes[at], part->frames);
+    }
     return offset;
 }
 
 // The frames of an entry; *offset is where they begin in `rest`, and moves on behind them.
-static bool read_frames(const struct table *table, uint32_t index, uint64_t *offset,
+static bool read_frames(const struct part *part, uint32_t index, uint64_t *offset,
                         uint64_t *frames) {
-    uint32_t class = table->classes[index];
-    uint32_t size = rest_size(class, table->frames);
+    uint32_t class = part->classes[index];
+    uint32_t size = rest_size(class, part->frames);
     uint64_t found = 0;
-    if (size > 8 || *offset > table->rest.size || size > table->rest.size - *offset) return false;
-    const uint8_t *at = table->rest.bytes + *offset;
+    if (size > 8 || *offset > part->rest.size || size > part->rest.size - *offset) return false;
+    const uint8_t *at = part->rest.bytes + *offset;
     *offset += size;
     if (class < CLASS_PAIR) {
         found = (uint64_t)1 << class;
     } else if (class < CLASS_ALL) {
         found = (uint64_t)3 << (class - CLASS_PAIR);
     } else if (class == CLASS_ALL) {
-        found = all_frames(table->frames);
+        found = all_frames(part->frames);
     } else if (class == CLASS_BITMAP) {
         uint8_t bytes[8] = {0};
         memcpy(bytes, at, size);
@@ -263,73 +254,87 @@ static bool read_frames(const struct table *table, uint32_t index, uint64_t *off
     } else {
         for (uint32_t number = 0; number < size; number++) found |= (uint64_t)1 << at[number] % 64;
     }
-    *frames = found & all_frames(table->frames);
+    *frames = found & all_frames(part->frames);
     return true;
 }
 
 uint64_t postings_find(struct span section, uint32_t frames, uint32_t hash) {
-    struct table table;
+    struct part part;
+    uint32_t index;
+    uint64_t found;
     // What a damaged table says may be anywhere.
-    if (!open_table(section, frames, &table)) return all_frames(frames);
-    uint32_t kind = hash >> HASH_BITS;
-    uint32_t low = hash & ((1u << HASH_BITS) - 1);
-    uint32_t begin = kind_begin(&table, kind);
-    uint32_t end = kind_begin(&table, kind + 1);
-    while (begin < end) {
-        uint32_t middle = begin + (end - begin) / 2;
-        uint32_t found = low_of(&table, middle);
-        if (found == low) {
-            uint64_t offset = rest_begin(&table, middle);
-            uint64_t result;
-            return read_frames(&table, middle, &offset, &result) ? result : all_frames(frames);
-        }
-        if (found < low) {
-            begin = middle + 1;
-        } else {
-            end = middle;
-        }
+    if (!open_part(section, frames, hash >> HASH_BITS, &part)) return all_frames(frames);
+    if (part.count == 0 || !sorted_find(&part.hashes, hash & HASH_MASK, &index)) {
+        return 0;
     }
-    return 0;
+    uint64_t offset = part.classes[index] < CLASS_BITMAP ? 0 : rest_begin(&part, index);
+    return read_frames(&part, index, &offset, &found) ? found : all_frames(frames);
+}
+
+// The entries of a stretch that stand in a frame, or that have frames in `rest`. Returns how many.
+static uint32_t select_entries(const uint8_t *classes, uint32_t count, uint32_t frame,
+                               uint8_t entries[STRETCH]) {
+    uint8_t selected[UINT8_MAX + 1];
+    memset(selected, 0, CLASS_ALL);
+    memset(selected + CLASS_ALL, 1, sizeof selected - CLASS_ALL);
+    selected[frame] = 1;
+    selected[CLASS_PAIR + frame] = 1;
+    if (frame > 0) selected[CLASS_PAIR + frame - 1] = 1;
+    uint32_t found = 0;
+    // Few are, in no order that a processor could foresee.
+    for (uint32_t index = 0; index < count; index++) {
+        entries[found] = (uint8_t)index;
+        found += selected[classes[index]];
+    }
+    return found;
 }
 
 bool postings_list(struct span section, uint32_t frames, uint32_t kind, uint32_t frame,
                    struct buffer *hashes, uint32_t *count) {
-    struct table table;
-    if (!open_table(section, frames, &table)) return false;
-    uint32_t begin = kind_begin(&table, kind);
-    uint32_t end = kind_begin(&table, kind + 1);
+    struct part part;
     *count = 0;
-    if (begin >= end) return true;
-    uint8_t *room = buffer_reserve(hashes, (size_t)(end - begin) * sizeof(uint32_t));
-    if (room == NULL) return false;
-    uint64_t offset = rest_begin(&table, begin);
-    for (uint32_t index = begin; index < end; index++) {
-        uint32_t class = table.classes[index];
-        uint64_t found = (uint64_t)1 << class % 64;
-        if (class >= CLASS_PAIR && !read_frames(&table, index, &offset, &found)) return false;
-        if ((found >> frame & 1) == 0) continue;
-        uint32_t hash = kind << HASH_BITS | low_of(&table, index);
-        memcpy(room + *count * sizeof hash, &hash, sizeof hash);
-        (*count)++;
+    if (!open_part(section, frames, kind, &part)) return false;
+    if (part.count == 0) return true;
+    struct sorted_walk walk = sorted_walk_of(&part.hashes);
+    uint64_t offset = 0;
+    for (uint32_t begin = 0; begin < part.count; begin += STRETCH) {
+        uint8_t entries[STRETCH];
+        uint32_t size = part.count - begin < STRETCH ? part.count - begin : STRETCH;
+        uint32_t selected = select_entries(part.classes + begin, size, frame, entries);
+        uint8_t *room = buffer_reserve(hashes, selected * sizeof(uint32_t));
+        if (room == NULL) return false;
+        for (uint32_t number = 0; number < selected; number++) {
+            uint32_t index = begin + entries[number];
+            uint64_t found;
+            uint32_t hash;
+            if (!read_frames(&part, index, &offset, &found)) return false;
+            if ((found >> frame & 1) == 0) continue;
+            if (!sorted_walk_to(&walk, index, &hash)) return false;
+            hash |= kind << HASH_BITS;
+            memcpy(hashes->bytes + hashes->size, &hash, sizeof hash);
+            hashes->size += sizeof hash;
+            (*count)++;
+        }
     }
-    hashes->size += *count * sizeof(uint32_t);
     return true;
 }
 
 bool postings_walk(struct span section, uint32_t frames,
                    bool (*on_entry)(void *user, uint32_t hash, uint64_t frames), void *user) {
-    struct table table;
-    if (!open_table(section, frames, &table)) return false;
-    uint64_t offset = 0;
-    uint32_t index = 0;
     for (uint32_t kind = 0; kind < KINDS; kind++) {
-        uint32_t end = kind_begin(&table, kind + 1);
-        for (; index < end; index++) {
+        struct part part;
+        if (!open_part(section, frames, kind, &part)) return false;
+        struct sorted_walk walk = sorted_walk_of(&part.hashes);
+        uint64_t offset = 0;
+        for (uint32_t index = 0; index < part.count; index++) {
+            uint32_t low;
             uint64_t found;
-            uint32_t hash = kind << HASH_BITS | low_of(&table, index);
-            if (!read_frames(&table, index, &offset, &found)) return false;
-            if (!on_entry(user, hash, found)) return true;
+            if (!read_frames(&part, index, &offset, &found) ||
+                !sorted_walk_to(&walk, index, &low)) {
+                return false;
+            }
+            if (!on_entry(user, kind << HASH_BITS | low, found)) return true;
         }
     }
-    return index == table.count;
+    return true;
 }

@@ -143,22 +143,35 @@ static struct block_row *add_row(struct kit *kit) {
     return row;
 }
 
+static void add_attribute(struct kit *kit, struct block_row *row, enum attribute_kind kind,
+                          const char *stem, uint64_t number) {
+    char *value = arena_print(kit->arena, "%s-%u", stem, (unsigned)number);
+    assert(value != NULL);
+    struct attribute *attributes = (struct attribute *)(uintptr_t)row->attributes;
+    attributes[row->attributes_count++] = (struct attribute){kind, span_text(value)};
+}
+
+// In order of kind. Some follow from others, as in real records, but not always.
 static void add_attributes(struct kit *kit, struct block_row *row, uint64_t user) {
     uint32_t count = (uint32_t)below(kit, 8);
-    struct attribute *attributes = arena_allocate_array(kit->arena, count + 2, sizeof *attributes);
-    assert(attributes != NULL);
+    row->attributes = arena_allocate_array(kit->arena, count + 7, sizeof *row->attributes);
+    assert(row->attributes != NULL);
     char *name = arena_print(kit->arena, "user-%u", (unsigned)user);
     assert(name != NULL);
-    attributes[0] = (struct attribute){ATTRIBUTE_USER_NAME, span_text(name)};
-    attributes[1] = (struct attribute){ATTRIBUTE_READ_ONLY, span_text("true")};
-    for (uint32_t index = 0; index < count; index++) {
-        char *value = arena_print(kit->arena, "thing-%u", (unsigned)below(kit, 400));
-        assert(value != NULL);
-        attributes[2 + index] = (struct attribute){ATTRIBUTE_RESOURCE_NAME, span_text(value)};
-    }
-    row->attributes = attributes;
-    row->attributes_count = (uint32_t)below(kit, 20) == 0 ? 0 : count + 2;
     row->user = span_text(name);
+    if (below(kit, 20) == 0) return;
+    uint64_t event = below(kit, 20);
+    uint64_t key = user + (below(kit, 10) == 0 ? 12 : 0);
+    if (below(kit, 30) > 0) add_attribute(kit, row, ATTRIBUTE_EVENT_NAME, "Event", event);
+    add_attribute(kit, row, ATTRIBUTE_USER_NAME, "user", user);
+    if (user == 3) add_attribute(kit, row, ATTRIBUTE_USER_NAME, "issuer", user);
+    add_attribute(kit, row, ATTRIBUTE_EVENT_SOURCE, "source", event / 5);
+    if (user > 4) add_attribute(kit, row, ATTRIBUTE_ACCESS_KEY, "key", key);
+    add_attribute(kit, row, ATTRIBUTE_READ_ONLY, "true", 0);
+    if (user > 2) add_attribute(kit, row, ATTRIBUTE_IDENTITY_ARN, "arn", user);
+    for (uint32_t index = 0; index < count; index++) {
+        add_attribute(kit, row, ATTRIBUTE_RESOURCE_NAME, "thing", below(kit, 400));
+    }
 }
 
 void kit_add(struct kit *kit, struct span text) {

@@ -13,6 +13,7 @@
 
 enum {
     ROWS = 300,
+    ATTRIBUTES = 6,  // of a row at most
     BLOCK_SIZE_MAX = 4 * 1024 * 1024,
     PATCH_SIZE = 3,  // bytes of one change: where (16 bits of a fraction), what
 };
@@ -30,7 +31,7 @@ struct sample {
 
 static struct sample sample;
 
-static void make_row(uint32_t index, char text[512], struct attribute *attribute,
+static void make_row(uint32_t index, char text[512], struct attribute attributes[ATTRIBUTES],
                      struct block_row *row) {
     int size = snprintf(text, 512,
                         "{\"eventTime\":\"2026-01-01T00:%02u:%02uZ\",\"eventSource\":\"s3\","
@@ -39,15 +40,23 @@ static void make_row(uint32_t index, char text[512], struct attribute *attribute
                         "\"size\":%u.0},\"eventID\":\"00000000-0000-4000-8000-%012u\"}",
                         index / 60 % 60, index % 60, index % 7, index % 5, index * 2654435761U,
                         index, index);
-    *attribute = (struct attribute){ATTRIBUTE_EVENT_NAME, span_of(text + 60, 4)};
+    // What follows from something else, what does not, and several of one kind.
+    attributes[0] =
+        (struct attribute){ATTRIBUTE_EVENT_NAME, span_of(text + size - 1 - index % 7, 2)};
+    attributes[1] = (struct attribute){ATTRIBUTE_EVENT_SOURCE, span_of(text + index % 7 / 2, 4)};
+    attributes[2] = (struct attribute){ATTRIBUTE_ACCESS_KEY, span_of(text + index % 31, 4)};
+    for (uint32_t number = 3; number < ATTRIBUTES; number++) {
+        attributes[number] = (struct attribute){ATTRIBUTE_RESOURCE_NAME,
+                                                span_of(text + index * number % 97, 5 + index % 3)};
+    }
     *row = (struct block_row){
         .sequence = 1000 + index,
         .agent = index % 3,
         .received_ms = 1767225600000 + index,
         .user = span_of(text + 90, 4),
         .text = span_of(text, (size_t)size),
-        .attributes = attribute,
-        .attributes_count = 1,
+        .attributes = attributes,
+        .attributes_count = index % (ATTRIBUTES + 1),
     };
     row->key.event_time_s = 1767225600 + index;
     row->key.account_size = 12;
@@ -57,7 +66,7 @@ static void make_row(uint32_t index, char text[512], struct attribute *attribute
 
 static void make_sample(void) {
     static char texts[ROWS][512];
-    static struct attribute attributes[ROWS];
+    static struct attribute attributes[ROWS][ATTRIBUTES];
     static struct block_row rows[ROWS];
     struct fault fault = {.kind = FAULT_NONE};
     struct block_summary summary;
@@ -72,7 +81,7 @@ static void make_sample(void) {
     buffer_init(&sample.group, BLOCK_SIZE_MAX);
     buffer_init(&sample.work, BLOCK_SIZE_MAX);
     for (uint32_t index = 0; index < ROWS; index++) {
-        make_row(index, texts[index], &attributes[index], &rows[index]);
+        make_row(index, texts[index], attributes[index], &rows[index]);
     }
     bool made = block_encode(sample.scratch, sample.dictionary, sample.secret, rows, ROWS,
                              &sample.block, &summary, &fault) &&

@@ -1,0 +1,97 @@
+#include <assert.h>
+
+#include "storage/block/block_follow.h"
+#include "storage/block/block_kinds.h"
+
+static_assert(ATTRIBUTE_KINDS <= 32, "a kind has no bit");
+
+// A value of a row: the row above, below it which of the frame's values.
+enum { VALUE_BITS = FOLLOW_WIDTH_MAX, VALUE_MASK = (1 << VALUE_BITS) - 1 };
+
+// Reads the first layer of a kind, and of those that it needs. False if one is damaged.
+static bool read_first(struct kinds_reader *kinds, uint32_t kind) {
+    if ((kinds->known >> kind & 1) != 0) return true;
+    const uint32_t *contexts = NULL;
+    uint32_t context = kind_context(kind);
+    if (kinds->parts[context].bytes != NULL) {
+        if (!read_first(kinds, context)) return false;
+        contexts = kinds->codes[context];
+    }
+    kinds->rest[kind] = reader_of(kinds->parts[kind]);
+    follow_read(&kinds->rest[kind], kinds->codes[kind], contexts, kinds->rows, &kinds->flags[kind]);
+    kinds->known |= (uint32_t)1 << kind;
+    return !kinds->rest[kind].bad;
+}
+
+// Appends the values of a layer's rows to scratch->kind_codes and counts them in sizes. False if
+// there are none of these values, or memory runs out.
+static bool take_layer(struct block_scratch *scratch, const struct layer *layer, uint32_t values,
+                       uint32_t sizes[BLOCK_FRAME_ROWS]) {
+    uint8_t *room = buffer_reserve(&scratch->kind_codes, layer->count * sizeof(uint32_t));
+    if (room == NULL) return false;
+    uint32_t empty = layer->has_empty ? 1 : 0;
+    uint32_t taken = 0;
+    for (uint32_t index = 0; index < layer->count; index++) {
+        if (layer->has_empty && layer->codes[index] == 0) continue;
+        uint32_t row = layer->rows[index];
+        uint32_t value = layer->codes[index] - empty;
+        if (value >= values) return false;
+        value |= row << VALUE_BITS;
+        memcpy(room + taken++ * sizeof value, &value, sizeof value);
+        sizes[row]++;
+    }
+    scratch->kind_codes.size += taken * sizeof(uint32_t);
+    return true;
+}
+
+// Reads all layers of a kind.
+static bool read_layers(struct kinds_reader *kinds, struct block_scratch *scratch, uint32_t kind,
+                        uint32_t values, uint32_t sizes[BLOCK_FRAME_ROWS]) {
+    if (!read_first(kinds, kind)) return false;
+    struct layer layer;
+    uint32_t flags = kinds->flags[kind];
+    layer_begin(&layer, kinds->rows);
+    memcpy(layer.codes, kinds->codes[kind], sizeof layer.codes);
+    for (;;) {
+        layer.has_empty = (flags & KIND_EMPTY) != 0;
+        if (!take_layer(scratch, &layer, values, sizes)) return false;
+        if ((flags & KIND_MORE) == 0) return reader_left(&kinds->rest[kind]) == 0;
+        layer_next(&layer);
+        if (layer.count == 0 || layer.depth == ATTRIBUTE_COUNT_MAX) return false;
+        follow_read(&kinds->rest[kind], layer.codes, layer.above, layer.count, &flags);
+        if (kinds->rest[kind].bad) return false;
+    }
+}
+
+bool kinds_read(struct kinds_reader *kinds, struct block_scratch *scratch, uint32_t kind,
+                struct buffer *hashes, uint32_t ends[BLOCK_FRAME_ROWS]) {
+    uint32_t values;
+    uint32_t sizes[BLOCK_FRAME_ROWS] = {0};
+    buffer_reset(&scratch->kind_list);
+    buffer_reset(&scratch->kind_codes);
+    if (!postings_list(kinds->block->sections[BLOCK_POSTINGS], kinds->block->frames, kind,
+                       kinds->frame, &scratch->kind_list, &values) ||
+        !read_layers(kinds, scratch, kind, values, sizes)) {
+        return false;
+    }
+    size_t size = scratch->kind_codes.size;
+    uint8_t *room = buffer_reserve(hashes, size);
+    if (room == NULL) return false;
+    const uint32_t *list = (const uint32_t *)(const void *)scratch->kind_list.bytes;
+    const uint32_t *codes = (const uint32_t *)(const void *)scratch->kind_codes.bytes;
+    uint32_t nexts[BLOCK_FRAME_ROWS];
+    uint32_t begin = (uint32_t)(hashes->size / sizeof(uint32_t));
+    uint32_t next = 0;
+    for (uint32_t row = 0; row < kinds->rows; row++) {
+        nexts[row] = next;
+        next += sizes[row];
+        ends[row] = begin + next;
+    }
+    for (size_t index = 0; index < size / sizeof(uint32_t); index++) {
+        uint32_t hash = list[codes[index] & VALUE_MASK];
+        uint32_t place = nexts[codes[index] >> VALUE_BITS]++;
+        memcpy(room + place * sizeof hash, &hash, sizeof hash);
+    }
+    hashes->size += size;
+    return true;
+}
