@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/crypto.h"
 #include "storage/trail/trail_types.h"
@@ -170,11 +171,23 @@ static bool read_trail(struct api_call *call, struct span account, struct span r
     return true;
 }
 
+bool trails_are_open(const struct api_call *call) {
+    const struct api_caller *caller = &call->request->caller;
+    for (uint32_t index = 0; index < caller->accounts_count; index++) {
+        if (span_equal(caller->accounts[index], caller->account)) return true;
+    }
+    return caller->accounts_count == 0;
+}
+
 bool trails_find(struct api_call *call, struct span name, struct trail *trail, bool *found) {
     const struct api_request *request = call->request;
     if (!span_starts(name, SPAN_LITERAL("arn:"))) {
-        return trail_check_name(call, name) &&
-               read_trail(call, request->caller.account, request->region, name, trail, found);
+        if (!trail_check_name(call, name) ||
+            !read_trail(call, request->caller.account, request->region, name, trail, found)) {
+            return false;
+        }
+        *found = *found && (trails_are_open(call) || trail->is_organization);
+        return true;
     }
     struct arn arn;
     struct span prefix = SPAN_LITERAL("trail/");
@@ -189,7 +202,7 @@ bool trails_find(struct api_call *call, struct span name, struct trail *trail, b
     if (!read_trail(call, arn.account, arn.region, rest, trail, found)) return false;
     // Another account's trail is seen if it is the organization's.
     bool is_own = span_equal(arn.account, request->caller.account);
-    if (*found && !is_own) {
+    if (*found && (!is_own || !trails_are_open(call))) {
         *found = trail->is_organization && span_is(arn.account, call->world->place.account);
     }
     return true;
@@ -283,13 +296,24 @@ static bool list_account(struct listing *listing, struct span account) {
     return api_visit(listing->call, span_text(prefix), on_document, listing) && listing->is_good;
 }
 
+static int compare(const void *left, const void *right) {
+    const struct trail *one = left, *other = right;
+    int order = span_compare(one->name, other->name);
+    return order != 0 ? order : span_compare(one->region, other->region);
+}
+
 bool trails_list(struct api_call *call, struct trails *trails) {
     *trails = (struct trails){NULL, 0};
     struct listing listing = {.call = call, .trails = trails, .is_good = true};
-    if (!list_account(&listing, call->request->caller.account)) return false;
-    if (api_is_management(call)) return true;
+    bool is_open = trails_are_open(call);
+    if (is_open && !list_account(&listing, call->request->caller.account)) return false;
     listing.only_organization = true;
-    return list_account(&listing, span_text(call->world->place.account));
+    if ((!is_open || !api_is_management(call)) &&
+        !list_account(&listing, span_text(call->world->place.account))) {
+        return false;
+    }
+    if (trails->count > 0) qsort(trails->items, trails->count, sizeof *trails->items, compare);
+    return true;
 }
 
 bool trails_list_account(struct api_call *call, struct span account, struct trails *trails) {

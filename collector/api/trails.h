@@ -58,7 +58,7 @@ MUST_CHECK bool trails_get(struct api_call *call, const char *member, struct tra
 // InvalidHomeRegionException.
 MUST_CHECK bool trails_may_change(struct api_call *call, const struct trail *trail);
 
-// All trails that the caller sees, its own first, in any region. The list lies in the arena.
+// All trails that the caller sees, in any region, by name and region. The list lies in the arena.
 struct trails {
     struct trail *items;
     uint32_t count;
@@ -82,6 +82,9 @@ MUST_CHECK bool trails_remove(struct api_call *call, const struct trail *trail);
 // Makes the call fail if another one adds a trail to the account, or changes where one is, at the
 // same time: whoever counts trails calls it first, and has changed what is counted then.
 MUST_CHECK bool trails_lock(struct api_call *call, struct span account);
+
+// Whether the caller may see its own account's trails: a key that is narrowed to others may not.
+bool trails_are_open(const struct api_call *call);
 
 // The trail's ARN. NULL: the call is refused.
 const char *trails_arn(struct api_call *call, const struct trail *trail);

@@ -72,6 +72,11 @@ static bool check_region(struct api_call *call) {
         is_good = is_good &&
                   ((byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') || byte == '-');
     }
+    // Those that stand for many regions or accounts in lookups.
+    static const char *const pseudo[] = {"all-regions", "account-", "organization"};
+    for (size_t index = 0; index < sizeof pseudo / sizeof pseudo[0]; index++) {
+        is_good = is_good && !span_starts(region, span_text(pseudo[index]));
+    }
     if (is_good) return true;
     return api_refuse(call, "UnsupportedOperationException",
                       "A trail cannot be created in region %.*s.", SPAN_PRINT(region));
@@ -161,6 +166,11 @@ static bool read_owner(struct api_call *call, struct trail *trail) {
     bool given, sees;
     trail->account = call->request->caller.account;
     if (!read_flag(call, "IsOrganizationTrail", &trail->is_organization, &given)) return false;
+    if (!trail->is_organization && !trails_are_open(call)) {
+        return api_refuse(call, "AccessDeniedException",
+                          "The key is narrowed to other accounts than %.*s.",
+                          SPAN_PRINT(trail->account));
+    }
     if (!trail->is_organization) return true;
     if (!api_sees_organization(call, &sees)) return false;
     trail->account = span_text(call->world->place.account);

@@ -227,6 +227,11 @@ static void test_what_cannot_be_created(void **state) {
     call("CreateTrail", text);
     fixture.region = "Region";
     refused("UnsupportedOperationException", "CreateTrail", TRAIL("abc", ""), "region Region");
+    static const char *const pseudo[] = {"all-regions", "account-222222222222", "organization"};
+    for (size_t index = 0; index < sizeof pseudo / sizeof pseudo[0]; index++) {
+        fixture.region = pseudo[index];
+        refused("UnsupportedOperationException", "CreateTrail", TRAIL("abc", ""), "region");
+    }
     fixture.region = HOME;
     fixture.caller.role = API_READ;
     refused("AccessDeniedException", "CreateTrail", TRAIL("abc", ""), "CreateTrail");
@@ -385,6 +390,12 @@ static void test_organization_trails(void **state) {
     fixture.caller.accounts_count = 1;
     refused("NotOrganizationMasterAccountException", "StopLogging", NAMED("whole"), "whole");
     call("StartLogging", NAMED("plain"));
+    const struct span others[] = {SPAN_LITERAL("222222222222")};
+    fixture.caller.accounts = others;
+    refused("TrailNotFoundException", "StartLogging", NAMED("plain"), "Unknown trail");
+    refused("AccessDeniedException", "CreateTrail", TRAIL("other", ""), "narrowed");
+    assert_null(strstr(call("ListTrails", "{}"), "plain"));
+    assert_non_null(strstr(call("ListTrails", "{}"), "whole"));
     fixture.caller.accounts_count = 0;
     // It becomes a plain one: members do not see it any more.
     expect("UpdateTrail", "{\"Name\":\"whole\",\"IsOrganizationTrail\":false}",
