@@ -363,6 +363,7 @@ def test_operations_are_those_of_the_api():
     """docs/api.md has each operation of the collector, and says of each whether it is answered."""
     page = read("docs/api.md")
     rows = re.findall(r'\{"(\w+)", "(\w+)", (?:true|false), (\w+)\}', read("collector/api/operations.c"))
+    assert len({row[:2] for row in rows}) == len(rows), "an operation stands there twice"
     in_code = {name: "refused" if run == "NULL" else "answered"
                for service, name, run in rows if service == "cloudtrail"}
     in_docs = dict(re.findall(r"^\| `(\w+)` \| (answered|refused) \|", page, re.M))
