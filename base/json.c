@@ -4,17 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/json_internal.h"
+#include "base/json_track_internal.h"
+
 enum {
     CAPACITY_MIN = 64 * 1024,     // the pool of a new reader's first document: 4.9 KB of text
     SMALL_OBJECT_COUNT_MAX = 64,  // members; above, names are sorted instead of searched
     MARKS = 256,                  // of the names of one object
     MISTAKE_TEXT_SIZE_MAX = 100,  // bytes of yyjson's message that are shown
     EXPONENT_MAX = 1000000000,    // of a number; beyond it only equal spelling is equal
-};
-
-struct json_reader {
-    uint8_t *pool;
-    size_t capacity;
 };
 
 // yyjson's accessors take pointers to non-const and change nothing.
@@ -32,8 +30,18 @@ struct json_reader *json_reader_create(void) {
 
 void json_reader_destroy(struct json_reader *reader) {
     if (reader == NULL) return;
+    json_track_destroy(reader->track);
+    arena_destroy(reader->strings);
+    free(reader->picks);
     free(reader->pool);
     free(reader);
+}
+
+void json_reader_trim(struct json_reader *reader, size_t size_max) {
+    if (reader->capacity <= size_max) return;
+    free(reader->pool);
+    reader->pool = NULL;
+    reader->capacity = 0;
 }
 
 size_t json_reader_size(const struct json_reader *reader) {

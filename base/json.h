@@ -33,6 +33,9 @@ void json_reader_destroy(struct json_reader *reader);
 // Bytes its pool has.
 size_t json_reader_size(const struct json_reader *reader);
 
+// Gives back a pool of more than size_max bytes, and with it the values of the last read.
+void json_reader_trim(struct json_reader *reader, size_t size_max);
+
 // Reads one document. FAULT_INPUT: "invalid JSON at byte 17: unexpected character"; FAULT_FULL if
 // memory runs out.
 MUST_CHECK bool json_read(struct json_reader *reader, struct span text,

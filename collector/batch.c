@@ -7,7 +7,7 @@
 
 enum {
     KEPT_ARENA_SIZE_MAX = 4 << 20,   // a batch that once held more is freed
-    KEPT_READER_SIZE_MAX = 1 << 20,  // the same for a reader: 80 KB of text
+    KEPT_READER_SIZE_MAX = 1 << 20,  // a reader that once held more gives that back: 80 KB of text
     KEPT_READERS_MAX = 4,            // as many as threads read
 };
 
@@ -71,8 +71,8 @@ struct json_reader *batch_take_reader(struct batch_pool *pool) {
 
 void batch_give_reader(struct batch_pool *pool, struct json_reader *reader) {
     assert(reader != NULL);
-    bool is_large = json_reader_size(reader) > KEPT_READER_SIZE_MAX;
-    if (is_large || !queue_push(pool->readers, reader, 1)) json_reader_destroy(reader);
+    json_reader_trim(reader, KEPT_READER_SIZE_MAX);
+    if (!queue_push(pool->readers, reader, 1)) json_reader_destroy(reader);
 }
 
 uint64_t batch_pool_size(struct batch_pool *pool) {

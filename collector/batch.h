@@ -115,7 +115,7 @@ void batch_give(struct batch_pool *pool, struct batch *batch);
 // A JSON reader for the records of one message, or NULL if memory runs out.
 struct json_reader *batch_take_reader(struct batch_pool *pool);
 
-// Gives a reader back; one that has grown large is freed.
+// Gives a reader back; one that has grown large gives its pool back, and knows what it knew.
 void batch_give_reader(struct batch_pool *pool, struct json_reader *reader);
 
 // Bytes that the batches kept for reuse hold.

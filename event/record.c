@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "event/record_fields_internal.h"
 #include "event/service.h"
 
 static const char *const refusal_names[] = {
@@ -49,113 +50,6 @@ bool record_category_find(struct span name, enum record_category *category) {
     return false;
 }
 
-// The members of a record that are looked at. One pass over the record finds them all: asking for
-// each by name cost as much as parsing.
-enum field {
-    FIELD_ACCOUNT_ID,
-    FIELD_ADDITIONAL,
-    FIELD_AWS_REGION,
-    FIELD_CONSOLE,
-    FIELD_ERROR_CODE,
-    FIELD_ERROR_MESSAGE,
-    FIELD_EVENT_CATEGORY,
-    FIELD_EVENT_ID,
-    FIELD_EVENT_ID_AGGREGATED,
-    FIELD_EVENT_NAME,
-    FIELD_EVENT_SOURCE,
-    FIELD_EVENT_TIME,
-    FIELD_EVENT_TYPE,
-    FIELD_IDENTITY,
-    FIELD_INSIGHT,
-    FIELD_MANAGEMENT,
-    FIELD_READ_ONLY,
-    FIELD_RECIPIENT,
-    FIELD_RESOURCES,
-    FIELD_SHARED_EVENT,
-    FIELD_SOURCE_IP,
-    FIELD_TIME_WINDOW,
-    FIELD_TLS,
-    FIELD_VPC_ENDPOINT,
-    FIELDS,
-};
-
-static const struct field_name {
-    const char *name;
-    size_t size;
-} field_names[FIELDS] = {
-#define NAME(text) \
-    { text, sizeof(text) - 1 }
-    [FIELD_ACCOUNT_ID] = NAME("accountId"),
-    [FIELD_ADDITIONAL] = NAME("additionalEventData"),
-    [FIELD_AWS_REGION] = NAME("awsRegion"),
-    [FIELD_CONSOLE] = NAME("sessionCredentialFromConsole"),
-    [FIELD_ERROR_CODE] = NAME("errorCode"),
-    [FIELD_ERROR_MESSAGE] = NAME("errorMessage"),
-    [FIELD_EVENT_CATEGORY] = NAME("eventCategory"),
-    [FIELD_EVENT_ID] = NAME("eventID"),
-    [FIELD_EVENT_ID_AGGREGATED] = NAME("eventId"),
-    [FIELD_EVENT_NAME] = NAME("eventName"),
-    [FIELD_EVENT_SOURCE] = NAME("eventSource"),
-    [FIELD_EVENT_TIME] = NAME("eventTime"),
-    [FIELD_EVENT_TYPE] = NAME("eventType"),
-    [FIELD_IDENTITY] = NAME("userIdentity"),
-    [FIELD_INSIGHT] = NAME("insightDetails"),
-    [FIELD_MANAGEMENT] = NAME("managementEvent"),
-    [FIELD_READ_ONLY] = NAME("readOnly"),
-    [FIELD_RECIPIENT] = NAME("recipientAccountId"),
-    [FIELD_RESOURCES] = NAME("resources"),
-    [FIELD_SHARED_EVENT] = NAME("sharedEventID"),
-    [FIELD_SOURCE_IP] = NAME("sourceIPAddress"),
-    [FIELD_TIME_WINDOW] = NAME("timeWindow"),
-    [FIELD_TLS] = NAME("tlsDetails"),
-    [FIELD_VPC_ENDPOINT] = NAME("vpcEndpointId"),
-#undef NAME
-};
-
-enum { FIELD_NAME_SIZE_MAX = 28 };
-
-// Bit n is set in [size] if field n's name has that size: most names of a record fit no bit.
-static const uint32_t fields_by_size[FIELD_NAME_SIZE_MAX + 1] = {
-    [7] = 1u << FIELD_EVENT_ID | 1u << FIELD_EVENT_ID_AGGREGATED,
-    [8] = 1u << FIELD_READ_ONLY,
-    [9] = 1u << FIELD_ACCOUNT_ID | 1u << FIELD_AWS_REGION | 1u << FIELD_ERROR_CODE |
-          1u << FIELD_EVENT_NAME | 1u << FIELD_EVENT_TIME | 1u << FIELD_EVENT_TYPE |
-          1u << FIELD_RESOURCES,
-    [10] = 1u << FIELD_TIME_WINDOW | 1u << FIELD_TLS,
-    [11] = 1u << FIELD_EVENT_SOURCE,
-    [12] = 1u << FIELD_ERROR_MESSAGE | 1u << FIELD_IDENTITY,
-    [13] = 1u << FIELD_EVENT_CATEGORY | 1u << FIELD_SHARED_EVENT | 1u << FIELD_VPC_ENDPOINT,
-    [14] = 1u << FIELD_INSIGHT,
-    [15] = 1u << FIELD_MANAGEMENT | 1u << FIELD_SOURCE_IP,
-    [18] = 1u << FIELD_RECIPIENT,
-    [19] = 1u << FIELD_ADDITIONAL,
-    [28] = 1u << FIELD_CONSOLE,
-};
-
-// Members by enum field; NULL if absent.
-struct fields {
-    const struct yyjson_val *values[FIELDS];
-};
-
-static void find_fields(const struct yyjson_val *root, struct fields *fields) {
-    *fields = (struct fields){{NULL}};
-    yyjson_obj_iter iterator;
-    yyjson_obj_iter_init((yyjson_val *)(uintptr_t)root, &iterator);
-    yyjson_val *name;
-    while ((name = yyjson_obj_iter_next(&iterator)) != NULL) {
-        const char *text = unsafe_yyjson_get_str(name);
-        size_t size = unsafe_yyjson_get_len(name);
-        uint32_t left = size <= FIELD_NAME_SIZE_MAX ? fields_by_size[size] : 0;
-        for (; left != 0; left &= left - 1) {
-            uint32_t field = (uint32_t)__builtin_ctz(left);
-            assert(field_names[field].size == size);
-            if (memcmp(field_names[field].name, text, size) != 0) continue;
-            fields->values[field] = yyjson_obj_iter_get_val(name);
-            break;
-        }
-    }
-}
-
 // Refuses a record: sets the reason beside the fault.
 static bool refuse(enum record_refusal *refusal, enum record_refusal why, struct fault *fault,
                    const char *text) {
@@ -165,15 +59,13 @@ static bool refuse(enum record_refusal *refusal, enum record_refusal why, struct
 
 // Reads a string member that decides something: absent and null give the zero span, any other type
 // refuses the record.
-static bool read_deciding(const struct fields *fields, enum field field, struct span *value,
-                          enum record_refusal *refusal, struct fault *fault) {
-    const struct yyjson_val *member = fields->values[field];
-    *value = json_string(member);
-    if (member == NULL || value->bytes != NULL || yyjson_is_null((yyjson_val *)(uintptr_t)member)) {
-        return true;
-    }
+static bool read_deciding(const struct fields *fields, enum field field, const char *name,
+                          struct span *value, enum record_refusal *refusal, struct fault *fault) {
+    enum json_kind kind = fields->kinds[field];
+    *value = fields->strings[field];
+    if (kind == JSON_ABSENT || kind == JSON_STRING || kind == JSON_NULL) return true;
     *refusal = RECORD_WRONG_TYPE;
-    return fault_set(fault, FAULT_INPUT, "%s is no string", field_names[field].name);
+    return fault_set(fault, FAULT_INPUT, "%s is no string", name);
 }
 
 static enum record_category classify(const struct fields *fields, const struct record *record) {
@@ -188,20 +80,21 @@ static enum record_category classify(const struct fields *fields, const struct r
         return RECORD_NETWORK_ACTIVITY;
     }
     // Records older than eventCategory (1.07) may still say what they are not.
-    const struct yyjson_val *management = fields->values[FIELD_MANAGEMENT];
-    return yyjson_is_false((yyjson_val *)(uintptr_t)management) ? RECORD_DATA : RECORD_MANAGEMENT;
+    return fields->kinds[FIELD_MANAGEMENT] == JSON_FALSE ? RECORD_DATA : RECORD_MANAGEMENT;
 }
 
 // A flag is a boolean, or in a few sources and fields its text.
-static bool is_true(const struct yyjson_val *value) {
-    return yyjson_is_true((yyjson_val *)(uintptr_t)value) || span_is(json_string(value), "true");
+static bool is_true(const struct fields *fields, enum field field) {
+    return fields->kinds[field] == JSON_TRUE || span_is(fields->strings[field], "true");
 }
 
 // readOnly is a boolean, in a few sources a string, and absent before eventVersion 1.06: then the
 // API's name tells, as AWS's own lists of read operations do.
 static bool is_read_only(const struct fields *fields, struct span event_name) {
-    yyjson_val *value = (yyjson_val *)(uintptr_t)fields->values[FIELD_READ_ONLY];
-    if (yyjson_is_bool(value) || yyjson_is_str(value)) return is_true(value);
+    enum json_kind kind = fields->kinds[FIELD_READ_ONLY];
+    if (kind == JSON_TRUE || kind == JSON_FALSE || kind == JSON_STRING) {
+        return is_true(fields, FIELD_READ_ONLY);
+    }
     static const char *const reading[] = {"Get",    "List",   "Describe", "Head",
                                           "Lookup", "Search", "BatchGet", "AssumeRole"};
     static const char *const writing[] = {"GetSessionToken", "GetFederationToken",
@@ -216,17 +109,13 @@ static bool is_read_only(const struct fields *fields, struct span event_name) {
 }
 
 static void read_identity(const struct fields *fields, struct record *record) {
-    const struct yyjson_val *identity = fields->values[FIELD_IDENTITY];
-    if (identity == NULL) return;
-    record->identity_type = json_member_string(identity, SPAN_LITERAL("type"));
-    record->identity_arn = json_member_string(identity, SPAN_LITERAL("arn"));
-    record->identity_account = json_member_string(identity, SPAN_LITERAL("accountId"));
-    record->identity_invoked_by = json_member_string(identity, SPAN_LITERAL("invokedBy"));
-    record->access_key = json_member_string(identity, SPAN_LITERAL("accessKeyId"));
-    record->user_name = json_member_string(identity, SPAN_LITERAL("userName"));
-    const struct yyjson_val *context = json_member(identity, SPAN_LITERAL("sessionContext"));
-    const struct yyjson_val *issuer = json_member(context, SPAN_LITERAL("sessionIssuer"));
-    record->issuer_name = json_member_string(issuer, SPAN_LITERAL("userName"));
+    record->identity_type = fields->strings[FIELD_IDENTITY_TYPE];
+    record->identity_arn = fields->strings[FIELD_IDENTITY_ARN];
+    record->identity_account = fields->strings[FIELD_IDENTITY_ACCOUNT];
+    record->identity_invoked_by = fields->strings[FIELD_IDENTITY_INVOKED_BY];
+    record->access_key = fields->strings[FIELD_ACCESS_KEY];
+    record->user_name = fields->strings[FIELD_USER_NAME];
+    record->issuer_name = fields->strings[FIELD_ISSUER_NAME];
     if (span_is(record->identity_type, "AssumedRole") && record->identity_arn.size > 0) {
         const uint8_t *slash = memrchr(record->identity_arn.bytes, '/', record->identity_arn.size);
         if (slash != NULL) {
@@ -236,28 +125,38 @@ static void read_identity(const struct fields *fields, struct record *record) {
     }
 }
 
-// Resources as the record lists them; the array lies in the arena.
+// One resource, from the picks behind its FIELD_RESOURCE; returns how many they are.
+static uint32_t read_resource(const struct json_pick *picks, uint32_t count,
+                              struct record_resource *resource) {
+    struct span names[3] = {{NULL, 0}};  // the first of them that is a string
+    *resource = (struct record_resource){{NULL, 0}, {NULL, 0}};
+    uint32_t index = 0;
+    for (; index < count && picks[index].field != FIELD_RESOURCE; index++) {
+        const struct json_pick *pick = &picks[index];
+        if (pick->field == FIELD_RESOURCE_ARN) names[0] = pick->string;
+        if (pick->field == FIELD_RESOURCE_ARN_PREFIX) names[1] = pick->string;
+        if (pick->field == FIELD_RESOURCE_NAME) names[2] = pick->string;
+        if (pick->field == FIELD_RESOURCE_TYPE) resource->type = pick->string;
+    }
+    for (uint32_t name = 0; name < 3 && resource->name.bytes == NULL; name++) {
+        resource->name = names[name];
+    }
+    return index;
+}
+
+// Resources as the record lists them, those with a name or type; the array lies in the arena.
 static bool read_resources(const struct fields *fields, struct arena *arena, struct record *record,
                            struct fault *fault) {
-    yyjson_val *list = (yyjson_val *)(uintptr_t)fields->values[FIELD_RESOURCES];
-    size_t count = yyjson_arr_size(list);
+    uint32_t count = fields->resources_count;
     if (count == 0) return true;
     if (count > RECORD_RESOURCES_MAX) count = RECORD_RESOURCES_MAX;
     record->resources = arena_allocate_array(arena, count, sizeof *record->resources);
     if (record->resources == NULL) return fault_set(fault, FAULT_FULL, "no memory for resources");
-    yyjson_arr_iter iterator;
-    yyjson_arr_iter_init(list, &iterator);
-    yyjson_val *entry;
-    while (record->resources_count < count && (entry = yyjson_arr_iter_next(&iterator)) != NULL) {
+    uint32_t at = 0;
+    while (record->resources_count < count && at < fields->resources_picks) {
         struct record_resource *resource = &record->resources[record->resources_count];
-        resource->name = json_member_string(entry, SPAN_LITERAL("ARN"));
-        if (resource->name.bytes == NULL) {
-            resource->name = json_member_string(entry, SPAN_LITERAL("ARNPrefix"));
-        }
-        if (resource->name.bytes == NULL) {
-            resource->name = json_member_string(entry, SPAN_LITERAL("resourceName"));
-        }
-        resource->type = json_member_string(entry, SPAN_LITERAL("type"));
+        at++;
+        at += read_resource(fields->resources + at, fields->resources_picks - at, resource);
         if (resource->name.size > 0 || resource->type.size > 0) record->resources_count++;
     }
     return true;
@@ -265,8 +164,7 @@ static bool read_resources(const struct fields *fields, struct arena *arena, str
 
 // Aggregated records write the start of their window in ISO form or as "YYYY-MM-DD hh:mm:ss".
 static bool read_window_start(const struct fields *fields, int64_t *seconds, struct fault *fault) {
-    const struct yyjson_val *window = fields->values[FIELD_TIME_WINDOW];
-    struct span start = json_member_string(window, SPAN_LITERAL("windowStart"));
+    struct span start = fields->strings[FIELD_WINDOW_START];
     char iso[TIME_TEXT_SIZE];
     if (start.size == 19 && start.bytes[10] == ' ') {
         snprintf(iso, sizeof iso, "%.10sT%.8sZ", (const char *)start.bytes,
@@ -280,30 +178,29 @@ static bool read_window_start(const struct fields *fields, int64_t *seconds, str
 static bool read_required(const struct fields *fields, struct record *record,
                           enum record_refusal *refusal, struct fault *fault) {
     bool is_aggregated = record->category == RECORD_AGGREGATED;
-    const struct yyjson_val *insight = fields->values[FIELD_INSIGHT];
-    struct span outer = json_string(fields->values[FIELD_EVENT_SOURCE]);
-    struct span inner = json_member_string(insight, SPAN_LITERAL("eventSource"));
-    if (record->category == RECORD_INSIGHT && insight != NULL) {
+    struct span outer = fields->strings[FIELD_EVENT_SOURCE];
+    struct span inner = fields->strings[FIELD_INSIGHT_SOURCE];
+    if (record->category == RECORD_INSIGHT && fields->kinds[FIELD_INSIGHT] != JSON_ABSENT) {
         record->event_source = inner;
         record->other_source = outer;
-        record->event_name = json_member_string(insight, SPAN_LITERAL("eventName"));
+        record->event_name = fields->strings[FIELD_INSIGHT_NAME];
     } else {
         record->event_source = outer;
         record->other_source = inner;
-        record->event_name = json_string(fields->values[FIELD_EVENT_NAME]);
+        record->event_name = fields->strings[FIELD_EVENT_NAME];
     }
 
-    const struct yyjson_val *time = fields->values[FIELD_EVENT_TIME];
-    if (time == NULL && is_aggregated) {
+    enum json_kind time = fields->kinds[FIELD_EVENT_TIME];
+    if (time == JSON_ABSENT && is_aggregated) {
         if (!read_window_start(fields, &record->event_time_s, fault)) {
             *refusal = RECORD_NO_EVENT_TIME;
             return fault_add(fault, "timeWindow.windowStart");
         }
-    } else if (time == NULL) {
+    } else if (time == JSON_ABSENT) {
         return refuse(refusal, RECORD_NO_EVENT_TIME, fault, "eventTime is missing");
-    } else if (json_string(time).bytes == NULL) {
+    } else if (time != JSON_STRING) {
         return refuse(refusal, RECORD_NO_EVENT_TIME, fault, "eventTime is no string");
-    } else if (!time_parse(json_string(time), &record->event_time_s, fault)) {
+    } else if (!time_parse(fields->strings[FIELD_EVENT_TIME], &record->event_time_s, fault)) {
         *refusal = RECORD_NO_EVENT_TIME;
         return fault_add(fault, "eventTime");
     }
@@ -321,15 +218,15 @@ static bool read_required(const struct fields *fields, struct record *record,
 // The 16 bytes that stand for the event: a UUID's own, else a hash of the id, else of the text.
 static bool read_id(const struct fields *fields, struct record *record,
                     enum record_refusal *refusal, struct fault *fault) {
-    const struct yyjson_val *value = fields->values[FIELD_EVENT_ID];
-    if (value == NULL) value = fields->values[FIELD_EVENT_ID_AGGREGATED];
+    enum field field = FIELD_EVENT_ID;
+    if (fields->kinds[field] == JSON_ABSENT) field = FIELD_EVENT_ID_AGGREGATED;
     uint8_t digest[SHA256_SIZE];
-    if (value == NULL) {
+    if (fields->kinds[field] == JSON_ABSENT) {
         crypto_sha256(&record->text, 1, digest);
         memcpy(record->id, digest, RECORD_ID_SIZE);
         return true;
     }
-    record->event_id = json_string(value);
+    record->event_id = fields->strings[field];
     if (record->event_id.size == 0 || record->event_id.size > RECORD_ID_TEXT_MAX) {
         return refuse(refusal, RECORD_BAD_EVENT_ID, fault,
                       "eventID is no string of 1 to 256 bytes");
@@ -343,14 +240,11 @@ static bool read_id(const struct fields *fields, struct record *record,
 }
 
 static bool read_global(const struct fields *fields, const struct record *record) {
-    const struct yyjson_val *extra = fields->values[FIELD_ADDITIONAL];
-    const struct yyjson_val *details = json_member(extra, SPAN_LITERAL("RequestDetails"));
-    const struct yyjson_val *tls = fields->values[FIELD_TLS];
     struct service_facts facts = {
         .event_source = record->event_source,
         .region = record->region,
-        .endpoint_type = json_member_string(details, SPAN_LITERAL("endpointType")),
-        .host_header = json_member_string(tls, SPAN_LITERAL("clientProvidedHostHeader")),
+        .endpoint_type = fields->strings[FIELD_ENDPOINT_TYPE],
+        .host_header = fields->strings[FIELD_HOST_HEADER],
     };
     return service_is_global(&facts);
 }
@@ -376,29 +270,45 @@ static struct span *const *list_spans(struct record *record, struct span *spans[
     return spans;
 }
 
-static void move_span(struct span *span, uint8_t **to) {
-    if (span->bytes == NULL) return;
+// Whether a field lies where it can stay: in the record's text, as most do.
+static bool is_in_text(struct span span, struct span text) {
+    return span.bytes == NULL || (uintptr_t)span.bytes - (uintptr_t)text.bytes < text.size;
+}
+
+static void move_span(struct span *span, struct span text, uint8_t **to) {
+    if (is_in_text(*span, text)) return;
     if (span->size > 0) memcpy(*to, span->bytes, span->size);
     span->bytes = *to;
     *to += span->size;
 }
 
-// Moves all strings into one piece of the arena, so that they outlive the reader's document.
+// Moves the strings that lie in the reader into one piece of the arena, so that they outlive its
+// document.
 static bool keep_strings(struct record *record, struct arena *arena, struct fault *fault) {
+    struct span text = record->text;
     struct span *spans[32];
     uint32_t count;
     list_spans(record, spans, &count);
-    size_t size = 1;
-    for (uint32_t index = 0; index < count; index++) size += spans[index]->size;
-    for (uint32_t index = 0; index < record->resources_count; index++) {
-        size += record->resources[index].name.size + record->resources[index].type.size;
+    size_t size = 0;
+    bool all_stay = true;
+    for (uint32_t index = 0; index < count; index++) {
+        if (is_in_text(*spans[index], text)) continue;
+        all_stay = false;
+        size += spans[index]->size;
     }
+    for (uint32_t index = 0; index < record->resources_count; index++) {
+        const struct record_resource *resource = &record->resources[index];
+        if (is_in_text(resource->name, text) && is_in_text(resource->type, text)) continue;
+        all_stay = false;
+        size += resource->name.size + resource->type.size;
+    }
+    if (all_stay) return true;
     uint8_t *to = arena_allocate(arena, size);
     if (to == NULL) return fault_set(fault, FAULT_FULL, "no memory for a record's fields");
-    for (uint32_t index = 0; index < count; index++) move_span(spans[index], &to);
+    for (uint32_t index = 0; index < count; index++) move_span(spans[index], text, &to);
     for (uint32_t index = 0; index < record->resources_count; index++) {
-        move_span(&record->resources[index].name, &to);
-        move_span(&record->resources[index].type, &to);
+        move_span(&record->resources[index].name, text, &to);
+        move_span(&record->resources[index].type, text, &to);
     }
     return true;
 }
@@ -406,14 +316,32 @@ static bool keep_strings(struct record *record, struct arena *arena, struct faul
 // What decides whose event it is; wrong types are refused, since guessing could cross accounts.
 static bool read_deciding_fields(const struct fields *fields, struct record *record,
                                  enum record_refusal *refusal, struct fault *fault) {
-    if (!read_deciding(fields, FIELD_AWS_REGION, &record->region, refusal, fault) ||
-        !read_deciding(fields, FIELD_RECIPIENT, &record->recipient_account, refusal, fault) ||
-        !read_deciding(fields, FIELD_EVENT_CATEGORY, &record->event_category, refusal, fault) ||
-        !read_deciding(fields, FIELD_EVENT_TYPE, &record->event_type, refusal, fault)) {
+    if (!read_deciding(fields, FIELD_AWS_REGION, "awsRegion", &record->region, refusal, fault) ||
+        !read_deciding(fields, FIELD_RECIPIENT, "recipientAccountId", &record->recipient_account,
+                       refusal, fault) ||
+        !read_deciding(fields, FIELD_EVENT_CATEGORY, "eventCategory", &record->event_category,
+                       refusal, fault) ||
+        !read_deciding(fields, FIELD_EVENT_TYPE, "eventType", &record->event_type, refusal,
+                       fault)) {
         return false;
     }
     if (record->recipient_account.bytes != NULL) return true;
-    return read_deciding(fields, FIELD_ACCOUNT_ID, &record->recipient_account, refusal, fault);
+    return read_deciding(fields, FIELD_ACCOUNT_ID, "accountId", &record->recipient_account, refusal,
+                         fault);
+}
+
+static enum record_refusal refusal_of(enum json_refusal refusal) {
+    switch (refusal) {
+        case JSON_INVALID:
+            return RECORD_INVALID_JSON;
+        case JSON_NO_OBJECT:
+            return RECORD_NOT_AN_OBJECT;
+        case JSON_REPEATED_NAME:
+            return RECORD_DUPLICATE_MEMBER;
+        case JSON_GOOD:
+            break;
+    }
+    return RECORD_GOOD;
 }
 
 bool record_read(struct json_reader *reader, struct arena *arena, struct span text,
@@ -424,36 +352,25 @@ bool record_read(struct json_reader *reader, struct arena *arena, struct span te
         return fault_set(fault, FAULT_INPUT, "%zu bytes, at most %d are allowed", text.size,
                          RECORD_SIZE_MAX);
     }
-    const struct yyjson_val *root;
-    if (!json_read(reader, text, &root, fault)) {
-        if (fault->kind == FAULT_INPUT) *refusal = RECORD_INVALID_JSON;
+    struct fields fields;
+    enum json_refusal json_refusal;
+    if (!fields_find(reader, text, &fields, &json_refusal, fault)) {
+        *refusal = refusal_of(json_refusal);
         return false;
     }
-    if (!yyjson_is_obj((yyjson_val *)(uintptr_t)root)) {
-        return refuse(refusal, RECORD_NOT_AN_OBJECT, fault, "the record is no JSON object");
-    }
-    struct span twice;
-    if (json_find_duplicate(root, &twice)) {
-        *refusal = RECORD_DUPLICATE_MEMBER;
-        return fault_set(fault, FAULT_INPUT, "the name \"%.*s\" occurs twice in one object",
-                         (int)(twice.size < 100 ? twice.size : 100), (const char *)twice.bytes);
-    }
-
-    struct fields fields;
-    find_fields(root, &fields);
     struct record read = {.text = text};
     if (!read_deciding_fields(&fields, &read, refusal, fault)) return false;
     read.category = classify(&fields, &read);
     if (!read_required(&fields, &read, refusal, fault)) return false;
     if (!read_id(&fields, &read, refusal, fault)) return false;
     read_identity(&fields, &read);
-    read.shared_event_id = json_string(fields.values[FIELD_SHARED_EVENT]);
-    read.error_code = json_string(fields.values[FIELD_ERROR_CODE]);
-    read.source_ip = json_string(fields.values[FIELD_SOURCE_IP]);
-    read.vpc_endpoint = json_string(fields.values[FIELD_VPC_ENDPOINT]);
-    read.is_console = is_true(fields.values[FIELD_CONSOLE]);
-    read.is_error = read.error_code.bytes != NULL ||
-                    json_string(fields.values[FIELD_ERROR_MESSAGE]).bytes != NULL;
+    read.shared_event_id = fields.strings[FIELD_SHARED_EVENT];
+    read.error_code = fields.strings[FIELD_ERROR_CODE];
+    read.source_ip = fields.strings[FIELD_SOURCE_IP];
+    read.vpc_endpoint = fields.strings[FIELD_VPC_ENDPOINT];
+    read.is_console = is_true(&fields, FIELD_CONSOLE);
+    read.is_error =
+        read.error_code.bytes != NULL || fields.strings[FIELD_ERROR_MESSAGE].bytes != NULL;
     read.is_read_only = is_read_only(&fields, read.event_name);
     read.is_global = read_global(&fields, &read);
     if (!read_resources(&fields, arena, &read, fault)) return false;

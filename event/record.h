@@ -51,8 +51,9 @@ struct record_resource {
     struct span type;  // "AWS::S3::Bucket"; may be empty
 };
 
-// Spans are unescaped values; absent ones have NULL bytes. They lie in the arena given to
-// record_read (text: where the caller has it), so the json_reader is free for the next record.
+// Spans are unescaped values; absent ones have NULL bytes. They lie in the text, which stays where
+// the caller has it, or in the arena given to record_read, so the json_reader is free for the next
+// record.
 struct record {
     struct span text;
 
