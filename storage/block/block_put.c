@@ -4,14 +4,6 @@
 #include "storage/block/block_encoder.h"
 #include "storage/block/bytes.h"
 
-// The number of a string in the dictionary, admitted if it was seen before; DICTIONARY_NONE.
-static uint32_t find_string(struct tokens_encoder *encoder, struct span string, uint64_t hash) {
-    if (encoder->strings_words == TOKENS_STRINGS_MAX) return DICTIONARY_NONE;
-    uint32_t number = dictionary_find(encoder->dictionary, string, hash);
-    if (number != DICTIONARY_NONE) return number;
-    return dictionary_admit(encoder->dictionary, string, hash);
-}
-
 // Puts bytes that have no other form: as copies of the sample, or as they stand. Returns the word.
 static uint32_t put_bytes(struct tokens_encoder *encoder, const uint8_t *text, uint32_t size) {
     uint32_t copies = size < CUT_SIZE_MIN ? 0 : encoder_put_copies(encoder, span_of(text, size));
@@ -20,24 +12,35 @@ static uint32_t put_bytes(struct tokens_encoder *encoder, const uint8_t *text, u
     return encoder_make_word(TOKEN_INLINE, size);
 }
 
-// Puts the value of a slot that no slot and no dictionary knows; its bytes go where they belong.
-// Returns whether the slot's token changed.
-static bool put_new(struct tokens_encoder *encoder, struct slot *slot) {
-    const uint8_t *text = slot->text;
-    uint32_t size = slot->size;
+// Puts a word into a slot whose token means other bytes in other rows, or is given its identity
+// afterwards. Returns whether the token changed.
+static bool put_word(struct tokens_encoder *encoder, struct slot *slot, uint32_t token,
+                     uint64_t number) {
+    uint32_t word = encoder_make_word(token, number);
+    bool changed = word != slot->word;
+    *slot = (struct slot){IDENTITY_RELATIVE, word};
+    if (changed) encoder_push_word(encoder, word);
+    return changed;
+}
+
+// Puts a value that nobody has; its bytes go where they belong. Returns whether the slot's token
+// changed.
+static bool put_new(struct tokens_encoder *encoder, const struct cut *cut,
+                    const struct value *value, struct slot *slot) {
+    const uint8_t *text = cut->text.bytes + value->begin;
+    uint32_t size = value->end - value->begin;
     uint8_t *uuid = encoder->uuids.bytes + encoder->uuids.size;
     int64_t time_s;
     uint32_t tail;
     enum forms_alphabet alphabet = FORMS_NONE;
+    slot->identity = value->identity;
     // Even if the word is the same as before, bytes of their own are others.
     if (size == FORMS_UUID_SIZE && forms_parse_uuid(text, uuid)) {
         encoder->uuids.size += RECORD_ID_SIZE;
         slot->word = encoder_make_word(TOKEN_UUID, 0);
     } else if (size == FORMS_TIME_SIZE && forms_parse_time(text, &time_s) &&
-               bytes_zigzag(time_s - encoder->row->time_s) <= WORD_NUMBER_MAX) {
-        uint32_t word = encoder_make_word(TOKEN_TIME, bytes_zigzag(time_s - encoder->row->time_s));
-        if (word == slot->word) return false;
-        slot->word = word;
+               bytes_zigzag(time_s - cut->row.time_s) <= WORD_NUMBER_MAX) {
+        return put_word(encoder, slot, TOKEN_TIME, bytes_zigzag(time_s - cut->row.time_s));
     } else if ((alphabet = forms_find_alphabet(span_of(text, size), &tail)) != FORMS_NONE) {
         uint32_t characters = size - tail;
         forms_pack(alphabet, span_of(text, characters),
@@ -52,206 +55,110 @@ static bool put_new(struct tokens_encoder *encoder, struct slot *slot) {
     return true;
 }
 
-// Whether the value has the same bytes as the slot's, and these do not mean something of the row.
-static bool is_same(const struct tokens_encoder *encoder, const struct slot *slot,
-                    struct value *value) {
-    uint32_t size = value->end - value->begin;
-    // What was new when the row began can only have come with the row since.
-    if (value->is_new && (size_t)(slot->text - encoder->text.bytes) >= encoder->text.size) {
-        return false;
-    }
-    if (slot->size != size || !slot_is_absolute(slot)) return false;
-    if (value->same == slot->text) return true;
-    if (!bytes_equal(slot->text, encoder->text.bytes + value->begin, size)) return false;
-    value->same = slot->text;
-    return true;
-}
-
-// Whether a value is the row's own id or time.
-static bool is_id(const struct tokens_encoder *encoder, const struct value *value) {
-    return value->end - value->begin == FORMS_UUID_SIZE &&
-           memcmp(encoder->text.bytes + value->begin, encoder->id_text, FORMS_UUID_SIZE) == 0;
-}
-
-static bool is_time(const struct tokens_encoder *encoder, const struct value *value) {
-    return value->end - value->begin == FORMS_TIME_SIZE && encoder->has_time_text &&
-           memcmp(encoder->text.bytes + value->begin, encoder->time_text, FORMS_TIME_SIZE) == 0;
-}
-
-// The frame's number of a dictionary shape, a new one if need be; NO_SHAPE if there are too many.
-static uint32_t number_shape(struct tokens_encoder *encoder, uint32_t shape) {
-    uint32_t number = encoder->frame_shapes[shape];
-    if (number > 0) return number - 1;
-    if (encoder->shapes_count == TOKENS_SHAPES_MAX) return NO_SHAPE;
-    const struct dictionary_shape *found = dictionary_shape(encoder->dictionary, shape);
-    number = encoder->shapes_count++;
-    encoder->frame_shapes[shape] = (uint16_t)(number + 1);
-    encoder->shapes[number] = shape;
-    encoder->first_slots[number] = encoder->slots_count;
-    encoder->keys[number] = found->keys;
-    for (uint32_t index = 0; index < found->slots; index++) {
-        encoder->slots[encoder->slots_count++] = (struct slot){NULL, 0, NOTHING};
-    }
-    return number;
-}
-
-// Cuts a container from its quotes and brackets. The dictionary's number of its shape or NO_SHAPE.
-static uint32_t cut_container(struct tokens_encoder *encoder, const struct value *container,
-                              struct value *values) {
-    const struct structure *structure = &encoder->structure;
-    uint32_t count;
-    if (!structure_scan_one(&encoder->structure, encoder->text, container->begin) ||
-        !encoder_split(encoder, container->begin + 1, container->end - 1, 1, structure->count - 1,
-                       values, &count)) {
-        return NO_SHAPE;
-    }
-    return encoder_find_shape(encoder, container->begin, container->end, values, count);
-}
-
-static void put_instance(struct tokens_encoder *encoder, uint32_t shape, uint32_t number,
+static void put_instance(struct tokens_encoder *encoder, struct cut *cut, uint32_t shape,
                          struct value *values, uint32_t depth);
 
-// Puts a container that is no dictionary string: as an instance, or as it stands. Returns whether
-// the slot's token changed.
-static bool put_container(struct tokens_encoder *encoder, struct slot *slot, struct slot *key,
-                          struct habit *habit, const struct value *container, uint32_t depth) {
-    struct value cut[DICTIONARY_SLOTS_MAX];
-    struct value *values = cut;
-    uint32_t shape = container->shape;
-    uint32_t first = container->first, end;
-    if (shape == NO_SHAPE && depth < TOKENS_DEPTH_MAX) {
-        shape = encoder_guess(encoder, habit, container->begin, depth + 1, &end, &first);
-    }
-    if (shape != NO_SHAPE) {
-        values = encoder->values + first;
-    } else if (depth < TOKENS_DEPTH_MAX) {
-        shape = cut_container(encoder, container, values);
-        if (shape != NO_SHAPE) encoder_learn(habit, shape);
-    }
-    uint32_t number = shape == NO_SHAPE ? NO_SHAPE : number_shape(encoder, shape);
-    if (number == NO_SHAPE) {
-        bool changed = put_new(encoder, slot);
-        *key = *slot;
-        return changed;
-    }
-    uint32_t word = encoder_make_word(TOKEN_INSTANCE, number);
-    bool changed = word != slot->word;
-    slot->word = word;
+// Puts a value as an instance of its shape.
+static bool put_container(struct tokens_encoder *encoder, struct cut *cut,
+                          const struct value *value, struct slot *slot, struct slot *key,
+                          uint32_t depth) {
+    bool changed = put_word(encoder, slot, TOKEN_INSTANCE, value->shape);
     *key = *slot;
-    if (changed) encoder_push_word(encoder, word);
-    put_instance(encoder, shape, number, values, depth + 1);
+    put_instance(encoder, cut, value->shape, cut->values + value->first, depth + 1);
     return changed;
 }
 
-// Puts a value that is neither the slot's nor its key's into the slot. Returns whether the slot's
-// token changed.
-static bool put_value(struct tokens_encoder *encoder, struct slot *slot, uint32_t key_number,
-                      const struct value *value, uint32_t depth) {
-    struct slot *key = &encoder->key_slots[key_number];
-    const uint8_t *text = encoder->text.bytes + value->begin;
+// Finds the string that a value is. False if the dictionary does not have it, nor takes it.
+static bool find_string(struct tokens_encoder *encoder, const struct cut *cut,
+                        struct value *value) {
+    const uint8_t *text = cut->text.bytes + value->begin;
     uint32_t size = value->end - value->begin;
-    slot->text = text;
-    slot->size = size;
-    uint32_t word;
-    if (is_id(encoder, value)) {
-        word = encoder_make_word(TOKEN_ID, 0);
-    } else if (is_time(encoder, value)) {
-        word = encoder_make_word(TOKEN_TIME, 0);
-    } else {
-        struct habit *habit = value->habit;
-        if (habit == NULL) habit = encoder_habit(encoder, key_number);
-        uint32_t number = DICTIONARY_NONE;
-        if (value->is_hashed) {
-            number = find_string(encoder, span_of(text, size), value->hash);
-            if (number != DICTIONARY_NONE) {
-                habit->trust = HABIT_TRUST;
-            } else if (habit->trust > 0) {
-                habit->trust--;
-            }
-        }
-        if (number == DICTIONARY_NONE) {
-            if (value->is_container) {
-                return put_container(encoder, slot, key, habit, value, depth);
-            }
-            bool changed = put_new(encoder, slot);
+    if (encoder->strings_words == TOKENS_STRINGS_MAX) return false;
+    if (value->state == VALUE_STRING) return true;
+    if (value->number == DICTIONARY_NONE || memcmp(value->string, text, size) != 0) {
+        value->number = dictionary_admit(encoder->dictionary, span_of(text, size), value->hash);
+    }
+    if (value->number != DICTIONARY_NONE) {
+        value->habit->trust = HABIT_TRUST;
+        return true;
+    }
+    if (value->habit->trust > 0) value->habit->trust--;
+    return false;
+}
+
+// Puts a value that neither the slot nor its key has into both. Returns whether the slot's token
+// changed.
+static bool put_value(struct tokens_encoder *encoder, struct cut *cut, struct value *value,
+                      struct slot *slot, struct slot *key, uint32_t depth) {
+    if (value->state == VALUE_ASKED || value->state == VALUE_STRING) {
+        if (find_string(encoder, cut, value)) {
+            bool changed = put_word(encoder, slot, TOKEN_STRINGS, value->number);
+            encoder->strings_words += changed;
+            slot->identity = value->identity;
             *key = *slot;
             return changed;
         }
-        word = encoder_make_word(TOKEN_STRINGS, number);
+        value->state = VALUE_NEW;
+        if (value->is_container) {
+            encoder_cut_container(encoder, cut, value, depth);
+            encoder_look(encoder, cut);
+        }
     }
-    bool changed = word != slot->word;
-    slot->word = word;
+    if (value->state == VALUE_INSTANCE) {
+        return put_container(encoder, cut, value, slot, key, depth);
+    }
+    bool changed;
+    if (value->state == VALUE_ID) {
+        changed = put_word(encoder, slot, TOKEN_ID, 0);
+    } else if (value->state == VALUE_TIME) {
+        changed = put_word(encoder, slot, TOKEN_TIME, 0);
+    } else {
+        changed = put_new(encoder, cut, value, slot);
+    }
     *key = *slot;
-    if (!changed) return false;
-    encoder->strings_words += word >> WORD_SHIFT == TOKEN_STRINGS;
-    encoder_push_word(encoder, word);
-    return true;
+    return changed;
 }
 
-// Hashes the values that no slot has and that the dictionary may know, and fetches what the search
-// for them will touch: memory is slow, and so they are fetched side by side.
-static void hash_values(struct tokens_encoder *encoder, const struct slot *slots,
-                        const uint16_t *keys, struct value *values, uint32_t count) {
-    for (uint32_t index = 0; index < count; index++) {
-        struct value *value = &values[index];
-        uint32_t size = value->end - value->begin;
-        if (value->same != NULL || size > DICTIONARY_STRING_SIZE_MAX) continue;
-        if (is_id(encoder, value) || is_time(encoder, value)) continue;
-        if (!value->is_new && (is_same(encoder, &slots[index], value) ||
-                               is_same(encoder, &encoder->key_slots[keys[index]], value))) {
-            continue;
-        }
-        if (value->habit == NULL) value->habit = encoder_habit(encoder, keys[index]);
-        if (!(value->is_container ? value->is_asked : encoder_asks(value->habit))) continue;
-        value->hash = hash_plain(span_of(encoder->text.bytes + value->begin, size));
-        value->is_hashed = true;
-        dictionary_prefetch(encoder->dictionary, value->hash);
-    }
-    for (uint32_t index = 0; index < count; index++) {
-        if (values[index].is_hashed) {
-            dictionary_prefetch_bytes(encoder->dictionary, values[index].hash);
-        }
-    }
-}
-
-// Puts an instance of a shape, the frame's number of which is given too.
-static void put_instance(struct tokens_encoder *encoder, uint32_t shape, uint32_t number,
+// Puts an instance of a shape, by the frame's number.
+static void put_instance(struct tokens_encoder *encoder, struct cut *cut, uint32_t shape,
                          struct value *values, uint32_t depth) {
-    uint32_t count = dictionary_shape(encoder->dictionary, shape)->slots;
+    const struct frame_shape *found = &encoder->frame_shapes[shape];
+    uint32_t count = found->slots;
     size_t bitmap_size = (count + 7) / 8;
     assert(encoder->control.capacity - encoder->control.size >= bitmap_size);
     uint8_t *bitmap = encoder->control.bytes + encoder->control.size;
     encoder->control.size += bitmap_size;
     memset(bitmap, 0, bitmap_size);
-    struct slot *slots = &encoder->slots[encoder->first_slots[number]];
-    const uint16_t *keys = encoder->keys[number];
-    hash_values(encoder, slots, keys, values, count);
+    struct slot *slots = &encoder->slots[found->first_slot];
     for (uint32_t index = 0; index < count; index++) {
+        struct value *value = &values[index];
         struct slot *slot = &slots[index];
-        struct slot *key = &encoder->key_slots[keys[index]];
-        bool changed;
+        struct slot *key = &encoder->key_slots[found->keys[index]];
         if (slot->word == NOTHING) *slot = *key;
-        if (is_same(encoder, slot, &values[index])) {
+        if (slot->identity == value->identity) {
             *key = *slot;
             continue;
         }
-        if (is_same(encoder, key, &values[index])) {
+        bool changed = true;
+        if (key->identity == value->identity) {
             *slot = *key;
             encoder_push_word(encoder, encoder_make_word(TOKEN_KEY, 0));
-            changed = true;
         } else {
-            changed = put_value(encoder, slot, keys[index], &values[index], depth);
+            uint32_t values_count = cut->values_count;
+            if (value->state == VALUE_SAME)
+                encoder_prepare(encoder, cut, value, found->keys[index], depth);
+            changed = put_value(encoder, cut, value, slot, key, depth);
+            cut->values_count = values_count;
         }
         if (changed) bitmap[index / 8] |= (uint8_t)(1 << index % 8);
     }
 }
 
-// Makes all room that a row can need, so that nothing below asks again.
+// Makes all room that a text can need, so that nothing below asks again.
 static bool make_room(struct tokens_encoder *encoder, size_t text_size) {
     // Each value has a byte of the text of its own, if only a quote or bracket.
     size_t values = text_size + 1;
-    return structure_begin(&encoder->structure, text_size) &&
-           buffer_reserve(&encoder->control, 1 + values) != NULL &&
+    return buffer_reserve(&encoder->control, 1 + values) != NULL &&
            buffer_reserve(&encoder->words, values * sizeof(uint32_t)) != NULL &&
            buffer_reserve(&encoder->inlined, text_size + TOKENS_SLACK) != NULL &&
            buffer_reserve(&encoder->packed, text_size) != NULL &&
@@ -259,56 +166,17 @@ static bool make_room(struct tokens_encoder *encoder, size_t text_size) {
            buffer_reserve(&encoder->uuids, text_size + RECORD_ID_SIZE) != NULL;
 }
 
-// Cuts the text at hand from its quotes and brackets. The dictionary's number of its shape or
-// NO_SHAPE.
-static uint32_t cut_text(struct tokens_encoder *encoder, struct value *values) {
-    const struct structure *structure = &encoder->structure;
-    struct span text = encoder->text;
-    uint32_t count;
-    if (!structure_scan(&encoder->structure, text) || structure->count == 0) return NO_SHAPE;
-    uint32_t last = structure->count - 1;
-    bool is_container = text.bytes[structure->at[0]] != '"' && structure->match[0] == last;
-    // The members of the text's own object are its values; what stands around it is shape.
-    if (!is_container || !encoder_split(encoder, structure->at[0] + 1, structure->at[last], 1, last,
-                                        values, &count)) {
-        return NO_SHAPE;
-    }
-    return encoder_find_shape(encoder, 0, (uint32_t)text.size, values, count);
-}
-
-// Puts the text at hand as an instance. False if it cannot be one.
-static bool put_text(struct tokens_encoder *encoder) {
-    struct value cut[DICTIONARY_SLOTS_MAX];
-    struct value *values = cut;
-    struct habit *habit = encoder_habit(encoder, TEXT_KEY);
-    uint32_t first, end;
-    encoder->values_count = 0;
-    uint32_t shape = encoder_guess(encoder, habit, 0, 0, &end, &first);
-    if (shape != NO_SHAPE && end == encoder->text.size) {
-        values = encoder->values + first;
+bool encoder_put(struct tokens_encoder *encoder, struct cut *cut) {
+    if (!make_room(encoder, cut->text.size)) return false;
+    uint8_t *control = &encoder->control.bytes[encoder->control.size++];
+    if (cut->shape != NO_SHAPE) {
+        *control = (uint8_t)cut->shape;
+        cut->values_limit = CUT_VALUES_MAX;
+        put_instance(encoder, cut, cut->shape, cut->values + cut->first, 0);
     } else {
-        shape = cut_text(encoder, values);
-        if (shape != NO_SHAPE) encoder_learn(habit, shape);
+        *control = TOKENS_WHOLE;
+        encoder_push_word(encoder, encoder_make_word(TOKEN_INLINE, cut->text.size));
+        encoder_push_inline(encoder, cut->text.bytes, (uint32_t)cut->text.size);
     }
-    uint32_t number = shape == NO_SHAPE ? NO_SHAPE : number_shape(encoder, shape);
-    if (number == NO_SHAPE) return false;
-    encoder->control.bytes[encoder->control.size++] = (uint8_t)number;
-    put_instance(encoder, shape, number, values, 0);
-    return true;
-}
-
-bool tokens_encoder_add(struct tokens_encoder *encoder, const struct tokens_row *row,
-                        struct span text, uint32_t hint, bool whole) {
-    assert(text.size <= WORD_NUMBER_MAX);
-    if (!make_room(encoder, text.size)) return false;
-    encoder->text = text;
-    encoder->row = row;
-    encoder->hint = hint;
-    forms_print_uuid(row->id, encoder->id_text);
-    encoder->has_time_text = forms_print_time(row->time_s, encoder->time_text);
-    if (!whole && put_text(encoder)) return true;
-    encoder->control.bytes[encoder->control.size++] = TOKENS_WHOLE;
-    encoder_push_word(encoder, encoder_make_word(TOKEN_INLINE, text.size));
-    encoder_push_inline(encoder, text.bytes, (uint32_t)text.size);
     return true;
 }

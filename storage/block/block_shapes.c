@@ -17,9 +17,10 @@ static bool add_numbers(const uint8_t *text, uint32_t at, uint32_t end, struct v
     return true;
 }
 
-bool encoder_split(const struct tokens_encoder *encoder, uint32_t begin, uint32_t end,
-                   uint32_t index, uint32_t index_end, struct value *values, uint32_t *count) {
-    const uint8_t *text = encoder->text.bytes;
+bool encoder_split(const struct tokens_encoder *encoder, struct span bytes, uint32_t begin,
+                   uint32_t end, uint32_t index, uint32_t index_end, struct value *values,
+                   uint32_t *count) {
+    const uint8_t *text = bytes.bytes;
     const uint32_t *at = encoder->structure.at;
     uint32_t from = begin;
     *count = 0;
@@ -50,17 +51,17 @@ bool encoder_split(const struct tokens_encoder *encoder, uint32_t begin, uint32_
 }
 
 // Joins the bytes outside the values into the encoder's shape_bytes. False if they are too many.
-static bool gather_shape(struct tokens_encoder *encoder, uint32_t begin, uint32_t end,
-                         const struct value *values, uint32_t count,
+static bool gather_shape(struct tokens_encoder *encoder, struct span bytes, uint32_t begin,
+                         uint32_t end, const struct value *values, uint32_t count,
                          struct dictionary_shape *shape) {
-    const uint8_t *text = encoder->text.bytes;
+    const uint8_t *text = bytes.bytes;
     uint8_t *to = encoder->shape_bytes;
     uint32_t size = 0;
     for (uint32_t index = 0; index <= count; index++) {
         uint32_t piece_end = index < count ? values[index].begin : end;
         uint32_t piece = piece_end - begin;
         if (piece > DICTIONARY_SHAPE_SIZE_MAX - size) return false;
-        if (piece <= COPY && encoder->text.size - begin >= COPY) {
+        if (piece <= COPY && bytes.size - begin >= COPY) {
             memcpy(to + size, text + begin, COPY);
         } else {
             memcpy(to + size, text + begin, piece);
@@ -78,10 +79,10 @@ static bool gather_shape(struct tokens_encoder *encoder, uint32_t begin, uint32_
     return true;
 }
 
-uint32_t encoder_find_shape(struct tokens_encoder *encoder, uint32_t begin, uint32_t end,
-                            const struct value *values, uint32_t count) {
+uint32_t encoder_find_shape(struct tokens_encoder *encoder, struct span text, uint32_t begin,
+                            uint32_t end, const struct value *values, uint32_t count) {
     struct dictionary_shape shape;
-    if (!gather_shape(encoder, begin, end, values, count, &shape)) return NO_SHAPE;
+    if (!gather_shape(encoder, text, begin, end, values, count, &shape)) return NO_SHAPE;
     uint64_t hash = dictionary_hash_shape(&shape);
     uint32_t number = dictionary_find_shape(encoder->dictionary, &shape, hash);
     if (number == DICTIONARY_NONE) {

@@ -43,13 +43,18 @@ void tokens_encoder_destroy(struct tokens_encoder *encoder) {
 
 void tokens_encoder_begin(struct tokens_encoder *encoder, struct dictionary *dictionary) {
     for (uint32_t index = 0; index < encoder->shapes_count; index++) {
-        encoder->frame_shapes[encoder->shapes[index]] = 0;
+        encoder->shape_numbers[encoder->shapes[index]] = 0;
     }
     encoder->dictionary = dictionary;
     encoder->shapes_count = 0;
     encoder->slots_count = 0;
     encoder->strings_words = 0;
-    for (uint32_t key = 0; key < DICTIONARY_KEYS; key++) encoder->key_slots[key].word = NOTHING;
+    encoder->identity = IDENTITY_FIRST;
+    encoder->rows = 0;
+    for (uint32_t key = 0; key < DICTIONARY_KEYS; key++) {
+        encoder->key_slots[key] = (struct slot){IDENTITY_NONE, NOTHING};
+        encoder->key_seen[key] = (struct seen){NULL, 0, IDENTITY_NONE};
+    }
     buffer_reset(&encoder->list);
     buffer_reset(&encoder->strings);
     buffer_reset(&encoder->control);
@@ -123,7 +128,25 @@ static bool print_words(struct tokens_encoder *encoder) {
     return true;
 }
 
+bool tokens_encoder_add(struct tokens_encoder *encoder, const struct tokens_row *row,
+                        struct span text, uint32_t hint, bool whole) {
+    assert(text.size <= WORD_NUMBER_MAX);
+    struct cut *cut = &encoder->cuts[encoder->rows % 2];
+    struct cut *before = &encoder->cuts[(encoder->rows + 1) % 2];
+    cut->text = text;
+    cut->row = *row;
+    cut->hint = hint;
+    cut->shape = NO_SHAPE;
+    if (!whole && !encoder_cut(encoder, cut)) return false;
+    if (encoder->rows > 0 && !encoder_put(encoder, before)) return false;
+    if (cut->shape != NO_SHAPE) encoder_look(encoder, cut);
+    encoder->rows++;
+    return true;
+}
+
 bool tokens_encoder_end(struct tokens_encoder *encoder, struct tokens_frame *frame) {
+    if (encoder->rows > 0 && !encoder_put(encoder, &encoder->cuts[(encoder->rows - 1) % 2]))
+        return false;
     bool done = number_strings(encoder) && print_words(encoder);
     const uint32_t *strings = (const uint32_t *)(const void *)encoder->strings.bytes;
     uint32_t strings_count = (uint32_t)(encoder->strings.size / sizeof *strings);

@@ -17,6 +17,7 @@ enum {
     TAGS = 1024 * 1024,    // strings remembered as seen once, one place each
     TAG_INDEX_SHIFT = 20,  // places and tags come from other bits of the hash than slots
     TAG_SHIFT = 48,
+    CACHE_LINE = 64,
 };
 
 static_assert(DICTIONARY_STRINGS_MAX < 1 << SLOT_SIZE_SHIFT, "a number does not fit its bits");
@@ -258,6 +259,10 @@ static bool slot_may_be(uint64_t slot, uint64_t hash) {
     return (slot ^ hash) >> 32 == 0;
 }
 
+static uint32_t number_of(const struct dictionary_slot *slot) {
+    return ((uint32_t)slot->key & ((1u << SLOT_SIZE_SHIFT) - 1)) - 1;
+}
+
 // The same for a string.
 static struct dictionary_slot *find_free_string(struct dictionary *dictionary, uint64_t hash) {
     for (uint32_t probe = 0; probe < PROBES_MAX; probe++) {
@@ -344,15 +349,29 @@ bool dictionary_prepare(struct dictionary *dictionary) {
 
 void dictionary_prefetch(const struct dictionary *dictionary, uint64_t hash) {
     __builtin_prefetch(&dictionary->string_slots[hash & (STRING_SLOTS - 1)]);
+}
+
+uint32_t dictionary_look(const struct dictionary *dictionary, size_t size, uint64_t hash,
+                         const uint8_t **bytes) {
+    uint64_t key = string_key(hash, size);
+    for (uint32_t probe = 0; probe < PROBES_MAX; probe++) {
+        const struct dictionary_slot *slot =
+            &dictionary->string_slots[(hash + probe) & (STRING_SLOTS - 1)];
+        if (slot->key == 0) break;
+        if ((slot->key ^ key) >> SLOT_SIZE_SHIFT != 0) continue;
+        for (size_t offset = 0; offset < size; offset += CACHE_LINE) {
+            __builtin_prefetch(slot->bytes + offset);
+        }
+        *bytes = slot->bytes;
+        return number_of(slot);
+    }
     __builtin_prefetch(&dictionary->tags[hash >> TAG_INDEX_SHIFT & (TAGS - 1)]);
+    return DICTIONARY_NONE;
 }
 
-void dictionary_prefetch_bytes(const struct dictionary *dictionary, uint64_t hash) {
-    const struct dictionary_slot *slot = &dictionary->string_slots[hash & (STRING_SLOTS - 1)];
-    if (slot->key >> 32 == hash >> 32) __builtin_prefetch(slot->bytes);
-}
-
-uint32_t dictionary_find(const struct dictionary *dictionary, struct span string, uint64_t hash) {
+// The number of a string, or DICTIONARY_NONE.
+static uint32_t find_string(const struct dictionary *dictionary, struct span string,
+                            uint64_t hash) {
     uint64_t key = string_key(hash, string.size);
     for (uint32_t probe = 0; probe < PROBES_MAX; probe++) {
         const struct dictionary_slot *slot =
@@ -360,7 +379,7 @@ uint32_t dictionary_find(const struct dictionary *dictionary, struct span string
         if (slot->key == 0) return DICTIONARY_NONE;
         if ((slot->key ^ key) >> SLOT_SIZE_SHIFT != 0) continue;
         if (memcmp(slot->bytes, string.bytes, string.size) == 0) {
-            return ((uint32_t)slot->key & ((1u << SLOT_SIZE_SHIFT) - 1)) - 1;
+            return number_of(slot);
         }
     }
     return DICTIONARY_NONE;
@@ -394,9 +413,11 @@ bool dictionary_was_seen(struct dictionary *dictionary, uint64_t hash) {
 
 uint32_t dictionary_admit(struct dictionary *dictionary, struct span string, uint64_t hash) {
     if (!dictionary_was_seen(dictionary, hash)) return DICTIONARY_NONE;
+    uint32_t number = find_string(dictionary, string, hash);
+    if (number != DICTIONARY_NONE) return number;
     struct dictionary_slot *slot = find_free_string(dictionary, hash);
     if (slot == NULL || !dictionary_add_string(dictionary, string)) return DICTIONARY_NONE;
-    uint32_t number = dictionary->now.strings - 1;
+    number = dictionary->now.strings - 1;
     *slot = (struct dictionary_slot){string_key(hash, string.size) | (number + 1),
                                      dictionary->strings[number].bytes};
     return number;

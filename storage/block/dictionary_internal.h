@@ -39,22 +39,27 @@ bool dictionary_failure(const struct dictionary *dictionary, struct fault *fault
 // Makes ready for find and admit; once before each block. False if memory runs out.
 MUST_CHECK bool dictionary_prepare(struct dictionary *dictionary);
 
-// Fetch ahead what a search for this hash will touch: first its slots, later its bytes.
+// A search in three steps, between which other things are done: memory is slow, and each step
+// fetches what the next one needs. `hash` is hash_plain of the string.
+
+// Fetches the place where a hash is looked for.
 void dictionary_prefetch(const struct dictionary *dictionary, uint64_t hash);
-void dictionary_prefetch_bytes(const struct dictionary *dictionary, uint64_t hash);
 
-// The number of a string, or DICTIONARY_NONE. `hash` is hash_plain of it.
-uint32_t dictionary_find(const struct dictionary *dictionary, struct span string, uint64_t hash);
+// The number of the only string that one of this size and hash can be, and where its bytes are,
+// which are fetched; the caller compares them. DICTIONARY_NONE if there is none.
+uint32_t dictionary_look(const struct dictionary *dictionary, size_t size, uint64_t hash,
+                         const uint8_t **bytes);
 
-// Says that a string that is not in the dictionary was seen. On the second time (as far as is
-// remembered) it is admitted and its number returned; otherwise DICTIONARY_NONE.
+// Says that a string was seen of which dictionary_look knew nothing. On the second time (as far as
+// is remembered) it is admitted, unless it was meanwhile, and its number returned; otherwise
+// DICTIONARY_NONE.
 uint32_t dictionary_admit(struct dictionary *dictionary, struct span string, uint64_t hash);
 
 // The hash under which a shape is found.
 uint64_t dictionary_hash_shape(const struct dictionary_shape *shape);
 
-// The same for a shape: bytes and pieces as in struct dictionary_shape; `hash` is
-// dictionary_hash_shape of it.
+// The number of a shape, or DICTIONARY_NONE; and as dictionary_admit: bytes and pieces as in struct
+// dictionary_shape; `hash` is dictionary_hash_shape of it.
 uint32_t dictionary_find_shape(const struct dictionary *dictionary,
                                const struct dictionary_shape *shape, uint64_t hash);
 uint32_t dictionary_admit_shape(struct dictionary *dictionary, const struct dictionary_shape *shape,
