@@ -86,15 +86,16 @@ struct value {
     uint32_t identity;  // IDENTITY_NONE: not known yet
     uint32_t shape;     // of a container that was cut: the dictionary's number, from when it is an
                         // instance on the frame's; or NO_SHAPE
-    uint32_t first;     // then its own values, in the cut's
-    uint32_t number;    // of the string that it may be; DICTIONARY_NONE if there is none
-    const uint8_t *string;
-    uint64_t hash;
     struct habit *habit;  // NULL: not looked for
     uint8_t state;        // enum value_state
     bool is_container;
     bool is_asked;     // the dictionary shall be asked for the container as a whole
     bool is_compared;  // with what its slot and key had before the text
+    uint32_t first;    // of a container that was cut: its own values, in the cut's
+    // Only of values of which the state is VALUE_ASKED or VALUE_STRING.
+    uint32_t number;  // of the string that it may be; DICTIONARY_NONE if there is none
+    const uint8_t *string;
+    uint64_t hash;
 };
 
 // A value that the dictionary is asked for.
@@ -172,27 +173,33 @@ static inline bool is_loadable(const uint8_t *bytes) {
 }
 
 #ifdef __SSE2__
-// The bits of COPY bytes that are equal.
-__attribute__((no_sanitize_address)) static inline uint32_t equal_bits(const uint8_t *left,
-                                                                       const uint8_t *right) {
+// Whether the first of COPY bytes are equal. All are compared: lengths cannot be foreseen, and a
+// branch that is guessed wrong takes longer than the comparison.
+__attribute__((no_sanitize_address)) static inline bool begins_equal(const uint8_t *left,
+                                                                     const uint8_t *right,
+                                                                     size_t size) {
     const __m128i *lefts = (const __m128i *)(const void *)left;
     const __m128i *rights = (const __m128i *)(const void *)right;
     __m128i low = _mm_cmpeq_epi8(_mm_loadu_si128(lefts), _mm_loadu_si128(rights));
     __m128i high = _mm_cmpeq_epi8(_mm_loadu_si128(lefts + 1), _mm_loadu_si128(rights + 1));
-    return (uint32_t)_mm_movemask_epi8(low) | (uint32_t)_mm_movemask_epi8(high) << 16;
+    uint64_t equal = (uint32_t)_mm_movemask_epi8(low) | (uint64_t)_mm_movemask_epi8(high) << 16;
+    // The lowest zero stands above the first bytes.
+    return ((equal + 1) & (((uint64_t)1 << size) - 1)) == 0;
 }
 
-// Whether two runs of bytes are equal; quick for short ones. They are compared whatever their
-// length and with what lies behind them: lengths cannot be foreseen, and a branch that is guessed
-// wrong takes longer than the comparison.
+// Whether two runs of bytes are equal; quick for short ones.
 static inline bool bytes_equal(const uint8_t *left, const uint8_t *right, size_t size) {
     if (size > COPY || !is_loadable(left) || !is_loadable(right)) {
         return memcmp(left, right, size) == 0;
     }
-    return ((uint64_t)~equal_bits(left, right) & (((uint64_t)1 << size) - 1)) == 0;
+    return begins_equal(left, right, size);
 }
+
 #else
 static inline bool bytes_equal(const uint8_t *left, const uint8_t *right, size_t size) {
+    return memcmp(left, right, size) == 0;
+}
+static inline bool begins_equal(const uint8_t *left, const uint8_t *right, size_t size) {
     return memcmp(left, right, size) == 0;
 }
 #endif
@@ -201,8 +208,17 @@ static inline bool encoder_is_space(uint8_t byte) {
     return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
 }
 
-static inline struct value encoder_value(uint32_t begin, uint32_t end) {
-    return (struct value){.begin = begin, .end = end, .shape = NO_SHAPE, .number = DICTIONARY_NONE};
+// Makes a value of which nothing is known but where it stands.
+static inline void encoder_set_value(struct value *value, uint32_t begin, uint32_t end) {
+    value->begin = begin;
+    value->end = end;
+    value->identity = IDENTITY_NONE;
+    value->shape = NO_SHAPE;
+    value->habit = NULL;
+    value->state = VALUE_SAME;
+    value->is_container = false;
+    value->is_asked = false;
+    value->is_compared = false;
 }
 
 static inline uint32_t encoder_make_word(uint32_t token, uint64_t number) {

@@ -47,29 +47,26 @@ static bool find_container(struct tokens_encoder *encoder, struct cut *cut, uint
     return structure_skip(cut->text, value->begin, &value->end);
 }
 
-// Finds the value at an offset; `quoted` if it is the inside of a string. False if there is none.
-static bool find_value(struct tokens_encoder *encoder, struct cut *cut, uint32_t at, bool quoted,
-                       uint32_t key, uint32_t depth, struct value *value) {
+// Finds the value at an offset, which is no string. False if there is none.
+static bool find_value(struct tokens_encoder *encoder, struct cut *cut, uint32_t key,
+                       uint32_t depth, struct value *value) {
     struct span text = cut->text;
-    *value = encoder_value(at, at);
-    value->is_compared = true;
-    if (quoted) {
-        value->end = structure_string_end(text, at);
-        return value->end < text.size;
-    }
-    if (at == text.size) return false;
-    uint8_t byte = text.bytes[at];
+    if (value->begin == text.size) return false;
+    uint8_t byte = text.bytes[value->begin];
     if (byte == '{' || byte == '[') return find_container(encoder, cut, key, depth, value);
-    value->end = number_end(text, at);
-    return (byte == '-' || (uint8_t)(byte - '0') <= 9) && value->end > at;
+    value->end = number_end(text, value->begin);
+    return (byte == '-' || (uint8_t)(byte - '0') <= 9) && value->end > value->begin;
 }
 
-// Whether the text goes on with what a slot or key had and then with this byte.
-static inline bool match_seen(struct span text, uint32_t at, uint8_t next,
+// Whether a text goes on with what a slot or key had and then with this byte.
+static inline bool match_seen(const uint8_t *at, size_t left, uint8_t next,
                               const struct seen *seen) {
-    return seen->identity >= IDENTITY_FIRST && seen->size < text.size - at &&
-           text.bytes[at + seen->size] == next &&
-           bytes_equal(text.bytes + at, seen->text, seen->size);
+    if (seen->size >= left || at[seen->size] != next || seen->identity < IDENTITY_FIRST) {
+        return false;
+    }
+    return seen->size <= COPY && left >= COPY && is_loadable(seen->text)
+               ? begins_equal(at, seen->text, seen->size)
+               : memcmp(at, seen->text, seen->size) == 0;
 }
 
 // How far a text was cut by a shape: the pieces before this one and the values between them.
@@ -79,44 +76,56 @@ struct progress {
     uint32_t at;      // in the text
 };
 
-// Cuts the text at hand on as a shape says. False if it goes on in another way.
+// Cuts the text on as a shape says, of which the frame has these slots or NULL. False if it goes on
+// in another way.
 static bool match_shape(struct tokens_encoder *encoder, struct cut *cut,
                         const struct dictionary_shape *shape, const struct seen *slots,
                         uint32_t depth, struct value *values, struct progress *progress) {
     const struct span text = cut->text;
     const uint16_t *pieces = shape->pieces;
+    const uint16_t *keys = shape->keys;
+    const uint32_t count = shape->slots;
+    const uint8_t *piece = shape->bytes + progress->offset;
     uint32_t index = progress->index;
     uint32_t at = progress->at;
-    const uint8_t *piece = shape->bytes + progress->offset;
     bool matches = false;
     for (;; index++) {
         uint32_t size = pieces[index];
-        if (size > text.size - at || !bytes_equal(text.bytes + at, piece, size)) break;
-        if (index == shape->slots) {
+        size_t left = text.size - at;
+        // Behind the pieces of shapes there are as many bytes to read.
+        if (size > left ||
+            !(size <= COPY && left >= COPY ? begins_equal(text.bytes + at, piece, size)
+                                           : memcmp(text.bytes + at, piece, size) == 0)) {
+            break;
+        }
+        matches = index == count;
+        if (matches) {
             at += size;
-            matches = true;
             break;
         }
         // Two values with nothing between them are only in texts that are no JSON.
         if (pieces[index + 1] == 0) break;
         uint32_t begin = at + size;
         uint8_t next = piece[size];
-        const struct seen *key = &encoder->key_seen[shape->keys[index]];
-        const struct seen *slot =
+        left -= size;
+        const struct seen *key = &encoder->key_seen[keys[index]];
+        const struct seen *seen =
             slots == NULL || slots[index].identity == IDENTITY_NONE ? key : &slots[index];
         struct value *value = &values[index];
-        const struct seen *same = NULL;
-        if (match_seen(text, begin, next, slot)) {
-            same = slot;
-        } else if (key != slot && match_seen(text, begin, next, key)) {
-            same = key;
+        bool is_same = match_seen(text.bytes + begin, left, next, seen);
+        if (!is_same && key != seen) {
+            seen = key;
+            is_same = match_seen(text.bytes + begin, left, next, seen);
         }
-        if (same != NULL) {
-            *value = encoder_value(begin, begin + same->size);
-            value->identity = same->identity;
-        } else {
-            bool quoted = size > 0 && piece[size - 1] == '"';
-            if (!find_value(encoder, cut, begin, quoted, shape->keys[index], depth, value)) break;
+        encoder_set_value(value, begin, begin + seen->size);
+        value->is_compared = true;
+        if (is_same) {
+            value->identity = seen->identity;
+        } else if (size > 0 && piece[size - 1] == '"') {
+            value->end = structure_string_end(text, begin);
+            if (value->end >= text.size) break;
+        } else if (!find_value(encoder, cut, keys[index], depth, value)) {
+            break;
         }
         piece += size;
         at = value->end;

@@ -12,7 +12,7 @@ static bool add_numbers(const uint8_t *text, uint32_t at, uint32_t end, struct v
         uint32_t begin = at++;
         while (at < end && !encoder_is_space(text[at]) && text[at] != ',' && text[at] != ':') at++;
         if (*count == DICTIONARY_SLOTS_MAX) return false;
-        values[(*count)++] = encoder_value(begin, at);
+        encoder_set_value(&values[(*count)++], begin, at);
     }
     return true;
 }
@@ -27,25 +27,20 @@ bool encoder_split(const struct tokens_encoder *encoder, struct span bytes, uint
     while (index < index_end) {
         uint32_t next = at[index];
         if (next - from > 1 && !add_numbers(text, from, next, values, count)) return false;
-        struct value value;
-        if (text[next] == '"') {
-            uint32_t close = at[index + 1];
-            index += 2;
-            from = close + 1;
+        bool is_container = text[next] != '"';
+        uint32_t close = at[is_container ? encoder->structure.match[index] : index + 1];
+        index = is_container ? encoder->structure.match[index] + 1 : index + 2;
+        from = close + 1;
+        if (!is_container) {
             uint32_t after = from;
             while (after < end && encoder_is_space(text[after])) after++;
             if (after < end && text[after] == ':') continue;
-            value = encoder_value(next + 1, close);
-        } else {
-            uint32_t close = encoder->structure.match[index];
-            value = encoder_value(next, at[close] + 1);
-            value.is_container = true;
-            value.is_asked = true;
-            index = close + 1;
-            from = value.end;
         }
         if (*count == DICTIONARY_SLOTS_MAX) return false;
-        values[(*count)++] = value;
+        struct value *value = &values[(*count)++];
+        encoder_set_value(value, is_container ? next : next + 1, is_container ? from : close);
+        value->is_container = is_container;
+        value->is_asked = is_container;
     }
     return end - from <= 1 || add_numbers(text, from, end, values, count);
 }

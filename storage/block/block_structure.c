@@ -217,15 +217,17 @@ uint32_t structure_string_end(struct span text, uint32_t offset) {
 #ifdef __SSE2__
     const __m128i quote = _mm_set1_epi8('"');
     const __m128i backslash = _mm_set1_epi8('\\');
-    for (; text.size - offset >= sizeof quote; offset += (uint32_t)sizeof quote) {
-        __m128i bytes = load(text.bytes + offset);
-        __m128i found =
-            _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash));
-        uint32_t mask = (uint32_t)_mm_movemask_epi8(found);
-        if (mask == 0) continue;
-        offset += (uint32_t)__builtin_ctz(mask);
-        if (text.bytes[offset] == '"') return offset;
-        break;
+    for (; text.size - offset >= 2 * sizeof quote; offset += 2 * (uint32_t)sizeof quote) {
+        __m128i low = load(text.bytes + offset);
+        __m128i high = load(text.bytes + offset + sizeof quote);
+        uint32_t quotes = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(low, quote)) |
+                          (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(high, quote)) << sizeof quote;
+        uint32_t backslashes = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(low, backslash)) |
+                               (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(high, backslash))
+                                   << sizeof quote;
+        // A backslash before the first quote, or without one.
+        if ((backslashes & (quotes - 1)) != 0) break;
+        if (quotes != 0) return offset + (uint32_t)__builtin_ctz(quotes);
     }
 #endif
     return find_string_end(text, offset);

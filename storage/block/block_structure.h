@@ -35,7 +35,7 @@ bool structure_scan(struct structure *structure, struct span text);
 bool structure_scan_one(struct structure *structure, struct span text, uint32_t offset);
 
 // Finds the quote that ends a string whose first byte is at an offset; the text's size if there is
-// none.
+// none. Needs no structure_begin.
 uint32_t structure_string_end(struct span text, uint32_t offset);
 
 // Finds the end of the object or array that begins at an offset, and nothing else. False if it has

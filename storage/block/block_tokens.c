@@ -4,12 +4,13 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "base/table.h"
 #include "storage/block/block_encoder.h"
 #include "storage/block/block_sort.h"
 #include "storage/block/bytes.h"
 
 struct tokens_encoder *tokens_encoder_create(void) {
-    struct tokens_encoder *encoder = calloc(1, sizeof *encoder);
+    struct tokens_encoder *encoder = table_allocate(sizeof *encoder);
     if (encoder == NULL) return NULL;
     encoder->frame_strings = calloc(DICTIONARY_STRINGS_MAX, sizeof *encoder->frame_strings);
     if (encoder->frame_strings == NULL) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/table.h"
 #include "storage/block/dictionary_chunk.h"
 #include "storage/block/dictionary_pages.h"
 #include "storage/block/dictionary_state.h"
@@ -132,7 +133,7 @@ static uint8_t *allocate(struct dictionary *dictionary, size_t size) {
     }
     uint8_t **segment = &dictionary->segments[now->segment];
     // Zeroed, so that copies that run into the slack read defined bytes.
-    if (*segment == NULL) *segment = calloc(1, DICTIONARY_SEGMENT_SIZE);
+    if (*segment == NULL) *segment = table_allocate(DICTIONARY_SEGMENT_SIZE);
     if (*segment == NULL) return NULL;
     now->used = used + size;
     now->size += size;
@@ -327,9 +328,9 @@ static void go_back(struct dictionary *dictionary, struct dictionary_mark to) {
 
 bool dictionary_prepare(struct dictionary *dictionary) {
     if (dictionary->tags != NULL) return true;
-    struct dictionary_slot *string_slots = calloc(STRING_SLOTS, sizeof *string_slots);
+    struct dictionary_slot *string_slots = table_allocate(STRING_SLOTS * sizeof *string_slots);
     uint64_t *shape_slots = calloc(SHAPE_SLOTS, sizeof *shape_slots);
-    uint16_t *tags = calloc(TAGS, sizeof *tags);
+    uint16_t *tags = table_allocate(TAGS * sizeof *tags);
     uint32_t *places = calloc(DICTIONARY_SAMPLE_PLACES, sizeof *places);
     bool good = string_slots != NULL && shape_slots != NULL && tags != NULL && places != NULL;
     if (!good || !dictionary_make_sample(dictionary)) {

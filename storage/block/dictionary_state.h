@@ -5,7 +5,7 @@
 #include "storage/block/dictionary_internal.h"
 
 enum {
-    DICTIONARY_SEGMENT_SIZE = 1024 * 1024,
+    DICTIONARY_SEGMENT_SIZE = 2 * 1024 * 1024,
     DICTIONARY_SEGMENTS_MAX =
         2 * DICTIONARY_SIZE_MAX / DICTIONARY_SEGMENT_SIZE,  // with what is lost at their ends
     DICTIONARY_SAMPLE_WAYS = 4,

@@ -3,7 +3,8 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+
+#include "base/table.h"
 
 // Values: 0 is an empty slot, all ones but the lowest bits unused a removed one; content hashes
 // have the uppermost bit set, places have not.
@@ -16,8 +17,6 @@ enum {
     // Slots per 1000 entries: linear probing at 0.75 needs about 2.5 steps for what is not there.
     SLOTS_PER_THOUSAND = 1340,
     IDS_FIRST = 64 * 1024,  // entries of the first generation; each one doubles, up to its limit
-    HUGE_PAGE_SIZE = 2 * 1024 * 1024,
-    HUGE_SLOTS_MIN = 256 * 1024,
 };
 
 struct slot {
@@ -40,30 +39,12 @@ struct trail_window {
     bool is_due;      // more was wanted than fits
 };
 
-static size_t slots_size(uint32_t slots_count) {
-    return (slots_count * sizeof(struct slot) + HUGE_PAGE_SIZE - 1) / HUGE_PAGE_SIZE *
-           HUGE_PAGE_SIZE;
-}
-
-// Zeroed slots. A large table is asked for in huge pages: every access is a miss of its own, and
-// with 4 KiB pages two of them (measured: 8 % of all of storing).
-static struct slot *make_slots(uint32_t slots_count) {
-    if (slots_count < HUGE_SLOTS_MIN) return calloc(slots_count, sizeof(struct slot));
-    size_t size = slots_size(slots_count);
-    struct slot *slots = aligned_alloc(HUGE_PAGE_SIZE, size);
-    if (slots == NULL) return NULL;
-    // Advice only: where it is not taken, the table is slower.
-    (void)madvise(slots, size, MADV_HUGEPAGE);
-    memset(slots, 0, size);
-    return slots;
-}
-
 // Makes the generation an empty one for about ids_max entries. False if memory runs out.
 static bool begin_generation(const struct trail_window *window, struct generation *generation,
                              uint32_t ids_max) {
     uint64_t entries = (uint64_t)ids_max + window->extra_count;
     uint32_t slots_count = (uint32_t)(entries * SLOTS_PER_THOUSAND / 1000 + 16);
-    struct slot *slots = make_slots(slots_count);
+    struct slot *slots = table_allocate(slots_count * sizeof *slots);
     if (slots == NULL) return false;
     free(generation->slots);
     *generation = (struct generation){
