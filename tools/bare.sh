@@ -17,7 +17,8 @@ folder=${1:-}
 [ $# -gt 0 ] && shift
 if [ -z "$folder" ]; then
     folder=$(mktemp -d "${TMPDIR:-/var/tmp}/orgtrail-bare.XXXXXX")
-    trap 'rm -rf "$folder"' EXIT
+    # Cut short, debootstrap leaves this machine's /proc mounted in there.
+    trap 'rm -rf --one-file-system "$folder"' EXIT
 fi
 [ $# -gt 0 ] || set -- "./dev demo" "./dev test"
 
