@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "agent/integer.h"
+#include "base/bytes.h"
 #include "base/hash.h"
 
 // Layout of a frame, little endian:
@@ -39,21 +39,21 @@ void frame_encode(const struct frame *frame, uint64_t salt, struct buffer *buffe
     if (bytes == NULL) return;
     memset(bytes, 0, FRAME_HEADER_SIZE);
     memcpy(bytes, frame_magic, sizeof frame_magic);
-    integer_put32(bytes + 4, (uint32_t)size);
-    integer_put64(bytes + 16, frame->number);
-    integer_put64(bytes + 24, frame->synced);
+    bytes_put_32(bytes + 4, (uint32_t)size);
+    bytes_put_64(bytes + 16, frame->number);
+    bytes_put_64(bytes + 24, frame->synced);
     memcpy(bytes + 32, frame->chain, SPOOL_CHAIN_SIZE);
-    integer_put16(bytes + 48, frame->source);
+    bytes_put_16(bytes + 48, (uint16_t)frame->source);
     bytes[50] = (uint8_t)frame->kind;
-    integer_put16(bytes + 52, (uint32_t)frame->position.size);
-    integer_put16(bytes + 54, (uint32_t)frame->object.size);
-    integer_put64(bytes + 56, (uint64_t)frame->appended_ms);
-    integer_put32(bytes + 64, (uint32_t)frame->record.size);
+    bytes_put_16(bytes + 52, (uint16_t)frame->position.size);
+    bytes_put_16(bytes + 54, (uint16_t)frame->object.size);
+    bytes_put_64(bytes + 56, (uint64_t)frame->appended_ms);
+    bytes_put_32(bytes + 64, (uint32_t)frame->record.size);
     uint8_t *end = put_span(bytes + FRAME_HEADER_SIZE, frame->position);
     end = put_span(end, frame->object);
     end = put_span(end, frame->record);
     assert((size_t)(end - bytes) == size);
-    integer_put64(bytes + 8, compute_check(bytes, size, salt));
+    bytes_put_64(bytes + 8, compute_check(bytes, size, salt));
     buffer->size += size;
 }
 
@@ -66,28 +66,28 @@ enum frame_result frame_decode(struct span bytes, uint64_t salt, struct frame *f
         return FRAME_SHORT;
     }
     const uint8_t *header = bytes.bytes;
-    size_t frame_end = integer_get32(header + 4);
-    size_t position_size = integer_get16(header + 52), object_size = integer_get16(header + 54);
-    size_t record_size = integer_get32(header + 64);
+    size_t frame_end = bytes_get_32(header + 4);
+    size_t position_size = bytes_get_16(header + 52), object_size = bytes_get_16(header + 54);
+    size_t record_size = bytes_get_32(header + 64);
     if (position_size > SPOOL_POSITION_SIZE_MAX || object_size > SPOOL_OBJECT_SIZE_MAX ||
         record_size == 0 || record_size > SPOOL_RECORD_SIZE_MAX ||
         frame_end != FRAME_HEADER_SIZE + position_size + object_size + record_size) {
         return FRAME_BAD;
     }
-    if (header[50] > SPOOL_NOTICE || integer_get16(header + 48) >= SPOOL_SOURCES_MAX)
+    if (header[50] > SPOOL_NOTICE || bytes_get_16(header + 48) >= SPOOL_SOURCES_MAX)
         return FRAME_BAD;
     if (bytes.size < frame_end) {
         *size = frame_end;
         return FRAME_SHORT;
     }
-    if (compute_check(header, frame_end, salt) != integer_get64(header + 8)) return FRAME_BAD;
+    if (compute_check(header, frame_end, salt) != bytes_get_64(header + 8)) return FRAME_BAD;
 
     struct span body = span_of(header + FRAME_HEADER_SIZE, frame_end - FRAME_HEADER_SIZE);
     *frame = (struct frame){
-        .number = integer_get64(header + 16),
-        .synced = integer_get64(header + 24),
-        .appended_ms = (int64_t)integer_get64(header + 56),
-        .source = integer_get16(header + 48),
+        .number = bytes_get_64(header + 16),
+        .synced = bytes_get_64(header + 24),
+        .appended_ms = (int64_t)bytes_get_64(header + 56),
+        .source = bytes_get_16(header + 48),
         .kind = (enum spool_kind)header[50],
         .position = span_of(body.bytes, position_size),
         .object = span_of(body.bytes + position_size, object_size),
@@ -123,19 +123,19 @@ void segment_header_encode(const struct segment_header *header,
     size_t begin = buffer->size;
     uint8_t fixed[SEGMENT_HEADER_SIZE] = {0};
     memcpy(fixed, segment_magic, sizeof segment_magic);
-    integer_put32(fixed + 8, SEGMENT_VERSION);
-    integer_put64(fixed + 24, header->salt);
+    bytes_put_32(fixed + 8, SEGMENT_VERSION);
+    bytes_put_64(fixed + 24, header->salt);
     memcpy(fixed + 32, header->spool_id, SPOOL_ID_SIZE);
-    integer_put64(fixed + 48, header->first);
+    bytes_put_64(fixed + 48, header->first);
     memcpy(fixed + 56, header->chain, SPOOL_CHAIN_SIZE);
-    integer_put32(fixed + 72, header->sources_count);
+    bytes_put_32(fixed + 72, header->sources_count);
     buffer_append(buffer, span_of(fixed, sizeof fixed));
     for (uint32_t index = 0; index < header->sources_count; index++) {
         const struct segment_source *source = &sources[index];
         struct span name = span_text(source->source.name), kind = span_text(source->source.kind);
         assert(source->position.size <= SPOOL_POSITION_SIZE_MAX);
         uint8_t sizes[SOURCE_FIXED_SIZE] = {(uint8_t)name.size, (uint8_t)kind.size};
-        integer_put16(sizes + 2, (uint32_t)source->position.size);
+        bytes_put_16(sizes + 2, (uint16_t)source->position.size);
         buffer_append(buffer, span_of(sizes, sizeof sizes));
         buffer_append(buffer, name);
         buffer_append(buffer, kind);
@@ -143,9 +143,9 @@ void segment_header_encode(const struct segment_header *header,
     }
     if (buffer_overflowed(buffer)) return;
     size_t size = buffer->size - begin;
-    integer_put32(buffer->bytes + begin + 12, (uint32_t)size);
-    integer_put64(buffer->bytes + begin + 16,
-                  hash_plain(span_of(buffer->bytes + begin + 24, size - 24)) ^ size);
+    bytes_put_32(buffer->bytes + begin + 12, (uint32_t)size);
+    bytes_put_64(buffer->bytes + begin + 16,
+                 hash_plain(span_of(buffer->bytes + begin + 24, size - 24)) ^ size);
 }
 
 // Takes the next `size` bytes off the front. False if there are not so many.
@@ -159,7 +159,7 @@ static bool take(struct span *bytes, size_t size, struct span *taken) {
 static bool take_source(struct span *bytes, struct segment_source *source) {
     struct span sizes, name, kind;
     if (!take(bytes, SOURCE_FIXED_SIZE, &sizes)) return false;
-    size_t position_size = integer_get16(sizes.bytes + 2);
+    size_t position_size = bytes_get_16(sizes.bytes + 2);
     if (sizes.bytes[0] == 0 || sizes.bytes[0] >= SPOOL_NAME_SIZE ||
         sizes.bytes[1] >= SPOOL_NAME_SIZE || position_size > SPOOL_POSITION_SIZE_MAX) {
         return false;
@@ -181,21 +181,21 @@ bool segment_header_decode(struct span bytes, struct segment_header *header,
         memcmp(fixed, segment_magic, sizeof segment_magic) != 0) {
         return fault_set(fault, FAULT_CORRUPT, "no spool segment");
     }
-    if (integer_get32(fixed + 8) != SEGMENT_VERSION) {
+    if (bytes_get_32(fixed + 8) != SEGMENT_VERSION) {
         return fault_set(fault, FAULT_INPUT, "spool format %u is not known to this version",
-                         integer_get32(fixed + 8));
+                         bytes_get_32(fixed + 8));
     }
-    size_t header_size = integer_get32(fixed + 12);
+    size_t header_size = bytes_get_32(fixed + 12);
     if (header_size < SEGMENT_HEADER_SIZE || header_size > bytes.size ||
         (hash_plain(span_of(fixed + 24, header_size - 24)) ^ header_size) !=
-            integer_get64(fixed + 16) ||
-        integer_get32(fixed + 72) > SPOOL_SOURCES_MAX) {
+            bytes_get_64(fixed + 16) ||
+        bytes_get_32(fixed + 72) > SPOOL_SOURCES_MAX) {
         return fault_set(fault, FAULT_CORRUPT, "damaged segment header");
     }
     struct segment_header decoded = {
-        .salt = integer_get64(fixed + 24),
-        .first = integer_get64(fixed + 48),
-        .sources_count = integer_get32(fixed + 72),
+        .salt = bytes_get_64(fixed + 24),
+        .first = bytes_get_64(fixed + 48),
+        .sources_count = bytes_get_32(fixed + 72),
     };
     memcpy(decoded.spool_id, fixed + 32, SPOOL_ID_SIZE);
     memcpy(decoded.chain, fixed + 56, SPOOL_CHAIN_SIZE);

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/integer.h"
 #include "agent/spool_internal.h"
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "event/chain.h"
 
@@ -27,14 +27,14 @@ bool spool_write_stream(struct spool *spool, struct fault *fault) {
     uint8_t bytes[STREAM_SIZE] = {0};
     memcpy(bytes, stream_magic, sizeof stream_magic);
     bytes[8] = STREAM_VERSION;
-    integer_put64(bytes + 24, spool->salt);
+    bytes_put_64(bytes + 24, spool->salt);
     memcpy(bytes + 32, spool->spool_id, SPOOL_ID_SIZE);
     memcpy(bytes + 48, spool->stream_id, SPOOL_ID_SIZE);
-    integer_put64(bytes + 64, spool->base);
-    integer_put64(bytes + 72, spool->acknowledged);
-    integer_put64(bytes + 80, spool->epoch_size);
+    bytes_put_64(bytes + 64, spool->base);
+    bytes_put_64(bytes + 72, spool->acknowledged);
+    bytes_put_64(bytes + 80, spool->epoch_size);
     memcpy(bytes + 88, spool->epoch, spool->epoch_size);
-    integer_put64(bytes + 16, hash_plain(span_of(bytes + 24, sizeof bytes - 24)));
+    bytes_put_64(bytes + 16, hash_plain(span_of(bytes + 24, sizeof bytes - 24)));
     char path[SPOOL_PATH_SIZE];
     spool_path(spool, "stream", path);
     return files_write_whole(spool->files, path, span_of(bytes, sizeof bytes), SPOOL_FILE_MODE,
@@ -62,15 +62,14 @@ static bool read_stream(struct spool *spool, bool *usable, struct fault *fault) 
         return fault_set(fault, FAULT_INPUT, "%s: format %u is not known to this version", path,
                          bytes[8]);
     }
-    if (hash_plain(span_of(bytes + 24, sizeof bytes - 24)) != integer_get64(bytes + 16))
-        return true;
-    if (integer_get64(bytes + 80) > SPOOL_EPOCH_SIZE_MAX) return true;
-    spool->salt = integer_get64(bytes + 24);
+    if (hash_plain(span_of(bytes + 24, sizeof bytes - 24)) != bytes_get_64(bytes + 16)) return true;
+    if (bytes_get_64(bytes + 80) > SPOOL_EPOCH_SIZE_MAX) return true;
+    spool->salt = bytes_get_64(bytes + 24);
     memcpy(spool->spool_id, bytes + 32, SPOOL_ID_SIZE);
     memcpy(spool->stream_id, bytes + 48, SPOOL_ID_SIZE);
-    spool->base = integer_get64(bytes + 64);
-    spool->acknowledged = integer_get64(bytes + 72);
-    spool->epoch_size = integer_get64(bytes + 80);
+    spool->base = bytes_get_64(bytes + 64);
+    spool->acknowledged = bytes_get_64(bytes + 72);
+    spool->epoch_size = bytes_get_64(bytes + 80);
     memcpy(spool->epoch, bytes + 88, spool->epoch_size);
     *usable = true;
     return true;

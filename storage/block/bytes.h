@@ -1,46 +1,16 @@
-// bytes.h: little-endian numbers and variable-length numbers in borrowed bytes. Internal.
+// bytes.h: variable-length numbers in borrowed bytes, beside base/bytes.h. Internal.
 //
 // A struct reader never leaves its bytes: what would lie behind the end reads as 0 and marks it
 // bad, so that decoding asks once at the end. Writers write into a struct buffer.
 
 #pragma once
 
-#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "base/span.h"
-
-// The number in 2, 4 or 8 bytes at any address.
-static inline uint16_t bytes_get_16(const uint8_t *at) {
-    return (uint16_t)(at[0] | at[1] << 8);
-}
-
-static inline uint32_t bytes_get_32(const uint8_t *at) {
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
-static inline uint64_t bytes_get_64(const uint8_t *at) {
-    return (uint64_t)bytes_get_32(at) | (uint64_t)bytes_get_32(at + 4) << 32;
-}
-
-// One store each: compilers leave a loop over the bytes as it is.
-static inline void bytes_put_16(uint8_t *at, uint16_t value) {
-    value = htole16(value);
-    memcpy(at, &value, sizeof value);
-}
-
-static inline void bytes_put_32(uint8_t *at, uint32_t value) {
-    value = htole32(value);
-    memcpy(at, &value, sizeof value);
-}
-
-static inline void bytes_put_64(uint8_t *at, uint64_t value) {
-    value = htole64(value);
-    memcpy(at, &value, sizeof value);
-}
 
 enum { BYTES_VARINT_MAX = 10 };  // bytes of the longest variable-length number
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "agent/frame.h"
-#include "agent/integer.h"
+#include "base/bytes.h"
 
 enum {
     PATH_SIZE = 128,
@@ -97,8 +97,8 @@ static bool find_frame(const uint8_t *bytes, uint64_t size, uint64_t number, uin
     static const uint8_t magic[] = {0xf7, 0x6f, 0x74, 0xf1};
     for (uint64_t at = 0; at + FRAME_HEADER_SIZE <= size; at++) {
         if (memcmp(bytes + at, magic, sizeof magic) != 0) continue;
-        uint64_t length = integer_get32(bytes + at + 4);
-        if (integer_get64(bytes + at + 16) != number || at + length > size) continue;
+        uint64_t length = bytes_get_32(bytes + at + 4);
+        if (bytes_get_64(bytes + at + 16) != number || at + length > size) continue;
         *offset = at;
         *frame_size = length;
         return true;
