@@ -58,6 +58,28 @@ static const enum fault_kind kinds[] = {FAULT_INPUT, FAULT_DENIED, FAULT_FULL,
                                         FAULT_RETRY, FAULT_IO,     FAULT_CORRUPT};
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
+// Who is refused as a stream opens reaches nothing before: what it sent along is never read.
+static void test_refused_peers_reach_nothing(void **state) {
+    (void)state;
+    enum { PERMISSION_DENIED = 7, UNIMPLEMENTED = 12, TURNS = 10 };
+    server.refusal = FAULT_DENIED;
+    for (uint32_t turn = 0; turn < TURNS; turn++) {
+        static const size_t sizes[] = {0, 1000, RPC_MESSAGE_SIZE_MAX - 100};
+        struct test_answer answer;
+        test_stranger_call(server.target, &identity, TEST_SERVICE, sizes[turn % 3], &answer);
+        assert_int_equal(answer.status, PERMISSION_DENIED);
+        assert_non_null(strstr(answer.text, "refused for the test"));
+        test_stranger_call(server.target, &identity, "/other.Service/Method", 10, &answer);
+        assert_int_equal(answer.status, UNIMPLEMENTED);
+    }
+    assert_int_equal(server.messages, 0);
+    assert_int_equal(server.closed, 0);
+    server.refusal = FAULT_NONE;
+    connect_client();
+    assert_true(test_client_exchange(&client, 3));
+    assert_int_equal(server.messages, 3);
+}
+
 static void test_refusals_arrive(void **state) {
     (void)state;
     test_client_make(&client, &server, &identity);
@@ -426,6 +448,7 @@ int main(void) {
     struct fault fault;
     if (!rpc_init(&fault)) return 1;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_refused_peers_reach_nothing, begin, end),
         cmocka_unit_test_setup_teardown(test_refusals_arrive, begin, end),
         cmocka_unit_test_setup_teardown(test_server_closes_with_each_kind, begin, end),
         cmocka_unit_test_setup_teardown(test_client_ends_in_order, begin, end),
