@@ -32,7 +32,9 @@ struct append {
     int64_t seen_ms;        // when the first held BATCH_SEEN came; 0: none is held
     bool is_urgent;         // something other than BATCH_SEEN is held
 
-    bool is_full;            // the last attempt found no room
+    bool is_full;     // the last attempt found no room
+    int64_t full_ms;  // since then
+    char full_text[FAULT_TEXT_SIZE];
     int64_t retry_ms;        // when to try again
     int64_t committed_ms;    // when the last commit began
     struct queue *jobs;      // from any thread
@@ -298,6 +300,18 @@ static void count_commit(const struct append *append, const struct append_commit
                (int64_t)trail_mismatches(append->options.trail));
 }
 
+// In the trail it can be told only when it is over.
+static void note_full(struct append *append) {
+    char since[TIME_TEXT_SIZE];
+    if (append->options.notes == NULL) return;
+    time_print_ms(append->full_ms, since);
+    const struct own_event_detail details[] = {
+        {"since", span_text(since), 0},
+        {"detail", span_text(append->full_text), 0},
+    };
+    notes_add(append->options.notes, "StoreWasFull", SPAN_LITERAL("store"), details, 2);
+}
+
 // Tells about the disk once when it becomes full and once when it has room again.
 static void set_full(struct append *append, bool is_full, const struct fault *fault) {
     if (is_full) {
@@ -308,12 +322,15 @@ static void set_full(struct append *append, bool is_full, const struct fault *fa
     append->is_full = is_full;
     metric_set(&metrics_table[METRICS_IS_FULL], 0, is_full);
     if (is_full) {
+        append->full_ms = append->options.clock->now_ms(append->options.clock->context);
+        snprintf(append->full_text, sizeof append->full_text, "%s", fault->text);
         LOG(LOG_ERROR,
             "the store has no room: nothing is acknowledged until there is, agents keep what they "
             "have",
             log_fault(fault));
     } else {
         LOG(LOG_INFO, "the store has room again");
+        note_full(append);
     }
 }
 

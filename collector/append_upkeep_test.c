@@ -225,6 +225,7 @@ static void test_a_stuck_follower_is_told_and_dropped(void **state) {
         pass_long(rig);
         rig_read_facts(rig, &own);
         assert_int_equal(rig_count_own(&own, "FollowerStuck"), day);
+        assert_int_equal(metric_get(&metrics_table[METRICS_HELD], 0), 1);
     }
     assert_non_null(strstr(own.texts[0], "\"follower\":\"deliver\""));
     assert_non_null(strstr(own.texts[0], "\"behind\":1"));

@@ -342,6 +342,7 @@ static void print_alarms(const struct status *status, struct buffer *output) {
         buffer_print(output, "ALARM        %" PRIu64 " gaps: %" PRIu64 " events are lost\n",
                      status->facts.gaps, status->total.gap_numbers);
     }
+    status_upkeep_print_alarms(&status->upkeep, &status->facts, status->now_ms, output);
     uint32_t throttled = status->live == NULL ? 0 : status->live->throttled;
     if (throttled == 1)
         buffer_append_text(output, "ALARM        1 stream is throttled: quarantine is full\n");

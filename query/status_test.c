@@ -188,6 +188,38 @@ static void test_it_says_when_the_disk_is_full(void **state) {
     trail_reader_close(full);
 }
 
+// What the collector tells of the store's upkeep, as somebody at a terminal sees it.
+static void test_upkeep_has_its_alarms(void **state) {
+    (void)state;
+    const int64_t now_ms = INT64_C(1000) * NOW_S;
+    const int64_t day_ms = INT64_C(86400000);
+    const struct trail_facts facts = {.sequence_last = 100};
+    struct status_upkeep upkeep = {.days_left = -1};
+    upkeep.followers[0] =
+        (struct trail_follower){.name = "deliver", .sequence = 40, .moved_ms = now_ms - 3 * day_ms};
+    // These two move, or have nothing to do.
+    upkeep.followers[1] =
+        (struct trail_follower){.name = "watch", .sequence = 40, .moved_ms = now_ms - day_ms / 2};
+    upkeep.followers[2] =
+        (struct trail_follower){.name = "rules", .sequence = 100, .moved_ms = now_ms - 9 * day_ms};
+    upkeep.followers_count = 3;
+    upkeep.readers[0] = (struct trail_reading){.process = 4711, .behind = 5000};
+    upkeep.readers_count = 1;
+    buffer_reset(&text);
+    status_upkeep_print_alarms(&upkeep, &facts, now_ms, &text);
+    status_upkeep_print(&upkeep, &facts, now_ms, &text);
+    const char *shown = finish();
+    assert_true(program_has(shown, "ALARM        follower deliver has not moved for 3 days"));
+    assert_false(program_has(shown, "follower watch has not moved"));
+    assert_false(program_has(shown, "follower rules has not moved"));
+    assert_false(program_has(shown, "another time"));
+    assert_true(program_has(shown, "READER       process 4711 holds the store's room: 5000 "));
+    upkeep = (struct status_upkeep){.has_scan = true, .conflicts = 1};
+    buffer_reset(&text);
+    status_upkeep_print_alarms(&upkeep, &facts, now_ms, &text);
+    assert_true(program_has(finish(), "ALARM        1 event has the id of another and another"));
+}
+
 int main(void) {
     struct fault fault = {0};
     snprintf(store, sizeof store, "%s", program_folder());
@@ -205,6 +237,7 @@ int main(void) {
         cmocka_unit_test(test_names_stay_apart),
         cmocka_unit_test(test_json_says_the_same),
         cmocka_unit_test(test_it_says_when_the_disk_is_full),
+        cmocka_unit_test(test_upkeep_has_its_alarms),
         cmocka_unit_test(test_refused_bytes_do_not_steer),
     };
     int code = cases_run("status_test", tests, sizeof tests / sizeof tests[0]);

@@ -11,6 +11,7 @@
 enum {
     FREE_SHARE = 50,  // 2 %
     DAY_S = 24 * 60 * 60,
+    DAY_MS = DAY_S * 1000,
 };
 
 static const uint64_t free_size_max = (uint64_t)1 << 30;
@@ -145,6 +146,27 @@ void status_upkeep_print(const struct status_upkeep *upkeep, const struct trail_
                      "READER       process %" PRId64 " holds the store's room: %" PRIu64
                      " commits behind. A backup? Otherwise end it\n",
                      reading->process, reading->behind);
+    }
+}
+
+void status_upkeep_print_alarms(const struct status_upkeep *upkeep, const struct trail_facts *facts,
+                                int64_t now_ms, struct buffer *output) {
+    if (upkeep->conflicts > 0) {
+        buffer_print(output,
+                     "ALARM        %" PRIu64
+                     " %s the id of another and another time: lookup "
+                     "--event-name EventTimeConflict\n",
+                     upkeep->conflicts, upkeep->conflicts == 1 ? "event has" : "events have");
+    }
+    for (uint32_t index = 0; index < upkeep->followers_count; index++) {
+        const struct trail_follower *follower = &upkeep->followers[index];
+        int64_t days = (now_ms - follower->moved_ms) / DAY_MS;
+        if (days < 1 || follower->sequence >= facts->sequence_last) continue;
+        buffer_print(output,
+                     "ALARM        follower %s has not moved for %" PRId64
+                     " %s: no day that it "
+                     "has not read is dropped\n",
+                     follower->name, days, days == 1 ? "day" : "days");
     }
 }
 

@@ -39,6 +39,10 @@ MUST_CHECK bool status_upkeep_collect(struct trail_reader *reader, const struct 
 // The collector says how much it keeps free: the forecast is for that.
 void status_upkeep_set_free_min(struct status_upkeep *upkeep, uint64_t free_min);
 
+// Appends lines for what somebody should look at.
+void status_upkeep_print_alarms(const struct status_upkeep *upkeep, const struct trail_facts *facts,
+                                int64_t now_ms, struct buffer *output);
+
 // Appends lines for people, and the member "upkeep" of the JSON object, with a comma before it.
 void status_upkeep_print(const struct status_upkeep *upkeep, const struct trail_facts *facts,
                          int64_t now_ms, struct buffer *output);

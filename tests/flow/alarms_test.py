@@ -1,9 +1,15 @@
 #!/usr/bin/env python3
 """Each alarm, provoked: it stands in status, in the metrics and in the trail as an own event."""
 
+import calendar
 import os
 import re
+import shutil
+import socket
+import subprocess
 import sys
+import time
+import urllib.request
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -280,6 +286,241 @@ def test_full_quarantine():
         expect_shown(organization, "ALARM", "1 stream is throttled")
         live = organization.status()["collector"]
         assert live["throttled"] == 1, live
+
+
+def test_full_quarantine_ends():
+    with make_organization() as organization:
+        organization.collector.stop()
+        text = organization.read_settings()
+        organization.write_settings(text.replace("store:\n", "store:\n  quarantine_max: 4KiB\n"))
+        organization.start_collector()
+        agent = organization.enroll("-a", SHOP)
+        agent.append([make(n, recipientAccountId=BANK) for n in range(1, 20)])
+        wait_own_event(organization, "AgentThrottled")
+        discard = ("quarantine", "discard", "--reason", "identity", "--store", organization.store)
+        organization.run(*discard)
+        details = wait_own_event(organization, "AgentUnthrottled")
+        assert details["agent"] == agent.uri, details
+
+
+def test_full_store():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        organization.collector.stop()
+        text = organization.read_settings()
+        limit = "store:\n  size_max: 64MiB\n"
+        organization.write_settings(text.replace("store:\n", limit))
+        organization.start_collector()
+        records = [make(n, requestParameters={"data": os.urandom(24000).hex()}) for n in range(1, 2801)]
+        agent.append(records)
+        organization.collector.wait_for_message("the store has no room", seconds=120)
+        flow.wait_until(
+            "a full store in metrics",
+            lambda: metric(organization, "orgtrail_collector_full_store") == 1,
+        )
+        expect_shown(organization, "ALARM        the store has no room")
+        organization.collector.stop()
+        organization.write_settings(text)
+        organization.start_collector()
+        organization.wait_received(len(records), seconds=120)
+        assert metric(organization, "orgtrail_collector_full_store") == 0
+
+
+def test_notice():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        flow.write_file(os.path.join(agent.files, "broken.json.gz"), b"no gzip at all")
+        details = wait_own_event(organization, "AgentNotice")
+        assert details["agent"] == agent.uri and "broken.json.gz" in details["place"], details
+        assert metric(organization, "orgtrail_collector_notices_total") == 1
+        assert organization.status()["total"]["notices"] == 1
+        expect_shown(organization, "QUARANTINE", "notice                      1")
+
+
+def test_unlisted_account():
+    with make_organization() as organization:
+        agent = organization.enroll("--organization")
+        agent.append([make(1, recipientAccountId=BANK)])
+        details = wait_own_event(organization, "AccountUnlisted")
+        assert details["account"] == BANK, details
+        assert metric(organization, "orgtrail_collector_unlisted_events_total") == 1
+        flow.wait_until(
+            "the account in status", lambda: row_of(organization, BANK, "eu-west-1") is not None
+        )
+        expect_shown(organization, BANK)
+
+
+def test_one_id_at_two_times():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        agent.append([make(1), make(1, eventTime="2026-03-01T11:00:00Z")])
+        organization.wait_received(2)
+        # The background scan begins at the start of a collector, if none was for hours.
+        organization.collector.stop()
+        organization.start_collector()
+        details = wait_own_event(organization, "EventTimeConflict")
+        assert details["account"] == SHOP, details
+        assert metric(organization, "orgtrail_collector_time_conflicts_total") == 1
+        assert organization.status()["upkeep"]["time_conflicts"] == 1
+        expect_shown(organization, "ALARM        1 event has the id of another and another time")
+
+
+def test_denied_certificate():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        agent.wait_for_message("session begun")
+        assert 'refused_streams_total{kind="denied"} 0' in organization.fetch("/metrics")
+        organization.run("deny", "add", agent.uri, "stolen", "--store", organization.store)
+        details = wait_own_event(organization, "DenyListChanged")
+        assert details["entry"] == agent.uri, details
+        agent.wait_for_message("the collector's deny list has")
+        line = organization.collector.wait_for_message("stream refused")
+        assert agent.uri in line and '"serial":"' in line and '"kind":"denied"' in line, line
+        count = r'refused_streams_total\{kind="denied"\} [1-9]'
+        assert re.search(count, organization.fetch("/metrics")), organization.fetch("/metrics")
+        expect_shown(organization, "deny list    1 entry", agent.uri)
+
+
+def test_many_silent_regions_at_once():
+    with make_organization() as organization:
+        organization.collector.stop()
+        settings = organization.read_settings() + "region_silent_s: 1\n"
+        line = re.search(rf'(?m)^.*"{SHOP}".*$', settings).group(0)
+        regions = ", ".join(f"eu-west-{number}" for number in range(1, 41))
+        organization.write_settings(settings.replace(line, line.replace("}", f", regions: [{regions}]}}")))
+        organization.start_collector()
+        details = wait_own_event(organization, "RegionsSilent")
+        assert details["count"] == 40 - 16, details
+        assert len(organization.own_events("RegionSilent")) == 16
+        assert metric(organization, "orgtrail_collector_silent_regions") == 40
+        organization.write_settings(settings)
+        organization.run("reload", organization.store)
+        details = wait_own_event(organization, "RegionsHeard")
+        assert details["count"] == 40 - 16, details
+
+
+class Watched:
+    """An agent that serves metrics."""
+
+    def __init__(self, organization):
+        self.agent = organization.enroll("-a", SHOP, is_started=False)
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.port = found.getsockname()[1]
+        with open(self.agent.config_path, "a", encoding="utf-8") as file:
+            file.write(f'http:\n  listen: "127.0.0.1:{self.port}"\n')
+
+    def metric(self, name):
+        address = f"http://127.0.0.1:{self.port}/metrics"
+        with urllib.request.urlopen(address, timeout=10) as page:
+            lines = re.findall(rf"(?m)^orgtrail_agent_{name}(?:{{[^}}]*}})? (\S+)$", page.read().decode())
+        assert lines, f"no metric {name}"
+        return sum(float(line) for line in lines)
+
+    def wait(self, name, value):
+        self.agent.wait_for_message("session begun")  # it serves from then on
+        flow.wait_until(
+            lambda: f"{name} {self.metric(name)}, not {value}", lambda: self.metric(name) == value
+        )
+
+
+def test_an_agents_own_metrics():
+    with make_organization() as organization:
+        watched = Watched(organization)
+        agent = watched.agent
+        agent.start()
+        watched.wait("connected", 1)
+        ends = subprocess.run(
+            ["openssl", "x509", "-noout", "-enddate", "-in", os.path.join(agent.folder, "agent.pem")],
+            capture_output=True, text=True, check=True,
+        ).stdout.strip().partition("=")[2]
+        until = calendar.timegm(time.strptime(ends, "%b %d %H:%M:%S %Y GMT"))
+        assert watched.metric("certificate_expiry_seconds") == until
+        # A source that it may not read, or that is damaged.
+        assert watched.metric("source_errors_total") == 0
+        flow.write_file(os.path.join(agent.files, "broken.json.gz"), b"no gzip at all")
+        flow.wait_until("an error of a source", lambda: watched.metric("source_errors_total") > 0)
+        status = organization.run("agent", "status", agent.folder).stdout
+        assert "streaming" in status and "files" in status, status
+        # A collector that has gone.
+        organization.collector.stop()
+        watched.wait("connected", 0)
+        flow.wait_until(
+            "the reason",
+            lambda: "last error" in organization.run("agent", "status", agent.folder).stdout,
+        )
+
+
+def test_a_gap_and_a_clone_in_an_agents_metrics():
+    with make_organization() as organization:
+        watched = Watched(organization)
+        agent = watched.agent
+        fill_spool(organization, agent)
+        path, place = find_record(agent, 7)
+        with open(path, "r+b") as file:
+            file.seek(place)
+            file.write(b"!")
+        organization.start_collector()
+        agent.start()
+        wait_own_event(organization, "EventsLost")
+        watched.wait("gaps_total", 1)
+        organization.wait_received(59)
+        # The machine is put back, and other events get the numbers of those that are gone from it.
+        agent.stop()
+        saved = agent.spool + ".saved"
+        size = os.path.getsize(agent.lines)
+        shutil.copytree(agent.spool, saved)
+        agent.start()
+        agent.append(make_range(101, 110))
+        organization.wait_received(69)
+        agent.stop()
+        shutil.rmtree(agent.spool)
+        os.rename(saved, agent.spool)
+        os.truncate(agent.lines, size)
+        agent.append(make_range(201, 230))
+        agent.start()
+        watched.wait("restreams_total", 1)
+        assert "holds other events" in agent.log() or "ahead of the spool" in agent.log(), agent.log()
+
+
+def test_a_damaged_store():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 40))
+        organization.wait_received(40)
+        agent.stop()
+        organization.collector.stop()
+        data = os.path.join(organization.store, "data.mdb")
+        assert damage_tail(organization, data), "no byte of the tail was found"
+        organization.start_collector()
+        line = organization.collector.wait_for_message("the store is damaged")
+        assert "error" in line, line
+        assert metric(organization, "orgtrail_collector_damaged_parts") >= 1
+        done = subprocess.run(
+            [organization.program, "store", "check", organization.store],
+            capture_output=True, text=True, timeout=60, check=False,
+        )
+        assert done.returncode == 1 and "tail" in done.stdout + done.stderr, done
+
+
+def damage_tail(organization, data):
+    """Turns a bit of a part of the tail: the page is found by asking `store check`."""
+    for offset in range(3 * 4096 - 40, os.path.getsize(data), 4096):
+        with open(data, "r+b") as file:
+            file.seek(offset)
+            byte = file.read(1)
+            file.seek(offset)
+            file.write(bytes([byte[0] ^ 1]))
+        done = subprocess.run(
+            [organization.program, "store", "check", organization.store],
+            capture_output=True, text=True, timeout=60, check=False,
+        )
+        if done.returncode == 1 and "tail" in done.stdout + done.stderr:
+            return True
+        with open(data, "r+b") as file:
+            file.seek(offset)
+            file.write(byte)
+    return False
 
 
 cases.run("alarms", globals())

@@ -167,6 +167,9 @@ def test_disk_of_the_store_is_full():
             # It goes on by itself as soon as there is room; nothing is started again.
             resize(organization.store, "200m")
             organization.collector.wait_for_message("the store has room again")
+            flow.wait_until("it is told", lambda: organization.own_events("StoreWasFull"))
+            told = organization.own_events("StoreWasFull")[0]["serviceEventDetails"]
+            assert "No space left on device" in told["detail"] and told["since"], told
             organization.wait_received(len(records), seconds=60)
             expect_exported(organization, records)
             organization.end()
