@@ -68,6 +68,7 @@ static bool read_document(struct api_call *call, struct span text, struct trail 
         .is_multi_region = flag_of(root, "multi_region"),
         .is_organization = flag_of(root, "organization"),
         .is_validated = flag_of(root, "validated"),
+        .is_recursive = flag_of(root, "recursive"),
         .is_logging = flag_of(root, "logging"),
         .created_ms = number_of(root, "created_ms"),
         .changed_ms = number_of(root, "changed_ms"),
@@ -101,6 +102,7 @@ static void write_document(const struct trail *trail, struct buffer *buffer) {
     json_write_bool(&writer, "multi_region", trail->is_multi_region);
     json_write_bool(&writer, "organization", trail->is_organization);
     json_write_bool(&writer, "validated", trail->is_validated);
+    json_write_bool(&writer, "recursive", trail->is_recursive);
     json_write_bool(&writer, "logging", trail->is_logging);
     json_write_integer(&writer, "created_ms", trail->created_ms);
     json_write_integer(&writer, "changed_ms", trail->changed_ms);
@@ -192,7 +194,8 @@ bool trails_find(struct api_call *call, struct span name, struct trail *trail, b
     struct arn arn;
     struct span prefix = SPAN_LITERAL("trail/");
     bool is_good = trail_check_split(name, &arn) && span_is(arn.service, "cloudtrail") &&
-                   span_starts(arn.resource, prefix) && arn.region.size > 0;
+                   span_starts(arn.resource, prefix) && arn.region.size > 0 &&
+                   span_is(arn.partition, trail_check_partition(arn.region));
     if (!is_good) {
         return api_refuse(call, "CloudTrailARNInvalidException", "%.*s is no ARN of a trail.",
                           (int)(name.size < 300 ? name.size : 300), (const char *)name.bytes);

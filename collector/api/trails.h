@@ -34,6 +34,7 @@ struct trail {
     bool is_multi_region;
     bool is_organization;
     bool is_validated;  // with digest files
+    bool is_recursive;  // with what its own deliveries write
     bool is_logging;
     int64_t created_ms;
     int64_t changed_ms;

@@ -43,7 +43,8 @@ static bool read_settings(struct api_call *call, struct trail *trail) {
     return read_text(call, "CloudWatchLogsLogGroupArn", &trail->logs_group, &given) &&
            read_text(call, "CloudWatchLogsRoleArn", &trail->logs_role, &given) &&
            trail_check_logs(call, trail->logs_group, trail->logs_role) &&
-           read_flag(call, "EnableLogFileValidation", &trail->is_validated, &given);
+           read_flag(call, "EnableLogFileValidation", &trail->is_validated, &given) &&
+           read_flag(call, "RecursiveLogging", &trail->is_recursive, &given);
 }
 
 // Regions and global services: a trail of all regions has the global services too, and one that
@@ -149,6 +150,7 @@ static bool write_trail(struct api_call *call, const struct trail *trail, bool i
     json_write_string(output, "TrailARN", span_text(arn));
     json_write_bool(output, "LogFileValidationEnabled", trail->is_validated);
     json_write_bool(output, "IsOrganizationTrail", trail->is_organization);
+    json_write_bool(output, "RecursiveLogging", trail->is_recursive);
     if (!is_whole) return true;
     struct selector_set set;
     if (!trails_selectors(call, trail, &set)) return false;
@@ -200,6 +202,7 @@ bool trails_run_create(struct api_call *call) {
     struct trail trail = {
         .region = call->request->region,
         .is_global = true,
+        .is_recursive = true,
         .created_ms = call->request->now_ms,
     };
     const struct yyjson_val *list = NULL;

@@ -52,7 +52,8 @@ static void test_life_of_a_trail(void **state) {
         call("CreateTrail", TRAIL("first", "")),
         "{\"Name\":\"first\",\"S3BucketName\":\"logs\",\"IncludeGlobalServiceEvents\":true,"
         "\"IsMultiRegionTrail\":false,\"TrailARN\":\"" ARN("first") "\","
-        "\"LogFileValidationEnabled\":false,\"IsOrganizationTrail\":false}");
+        "\"LogFileValidationEnabled\":false,\"IsOrganizationTrail\":false,"
+        "\"RecursiveLogging\":true}");
     assert_int_equal(fixture.changes, 1);
     assert_non_null(strstr(fixture.event, "\"eventName\":\"CreateTrail\""));
     assert_non_null(strstr(fixture.event, "\"readOnly\":false"));
@@ -81,7 +82,8 @@ static void test_life_of_a_trail(void **state) {
         call("GetTrail", NAMED("first")),
         "{\"Trail\":{\"Name\":\"first\",\"S3BucketName\":\"logs\",\"IncludeGlobalServiceEvents\":"
         "true,\"IsMultiRegionTrail\":false,\"TrailARN\":\"" ARN("first") "\","
-        "\"LogFileValidationEnabled\":false,\"IsOrganizationTrail\":false,\"HomeRegion\":\"" HOME
+        "\"LogFileValidationEnabled\":false,\"IsOrganizationTrail\":false,"
+        "\"RecursiveLogging\":true,\"HomeRegion\":\"" HOME
         "\",\"HasCustomEventSelectors\":false,\"HasInsightSelectors\":false}}");
     assert_string_equal(call("ListTrails", "{}"),
                         "{\"Trails\":[{\"TrailARN\":\"" ARN("first") "\",\"Name\":\"first\","
@@ -97,6 +99,8 @@ static void test_life_of_a_trail(void **state) {
                 "Unknown trail: " ARN("first") " for the user: 111111111111");
         refused("CloudTrailARNInvalidException", operations[index], "{\"Name\":\"arn:aws:s3:::x\"}",
                 "is no ARN of a trail");
+        refused("CloudTrailARNInvalidException", operations[index],
+                "{\"Name\":\"arn:aws-cn:cloudtrail:" HOME ":111111111111:trail/first\"}", "aws-cn");
         refused("InvalidTrailNameException", operations[index], NAMED("x"), "too short");
         refused("InvalidTrailNameException", operations[index], "{}", "cannot be blank");
     }
@@ -123,6 +127,9 @@ static void test_all_settings(void **state) {
     expect("UpdateTrail", "{\"Name\":\"full\",\"S3BucketName\":\"other\"}",
            "\"S3BucketName\":\"other\",\"S3KeyPrefix\":\"a/b\",\"SnsTopicName\":\"topic\"");
     expect("UpdateTrail", NAMED("full"), "\"LogFileValidationEnabled\":true");
+    expect("UpdateTrail", "{\"Name\":\"full\",\"RecursiveLogging\":false}",
+           "\"RecursiveLogging\":false");
+    expect("GetTrail", NAMED("full"), "\"RecursiveLogging\":false");
     // Empty removes.
     expect("UpdateTrail",
            "{\"Name\":\"full\",\"S3KeyPrefix\":\"\",\"SnsTopicName\":\"\",\"KmsKeyId\":\"\","
