@@ -308,6 +308,30 @@ static uint32_t choose_load(const struct trail_cursor *cursor, const struct trai
     return loads == 1 ? LOAD_SECOND : BLOCK_FRAME_ROWS;
 }
 
+// Finds the rows of an item's frame that come after it: while this may be a page, those at hand.
+static bool find_later(struct trail_cursor *cursor, const struct block *block,
+                       const struct trail_heap_item *item, struct trail_cursor_rows *rows,
+                       struct fault *fault) {
+    const struct trail_heap_item *from = cursor->heap.items;
+    uint32_t count = cursor->heap.count;
+    struct trail_cursor_rows all;
+    if (cursor->by_sequence || cursor->given >= LOAD_ALL_AFTER) {
+        if (!trail_cursor_find_rows(cursor, block, item->block_index, item->frame, &all, fault))
+            return false;
+        from = all.items;
+        count = all.count;
+    }
+    rows->count = 0;
+    for (uint32_t at = 0; at < count; at++) {
+        const struct trail_heap_item *other = &from[at];
+        if (other->block_index == item->block_index && other->frame == item->frame &&
+            other->level == TRAIL_HEAP_ROW && trail_heap_before(item, other)) {
+            rows->items[rows->count++] = *other;
+        }
+    }
+    return true;
+}
+
 // Rebuilds a row of a block, and some that come after it in its frame.
 static bool load_row(struct trail_cursor *cursor, const struct trail_heap_item *item, bool *found,
                      const struct trail_row **row, struct fault *fault) {
@@ -323,15 +347,9 @@ static bool load_row(struct trail_cursor *cursor, const struct trail_heap_item *
     bits[item->row / 64] = (uint64_t)1 << (item->row % 64);
     uint32_t most = choose_load(cursor, item);
     struct trail_cursor_rows rows;
-    if (!trail_cursor_find_rows(cursor, &block, item->block_index, item->frame, &rows, fault))
-        return false;
-    uint32_t kept = 0;
-    for (uint32_t at = 0; at < rows.count; at++) {
-        if (trail_heap_before(item, &rows.items[at])) rows.items[kept++] = rows.items[at];
-    }
-    rows.count = kept;
-    if (kept > most - 1) trail_cursor_sort_rows(&rows, most - 1);
-    for (uint32_t at = 0; at < kept && at < most - 1; at++)
+    if (!find_later(cursor, &block, item, &rows, fault)) return false;
+    if (rows.count > most - 1) trail_cursor_sort_rows(&rows, most - 1);
+    for (uint32_t at = 0; at < rows.count && at < most - 1; at++)
         bits[rows.items[at].row / 64] |= (uint64_t)1 << (rows.items[at].row % 64);
     const uint64_t alone[2] = {item->row < 64 ? (uint64_t)1 << item->row : 0,
                                item->row < 64 ? 0 : (uint64_t)1 << (item->row - 64)};
