@@ -176,18 +176,52 @@ bool block_open_first(struct span bytes, struct block *block, struct fault *faul
     return open_version(bytes, BLOCK_VERSION_FIRST, true, block, fault);
 }
 
-uint32_t block_index_sum(const uint8_t *bytes, size_t end) {
-    assert(end >= BLOCK_HEADER_SIZE);
+// The sum over the header from BLOCK_CHECKED on and all sections before the ids.
+static uint32_t index_sum(const struct block *block) {
+    const uint8_t *bytes = block->bytes.bytes;
+    const uint8_t *end = block->sections[BLOCK_IDS].bytes;
     uint64_t header = hash_plain(span_of(bytes + BLOCK_CHECKED, BLOCK_INDEX_SUM - BLOCK_CHECKED));
-    uint64_t sections = hash_plain(span_of(bytes + BLOCK_HEADER_SIZE, end - BLOCK_HEADER_SIZE));
-    return (uint32_t)(header ^ sections);
+    bytes += BLOCK_HEADER_SIZE;
+    return (uint32_t)(header ^ hash_plain(span_of(bytes, (size_t)(end - bytes))));
 }
 
 bool block_check_index(const struct block *block, struct fault *fault) {
-    const uint8_t *bytes = block->bytes.bytes;
-    size_t end = (size_t)(block->sections[BLOCK_TEXTS].bytes - bytes);
-    return bytes_get_32(bytes + BLOCK_INDEX_SUM) == block_index_sum(bytes, end) ||
+    return bytes_get_32(block->bytes.bytes + BLOCK_INDEX_SUM) == index_sum(block) ||
            fault_set(fault, FAULT_CORRUPT, "block: its index has a wrong checksum");
+}
+
+static uint32_t texts_sum(const struct block_frame *frame) {
+    return (uint32_t)hash_plain(frame->texts);
+}
+
+static uint32_t columns_sum(const struct block_frame *frame) {
+    return (uint32_t)(hash_plain(frame->columns) ^ hash_plain(frame->ids));
+}
+
+bool block_seal(uint8_t *bytes, size_t size) {
+    struct block block;
+    struct fault ignored;
+    if (!block_open(span_of(bytes, size), false, &block, &ignored)) return false;
+    for (uint32_t frame = 0; frame < block.frames; frame++) {
+        struct block_frame found;
+        if (!block_frame_find(&block, frame, &found)) return false;
+        uint8_t *entry = bytes + (entry_of(&block, frame) - bytes);
+        bytes_put_32(entry + 24, texts_sum(&found));
+        bytes_put_32(entry + 28, columns_sum(&found));
+    }
+    bytes_put_32(bytes + BLOCK_INDEX_SUM, index_sum(&block));
+    bytes_put_64(bytes + 8, hash_plain(span_of(bytes + BLOCK_CHECKED, size - BLOCK_CHECKED)));
+    return true;
+}
+
+bool block_check_ids(const struct block *block, struct fault *fault) {
+    struct block_frame found;
+    for (uint32_t frame = 0; frame < block->frames; frame++) {
+        if (!block_frame_open(block, frame, &found))
+            return fault_set(fault, FAULT_CORRUPT, "block: frame %" PRIu32 ": damaged columns",
+                             frame);
+    }
+    return true;
 }
 
 // Where the columns and texts of a frame end.
@@ -218,9 +252,24 @@ bool block_frame_find(const struct block *block, uint32_t frame, struct block_fr
         .columns = span_of(columns.bytes + columns_begin, columns_end - columns_begin),
         .texts = span_of(texts.bytes + texts_begin, texts_end - texts_begin),
     };
-    if (!found->is_first) found->texts_sum = bytes_get_32(entry_of(block, frame) + 24);
+    found->ids =
+        span_of(block->sections[BLOCK_IDS].bytes + (size_t)found->first_row * RECORD_ID_SIZE,
+                (size_t)found->rows * RECORD_ID_SIZE);
+    if (!found->is_first) {
+        found->texts_sum = bytes_get_32(entry_of(block, frame) + 24);
+        found->columns_sum = bytes_get_32(entry_of(block, frame) + 28);
+    }
     block_frame_times(block, frame, &found->time_min_s, &found->time_max_s);
     return true;
+}
+
+bool block_frame_open(const struct block *block, uint32_t frame, struct block_frame *found) {
+    return block_frame_find(block, frame, found) &&
+           (block->version == BLOCK_VERSION_FIRST || found->columns_sum == columns_sum(found));
+}
+
+bool block_frame_check_texts(const struct block *block, const struct block_frame *frame) {
+    return block->version == BLOCK_VERSION_FIRST || frame->texts_sum == texts_sum(frame);
 }
 
 uint32_t block_frame_rows(const struct block *block, uint32_t frame) {

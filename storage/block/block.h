@@ -105,7 +105,8 @@ struct block {
 };
 
 // Checks header, version and sizes, and the whole block's checksum if `verify`: for who looks for
-// damage. Who uses a block checks its index, and texts are checked when they are read.
+// damage. Who uses a block checks its index; columns, ids and texts of a frame are checked when
+// they are read.
 // FAULT_CORRUPT; FAULT_INPUT if a newer version wrote it.
 MUST_CHECK bool block_open(struct span bytes, bool verify, struct block *block,
                            struct fault *fault);
@@ -115,9 +116,13 @@ MUST_CHECK bool block_open(struct span bytes, bool verify, struct block *block,
 // made. FAULT_CORRUPT.
 MUST_CHECK bool block_open_first(struct span bytes, struct block *block, struct fault *fault);
 
-// Whether all of the block but its texts is as it was written: what decides which rows are found.
-// Costs a quarter of the whole checksum or less. FAULT_CORRUPT.
+// Whether header, frames' entries, postings, fingerprints and arrivals are as they were written:
+// what decides which frames are looked into. FAULT_CORRUPT.
 MUST_CHECK bool block_check_index(const struct block *block, struct fault *fault);
+
+// Whether the columns and ids of all frames are: before block_find_id, which looks at nothing else.
+// FAULT_CORRUPT.
+MUST_CHECK bool block_check_ids(const struct block *block, struct fault *fault);
 
 // The frames that may hold an attribute of this hash, as a bitmap (bit n: frame n). 0: certainly
 // none.

@@ -125,7 +125,7 @@ bool block_read_kind(const struct block *block, struct block_scratch *scratch, u
                      enum attribute_kind kind, struct block_kind *column, struct fault *fault) {
     struct block_frame found;
     struct parts parts;
-    if (!block_frame_find(block, frame, &found) || !find_parts(&found, &parts)) {
+    if (!block_frame_open(block, frame, &found) || !find_parts(&found, &parts)) {
         return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged columns", frame);
     }
     buffer_reset(&scratch->kind_hash);
@@ -195,17 +195,10 @@ static bool read_provenance(const struct block *block, struct block_scratch *scr
         if (places[row] >= block->summary.rows) {
             return fault_set(fault, FAULT_CORRUPT, "a place beyond the rows");
         }
-        uint32_t low = 0;
-        uint32_t high = scratch->arrivals_count;
-        while (high - low > 1) {
-            uint32_t middle = low + (high - low) / 2;
-            if (scratch->arrivals[middle].place <= places[row]) {
-                low = middle;
-            } else {
-                high = middle;
-            }
-        }
-        const struct arrival *arrival = &scratch->arrivals[low];
+        // The last run that begins at the place or before it, found without branches.
+        const struct arrival *arrival = scratch->arrivals;
+        for (uint32_t count = scratch->arrivals_count; count > 1; count -= count / 2)
+            arrival += arrival[count / 2].place <= places[row] ? count / 2 : 0;
         scratch->sequence[row] = arrival->sequence + (places[row] - arrival->place);
         scratch->agent[row] = arrival->agent;
         scratch->received_ms[row] = arrival->received_ms;
@@ -217,15 +210,14 @@ bool block_read_columns(const struct block *block, struct block_scratch *scratch
                         uint32_t which, struct block_columns *columns, struct fault *fault) {
     struct block_frame found;
     struct parts parts;
-    if (!block_frame_find(block, frame, &found) || !find_parts(&found, &parts) ||
+    if (!block_frame_open(block, frame, &found) || !find_parts(&found, &parts) ||
         !read_times(&parts, &found, scratch->time_s)) {
         return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged columns", frame);
     }
-    const uint8_t *ids = block->sections[BLOCK_IDS].bytes;
     struct block_columns result = {
         .rows = found.rows,
         .time_s = scratch->time_s,
-        .id = (const uint8_t(*)[RECORD_ID_SIZE])(ids + (size_t)found.first_row * RECORD_ID_SIZE),
+        .id = (const uint8_t(*)[RECORD_ID_SIZE])found.ids.bytes,
     };
     if ((which & BLOCK_COLUMN_PROVENANCE) != 0) {
         if (!read_provenance(block, scratch, &parts, found.rows, fault)) {
@@ -259,7 +251,7 @@ bool block_order(const struct block *block, struct block_place *places, struct f
     for (uint32_t frame = 0; frame < block->frames; frame++) {
         struct block_frame found;
         uint64_t numbers[BLOCK_FRAME_ROWS];
-        if (!block_frame_find(block, frame, &found) || !columns_read_places(&found, numbers)) {
+        if (!block_frame_open(block, frame, &found) || !columns_read_places(&found, numbers)) {
             return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged places", frame);
         }
         for (uint32_t row = 0; row < found.rows; row++) {

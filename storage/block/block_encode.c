@@ -162,7 +162,7 @@ static bool append_texts(struct block_scratch *scratch, struct dictionary *dicti
     return texts_append(scratch, &frame, text_size, &scratch->texts, fault);
 }
 
-// Appends the columns of all frames and writes the frames' entries.
+// Appends the columns of all frames and writes the frames' entries but for the sums.
 static bool append_columns(struct block_scratch *scratch, uint32_t count,
                            const size_t texts_ends[BLOCK_FRAMES_MAX], uint8_t *entries) {
     buffer_reset(&scratch->columns);
@@ -186,11 +186,8 @@ static bool append_columns(struct block_scratch *scratch, uint32_t count,
         bytes_put_64(entry, (uint64_t)time_min_s);
         bytes_put_64(entry + 8, (uint64_t)time_max_s);
         bytes_put_32(entry + 16, (uint32_t)scratch->columns.size);
-        size_t texts_begin = first == 0 ? 0 : texts_ends[first / BLOCK_FRAME_ROWS - 1];
-        size_t texts_end = texts_ends[first / BLOCK_FRAME_ROWS];
-        bytes_put_32(entry + 20, (uint32_t)texts_end);
-        bytes_put_32(entry + 24, block_texts_sum(span_of(scratch->texts.bytes + texts_begin,
-                                                         texts_end - texts_begin)));
+        bytes_put_32(entry + 20, (uint32_t)texts_ends[first / BLOCK_FRAME_ROWS]);
+        bytes_put_64(entry + 24, 0);
     }
     return true;
 }
@@ -246,11 +243,6 @@ static void print_header(uint8_t *header, const struct block_summary *summary,
         bytes_put_32(header + 72 + 4 * section, (uint32_t)sizes[section]);
     }
     bytes_put_32(header + 104, sample_size);
-    size_t index_end = BLOCK_HEADER_SIZE;
-    for (uint32_t section = 0; section < BLOCK_TEXTS; section++) index_end += sizes[section];
-    bytes_put_32(header + BLOCK_INDEX_SUM, block_index_sum(header, index_end));
-    size_t checked = (size_t)summary->size - BLOCK_CHECKED;
-    bytes_put_64(header + 8, hash_plain(span_of(header + BLOCK_CHECKED, checked)));
 }
 
 // Appends all sections behind the header's room.
@@ -338,6 +330,8 @@ static bool encode(struct block_scratch *scratch, struct dictionary *dictionary,
     if (buffer_overflowed(output)) return fault_set(fault, FAULT_FULL, "no room");
     summary->size = output->size - begin;
     print_header(output->bytes + begin, summary, sizes, dictionary_sample_size(dictionary));
+    bool is_sealed = block_seal(output->bytes + begin, (size_t)summary->size);
+    assert(is_sealed);
     return true;
 }
 

@@ -16,8 +16,8 @@ enum {
     BLOCK_CHECKED = 16,           // what the checksum covers begins here
     BLOCK_HEADER_SIZE = 112,      // magic to the sum of the index
     BLOCK_INDEX_SUM = 108,        // 32 bits
-    BLOCK_FRAME_SIZE = 28,        // of a frame's entry in BLOCK_FRAMES
-    BLOCK_FRAME_SIZE_FIRST = 24,  // in blocks of version 1: without the sum
+    BLOCK_FRAME_SIZE = 32,        // of a frame's entry in BLOCK_FRAMES
+    BLOCK_FRAME_SIZE_FIRST = 24,  // in blocks of version 1: without the sums
     BLOCK_ZSTD_LEVEL = 1,
     BLOCK_HASH_BITS = 27,  // of an attribute hash; its kind stands above
     BLOCK_HASH_KINDS = 1 << (32 - BLOCK_HASH_BITS),
@@ -25,7 +25,7 @@ enum {
 
 // The sections of a block, in the order in which they lie.
 enum block_section {
-    BLOCK_FRAMES,        // for each frame its times, where columns and texts end, the texts' sum
+    BLOCK_FRAMES,        // for each frame its times, where columns and texts end, and their sums
     BLOCK_POSTINGS,      // attribute hashes and their frames
     BLOCK_FINGERPRINTS,  // of ids
     BLOCK_ARRIVALS,      // who brought which sequence numbers when, in order of sequence
@@ -35,9 +35,8 @@ enum block_section {
     BLOCK_SPARE,  // empty
 };
 
-// The sum over the header from BLOCK_CHECKED on and all sections before the texts, which begin at
-// `end`.
-uint32_t block_index_sum(const uint8_t *bytes, size_t end);
+// Writes all sums of a block that is there but for them. False if its header or offsets are wrong.
+bool block_seal(uint8_t *bytes, size_t size);
 
 // A row's attributes while a block is encoded: indexes of posting entries, by rows in block order.
 struct block_attribute {
@@ -150,16 +149,19 @@ struct block_frame {
     int64_t time_max_s;
     struct span columns;
     struct span texts;
-    uint32_t texts_sum;  // blocks of version 1 have none: 0
+    struct span ids;
+    uint32_t texts_sum;    // blocks of version 1 have none: 0
+    uint32_t columns_sum;  // the same
 };
-
-// The sum of a frame's texts in its entry.
-static inline uint32_t block_texts_sum(struct span texts) {
-    return (uint32_t)hash_plain(texts);
-}
 
 // A frame's entry. False if the frame's offsets are wrong.
 bool block_frame_find(const struct block *block, uint32_t frame, struct block_frame *found);
+
+// The same for who reads its columns or ids: false also if they are not as they were written.
+bool block_frame_open(const struct block *block, uint32_t frame, struct block_frame *found);
+
+// Whether a frame's texts are as they were written.
+bool block_frame_check_texts(const struct block *block, const struct block_frame *frame);
 
 // The places of a frame's rows in order of sequence. False if the frame is damaged.
 bool columns_read_places(const struct block_frame *frame, uint64_t places[BLOCK_FRAME_ROWS]);

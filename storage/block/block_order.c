@@ -7,7 +7,7 @@
 enum {
     SLOTS = 2 * BLOCK_ROWS_MAX,
     INDEX_BITS = 13,
-    TIME_BITS = 35,  // seconds after the first row, or as many as fit: a thousand years
+    TIME_BITS = 35,  // seconds before the newest row, or as many as fit: a thousand years
     RANK_SHIFT = INDEX_BITS + TIME_BITS,
 };
 
@@ -54,9 +54,10 @@ static void rank_groups(struct block_group *groups, struct block_group **sorted,
     for (uint32_t rank = 0; rank < count; rank++) sorted[rank]->rank = rank;
 }
 
+// The newest first: a page mostly wants those of a user, and passes over what stands before them.
 static bool stands_before(const struct block_row *left, const struct block_row *right) {
     if (left->key.event_time_s != right->key.event_time_s) {
-        return left->key.event_time_s < right->key.event_time_s;
+        return left->key.event_time_s > right->key.event_time_s;
     }
     int order = memcmp(left->key.id, right->key.id, RECORD_ID_SIZE);
     return order != 0 ? order < 0 : left->sequence < right->sequence;
@@ -82,9 +83,9 @@ static bool make_room(struct block_scratch *scratch) {
 
 bool block_order_rows(struct block_scratch *scratch, const struct block_row *rows, uint32_t count) {
     if (!make_room(scratch)) return false;
-    int64_t time_min_s = rows[0].key.event_time_s;
+    int64_t time_max_s = rows[0].key.event_time_s;
     for (uint32_t row = 1; row < count; row++) {
-        if (rows[row].key.event_time_s < time_min_s) time_min_s = rows[row].key.event_time_s;
+        if (rows[row].key.event_time_s > time_max_s) time_max_s = rows[row].key.event_time_s;
     }
     uint16_t slots[SLOTS] = {0};
     uint32_t groups = 0;
@@ -96,7 +97,7 @@ bool block_order_rows(struct block_scratch *scratch, const struct block_row *row
 
     const uint64_t time_most = ((uint64_t)1 << TIME_BITS) - 1;
     for (uint32_t row = 0; row < count; row++) {
-        uint64_t time = (uint64_t)rows[row].key.event_time_s - (uint64_t)time_min_s;
+        uint64_t time = (uint64_t)time_max_s - (uint64_t)rows[row].key.event_time_s;
         if (time > time_most) time = time_most;
         uint64_t rank = scratch->groups[group_of[row]].rank;
         scratch->sorting[row] = rank << RANK_SHIFT | time << INDEX_BITS | row;

@@ -194,11 +194,11 @@ bool block_read_texts(const struct block *block, struct block_scratch *scratch,
     struct block_frame found;
     int64_t times_s[BLOCK_FRAME_ROWS];
     struct span all_accounts[BLOCK_FRAME_ROWS];
-    if (!block_frame_find(block, frame, &found) || !columns_read_times(&found, times_s) ||
+    if (!block_frame_open(block, frame, &found) || !columns_read_times(&found, times_s) ||
         !columns_read_accounts(&found, all_accounts)) {
         return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged columns", frame);
     }
-    if (block->version != BLOCK_VERSION_FIRST && found.texts_sum != block_texts_sum(found.texts))
+    if (!block_frame_check_texts(block, &found))
         return fault_set(fault, FAULT_CORRUPT, "block: frame %u: wrong checksum of its texts",
                          frame);
     struct span sample;
@@ -219,7 +219,6 @@ bool block_read_texts(const struct block *block, struct block_scratch *scratch,
     const uint8_t *end = at + text_size;
     bool good = tokens_decoder_begin(scratch->decoder, dictionary, &tokens);
     uint64_t left[2] = {rows[0], rows[1]};
-    const uint8_t *ids = block->sections[BLOCK_IDS].bytes;
     for (uint32_t row = 0; good && row < found.rows && (left[0] | left[1]) != 0; row++) {
         if (!is_wanted(rows, row)) {
             good = tokens_decoder_skip(scratch->decoder);
@@ -227,7 +226,7 @@ bool block_read_texts(const struct block *block, struct block_scratch *scratch,
         }
         left[row / 64] ^= (uint64_t)1 << row % 64;
         struct tokens_row token_row = {
-            .id = ids + (size_t)(found.first_row + row) * RECORD_ID_SIZE,
+            .id = found.ids.bytes + (size_t)row * RECORD_ID_SIZE,
             .time_s = times_s[row],
         };
         uint8_t *begin = at;

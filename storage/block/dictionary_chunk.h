@@ -26,7 +26,7 @@ enum {
 
 enum {
     DICTIONARY_HEAD_SIZE = 2 * 1024 * 1024,  // bytes that pages refer to
-    DICTIONARY_PAGE_SIZE = 16 * 1024,        // bytes of strings that end a page
+    DICTIONARY_PAGE_SIZE = 4 * 1024,         // bytes of strings that end a page
     DICTIONARY_HEAD_PAGE_SIZE = 128 * 1024,  // the same, of the head
     // Bytes a page can have: of strings, of the last of them, and of their sizes.
     DICTIONARY_PAGE_SIZE_MAX = 3 * DICTIONARY_HEAD_PAGE_SIZE + DICTIONARY_STRING_SIZE_MAX + 16,

@@ -21,7 +21,7 @@ struct trail_catalog_block {
     uint64_t generation;      // writer: of the dedupe window that has its ids; 0: none
     uint32_t probes;          // writer: how often it was searched for an id
     bool is_dropped;          // its day has been dropped: it is not there any more
-    bool is_checked;          // block_check_index was right once in this process
+    bool is_checked;          // it was as it was written once in this process
 };
 
 struct trail_catalog;

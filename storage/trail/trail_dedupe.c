@@ -42,7 +42,8 @@ bool trail_open_block(struct trail *trail, uint32_t index, struct block *block,
         return fault_set(fault, FAULT_CORRUPT, "trail: block %" PRIu64 " is missing",
                          entry->number);
     if (!block_open(value, false, block, fault) ||
-        (!entry->is_checked && !block_check_index(block, fault))) {
+        (!entry->is_checked &&
+         (!block_check_index(block, fault) || !block_check_ids(block, fault)))) {
         return fault_add(fault, "trail: block %" PRIu64, entry->number);
     }
     entry->is_checked = true;

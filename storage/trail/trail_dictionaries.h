@@ -1,6 +1,6 @@
 // trail_dictionaries.h: dictionaries of the epochs that a reader is using.
 //
-// Of a dictionary only what is used is inflated: a page of strings takes about 20 us, the first
+// Of a dictionary only what is used is inflated: a page of strings takes about 10 us, the first
 // page of an epoch 1 ms more. All together hold at most TRAIL_DICTIONARIES_SIZE_MAX bytes, and
 // beyond that what the frame at hand refers to (at worst one dictionary); what was not used lately
 // goes first. A dictionary that grew since it was loaded is brought up to date. One thread.
