@@ -11,11 +11,13 @@
 struct http_connections {
     pthread_mutex_t mutex;
     struct http_connection *first;
+    uint32_t connections_max;
 };
 
-struct http_connections *http_connections_create(void) {
+struct http_connections *http_connections_create(uint32_t connections_max) {
     struct http_connections *connections = calloc(1, sizeof *connections);
     if (connections == NULL) return NULL;
+    connections->connections_max = connections_max;
     if (pthread_mutex_init(&connections->mutex, NULL) != 0) {
         free(connections);
         return NULL;
@@ -74,7 +76,7 @@ bool http_connections_admit(struct http_connections *connections, const struct s
         all++;
     }
     unlock(connections);
-    if (all >= HTTP_CONNECTIONS_MAX) return false;
+    if (all >= connections->connections_max) return false;
     return part.size == 0 || is_loopback(address) || count < HTTP_CONNECTIONS_OF_ADDRESS_MAX;
 }
 
@@ -113,6 +115,7 @@ void http_connections_remove(struct http_connections *connections,
     unlock(connections);
     buffer_done(&connection->uri);
     buffer_done(&connection->body);
+    buffer_done(&connection->response.body);
     free(connection);
 }
 

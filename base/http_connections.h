@@ -10,9 +10,9 @@
 #include <sys/socket.h>
 
 #include "base/buffer.h"
+#include "base/http_server.h"
 
 enum {
-    HTTP_CONNECTIONS_MAX = 256,
     HTTP_CONNECTIONS_OF_ADDRESS_MAX = 16,  // a /64 counts as one address; loopback has no limit
     HTTP_URI_SIZE_MAX = 16 * 1024,         // bytes; the header as a whole has no more
 };
@@ -28,12 +28,18 @@ struct http_connection {
     int64_t deadline_ms;  // guarded by the table
     struct buffer uri;    // of the request being read, as it was sent, ended by a zero
     struct buffer body;
-    bool began;      // the request's header is complete
-    bool too_large;  // its body is larger than allowed
+    bool began;            // the request's header is complete
+    bool too_large;        // its body is larger than allowed
+    struct http_tls *tls;  // of its server, for the handshake
+    // While a worker has the request, these are its own, and all else is left alone.
+    struct MHD_Connection *wire;
+    const char *method;
+    bool is_answered;  // the response is ready to be sent
+    struct http_response response;
 };
 
-// An empty table. NULL if memory runs out.
-struct http_connections *http_connections_create(void);
+// An empty table for so many. NULL if memory runs out.
+struct http_connections *http_connections_create(uint32_t connections_max);
 
 // Frees the table; no connection may be in it. NULL is allowed.
 void http_connections_destroy(struct http_connections *connections);

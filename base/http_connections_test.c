@@ -34,7 +34,7 @@ static struct http_connection *add(struct http_connections *connections, const c
 }
 
 static void assert_limit(const char *taken, const char *same, const char *other) {
-    struct http_connections *connections = http_connections_create();
+    struct http_connections *connections = http_connections_create(HTTP_CONNECTIONS_DEFAULT);
     struct http_connection *held[HTTP_CONNECTIONS_OF_ADDRESS_MAX];
     for (int index = 0; index < HTTP_CONNECTIONS_OF_ADDRESS_MAX; index++) {
         assert_true(admit(connections, same));
@@ -61,15 +61,15 @@ static void test_loopback_has_only_the_limit_of_all(void **state) {
     (void)state;
     static const char *const names[] = {"127.0.0.1", "::1", "::ffff:127.0.0.1"};
     for (int name = 0; name < 3; name++) {
-        struct http_connections *connections = http_connections_create();
-        struct http_connection *held[HTTP_CONNECTIONS_MAX];
-        for (int index = 0; index < HTTP_CONNECTIONS_MAX; index++) {
+        struct http_connections *connections = http_connections_create(HTTP_CONNECTIONS_DEFAULT);
+        struct http_connection *held[HTTP_CONNECTIONS_DEFAULT];
+        for (int index = 0; index < HTTP_CONNECTIONS_DEFAULT; index++) {
             assert_true(admit(connections, names[name]));
             held[index] = add(connections, names[name], -1, 0);
         }
         assert_false(admit(connections, names[name]));
         assert_false(admit(connections, "192.0.2.1"));
-        for (int index = 0; index < HTTP_CONNECTIONS_MAX; index++) {
+        for (int index = 0; index < HTTP_CONNECTIONS_DEFAULT; index++) {
             http_connections_remove(connections, held[index]);
         }
         http_connections_destroy(connections);
@@ -78,7 +78,7 @@ static void test_loopback_has_only_the_limit_of_all(void **state) {
 
 static void test_sweep_shuts_down_what_is_late(void **state) {
     (void)state;
-    struct http_connections *connections = http_connections_create();
+    struct http_connections *connections = http_connections_create(HTTP_CONNECTIONS_DEFAULT);
     int late[2], early[2];
     char byte;
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, late), 0);

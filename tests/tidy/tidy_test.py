@@ -45,6 +45,7 @@ LIBRARIES = [
     (r"libdeflate\.h", r"base/(gzip|hash)\w*\.[ch]"),
     (r"zstd\.h|zdict\.h", r"base/zstd\w*\.[ch]"),
     (r"microhttpd\.h", r"base/http_server\w*\.[ch]"),
+    (r"gnutls/.*", r"base/http_tls\w*\.[ch]"),
     (r"cyaml/.*|yaml\.h", r"base/config\w*\.[ch]"),
     (r"xxhash\.h", r"base/hash\w*\.[ch]"),
     (r"protobuf-c/.*", r"proto/.*"),
