@@ -6,6 +6,7 @@
 // The older interface of SHA-256: it allocates nothing, so it cannot fail, and costs no look-up of
 // the algorithm for each record. The code behind both is the same.
 #define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/crypto.h>
 #include <openssl/sha.h>
 
 _Static_assert(SHA256_SIZE == SHA256_DIGEST_LENGTH, "SHA-256 has 32 bytes");
@@ -44,6 +45,39 @@ void crypto_sha256_finish(struct crypto_sha256_stream *stream, uint8_t digest[SH
 
 void crypto_sha256_destroy(struct crypto_sha256_stream *stream) {
     free(stream);
+}
+
+void crypto_hmac_sha256(struct span key, const struct span *parts, uint32_t parts_count,
+                        uint8_t digest[SHA256_SIZE]) {
+    assert(parts_count <= 4);
+    uint8_t block[SHA256_CBLOCK] = {0};
+    uint8_t inner[SHA256_CBLOCK];
+    SHA256_CTX context;
+    if (key.size > sizeof block) {
+        crypto_sha256(&key, 1, block);
+    } else if (key.size > 0) {
+        memcpy(block, key.bytes, key.size);
+    }
+    for (size_t index = 0; index < sizeof block; index++) {
+        inner[index] = block[index] ^ 0x36;
+        block[index] ^= 0x5c;
+    }
+    SHA256_Init(&context);
+    SHA256_Update(&context, inner, sizeof inner);
+    for (uint32_t index = 0; index < parts_count; index++) update(&context, parts[index]);
+    SHA256_Final(digest, &context);
+    SHA256_Init(&context);
+    SHA256_Update(&context, block, sizeof block);
+    SHA256_Update(&context, digest, SHA256_SIZE);
+    SHA256_Final(digest, &context);
+    OPENSSL_cleanse(block, sizeof block);
+    OPENSSL_cleanse(inner, sizeof inner);
+    OPENSSL_cleanse(&context, sizeof context);
+}
+
+bool crypto_equal(struct span left, struct span right) {
+    if (left.size != right.size) return false;
+    return left.size == 0 || CRYPTO_memcmp(left.bytes, right.bytes, left.size) == 0;
 }
 
 void crypto_leaf_hash(struct span bytes, uint8_t digest[SHA256_SIZE]) {

@@ -23,6 +23,13 @@ void crypto_sha256_update(struct crypto_sha256_stream *stream, struct span bytes
 void crypto_sha256_finish(struct crypto_sha256_stream *stream, uint8_t digest[SHA256_SIZE]);
 void crypto_sha256_destroy(struct crypto_sha256_stream *stream);
 
+// HMAC-SHA-256 of up to four spans one after the other; count 0 to 4.
+void crypto_hmac_sha256(struct span key, const struct span *parts, uint32_t parts_count,
+                        uint8_t digest[SHA256_SIZE]);
+
+// Whether both hold the same bytes; takes as long for any difference. Sizes are no secret.
+bool crypto_equal(struct span left, struct span right);
+
 // The leaf hash of RFC 6962: SHA-256 of 0x00 and the bytes.
 void crypto_leaf_hash(struct span bytes, uint8_t digest[SHA256_SIZE]);
 

@@ -1,5 +1,7 @@
 #include "base/crypto.h"
 
+#include "base/crypto_seal.h"
+#include "base/random.h"
 #include "tests/kit/cases.h"
 
 static const char abc_hex[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -64,8 +66,66 @@ static void test_hex(void **state) {
     assert_string_equal(text, "00abff");
 }
 
+// RFC 4231, cases 1, 2 and 6.
+static void test_hmac(void **state) {
+    (void)state;
+    uint8_t digest[SHA256_SIZE];
+    uint8_t key[131];
+    memset(key, 0x0b, 20);
+    crypto_hmac_sha256(span_of(key, 20), (const struct span[]){SPAN_LITERAL("Hi There")}, 1,
+                       digest);
+    assert_digest(digest, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+    const struct span parts[] = {SPAN_LITERAL("what do ya want "), SPAN_LITERAL("for nothing?")};
+    crypto_hmac_sha256(SPAN_LITERAL("Jefe"), parts, 2, digest);
+    assert_digest(digest, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    memset(key, 0xaa, sizeof key);
+    const struct span text = SPAN_LITERAL("Test Using Larger Than Block-Size Key - Hash Key First");
+    crypto_hmac_sha256(span_of(key, sizeof key), &text, 1, digest);
+    assert_digest(digest, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+    assert_true(crypto_equal(text, text));
+    assert_false(crypto_equal(text, span_from(text, 1)));
+    assert_false(crypto_equal(SPAN_LITERAL("a"), SPAN_LITERAL("b")));
+    assert_true(crypto_equal(span_of(NULL, 0), span_of(NULL, 0)));
+}
+
+static void test_seal(void **state) {
+    (void)state;
+    struct fault fault;
+    uint64_t seed = 7;
+    struct random random = random_seeded(&seed);
+    uint8_t key[CRYPTO_SEAL_KEY_SIZE] = {1};
+    struct span secret = SPAN_LITERAL("a secret of some bytes");
+    uint8_t sealed[2][22 + CRYPTO_SEAL_MORE];
+    uint8_t opened[22];
+    for (int index = 0; index < 2; index++) {
+        assert_true(crypto_seal(key, SPAN_LITERAL("one"), secret, &random, sealed[index], &fault));
+    }
+    // Each time another nonce, so nothing of two seals is alike.
+    assert_memory_not_equal(sealed[0], sealed[1], sizeof sealed[0]);
+    struct span first = span_of(sealed[0], sizeof sealed[0]);
+    assert_true(crypto_open(key, SPAN_LITERAL("one"), first, opened, &fault));
+    assert_memory_equal(opened, secret.bytes, secret.size);
+    assert_false(crypto_open(key, SPAN_LITERAL("two"), first, opened, &fault));
+    assert_int_equal(fault.kind, FAULT_CORRUPT);
+    for (size_t index = 0; index < sizeof sealed[0]; index++) {
+        sealed[0][index] ^= 1;
+        assert_false(crypto_open(key, SPAN_LITERAL("one"), first, opened, &fault));
+        sealed[0][index] ^= 1;
+    }
+    assert_false(crypto_open(key, SPAN_LITERAL("one"), span_of(sealed[0], 20), opened, &fault));
+    key[0] = 2;
+    assert_false(crypto_open(key, SPAN_LITERAL("one"), first, opened, &fault));
+    key[0] = 1;
+    // Nothing can be sealed too.
+    assert_true(crypto_seal(key, span_of(NULL, 0), span_of(NULL, 0), &random, sealed[0], &fault));
+    assert_true(
+        crypto_open(key, span_of(NULL, 0), span_of(sealed[0], CRYPTO_SEAL_MORE), opened, &fault));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_seal),
         cmocka_unit_test(test_sha256_of_parts),
         cmocka_unit_test(test_sha256_stream),
         cmocka_unit_test(test_leaf_hash),

@@ -1,0 +1,419 @@
+#include "base/aws/sigv4.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "tests/kit/cases.h"
+
+// The key, moment and host of AWS's published test suite.
+#define KEY_ID SPAN_LITERAL("AKIDEXAMPLE")
+#define SECRET SPAN_LITERAL("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+#define SUITE_HOST "Host", "example.amazonaws.com"
+#define SUITE_DATE "X-Amz-Date", "20150830T123600Z"
+static const int64_t NOW_MS = INT64_C(1440938160000);
+
+enum { HEADERS = 8 };
+
+struct vector {
+    const char *name;
+    const char *method;
+    const char *path;
+    const char *query;
+    const char *headers[2 * HEADERS];
+    const char *body;
+    const char *region;
+    const char *service;
+    const char *signature;
+};
+
+// Of the published suite (the names are its own) and of AWS's guide; the last three are what
+// botocore signs.
+static const struct vector VECTORS[] = {
+    {"get-vanilla",
+     "GET",
+     "/",
+     "",
+     {SUITE_HOST, SUITE_DATE},
+     "",
+     "us-east-1",
+     "service",
+     "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
+    {"get-slash",
+     "GET",
+     "//",
+     "",
+     {SUITE_HOST, SUITE_DATE},
+     "",
+     "us-east-1",
+     "service",
+     "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
+    {"get-relative-relative",
+     "GET",
+     "/example1/example2/../..",
+     "",
+     {SUITE_HOST, SUITE_DATE},
+     "",
+     "us-east-1",
+     "service",
+     "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
+    {"get-space",
+     "GET",
+     "/example space/",
+     "",
+     {SUITE_HOST, SUITE_DATE},
+     "",
+     "us-east-1",
+     "service",
+     "652487583200325589f1fba4c7e578f72c47cb61beeca81406b39ddec1366741"},
+    {"get-utf8",
+     "GET",
+     "/\xe1\x88\xb4",
+     "",
+     {SUITE_HOST, SUITE_DATE},
+     "",
+     "us-east-1",
+     "service",
+     "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85"},
+    {"get-vanilla-query-order-key-case",
+     "GET",
+     "/",
+     "Param2=value2&Param1=value1",
+     {SUITE_HOST, SUITE_DATE},
+     "",
+     "us-east-1",
+     "service",
+     "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500"},
+    {"get-header-key-duplicate",
+     "GET",
+     "/",
+     "",
+     {SUITE_HOST, "My-Header1", "value2", "My-Header1", "value2", "My-Header1", "value1",
+      SUITE_DATE},
+     "",
+     "us-east-1",
+     "service",
+     "c9d5ea9f3f72853aea855b47ea873832890dbdd183b4468f858259531a5138ea"},
+    {"get-header-value-trim",
+     "GET",
+     "/",
+     "",
+     {SUITE_HOST, "My-Header1", " value1", "My-Header2", " \"a   b   c\"", SUITE_DATE},
+     "",
+     "us-east-1",
+     "service",
+     "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736"},
+    {"post-vanilla",
+     "POST",
+     "/",
+     "",
+     {SUITE_HOST, SUITE_DATE},
+     "",
+     "us-east-1",
+     "service",
+     "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"},
+    {"post-x-www-form-urlencoded",
+     "POST",
+     "/",
+     "",
+     {"Content-Type", "application/x-www-form-urlencoded", SUITE_HOST, SUITE_DATE},
+     "Param1=value1",
+     "us-east-1",
+     "service",
+     "ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a"},
+    {"the guide's ListUsers",
+     "GET",
+     "/",
+     "Action=ListUsers&Version=2010-05-08",
+     {"Host", "iam.amazonaws.com", "Content-Type",
+      "application/x-www-form-urlencoded; charset=utf-8", SUITE_DATE},
+     "",
+     "us-east-1",
+     "iam",
+     "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"},
+    {"LookupEvents of botocore",
+     "POST",
+     "/",
+     "",
+     {"Host", "localhost:8443", "Content-Type", "application/x-amz-json-1.1", "X-Amz-Target",
+      "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents", SUITE_DATE},
+     "{\"MaxResults\": 50}",
+     "eu-central-1",
+     "cloudtrail",
+     "f734f26e8f50bd2e7f6fb0ab9116e0f99ec23a96d107608b0ca62612b40ea45b"},
+    {"a session token",
+     "POST",
+     "/",
+     "",
+     {"Host", "localhost:8443", "Content-Type", "application/x-amz-json-1.1",
+      "X-Amz-Security-Token", "tok/+=en", "X-Amz-Target", "CloudTrail_20131101.LookupEvents",
+      SUITE_DATE},
+     "{}",
+     "us-east-1",
+     "cloudtrail",
+     "7d0b20ce327e013b09aead60a273fe71d83701a4b3ace4eb59714310b5790b70"},
+    {"path and query of botocore",
+     "GET",
+     "/a%20b/c",
+     "x=1&b=%2F&a=~&x=0",
+     {SUITE_HOST, SUITE_DATE},
+     "",
+     "us-east-1",
+     "service",
+     "e47b4aa71ce387a26ae753d2551c7529c66df3980aa54586f51f2d588fb471c3"},
+};
+
+struct made {
+    struct sigv4_header headers[HEADERS + 1];
+    struct sigv4_request request;
+    struct buffer authorization;
+};
+
+static void make_request(struct made *made, const struct vector *vector) {
+    uint32_t count = 0;
+    while (count < HEADERS && vector->headers[2 * count] != NULL) {
+        made->headers[count].name = span_text(vector->headers[2 * count]);
+        made->headers[count].value = span_text(vector->headers[2 * count + 1]);
+        count++;
+    }
+    made->request = (struct sigv4_request){
+        .method = span_text(vector->method),
+        .path = span_text(vector->path),
+        .query = span_text(vector->query),
+        .headers = made->headers,
+        .headers_count = count,
+        .body = span_text(vector->body),
+    };
+    buffer_init(&made->authorization, 4096);
+}
+
+// Signs and adds the header.
+static void make_signed(struct made *made, const struct vector *vector) {
+    struct fault fault;
+    make_request(made, vector);
+    const struct sigv4_signer signer = {KEY_ID, SECRET, span_text(vector->region),
+                                        span_text(vector->service)};
+    if (!sigv4_sign(&made->request, &signer, &made->authorization, &fault))
+        fail_msg("%s", fault.text);
+    made->headers[made->request.headers_count++] =
+        (struct sigv4_header){SPAN_LITERAL("Authorization"), buffer_span(&made->authorization)};
+}
+
+static void test_published_vectors(void **state) {
+    (void)state;
+    for (size_t index = 0; index < sizeof VECTORS / sizeof VECTORS[0]; index++) {
+        struct made made;
+        struct fault fault;
+        struct sigv4_claim claim;
+        const struct vector *vector = &VECTORS[index];
+        make_signed(&made, vector);
+        if (!span_ends(buffer_span(&made.authorization), span_text(vector->signature))) {
+            fail_msg("%s: %.*s", vector->name, SPAN_PRINT(buffer_span(&made.authorization)));
+        }
+        assert_int_equal(sigv4_read(&made.request, &claim, &fault), SIGV4_GOOD);
+        assert_true(span_equal(claim.key_id, KEY_ID));
+        assert_true(span_is(claim.region, vector->region));
+        assert_true(span_is(claim.service, vector->service));
+        assert_int_equal(sigv4_verify(&made.request, &claim, SECRET, NOW_MS, &fault), SIGV4_GOOD);
+        buffer_done(&made.authorization);
+    }
+}
+
+static enum sigv4_verdict verify(struct made *made, struct span secret, int64_t now_ms,
+                                 struct fault *fault) {
+    struct sigv4_claim claim;
+    enum sigv4_verdict verdict = sigv4_read(&made->request, &claim, fault);
+    if (verdict != SIGV4_GOOD) return verdict;
+    return sigv4_verify(&made->request, &claim, secret, now_ms, fault);
+}
+
+static const struct vector *const LOOKUP = &VECTORS[11];
+
+static void test_any_change_is_found(void **state) {
+    (void)state;
+    struct made made;
+    struct fault fault;
+    make_signed(&made, LOOKUP);
+    assert_int_equal(verify(&made, SECRET, NOW_MS, &fault), SIGV4_GOOD);
+    assert_int_equal(verify(&made, SPAN_LITERAL("another"), NOW_MS, &fault), SIGV4_WRONG);
+    assert_non_null(strstr(fault.text, "does not match the signature you provided"));
+
+    struct sigv4_request whole = made.request;
+    made.request.body = SPAN_LITERAL("{\"MaxResults\": 51}");
+    assert_int_equal(verify(&made, SECRET, NOW_MS, &fault), SIGV4_WRONG);
+    made.request = whole;
+    made.request.method = SPAN_LITERAL("PUT");
+    assert_int_equal(verify(&made, SECRET, NOW_MS, &fault), SIGV4_WRONG);
+    made.request = whole;
+    made.request.path = SPAN_LITERAL("/x");
+    assert_int_equal(verify(&made, SECRET, NOW_MS, &fault), SIGV4_WRONG);
+    made.request = whole;
+    made.request.query = SPAN_LITERAL("x");
+    assert_int_equal(verify(&made, SECRET, NOW_MS, &fault), SIGV4_WRONG);
+    made.request = whole;
+    for (uint32_t index = 0; index < 4; index++) {
+        struct sigv4_header kept = made.headers[index];
+        made.headers[index].value =
+            index == 3 ? SPAN_LITERAL("20150830T123601Z") : SPAN_LITERAL("changed");
+        assert_int_equal(verify(&made, SECRET, NOW_MS, &fault), SIGV4_WRONG);
+        made.headers[index] = kept;
+    }
+    // What is not signed may change: proxies add headers.
+    made.headers[made.request.headers_count++] =
+        (struct sigv4_header){SPAN_LITERAL("Via"), SPAN_LITERAL("1.1 proxy")};
+    assert_int_equal(verify(&made, SECRET, NOW_MS, &fault), SIGV4_GOOD);
+    buffer_done(&made.authorization);
+}
+
+static void test_clock(void **state) {
+    (void)state;
+    struct made made;
+    struct fault fault;
+    make_signed(&made, LOOKUP);
+    assert_int_equal(verify(&made, SECRET, NOW_MS + 300000, &fault), SIGV4_GOOD);
+    assert_int_equal(verify(&made, SECRET, NOW_MS - 300000, &fault), SIGV4_GOOD);
+    assert_int_equal(verify(&made, SECRET, NOW_MS + 301000, &fault), SIGV4_WRONG);
+    assert_string_equal(fault.text,
+                        "Signature expired: 20150830T123600Z is now earlier than 20150830T123601Z "
+                        "(20150830T124101Z - 5 min.)");
+    assert_int_equal(verify(&made, SECRET, NOW_MS - 301000, &fault), SIGV4_WRONG);
+    assert_string_equal(fault.text,
+                        "Signature not yet current: 20150830T123600Z is still later than "
+                        "20150830T123559Z (20150830T123059Z + 5 min.)");
+    // Whoever does not know the secret does not learn our clock's opinion.
+    assert_int_equal(verify(&made, SPAN_LITERAL("no"), NOW_MS + 301000, &fault), SIGV4_WRONG);
+    assert_null(strstr(fault.text, "expired"));
+    buffer_done(&made.authorization);
+}
+
+static void test_content_hash(void **state) {
+    (void)state;
+    struct vector vector = *LOOKUP;
+    struct made made;
+    struct fault fault;
+    struct span body = span_text(vector.body);
+    uint8_t digest[SHA256_SIZE];
+    char hex[SHA256_HEX_SIZE];
+    crypto_sha256(&body, 1, digest);
+    crypto_print_hex(span_of(digest, sizeof digest), hex);
+    vector.headers[8] = "x-amz-content-sha256";
+    vector.headers[9] = hex;
+    make_signed(&made, &vector);
+    assert_int_equal(verify(&made, SECRET, NOW_MS, &fault), SIGV4_GOOD);
+    buffer_done(&made.authorization);
+    vector.headers[9] = "UNSIGNED-PAYLOAD";
+    make_signed(&made, &vector);
+    assert_int_equal(verify(&made, SECRET, NOW_MS, &fault), SIGV4_WRONG);
+    buffer_done(&made.authorization);
+}
+
+static enum sigv4_verdict read_header(const char *authorization, struct fault *fault) {
+    struct made made;
+    struct sigv4_claim claim;
+    make_request(&made, LOOKUP);
+    made.headers[made.request.headers_count++] =
+        (struct sigv4_header){SPAN_LITERAL("authorization"), span_text(authorization)};
+    return sigv4_read(&made.request, &claim, fault);
+}
+
+#define HEX "f734f26e8f50bd2e7f6fb0ab9116e0f99ec23a96d107608b0ca62612b40ea45b"
+#define SCOPE "20150830/eu-central-1/cloudtrail/aws4_request"
+#define NAMES "content-type;host;x-amz-date;x-amz-target"
+
+static void test_forms_of_the_header(void **state) {
+    (void)state;
+    struct fault fault;
+    const char *good[] = {
+        "AWS4-HMAC-SHA256 Credential=A/" SCOPE ", SignedHeaders=" NAMES ", Signature=" HEX,
+        "AWS4-HMAC-SHA256 Credential=A/" SCOPE ",SignedHeaders=" NAMES ",Signature=" HEX,
+        "AWS4-HMAC-SHA256   Signature=" HEX " ,  SignedHeaders=" NAMES " , Credential=A/" SCOPE,
+    };
+    for (size_t index = 0; index < sizeof good / sizeof good[0]; index++) {
+        if (read_header(good[index], &fault) != SIGV4_GOOD)
+            fail_msg("%s: %s", good[index], fault.text);
+    }
+    const char *bad[] = {
+        "",
+        "AWS4-HMAC-SHA256",
+        "AWS4-HMAC-SHA256 ",
+        "Basic dXNlcjpwYXNz",
+        "AWS4-ECDSA-P256-SHA256 Credential=A/" SCOPE ", SignedHeaders=" NAMES ", Signature=" HEX,
+        "AWS4-HMAC-SHA256 Credential=A/" SCOPE ", SignedHeaders=" NAMES,
+        "AWS4-HMAC-SHA256 Credential=A/" SCOPE ", Signature=" HEX,
+        "AWS4-HMAC-SHA256 SignedHeaders=" NAMES ", Signature=" HEX,
+        "AWS4-HMAC-SHA256 Credential=A/" SCOPE ", Credential=A/" SCOPE ", Signature=" HEX,
+        "AWS4-HMAC-SHA256 Credential=A/" SCOPE ", SignedHeaders=" NAMES ", Signature=" HEX ", X=1",
+        "AWS4-HMAC-SHA256 Credential=A/" SCOPE ", SignedHeaders=" NAMES ", Signature=" HEX "00",
+        "AWS4-HMAC-SHA256 Credential=A/" SCOPE ", SignedHeaders=" NAMES ", Signature=xy",
+        "AWS4-HMAC-SHA256 Credential=/" SCOPE ", SignedHeaders=" NAMES ", Signature=" HEX,
+        "AWS4-HMAC-SHA256 Credential=A/2015083/r/s/aws4_request, SignedHeaders=" NAMES
+        ", Signature=" HEX,
+        "AWS4-HMAC-SHA256 Credential=A/20150831/r/s/aws4_request, SignedHeaders=" NAMES
+        ", Signature=" HEX,
+        "AWS4-HMAC-SHA256 Credential=A/20150830/r\"/s/aws4_request, SignedHeaders=" NAMES
+        ", Signature=" HEX,
+        "AWS4-HMAC-SHA256 Credential=A/20150830/r/s/aws4, SignedHeaders=" NAMES ", Signature=" HEX,
+        "AWS4-HMAC-SHA256 Credential=A/20150830/r/s/aws4_request/x, SignedHeaders=" NAMES
+        ", Signature=" HEX,
+        // Not in order, in capitals, twice, absent, and what must be there.
+        "AWS4-HMAC-SHA256 Credential=A/" SCOPE
+        ", SignedHeaders=host;content-type;x-amz-date;"
+        "x-amz-target, Signature=" HEX,
+        "AWS4-HMAC-SHA256 Credential=A/" SCOPE
+        ", SignedHeaders=Host;x-amz-date;x-amz-target, "
+        "Signature=" HEX,
+        "AWS4-HMAC-SHA256 Credential=A/" SCOPE
+        ", SignedHeaders=host;host;x-amz-date;x-amz-target, "
+        "Signature=" HEX,
+        "AWS4-HMAC-SHA256 Credential=A/" SCOPE
+        ", SignedHeaders=host;via;x-amz-date;x-amz-target, "
+        "Signature=" HEX,
+        "AWS4-HMAC-SHA256 Credential=A/" SCOPE
+        ", SignedHeaders=x-amz-date;x-amz-target, Signature=" HEX,
+        "AWS4-HMAC-SHA256 Credential=A/" SCOPE ", SignedHeaders=host;x-amz-date, Signature=" HEX,
+        "AWS4-HMAC-SHA256 Credential=A/" SCOPE ", SignedHeaders=" NAMES ";, Signature=" HEX,
+        "AWS4-HMAC-SHA256 Credential=A/" SCOPE ", SignedHeaders=, Signature=" HEX,
+    };
+    for (size_t index = 0; index < sizeof bad / sizeof bad[0]; index++) {
+        if (read_header(bad[index], &fault) != SIGV4_INCOMPLETE) fail_msg("taken: %s", bad[index]);
+        assert_true(fault.text[0] != 0);
+    }
+}
+
+static void test_headers_that_must_be_there_once(void **state) {
+    (void)state;
+    struct made made;
+    struct fault fault;
+    struct sigv4_claim claim;
+    make_request(&made, LOOKUP);
+    assert_int_equal(sigv4_read(&made.request, &claim, &fault), SIGV4_MISSING);
+    assert_string_equal(fault.text, "Missing Authentication Token");
+    make_signed(&made, LOOKUP);
+    uint32_t count = made.request.headers_count;
+    const char *names[] = {"Authorization", "X-AMZ-DATE", "host"};
+    for (size_t index = 0; index < 3; index++) {
+        made.headers[count] =
+            (struct sigv4_header){span_text(names[index]), SPAN_LITERAL("20150830T123600Z")};
+        made.request.headers_count = count + 1;
+        assert_int_equal(sigv4_read(&made.request, &claim, &fault), SIGV4_INCOMPLETE);
+    }
+    buffer_done(&made.authorization);
+    make_request(&made, LOOKUP);
+    made.request.headers_count--;
+    const struct sigv4_signer signer = {KEY_ID, SECRET, SPAN_LITERAL("r"), SPAN_LITERAL("s")};
+    assert_false(sigv4_sign(&made.request, &signer, &made.authorization, &fault));
+    assert_int_equal(fault.kind, FAULT_INPUT);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_published_vectors),
+        cmocka_unit_test(test_any_change_is_found),
+        cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_content_hash),
+        cmocka_unit_test(test_forms_of_the_header),
+        cmocka_unit_test(test_headers_that_must_be_there_once),
+    };
+    return cases_run("sigv4_test", tests, sizeof tests / sizeof tests[0]);
+}
