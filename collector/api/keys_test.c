@@ -1,0 +1,201 @@
+#include "collector/api/keys.h"
+
+#include <string.h>
+
+#include "tests/kit/cases.h"
+
+static const uint8_t SEALING_KEY[CRYPTO_SEAL_KEY_SIZE] = {1, 2, 3};
+
+struct room {
+    struct keys *keys;
+    struct arena *arena;
+    uint64_t seed;
+    struct random random;
+};
+
+static struct room room;
+
+static int make_room(void **state) {
+    (void)state;
+    room = (struct room){.keys = keys_create(SEALING_KEY), .arena = arena_create(1 << 20)};
+    room.random = random_seeded(&room.seed);
+    assert_non_null(room.keys);
+    return 0;
+}
+
+static int end_room(void **state) {
+    (void)state;
+    keys_destroy(room.keys);
+    arena_destroy(room.arena);
+    return 0;
+}
+
+static const struct span ACCOUNTS[] = {{(const uint8_t *)"222222222222", 12},
+                                       {(const uint8_t *)"333333333333", 12}};
+
+// Makes a key and its document.
+static struct keys_facts make_key(struct buffer *document) {
+    struct fault fault;
+    struct keys_facts facts = {
+        .name = SPAN_LITERAL("audit"),
+        .account = SPAN_LITERAL("111111111111"),
+        .role = API_ADMIN,
+        .accounts = ACCOUNTS,
+        .accounts_count = 2,
+        .created_ms = 1234567890123,
+        .creator = SPAN_LITERAL("ana (uid 7)"),
+    };
+    assert_true(keys_make(&room.random, room.arena, &facts, &fault));
+    buffer_init(document, KEYS_DOCUMENT_SIZE_MAX);
+    assert_true(keys_check(&facts, &fault));
+    assert_true(keys_print(room.keys, &facts, &room.random, document, &fault));
+    return facts;
+}
+
+static void test_a_key_comes_back_from_its_document(void **state) {
+    (void)state;
+    struct fault fault;
+    struct buffer document;
+    struct keys_facts made = make_key(&document);
+    assert_int_equal(made.id.size, KEYS_ID_SIZE);
+    assert_int_equal(made.secret.size, KEYS_SECRET_SIZE);
+    // Neither the secret nor anything it could be found from stands in the document.
+    assert_null(memmem(document.bytes, document.size, made.secret.bytes, made.secret.size));
+    assert_true(keys_take(room.keys, made.id, buffer_span(&document), &fault));
+
+    bool found;
+    struct keys_facts facts;
+    assert_true(keys_find(room.keys, made.id, room.arena, &found, &facts, &fault));
+    assert_true(found);
+    assert_true(span_equal(facts.secret, made.secret));
+    assert_true(span_is(facts.name, "audit"));
+    assert_true(span_is(facts.account, "111111111111"));
+    assert_int_equal(facts.role, API_ADMIN);
+    assert_int_equal(facts.accounts_count, 2);
+    assert_true(span_is(facts.accounts[1], "333333333333"));
+    assert_int_equal(facts.created_ms, 1234567890123);
+    assert_true(span_is(facts.creator, "ana (uid 7)"));
+    assert_false(facts.is_disabled);
+    assert_false(facts.is_unreadable);
+    assert_true(keys_find(room.keys, SPAN_LITERAL("AKIA"), room.arena, &found, &facts, &fault));
+    assert_false(found);
+
+    // Disabled, then gone.
+    buffer_reset(&document);
+    made.is_disabled = true;
+    assert_true(keys_print(room.keys, &made, &room.random, &document, &fault));
+    assert_true(keys_take(room.keys, made.id, buffer_span(&document), &fault));
+    assert_true(keys_find(room.keys, made.id, room.arena, &found, &facts, &fault));
+    assert_true(found && facts.is_disabled);
+    assert_true(keys_take(room.keys, made.id, span_of(NULL, 0), &fault));
+    assert_true(keys_take(room.keys, made.id, span_of(NULL, 0), &fault));
+    assert_true(keys_find(room.keys, made.id, room.arena, &found, &facts, &fault));
+    assert_false(found);
+    buffer_done(&document);
+}
+
+static void replace_text(struct buffer *document, const char *from, const char *to) {
+    assert_int_equal(strlen(from), strlen(to));
+    uint8_t *at = memmem(document->bytes, document->size, from, strlen(from));
+    assert_non_null(at);
+    memcpy(at, to, strlen(to));
+}
+
+// Who can write the store but has no secret.key can neither read a secret nor give a key more.
+static void test_a_changed_document_is_unreadable(void **state) {
+    (void)state;
+    static const char *const changes[][2] = {{"111111111111", "999999999999"},
+                                             {"222222222222", "999999999999"},
+                                             {"\"audit\"", "\"audio\""},
+                                             {"\"admin\"", "\"read\" "}};
+    struct fault fault;
+    struct keys_facts facts;
+    bool found;
+    for (size_t index = 0; index < sizeof changes / sizeof changes[0]; index++) {
+        struct buffer document;
+        struct keys_facts made = make_key(&document);
+        replace_text(&document, changes[index][0], changes[index][1]);
+        assert_false(keys_take(room.keys, made.id, buffer_span(&document), &fault));
+        assert_int_equal(fault.kind, FAULT_CORRUPT);
+        assert_true(keys_find(room.keys, made.id, room.arena, &found, &facts, &fault));
+        assert_true(found && facts.is_unreadable);
+        assert_int_equal(facts.secret.size, 0);
+        buffer_done(&document);
+    }
+    // A document of one key under another's id.
+    struct buffer document;
+    (void)make_key(&document);
+    assert_false(
+        keys_take(room.keys, SPAN_LITERAL("AKIAAAAAAAAAAAAAAAAA"), buffer_span(&document), &fault));
+    buffer_done(&document);
+}
+
+static void test_what_is_no_document(void **state) {
+    (void)state;
+    struct fault fault;
+    const char *texts[] = {"x", "{}", "[]", "{\"name\":\"a\",\"account\":\"1\",\"role\":\"root\"}",
+                           "{\"name\":\"a\",\"account\":\"1\",\"role\":\"read\",\"accounts\":[1],"
+                           "\"disabled\":false}"};
+    for (size_t index = 0; index < sizeof texts / sizeof texts[0]; index++) {
+        assert_false(keys_take(room.keys, SPAN_LITERAL("AKIAX"), span_text(texts[index]), &fault));
+        assert_int_equal(fault.kind, FAULT_CORRUPT);
+    }
+    struct keys_facts *list;
+    uint32_t count;
+    assert_true(keys_list(room.keys, room.arena, &list, &count, &fault));
+    assert_int_equal(count, 0);
+}
+
+static void test_many_keys_in_order(void **state) {
+    (void)state;
+    struct fault fault = {0};
+    struct keys_facts *list;
+    uint32_t count;
+    for (int index = 0; index < KEYS_MAX; index++) {
+        struct buffer document;
+        struct keys_facts made = make_key(&document);
+        assert_true(keys_take(room.keys, made.id, buffer_span(&document), &fault));
+        buffer_done(&document);
+        arena_reset(room.arena);
+    }
+    assert_true(keys_list(room.keys, room.arena, &list, &count, &fault));
+    assert_int_equal(count, KEYS_MAX);
+    for (uint32_t index = 1; index < count; index++) {
+        assert_true(span_compare(list[index - 1].id, list[index].id) < 0);
+    }
+    struct buffer document;
+    struct keys_facts made = make_key(&document);
+    assert_false(keys_take(room.keys, made.id, buffer_span(&document), &fault));
+    assert_int_equal(fault.kind, FAULT_FULL);
+    buffer_done(&document);
+}
+
+static void test_names_and_accounts(void **state) {
+    (void)state;
+    struct fault fault;
+    struct keys_facts facts = {.name = SPAN_LITERAL("a.b-c_d@e+f=g,1"),
+                               .account = SPAN_LITERAL("111111111111")};
+    assert_true(keys_check(&facts, &fault));
+    const struct span names[] = {SPAN_LITERAL(""), SPAN_LITERAL("a b"), SPAN_LITERAL("a\"b"),
+                                 SPAN_LITERAL("a\0b"), SPAN_LITERAL("a/b")};
+    for (size_t index = 0; index < sizeof names / sizeof names[0]; index++) {
+        facts.name = names[index];
+        assert_false(keys_check(&facts, &fault));
+        assert_int_equal(fault.kind, FAULT_INPUT);
+    }
+    facts.name = SPAN_LITERAL("a");
+    facts.account = SPAN_LITERAL("");
+    assert_false(keys_check(&facts, &fault));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_key_comes_back_from_its_document, make_room,
+                                        end_room),
+        cmocka_unit_test_setup_teardown(test_a_changed_document_is_unreadable, make_room, end_room),
+        cmocka_unit_test_setup_teardown(test_what_is_no_document, make_room, end_room),
+        cmocka_unit_test_setup_teardown(test_many_keys_in_order, make_room, end_room),
+        cmocka_unit_test_setup_teardown(test_names_and_accounts, make_room, end_room),
+    };
+    return cases_run("keys_test", tests, sizeof tests / sizeof tests[0]);
+}
