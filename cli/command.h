@@ -23,6 +23,7 @@ int backup_run(int argc, char **argv);
 int init_run(int argc, char **argv);
 int ca_run(int argc, char **argv);
 int deny_run(int argc, char **argv);
+int keys_run(int argc, char **argv);
 int enroll_run(int argc, char **argv);
 int export_run(int argc, char **argv);
 int follower_run(int argc, char **argv);

@@ -20,6 +20,7 @@ static const struct command commands[] = {
     {"init", init_run, "make an organization: CA, collector certificate, config, roster"},
     {"enroll", enroll_run, "make an agent's bundle: certificate, key and config"},
     {"ca", ca_run, "show or replace the organization's CA"},
+    {"keys", keys_run, "access keys of the API: create, list, disable, enable, delete"},
     {"deny", deny_run, "refuse certificates that are good: add, remove, list"},
     {"lookup", lookup_run, "look events up"},
     {"tail", tail_run, "show events as they arrive"},

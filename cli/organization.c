@@ -162,6 +162,7 @@ static void print_config(struct buffer *text, const struct organization_plan *pl
     buffer_print(text,
                  "\nlisten: 0.0.0.0:%u  # agents, mutual TLS\n"
                  "http:\n  listen: 127.0.0.1:9090  # /metrics and /healthz\n"
+                 "api: {listen: 127.0.0.1:8443}  # CloudTrail's API, TLS: orgtrail keys create\n"
                  "store:\n  directory: ",
                  port);
     print_quoted(text, plan->store != NULL ? plan->store : "../store");

@@ -16,6 +16,7 @@
 #include "base/random.h"
 #include "base/rpc/rpc.h"
 #include "base/version.h"
+#include "collector/api_start.h"
 #include "collector/control.h"
 #include "collector/health.h"
 #include "collector/metrics.h"
@@ -150,6 +151,12 @@ static void reload_for(struct operate *operate, struct roster_reload *roster, co
         fault = other;
         is_good = fault_add(&fault, "the roster was read, but not certificates and deny list");
     }
+    if (!api_reload(operate->settings, operate->service, &other)) {
+        LOG(LOG_ERROR, "the API's certificate not reloaded: the old one stays", log_fault(&other),
+            log_kind(&other));
+        if (is_good) fault = other;
+        is_good = false;
+    }
     for (uint32_t index = 0; index < calls_count; index++) {
         operate_end_reload(calls[index], &changes, is_good ? NULL : &fault);
     }
@@ -246,11 +253,13 @@ static bool serve(const struct settings *settings, struct roster_reload *roster,
     };
     bool is_good = (operate.reloads != NULL || fault_set(fault, FAULT_FULL, "no memory")) &&
                    start_http(settings, server, &http, fault) &&
+                   api_start(settings, &roster->live, server, &operate.service, fault) &&
                    start_control(&operate, &control, fault);
     if (is_good) {
         LOG(LOG_INFO, "collector started", log_text("organization", settings->organization),
             log_text("listen", settings->listen), log_number("port", server_port(server)),
             log_number("http_port", http == NULL ? 0 : http_server_port(http)),
+            log_number("api_port", operate.service == NULL ? 0 : service_port(operate.service)),
             log_text("store", settings->store_directory),
             log_text("control", settings->control_path),
             log_number("accounts", settings->accounts_count));
@@ -260,8 +269,10 @@ static bool serve(const struct settings *settings, struct roster_reload *roster,
     }
     control_stop(control);
     end_reloads(operate.reloads);
+    service_stop(operate.service);
     http_server_stop(http);
     server_stop(server);
+    service_destroy(operate.service);
     reload_end(reload);
     return is_good;
 }

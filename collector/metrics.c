@@ -10,6 +10,14 @@ static const char *const OUTCOMES[METRICS_OUTCOMES] = {
     [METRICS_EXPIRED] = "expired",
 };
 
+static const char *const API_OUTCOMES[METRICS_API_OUTCOMES] = {
+    [METRICS_API_ANSWERED] = "answered",
+    [METRICS_API_REFUSED] = "refused",
+    [METRICS_API_UNAUTHENTICATED] = "unauthenticated",
+    [METRICS_API_THROTTLED] = "throttled",
+    [METRICS_API_FAILED] = "failed",
+};
+
 // Filled from their enums at start, so that the names stand in one place.
 static const char *reasons[METRICS_REASONS];
 static const char *kinds[FAULT_CORRUPT + 1];
@@ -174,6 +182,23 @@ struct metric metrics_table[METRICS_COUNT] = {
     [METRICS_OLDEST_READER] = {.name = "orgtrail_collector_oldest_reader_seconds",
                                .help = "How long the oldest of them has; 0: there is none.",
                                .kind = METRIC_GAUGE},
+    [METRICS_API_CALLS] = {.name = "orgtrail_collector_api_calls_total",
+                           .help = "Calls of the API, by how they ended.",
+                           .kind = METRIC_COUNTER,
+                           .label = "outcome",
+                           .label_values = API_OUTCOMES,
+                           .label_values_count = METRICS_API_OUTCOMES},
+    [METRICS_API_SECONDS] = {.name = "orgtrail_collector_api_call_seconds",
+                             .help = "How long a call took, from its whole request to its answer.",
+                             .kind = METRIC_HISTOGRAM,
+                             .scale = 0.00001},
+    [METRICS_API_EVENTS_WAITING] = {.name = "orgtrail_collector_api_events_waiting",
+                                    .help = "Own events of calls that the writer has not stored.",
+                                    .kind = METRIC_GAUGE},
+    [METRICS_API_EVENTS_LOST] = {.name = "orgtrail_collector_api_lost_events_total",
+                                 .help = "Own events of calls that could not be stored when the "
+                                         "collector ended.",
+                                 .kind = METRIC_COUNTER},
 };
 
 void metrics_start(void) {

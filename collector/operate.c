@@ -11,6 +11,7 @@
 #include "collector/append_change.h"
 #include "collector/append_quarantine.h"
 #include "collector/metrics.h"
+#include "collector/operate_keys.h"
 #include "collector/roster_reload.h"
 #include "proto/control.pb-c.h"
 
@@ -339,5 +340,8 @@ const struct control_method operate_methods[] = {
     {"DiscardQuarantine", true, run_discard},
     {"DropFollower", true, run_drop_follower},
     {"ForgetAgent", true, run_forget_agent},
+    {"KeyList", false, operate_run_key_list},
+    {"KeyCreate", true, operate_run_key_create},
+    {"KeyChange", true, operate_run_key_change},
 };
 const uint32_t operate_methods_count = sizeof operate_methods / sizeof operate_methods[0];

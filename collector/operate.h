@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/queue.h"
+#include "collector/api/service.h"
 #include "collector/control.h"
 #include "collector/reload.h"
 #include "collector/roster_live.h"
@@ -22,9 +23,10 @@ struct operate {
     struct reload *reload;
     const struct settings *settings;
     struct roster_live *roster;
-    struct queue *reloads;  // of struct control_call, for main
-    int64_t started_ms;     // since the Unix epoch
-    uint64_t free_min;      // bytes that stay free on the store's disk
+    struct service *service;  // NULL: there is no API
+    struct queue *reloads;    // of struct control_call, for main
+    int64_t started_ms;       // since the Unix epoch
+    uint64_t free_min;        // bytes that stay free on the store's disk
 };
 
 // The table for control_start; its context is a struct operate.

@@ -48,6 +48,16 @@ struct control {
     char *admin_group;
 };
 
+struct api {
+    char *listen;
+    char *certificate;
+    char *key;
+    char *secret_key;
+    uint32_t readers;
+    uint32_t connections_max;
+    uint32_t lookups_per_second;
+};
+
 struct file_roster {
     enum roster_unknown unknown;
     struct roster_account *accounts;
@@ -61,6 +71,7 @@ struct settings_file {
     struct store store;
     struct certificates certificates;
     struct control control;
+    struct api api;
     struct file_roster roster;
     char *deny;
     uint32_t heartbeat_ms;
@@ -110,6 +121,19 @@ static const cyaml_schema_field_t control_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t api_fields[] = {
+    CYAML_FIELD_STRING_PTR("listen", NEEDED, struct api, listen, 1, 256),
+    CYAML_FIELD_STRING_PTR("certificate", OPTIONAL, struct api, certificate, 1, PATH_SIZE_MAX),
+    CYAML_FIELD_STRING_PTR("key", OPTIONAL, struct api, key, 1, PATH_SIZE_MAX),
+    CYAML_FIELD_STRING_PTR("secret_key", OPTIONAL, struct api, secret_key, 1, PATH_SIZE_MAX),
+    CONFIG_FIELD_RANGE("readers", struct api, readers, 1, SETTINGS_API_READERS_MAX),
+    CONFIG_FIELD_RANGE("connections_max", struct api, connections_max, 1,
+                       SETTINGS_API_CONNECTIONS_MAX),
+    CONFIG_FIELD_RANGE("lookups_per_second", struct api, lookups_per_second, 1,
+                       SETTINGS_API_RATE_MAX),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_value_t region_schema = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 64),
 };
@@ -150,6 +174,7 @@ static const cyaml_schema_field_t file_fields[] = {
                         certificates_fields),
     CYAML_FIELD_MAPPING("control", CYAML_FLAG_OPTIONAL, struct settings_file, control,
                         control_fields),
+    CYAML_FIELD_MAPPING("api", CYAML_FLAG_OPTIONAL, struct settings_file, api, api_fields),
     CYAML_FIELD_MAPPING("roster", CYAML_FLAG_OPTIONAL, struct settings_file, roster, roster_fields),
     CYAML_FIELD_STRING_PTR("deny", OPTIONAL, struct settings_file, deny, 1, PATH_SIZE_MAX),
     CONFIG_FIELD_RANGE("heartbeat_ms", struct settings_file, heartbeat_ms,
@@ -191,6 +216,18 @@ static const struct config_help helps[] = {
      "Where `orgtrail` speaks with the running collector."},
     {"control.group", NULL, "`orgtrail`", "Who may ask it."},
     {"control.admin_group", NULL, "`orgtrail-admin`", "Who, beside root, may change something."},
+    {"api.listen", "address", "no API",
+     "Where CloudTrail's API is served, over TLS: `127.0.0.1:8443`, `0.0.0.0:8443`."},
+    {"api.certificate", "path", "`certificates.certificate`",
+     "The certificate that clients of the API see, PEM, with those between it and its CA."},
+    {"api.key", "path", "`certificates.key`", "Its key, PEM."},
+    {"api.secret_key", "path", "`secret.key` beside `certificates.key`",
+     "What seals the secrets of access keys: 32 random bytes, made if it is missing. Keep a copy "
+     "apart from backups of the store."},
+    {"api.readers", NULL, "2", "How many calls are run at a time."},
+    {"api.connections_max", NULL, "1024", "Connections of clients that are open at a time."},
+    {"api.lookups_per_second", NULL, "no limit",
+     "LookupEvents calls of one account in one region. AWS allows 2."},
     {"roster.unknown", NULL, "an account's agent: `quarantine`, an organization's: `admit`",
      "What becomes of events of accounts that are not listed."},
     {"roster.accounts[].id", "account", NULL,
@@ -321,6 +358,34 @@ static bool resolve_deny(struct settings *settings, const struct origin *origin,
     return fault_set(fault, FAULT_FULL, "no memory for the settings");
 }
 
+// The API shows the collector's certificate unless it has one of its own. secret.key lies beside
+// the collector's key: both are for its user alone.
+static bool resolve_api(struct settings *settings, const struct origin *origin,
+                        struct fault *fault) {
+    const struct api *api = &settings->file->api;
+    settings->api_certificate_path = settings->certificate_path;
+    settings->api_key_path = settings->key_path;
+    if ((api->certificate == NULL) != (api->key == NULL)) {
+        fault_set(fault, FAULT_INPUT, "api: certificate and key come together");
+        return refuse(origin, "api", api->listen, fault);
+    }
+    if (api->certificate != NULL &&
+        (!resolve_path(settings, origin, api->certificate, &settings->api_certificate_path,
+                       fault) ||
+         !resolve_path(settings, origin, api->key, &settings->api_key_path, fault))) {
+        return false;
+    }
+    if (api->secret_key != NULL) {
+        return resolve_path(settings, origin, api->secret_key, &settings->secret_path, fault);
+    }
+    const char *slash = strrchr(settings->key_path, '/');
+    int folder_size = slash == NULL ? 0 : (int)(slash - settings->key_path) + 1;
+    settings->secret_path = arena_print(settings->arena, "%.*s%s", folder_size, settings->key_path,
+                                        SETTINGS_SECRET_KEY);
+    if (settings->secret_path != NULL) return true;
+    return fault_set(fault, FAULT_FULL, "no memory for the settings");
+}
+
 static bool resolve_paths(struct settings *settings, const struct origin *origin,
                           struct fault *fault) {
     const struct settings_file *file = settings->file;
@@ -330,7 +395,8 @@ static bool resolve_paths(struct settings *settings, const struct origin *origin
            resolve_path(settings, origin, file->certificates.ca, &settings->ca_path, fault) &&
            resolve_path(settings, origin, file->certificates.certificate,
                         &settings->certificate_path, fault) &&
-           resolve_path(settings, origin, file->certificates.key, &settings->key_path, fault);
+           resolve_path(settings, origin, file->certificates.key, &settings->key_path, fault) &&
+           resolve_api(settings, origin, fault);
 }
 
 // Fills the settings from the file and checks each value.
@@ -369,6 +435,15 @@ static bool fill(struct settings *settings, const struct origin *origin, struct 
     settings->future_max_hours = choose_number(file->future_max_hours, SETTINGS_FUTURE_HOURS);
     settings->streams_max = choose_number(file->streams_max, SETTINGS_STREAMS);
     settings->retention_days = file->store.retention_days;
+    settings->api_listen = file->api.listen;
+    settings->api_readers = choose_number(file->api.readers, SETTINGS_API_READERS);
+    settings->api_connections_max =
+        choose_number(file->api.connections_max, SETTINGS_API_CONNECTIONS);
+    settings->api_lookups_per_second = file->api.lookups_per_second;
+    if (settings->api_listen != NULL &&
+        !check_address(origin, "api.listen", settings->api_listen, fault)) {
+        return false;
+    }
     if (!check_address(origin, "listen", settings->listen, fault)) return false;
     if (settings->http_listen != NULL &&
         !check_address(origin, "http.listen", settings->http_listen, fault)) {

@@ -11,6 +11,7 @@
 //     accounts:
 //       - {id: "222222222222", name: shop, unit: retail, regions: [eu-west-1, us-east-1]}
 //   control: {socket: ../store/control.sock, group: orgtrail, admin_group: orgtrail-admin}
+//   api: {listen: 127.0.0.1:8443}
 //   deny: deny.txt
 //   heartbeat_ms: 15000
 //   region_silent_s: 86400
@@ -43,10 +44,16 @@ enum {
     SETTINGS_QUARANTINE_SIZE = 256 << 20,  // bytes per agent
     SETTINGS_STORE_SIZE_MIN = 64 << 20,    // least store.size_max: a commit needs room to turn in
     SETTINGS_RETENTION_DAYS_MAX = 36500,
+    SETTINGS_API_READERS = 2,
+    SETTINGS_API_READERS_MAX = 16,
+    SETTINGS_API_CONNECTIONS = 1024,
+    SETTINGS_API_CONNECTIONS_MAX = 16384,
+    SETTINGS_API_RATE_MAX = 1000000,
     SETTINGS_FREE_SIZE = 1 << 30,  // bytes, or 2 % of the disk if that is less
 };
 
 #define SETTINGS_DENY_FILE "deny.txt"           // in the store's folder, unless set
+#define SETTINGS_SECRET_KEY "secret.key"        // beside the certificate's key, unless set
 #define SETTINGS_CONTROL_SOCKET "control.sock"  // in the store's folder, unless set
 
 struct settings_file;
@@ -71,6 +78,13 @@ struct settings {
     const char *ca_path;
     const char *certificate_path;
     const char *key_path;
+    const char *api_listen;            // NULL: no API
+    const char *api_certificate_path;  // the collector's own, unless set
+    const char *api_key_path;
+    const char *secret_path;
+    uint32_t api_readers;
+    uint32_t api_connections_max;
+    uint32_t api_lookups_per_second;  // 0: no limit
     enum roster_unknown unknown;
     const struct roster_account *accounts;
     uint32_t accounts_count;

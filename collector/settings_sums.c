@@ -58,6 +58,13 @@ void settings_sums_print(const struct settings *settings, const struct settings 
     print_text("control.socket", settings->control_path, text);
     print_text("control.group", settings->control_group, text);
     print_text("control.admin_group", settings->control_admin_group, text);
+    print_text("api.listen", settings->api_listen, text);
+    print_text("api.certificate", settings->api_certificate_path, text);
+    print_text("api.key", settings->api_key_path, text);
+    print_text("api.secret_key", settings->secret_path, text);
+    print_number("api.readers", settings->api_readers, text);
+    print_number("api.connections_max", settings->api_connections_max, text);
+    print_number("api.lookups_per_second", settings->api_lookups_per_second, text);
     print_text("deny", settings->deny_path, text);
     print_number("heartbeat_ms", settings->heartbeat_ms, text);
     print_number("region_silent_s", settings->region_silent_s, text);

@@ -106,6 +106,37 @@ static void test_everything_set(void **state) {
     settings_destroy(settings);
 }
 
+static void test_the_api_shares_the_certificate(void **state) {
+    (void)state;
+    struct settings *settings = NULL;
+    struct fault fault = {0};
+    if (!load(HEAD, &settings, &fault)) fail_msg("%s", fault.text);
+    assert_null(settings->api_listen);
+    settings_destroy(settings);
+    if (!load(HEAD "api: {listen: \"127.0.0.1:8443\"}\n", &settings, &fault))
+        fail_msg("%s", fault.text);
+    assert_string_equal(settings->api_listen, "127.0.0.1:8443");
+    assert_string_equal(settings->api_certificate_path, settings->certificate_path);
+    assert_string_equal(settings->api_key_path, settings->key_path);
+    assert_non_null(strstr(settings->secret_path, "/secret.key"));
+    assert_int_equal(settings->api_readers, SETTINGS_API_READERS);
+    assert_int_equal(settings->api_connections_max, SETTINGS_API_CONNECTIONS);
+    assert_int_equal(settings->api_lookups_per_second, 0);
+    settings_destroy(settings);
+    if (!load(HEAD "api: {listen: \"[::]:443\", certificate: /p/c, key: /p/k, secret_key: /s,\n"
+                   "  readers: 4, lookups_per_second: 2, connections_max: 9}\n",
+              &settings, &fault)) {
+        fail_msg("%s", fault.text);
+    }
+    assert_string_equal(settings->api_certificate_path, "/p/c");
+    assert_string_equal(settings->api_key_path, "/p/k");
+    assert_string_equal(settings->secret_path, "/s");
+    assert_int_equal(settings->api_readers, 4);
+    assert_int_equal(settings->api_lookups_per_second, 2);
+    assert_int_equal(settings->api_connections_max, 9);
+    settings_destroy(settings);
+}
+
 static void test_mistakes_say_where(void **state) {
     (void)state;
     static const struct {
@@ -130,6 +161,10 @@ static void test_mistakes_say_where(void **state) {
         {HEAD "roster: {accounts: [{id: a1}, {id: a1}]}\n", "lists account a1 twice"},
         {HEAD "roster:\n  accounts:\n    - {id: a1}\n    - {id: \"1111\"}\n",
          "line 8: roster.accounts: account \"1111\": an AWS account has 12 digits, this has 4"},
+        {HEAD "api: {listen: 8443}\n", "line 5: api.listen: \"8443\" is no address"},
+        {HEAD "api: {listen: \"127.0.0.1:8443\", key: k}\n", "certificate and key come together"},
+        {HEAD "api: {listen: \"127.0.0.1:8443\", readers: 17}\n", "from 1 to 16"},
+        {HEAD "api: {readers: 1}\n", "listen"},
         {HEAD "http: {listen: 9090}\n", "line 5: http.listen: \"9090\" is no address"},
         {"organization: {id: o-abc}\n", "line 1"},
         {"organization: {id: o-abc, management_account: a1}\nlisten: here:7443\n"
@@ -308,6 +343,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_defaults, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_everything_set, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_the_api_shares_the_certificate, make_directory,
+                                        remove_directory),
         cmocka_unit_test_setup_teardown(test_mistakes_say_where, make_directory, remove_directory),
         cmocka_unit_test(test_every_setting_has_help),
         cmocka_unit_test_setup_teardown(test_sums_say_what_changed, make_directory,

@@ -32,6 +32,8 @@ struct lookup {
     uint32_t left;
     bool has_last;
     struct key last;
+    bool (*wants)(void *context, const struct trail_row *row);
+    void *context;
 };
 
 // --- tokens
@@ -208,6 +210,8 @@ bool lookup_open(struct trail_reader *reader, const struct lookup_plan *plan,
     if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory");
     made->token = own;
     made->left = plan->limit;
+    made->wants = plan->wants;
+    made->context = plan->context;
     struct trail_query query = filter_query(plan->filter, plan->newest_first);
     query.has_sequence_max = true;
     query.sequence_max = own.sequence_max;
@@ -227,12 +231,25 @@ void lookup_close(struct lookup *lookup) {
     free(lookup);
 }
 
+// The next event that is wanted.
+static bool find_next(struct lookup *lookup, bool *found, struct trail_row *row,
+                      struct fault *fault) {
+    do {
+        if (!trail_cursor_next(lookup->cursor, found, row, fault)) return false;
+    } while (*found && lookup->wants != NULL && !lookup->wants(lookup->context, row));
+    return true;
+}
+
+void lookup_stop(struct lookup *lookup) {
+    lookup->left = 0;
+}
+
 bool lookup_next(struct lookup *lookup, bool *found, struct trail_row *row, struct fault *fault) {
     if (lookup->left == 0) {
         *found = false;
         return true;
     }
-    if (!trail_cursor_next(lookup->cursor, found, row, fault)) return false;
+    if (!find_next(lookup, found, row, fault)) return false;
     if (!*found) {
         lookup->left = 0;
         lookup->has_last = false;
@@ -250,7 +267,7 @@ bool lookup_print_token(struct lookup *lookup, char token[LOOKUP_TOKEN_SIZE], st
     if (!lookup->has_last) return true;
     bool has_more = false;
     struct trail_row row;
-    if (!trail_cursor_next(lookup->cursor, &has_more, &row, fault)) return false;
+    if (!find_next(lookup, &has_more, &row, fault)) return false;
     lookup->has_last = false;
     if (!has_more) return true;
     lookup->token.after = lookup->last;

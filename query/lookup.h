@@ -24,6 +24,9 @@ struct lookup_plan {
     bool newest_first;
     uint32_t limit;     // events of this page, 1 to LOOKUP_LIMIT_MAX
     const char *token;  // of the page before; NULL: the first page
+    // Leaves events out that a filter cannot tell; NULL: none. The same for all pages of a query.
+    bool (*wants)(void *context, const struct trail_row *row);
+    void *context;
 };
 
 struct lookup;
@@ -37,6 +40,9 @@ void lookup_close(struct lookup *lookup);
 // The next event of the page; *found false at its end. The row lives until the next call.
 MUST_CHECK bool lookup_next(struct lookup *lookup, bool *found, struct trail_row *row,
                             struct fault *fault);
+
+// Ends the page behind the event that came last.
+void lookup_stop(struct lookup *lookup);
 
 // After the end of the page: the token for the next one, or "" if there is no more.
 MUST_CHECK bool lookup_print_token(struct lookup *lookup, char token[LOOKUP_TOKEN_SIZE],

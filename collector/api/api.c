@@ -27,6 +27,25 @@ void api_worker_destroy(struct api_worker *worker) {
     free(worker);
 }
 
+// Calls itself at most JSON_DEPTH_MAX times: nothing deeper was read.
+static bool is_deeper(const struct yyjson_val *value, uint32_t depth_max) {
+    yyjson_val *any = (yyjson_val *)(uintptr_t)value;
+    if (!yyjson_is_ctn(any)) return false;
+    if (depth_max == 0) return true;
+    size_t index, count;
+    yyjson_val *key, *item;
+    if (yyjson_is_arr(any)) {
+        yyjson_arr_foreach(any, index, count, item) {
+            if (is_deeper(item, depth_max - 1)) return true;
+        }
+        return false;
+    }
+    yyjson_obj_foreach(any, index, count, key, item) {
+        if (is_deeper(item, depth_max - 1)) return true;
+    }
+    return false;
+}
+
 // An empty body stands for no parameters.
 static bool read_input(struct api_call *call) {
     struct fault fault;
@@ -43,6 +62,10 @@ static bool read_input(struct api_call *call) {
     }
     if (json_find_duplicate(input, &name)) {
         return api_refuse(call, "SerializationException", "'%.*s' occurs twice.", SPAN_PRINT(name));
+    }
+    if (is_deeper(input, API_DEPTH_MAX)) {
+        return api_refuse(call, "SerializationException",
+                          "More than %d structures and lists in one another.", API_DEPTH_MAX);
     }
     call->input = input;
     return true;
@@ -167,8 +190,11 @@ void operations_run(const struct operation *operation, struct api_worker *worker
                     const struct api_request *request, struct api_answer *answer) {
     arena_reset(worker->arena);
     worker->failure = (struct api_failure){0};
-    struct api_call call = {
-        .world = &worker->world, .request = request, .arena = worker->arena, .worker = worker};
+    struct api_call call = {.world = &worker->world,
+                            .reader = worker->store.reader,
+                            .request = request,
+                            .arena = worker->arena,
+                            .worker = worker};
     bool is_told = false;
     bool is_good = run(&call, operation, &is_told);
     struct span event = {NULL, 0};

@@ -30,10 +30,12 @@
 #include "collector/roster_live.h"
 
 enum {
+    API_TOKEN_KEY_SIZE = 32,
     API_INPUT_SIZE_MAX = 256 * 1024,         // bytes of a request's body
     API_OUTPUT_SIZE_MAX = 32 * 1024 * 1024,  // bytes of an answer
     API_DOCUMENT_SIZE_MAX = 256 * 1024,      // bytes of one document's value
     API_ARENA_SIZE_MAX = 64 * 1024 * 1024,   // bytes of one call
+    API_DEPTH_MAX = 32,                      // of a request's structures and lists
     API_ATTEMPTS_MAX = 8,                    // while others change what the call has read
     API_MESSAGE_SIZE = 512,                  // bytes of an error's text with the final zero
     API_CODE_SIZE = 64,                      // bytes of an error's name with the final zero
@@ -69,6 +71,8 @@ struct api_request {
     int64_t now_ms;
 };
 
+struct trail_reader;
+
 // Where documents are. The collector's is the trail; tests have one in memory.
 struct api_store {
     // Calls on_document for each document whose name begins so, in order of name, until it returns
@@ -80,6 +84,8 @@ struct api_store {
     bool (*change)(void *context, const struct append_document *documents, uint32_t documents_count,
                    const struct span *records, uint32_t records_count, bool *is_current,
                    struct fault *fault);
+    // Events; NULL in tests that look none up.
+    struct trail_reader *reader;
     void *context;
 };
 
@@ -89,10 +95,12 @@ struct api_world {
     struct own_event_place place;  // the management account and the home region
     struct roster_live *roster;
     const struct random *random;
+    const uint8_t *token_key;  // API_TOKEN_KEY_SIZE bytes, for what clients bring back to us
 };
 
 struct api_call {
     const struct api_world *world;
+    struct trail_reader *reader;  // for events; NULL in tests that look none up
     const struct api_request *request;
     const struct roster *roster;     // as it is now
     const struct yyjson_val *input;  // an object; yyjson's functions walk it, through base/json.h
@@ -161,6 +169,10 @@ bool api_is_management(const struct api_call *call);
 // Whether the caller sees the whole organization: the management account and its delegated
 // administrators do, unless their key is narrowed. False from the function: the call is refused.
 MUST_CHECK bool api_sees_organization(struct api_call *call, bool *sees);
+
+// Whether the caller may see an account: its own, or as one who sees the organization any, but none
+// that its key was not narrowed to. False from the function: the call is refused.
+MUST_CHECK bool api_sees_account(struct api_call *call, struct span account, bool *sees);
 
 // The document that lists the delegated administrators: a JSON list of account ids.
 #define API_DELEGATES "api/delegates"

@@ -94,20 +94,37 @@ bool api_is_management(const struct api_call *call) {
     return span_is(call->request->caller.account, call->world->place.account);
 }
 
-bool api_sees_organization(struct api_call *call, bool *sees) {
+// Whether the caller's account is one that sees the organization.
+static bool is_privileged(struct api_call *call, bool *is) {
     struct span text = {NULL, 0};
     const struct yyjson_val *root = NULL;
-    bool is_narrowed = call->request->caller.accounts_count > 0;
-    if (!is_narrowed && !api_is_management(call)) {
-        if (!api_get(call, SPAN_LITERAL(API_DELEGATES), &text)) return false;
-        if (text.size > 0 && !api_read_json(call, text, &root)) return false;
+    *is = api_is_management(call);
+    if (*is) return true;
+    if (!api_get(call, SPAN_LITERAL(API_DELEGATES), &text)) return false;
+    if (text.size > 0 && !api_read_json(call, text, &root)) return false;
+    yyjson_val *list = (yyjson_val *)(uintptr_t)root;
+    for (size_t index = 0; index < yyjson_arr_size(list); index++) {
+        struct span account = json_string(yyjson_arr_get(list, index));
+        *is = *is || span_equal(account, call->request->caller.account);
     }
-    bool is_delegate = false;
-    for (size_t index = 0; index < yyjson_arr_size((yyjson_val *)(uintptr_t)root); index++) {
-        const yyjson_val *account = yyjson_arr_get((yyjson_val *)(uintptr_t)root, index);
-        is_delegate =
-            is_delegate || span_equal(json_string(account), call->request->caller.account);
+    return true;
+}
+
+bool api_sees_organization(struct api_call *call, bool *sees) {
+    bool is = false;
+    if (!is_privileged(call, &is)) return false;
+    *sees = is && call->request->caller.accounts_count == 0;
+    return true;
+}
+
+bool api_sees_account(struct api_call *call, struct span account, bool *sees) {
+    bool is = false;
+    const struct api_caller *caller = &call->request->caller;
+    if (!is_privileged(call, &is)) return false;
+    bool is_listed = caller->accounts_count == 0;
+    for (uint32_t index = 0; index < caller->accounts_count; index++) {
+        is_listed = is_listed || span_equal(caller->accounts[index], account);
     }
-    *sees = !is_narrowed && (is_delegate || api_is_management(call));
+    *sees = is_listed && (is || span_equal(account, caller->account));
     return true;
 }

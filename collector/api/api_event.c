@@ -4,18 +4,38 @@
 
 #include "event/record.h"
 
-enum { TEXT_SIZE_MAX = 1024 };  // bytes of a user agent
+enum {
+    TEXT_SIZE_MAX = 1024,  // bytes of a user agent
+    MEMBERS_MAX = 64,      // of an object whose names are made as CloudTrail's are
+};
 
 static void append_value(struct buffer *buffer, const yyjson_val *value);
 
-// CloudTrail writes the names of parameters with a small first letter.
-static void append_name(struct buffer *buffer, const yyjson_val *key) {
-    struct span name = json_string(key);
+// Whether a member of the object has this name with a small first letter.
+static bool is_taken(const yyjson_val *object, struct span name, uint8_t first) {
+    yyjson_obj_iter each;
+    yyjson_obj_iter_init((yyjson_val *)(uintptr_t)object, &each);
+    const yyjson_val *key;
+    while ((key = yyjson_obj_iter_next(&each)) != NULL) {
+        struct span other = json_string(key);
+        if (other.size == name.size && other.bytes[0] == first &&
+            span_equal(span_from(other, 1), span_from(name, 1))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// CloudTrail writes the names of parameters with a small first letter. Not if that makes two of one
+// name, or there are so many that it takes long to know.
+static void append_name(struct buffer *buffer, const yyjson_val *object, struct span name) {
     size_t begin = buffer->size;
     json_append_string(buffer, name);
-    if (buffer_overflowed(buffer)) return;
-    uint8_t *first = &buffer->bytes[begin + 1];
-    *first = (uint8_t)tolower(*first);
+    if (buffer_overflowed(buffer) || name.size == 0 || !isupper(name.bytes[0])) return;
+    uint8_t first = (uint8_t)tolower(name.bytes[0]);
+    bool is_kept = yyjson_obj_size((yyjson_val *)(uintptr_t)object) > MEMBERS_MAX ||
+                   is_taken(object, name, first);
+    if (!is_kept) buffer->bytes[begin + 1] = first;
 }
 
 static void append_object(struct buffer *buffer, const yyjson_val *object) {
@@ -25,7 +45,7 @@ static void append_object(struct buffer *buffer, const yyjson_val *object) {
     buffer_append_byte(buffer, '{');
     for (bool is_first = true; (key = yyjson_obj_iter_next(&each)) != NULL; is_first = false) {
         if (!is_first) buffer_append_byte(buffer, ',');
-        append_name(buffer, key);
+        append_name(buffer, object, json_string(key));
         buffer_append_byte(buffer, ':');
         append_value(buffer, yyjson_obj_iter_get_val((yyjson_val *)(uintptr_t)key));
     }

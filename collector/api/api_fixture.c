@@ -94,6 +94,7 @@ void api_fixture_init(struct api_fixture *fixture) {
         {.id = "222222222222", .name = "shop"},
         {.id = "333333333333", .name = "lab"},
     };
+    static const uint8_t token_key[API_TOKEN_KEY_SIZE] = {1};
     struct fault fault;
     *fixture = (struct api_fixture){
         .region = "eu-central-1",
@@ -111,8 +112,9 @@ void api_fixture_init(struct api_fixture *fixture) {
         .place = {"111111111111", "eu-central-1"},
         .roster = &fixture->roster,
         .random = &fixture->random,
+        .token_key = token_key,
     };
-    const struct api_store store = {on_read, on_change, fixture};
+    const struct api_store store = {.read = on_read, .change = on_change, .context = fixture};
     fixture->worker = api_worker_create(&fixture->world, &store);
     assert_non_null(fixture->worker);
 }

@@ -1,7 +1,10 @@
 #include "collector/api/api.h"
 
+#include <stdio.h>
+
 #include "base/json.h"
 #include "collector/api/api_fixture.h"
+#include "event/record.h"
 #include "tests/kit/cases.h"
 
 static struct api_fixture fixture;
@@ -58,6 +61,47 @@ static void test_event_of_a_call(void **state) {
             fail_msg("%s is not in %s", parts[index], fixture.event);
         }
     }
+}
+
+// Whatever a client sends as parameters, the event is a record that can be stored.
+static void test_event_of_odd_parameters(void **state) {
+    (void)state;
+    const char *inputs[] = {
+        "{\"Name\":1,\"name\":2}",
+        "{\"\":1}",
+        "{\"Big\":18446744073709551616,\"Tiny\":1e-400,\"Text\":\"\\u0000\\ud83d\\ude00\"}",
+        "{\"Deep\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}",
+        "",
+    };
+    struct json_reader *reader = json_reader_create();
+    struct arena *arena = arena_create(1 << 22);
+    for (size_t index = 0; index < sizeof inputs / sizeof inputs[0]; index++) {
+        struct record record;
+        enum record_refusal refusal;
+        struct fault fault = {0};
+        (void)api_fixture_call(&fixture, "EnableFederation", inputs[index]);
+        assert_string_equal(fixture.answer.code, "UnsupportedOperationException");
+        if (!record_read(reader, arena, span_text(fixture.event), &record, &refusal, &fault)) {
+            fail_msg("%s: %s", fault.text, fixture.event);
+        }
+    }
+    arena_destroy(arena);
+    json_reader_destroy(reader);
+    (void)api_fixture_refused(
+        &fixture, "SerializationException", "EnableFederation",
+        "{\"Deep\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}");
+}
+
+static void test_event_of_large_parameters(void **state) {
+    (void)state;
+    static char input[API_INPUT_SIZE_MAX];
+    size_t size = (size_t)snprintf(input, sizeof input, "{\"Text\":\"");
+    memset(input + size, 'x', sizeof input - size);
+    memcpy(input + sizeof input - 3, "\"}", 3);
+    (void)api_fixture_call(&fixture, "EnableFederation", input);
+    assert_non_null(strstr(fixture.event,
+                           "\"requestParameters\":{\"reason\":\"requestParameters too "
+                           "large\",\"omitted\":true,\"originalSize\":"));
 }
 
 // ---- how documents change
@@ -171,6 +215,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_operations_that_are_not_offered, make_room, end_room),
         cmocka_unit_test_setup_teardown(test_input_that_is_no_structure, make_room, end_room),
         cmocka_unit_test_setup_teardown(test_event_of_a_call, make_room, end_room),
+        cmocka_unit_test_setup_teardown(test_event_of_odd_parameters, make_room, end_room),
+        cmocka_unit_test_setup_teardown(test_event_of_large_parameters, make_room, end_room),
         cmocka_unit_test_setup_teardown(test_a_change_is_one_commit_with_its_event, make_room,
                                         end_room),
         cmocka_unit_test_setup_teardown(test_what_is_refused_changes_nothing, make_room, end_room),

@@ -18,6 +18,7 @@ enum {
 struct entry {
     struct arena *arena;  // all of it
     struct keys_facts facts;
+    struct span document;
 };
 
 struct keys {
@@ -220,7 +221,8 @@ bool keys_take(struct keys *keys, struct span id, struct span document, struct f
     if (document.size == 0) return replace(keys, id, &entry, fault);
     entry.arena = arena_create(ENTRY_SIZE_MAX);
     if (entry.arena == NULL) return fault_set(fault, FAULT_FULL, "no memory for a key");
-    if (!json_read_into(entry.arena, document, &root, fault) || !take_facts(id, root, &entry)) {
+    if (!arena_copy(entry.arena, document, &entry.document) ||
+        !json_read_into(entry.arena, document, &root, fault) || !take_facts(id, root, &entry)) {
         arena_destroy(entry.arena);
         return fault_set(fault, FAULT_CORRUPT, "the document of the key %.*s is none",
                          SPAN_PRINT(id));
@@ -255,6 +257,15 @@ bool keys_find(struct keys *keys, struct span id, struct arena *arena, bool *fou
     bool is_good = !*found || copy_facts(&keys->entries[index].facts, arena, facts);
     unlock(keys);
     return is_good || fault_set(fault, FAULT_FULL, "no memory for a key");
+}
+
+bool keys_get_document(struct keys *keys, struct span id, struct buffer *document) {
+    bool found;
+    lock(keys);
+    uint32_t index = find_place(keys, id, &found);
+    if (found) buffer_append(document, keys->entries[index].document);
+    unlock(keys);
+    return found && !buffer_overflowed(document);
 }
 
 bool keys_list(struct keys *keys, struct arena *arena, struct keys_facts **list, uint32_t *count,

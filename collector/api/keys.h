@@ -62,6 +62,9 @@ MUST_CHECK bool keys_find(struct keys *keys, struct span id, struct arena *arena
 MUST_CHECK bool keys_list(struct keys *keys, struct arena *arena, struct keys_facts **list,
                           uint32_t *count, struct fault *fault);
 
+// Appends a key's document as it was taken. False if there is no such key.
+MUST_CHECK bool keys_get_document(struct keys *keys, struct span id, struct buffer *document);
+
 // Takes a document over, as it is stored now: a new key, a changed one; no bytes: it is no more.
 // FAULT_CORRUPT if it is none, or sealed with another key (it is listed then, and cannot be used);
 // FAULT_FULL beyond KEYS_MAX.

@@ -1,5 +1,6 @@
 #include "collector/api/operations.h"
 
+#include "collector/api/lookup_events.h"
 #include "collector/api/organization.h"
 #include "collector/api/public_keys.h"
 #include "collector/api/selectors_operations.h"
@@ -47,7 +48,7 @@ const struct operation operations_table[] = {
     {"cloudtrail", "ListQueries", false, NULL},
     {"cloudtrail", "ListTags", false, tags_run_list},
     {"cloudtrail", "ListTrails", false, trails_run_list},
-    {"cloudtrail", "LookupEvents", false, NULL},
+    {"cloudtrail", "LookupEvents", false, lookup_events_run},
     {"cloudtrail", "PutEventConfiguration", true, NULL},
     {"cloudtrail", "PutEventSelectors", true, selectors_run_put},
     {"cloudtrail", "PutInsightSelectors", true, selectors_run_put_insights},

@@ -207,7 +207,9 @@ class Agent(Program):
 class Organization:
     """Made by `orgtrail init`; agents by `orgtrail enroll`. `with` ends all that runs."""
 
-    def __init__(self, folder=None, accounts=(), name=ORGANIZATION, management=MANAGEMENT):
+    def __init__(
+        self, folder=None, accounts=(), name=ORGANIZATION, management=MANAGEMENT, has_api=False
+    ):
         self.is_temporary = folder is None
         base = os.environ.get("TEST_TMPDIR")
         self.base = tempfile.mkdtemp(prefix="flow.", dir=base) if folder is None else folder
@@ -231,6 +233,9 @@ class Organization:
         )
         self.set("listen", "127.0.0.1:0")
         self.set("  listen", "127.0.0.1:0")
+        self.api_port = 0
+        # Its port is not one of many tests at a time.
+        self.set_line("api", "{listen: 127.0.0.1:0}" if has_api else None)
 
     def __enter__(self):
         return self
@@ -255,6 +260,14 @@ class Organization:
         assert count == 1, f"{key} stands {count} times in {self.config_path}"
         self.write_settings(text)
 
+    def set_line(self, key, value):
+        """Sets what stands on one line of collector.yaml, or takes the line out (None)."""
+        text = self.read_settings()
+        line = "" if value is None else f"{key}: {value}\n"
+        text, count = re.subn(rf"(?m)^{key}: .*\n", line, text)
+        assert count == 1, f"{key} stands {count} times in {self.config_path}"
+        self.write_settings(text)
+
     def read_settings(self):
         with open(self.config_path, encoding="utf-8") as file:
             return file.read()
@@ -274,6 +287,12 @@ class Organization:
             self.port, self.http_port = started["port"], started["http_port"]
             self.set("listen", f"127.0.0.1:{self.port}")
             self.set("  listen", f"127.0.0.1:{self.http_port}")
+            self.api_port = started["api_port"]
+            if self.api_port:
+                settings = self.read_settings().replace(
+                    "api: {listen: 127.0.0.1:0", f"api: {{listen: 127.0.0.1:{self.api_port}"
+                )
+                self.write_settings(settings)
 
     def enroll(self, *arguments, is_started=True):
         """An agent with a bundle of its own. The collector must have run: its port is known then."""

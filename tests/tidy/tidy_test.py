@@ -382,8 +382,10 @@ def test_operators_find_what_they_are_told():
     listed = {name for line in records.splitlines() if line.startswith("| `")
               for name in re.findall(r"`(\w+)`", line.split("|")[1])}
     methods = set(re.findall(r"rpc (\w+)", read("proto/control.proto")))
-    # An API call's event has the operation's name: those are not listed one by one.
-    sources = [path for path in sources_of("collector/") if not path.startswith("collector/api/")]
+    # An API call's event has the operation's name: those are not listed one by one. Errors of AWS
+    # look the same.
+    sources = [path for path in sources_of("collector/")
+               if not path.startswith("collector/api/") or path == "collector/api/service.c"]
     in_code = {name for path in sources for name in OWN_EVENT.findall(read(path))}
     in_code -= methods
     problems = [f"docs/records.md: {name} is not there" for name in sorted(in_code - listed)]

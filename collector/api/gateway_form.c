@@ -1,0 +1,110 @@
+#include "collector/api/gateway_form.h"
+
+#define NAMESPACE "https://sts.amazonaws.com/doc/2011-06-15/"
+
+// Takes the next part up to a separator off the text.
+static struct span cut(struct span *text, uint8_t separator) {
+    size_t at = span_find(*text, separator);
+    struct span part = span_of(text->bytes, at);
+    *text = at < text->size ? span_from(*text, at + 1) : (struct span){NULL, 0};
+    return part;
+}
+
+static int hex_value(uint8_t byte) {
+    if (byte >= '0' && byte <= '9') return byte - '0';
+    if (byte >= 'a' && byte <= 'f') return byte - 'a' + 10;
+    return byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
+}
+
+static bool decode(struct span text, struct buffer *output) {
+    buffer_reset(output);
+    for (size_t index = 0; index < text.size; index++) {
+        uint8_t byte = text.bytes[index];
+        if (byte == '+') byte = ' ';
+        if (byte == '%') {
+            if (index + 2 >= text.size) return false;
+            int high = hex_value(text.bytes[index + 1]);
+            int low = hex_value(text.bytes[index + 2]);
+            if (high < 0 || low < 0) return false;
+            byte = (uint8_t)(high * 16 + low);
+            index += 2;
+        }
+        buffer_append_byte(output, byte);
+    }
+    return !buffer_overflowed(output);
+}
+
+bool gateway_form_read(struct span form, struct buffer *action_text, struct buffer *parameters) {
+    struct buffer name, value;
+    buffer_init(&name, parameters->size_max);
+    buffer_init(&value, parameters->size_max);
+    buffer_reset(action_text);
+    buffer_reset(parameters);
+    buffer_append_byte(parameters, '{');
+    bool is_good = true;
+    while (is_good && form.size > 0) {
+        struct span right = cut(&form, '&');
+        struct span left = cut(&right, '=');
+        is_good = decode(left, &name) && decode(right, &value);
+        if (!is_good || span_is(buffer_span(&name), "Version")) continue;
+        if (span_is(buffer_span(&name), "Action")) {
+            is_good = action_text->size == 0;
+            buffer_append(action_text, buffer_span(&value));
+            continue;
+        }
+        if (parameters->size > 1) buffer_append_byte(parameters, ',');
+        json_append_string(parameters, buffer_span(&name));
+        buffer_append_byte(parameters, ':');
+        json_append_string(parameters, buffer_span(&value));
+    }
+    buffer_append_byte(parameters, '}');
+    buffer_done(&name);
+    buffer_done(&value);
+    return is_good && action_text->size > 0 && !buffer_overflowed(action_text) &&
+           !buffer_overflowed(parameters);
+}
+
+static void append_text(struct buffer *output, struct span text) {
+    for (size_t index = 0; index < text.size; index++) {
+        uint8_t byte = text.bytes[index];
+        if (byte == '&') {
+            buffer_append_text(output, "&amp;");
+        } else if (byte == '<') {
+            buffer_append_text(output, "&lt;");
+        } else if (byte == '>') {
+            buffer_append_text(output, "&gt;");
+        } else if (byte >= ' ' || byte == '\n' || byte == '\t') {
+            buffer_append_byte(output, byte);
+        }
+    }
+}
+
+void gateway_form_write(struct span action, const struct yyjson_val *members,
+                        const char *request_id, struct buffer *output) {
+    yyjson_obj_iter each;
+    yyjson_obj_iter_init((yyjson_val *)(uintptr_t)members, &each);
+    yyjson_val *key;
+    buffer_print(output, "<%.*sResponse xmlns=\"" NAMESPACE "\"><%.*sResult>", SPAN_PRINT(action),
+                 SPAN_PRINT(action));
+    while ((key = yyjson_obj_iter_next(&each)) != NULL) {
+        struct span name = json_string(key);
+        buffer_print(output, "<%.*s>", SPAN_PRINT(name));
+        append_text(output, json_string(yyjson_obj_iter_get_val(key)));
+        buffer_print(output, "</%.*s>", SPAN_PRINT(name));
+    }
+    buffer_print(output,
+                 "</%.*sResult><ResponseMetadata><RequestId>%s</RequestId></ResponseMetadata>"
+                 "</%.*sResponse>",
+                 SPAN_PRINT(action), request_id, SPAN_PRINT(action));
+}
+
+void gateway_form_write_error(const char *code, const char *message, bool is_ours,
+                              const char *request_id, struct buffer *output) {
+    buffer_print(output,
+                 "<ErrorResponse xmlns=\"" NAMESPACE
+                 "\"><Error><Type>%s</Type><Code>%s</Code>"
+                 "<Message>",
+                 is_ours ? "Receiver" : "Sender", code);
+    append_text(output, span_text(message));
+    buffer_print(output, "</Message></Error><RequestId>%s</RequestId></ErrorResponse>", request_id);
+}

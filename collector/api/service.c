@@ -1,0 +1,306 @@
+#include "collector/api/service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/crypto.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "collector/api/calls.h"
+#include "collector/api/gateway.h"
+#include "collector/api/store.h"
+#include "collector/metrics.h"
+
+enum { SECRET_SIZE_MAX = 64, OTHERS_MODE = 077 };
+
+// What one thread has.
+struct seat {
+    struct store *store;
+    struct api_worker *worker;
+    struct gateway_lane *lane;
+};
+
+struct service {
+    struct service_options options;
+    uint8_t token_key[API_TOKEN_KEY_SIZE];
+    struct keys *keys;
+    struct calls *calls;
+    struct gateway *gateway;
+    struct seat seats[SERVICE_READERS_MAX];
+    struct http_server *server;
+};
+
+// ---- secret.key
+
+// Makes the file; two collectors of one folder do not run at a time.
+static bool make_secret(const char *path, const struct random *random,
+                        uint8_t secret[CRYPTO_SEAL_KEY_SIZE], struct fault *fault) {
+    random_fill(random, secret, CRYPTO_SEAL_KEY_SIZE);
+    if (!files_write_whole(files_system(), path, span_of(secret, CRYPTO_SEAL_KEY_SIZE), 0600,
+                           fault)) {
+        return fault_add(fault, "secret.key is missing and cannot be made");
+    }
+    LOG(LOG_INFO, "secret.key was made", log_text("path", path));
+    return true;
+}
+
+static bool load_secret(const char *path, const struct random *random,
+                        uint8_t secret[CRYPTO_SEAL_KEY_SIZE], struct fault *fault) {
+    bool is_there = false;
+    struct files_entry entry;
+    struct buffer bytes;
+    if (!files_find(files_system(), path, &is_there, &entry, fault)) return false;
+    if (!is_there) return make_secret(path, random, secret, fault);
+    if ((entry.mode & OTHERS_MODE) != 0) {
+        return fault_set(fault, FAULT_DENIED, "%s: others may read it: chmod 600 it", path);
+    }
+    buffer_init(&bytes, SECRET_SIZE_MAX);
+    bool is_good = files_read_whole(files_system(), path, SECRET_SIZE_MAX, &bytes, fault);
+    if (is_good && bytes.size != CRYPTO_SEAL_KEY_SIZE) {
+        is_good = fault_set(fault, FAULT_INPUT, "%s: %zu bytes, not %d", path, bytes.size,
+                            CRYPTO_SEAL_KEY_SIZE);
+    }
+    if (is_good) memcpy(secret, bytes.bytes, CRYPTO_SEAL_KEY_SIZE);
+    if (bytes.size > 0) crypto_wipe(bytes.bytes, bytes.size);
+    buffer_done(&bytes);
+    return is_good;
+}
+
+// ---- keys
+
+static bool on_document(void *user, struct span name, struct span value) {
+    struct fault fault;
+    struct span id = span_from(name, strlen(KEYS_DOCUMENTS));
+    if (!keys_take(user, id, value, &fault)) {
+        LOG(LOG_ERROR, "an access key cannot be used", (struct log_field){"id", id, 0},
+            log_fault(&fault), log_kind(&fault));
+    }
+    return true;
+}
+
+static bool load_keys(struct service *service, struct fault *fault) {
+    uint8_t secret[CRYPTO_SEAL_KEY_SIZE];
+    struct trail_reader *reader = NULL;
+    const struct span use = SPAN_LITERAL("tokens of the API");
+    const struct service_options *options = &service->options;
+    if (!load_secret(options->secret_path, options->world.random, secret, fault)) return false;
+    service->keys = keys_create(secret);
+    crypto_hmac_sha256(span_of(secret, sizeof secret), &use, 1, service->token_key);
+    crypto_wipe(secret, sizeof secret);
+    if (service->keys == NULL) return fault_set(fault, FAULT_FULL, "no memory for access keys");
+    bool is_good = trail_reader_open(options->store_directory, &reader, fault) &&
+                   trail_reader_documents(reader, SPAN_LITERAL(KEYS_DOCUMENTS), on_document,
+                                          service->keys, fault);
+    trail_reader_close(reader);
+    return is_good;
+}
+
+// ---- calls
+
+static bool on_event(void *context, struct span record) {
+    struct service *service = context;
+    return calls_add(service->calls, record);
+}
+
+static bool has_room(void *context) {
+    struct service *service = context;
+    return calls_have_room(service->calls);
+}
+
+// Told once a minute for each client and reason.
+static void on_refused(void *context, const char *code, struct span key_id, struct span source) {
+    struct service *service = context;
+    char subject[256];
+    snprintf(subject, sizeof subject, "%s %.*s", code, SPAN_PRINT(source));
+    const struct own_event_detail details[] = {
+        {"reason", span_text(code), 0},
+        {"accessKeyId", key_id, 0},
+        {"sourceIPAddress", source, 0},
+    };
+    // A text without bytes would be told as a number.
+    uint32_t skipped = key_id.bytes == NULL ? 1 : 0;
+    const struct own_event_detail without[] = {details[0], details[2]};
+    (void)notes_add(service->options.notes, "ApiCallerRefused", span_text(subject),
+                    skipped ? without : details, 3 - skipped);
+}
+
+struct headers {
+    struct sigv4_header list[SIGV4_HEADERS_MAX];
+    uint32_t count;
+    bool is_full;
+};
+
+static bool on_header(void *user, const char *name, const char *value) {
+    struct headers *headers = user;
+    headers->is_full = headers->count == SIGV4_HEADERS_MAX;
+    if (headers->is_full) return false;
+    headers->list[headers->count++] = (struct sigv4_header){span_text(name), span_text(value)};
+    return true;
+}
+
+static void count_call(enum gateway_outcome outcome, int64_t took_us) {
+    static const enum metrics_api_outcome outcomes[GATEWAY_OUTCOMES] = {
+        [GATEWAY_ANSWERED] = METRICS_API_ANSWERED,
+        [GATEWAY_REFUSED] = METRICS_API_REFUSED,
+        [GATEWAY_UNAUTHENTICATED] = METRICS_API_UNAUTHENTICATED,
+        [GATEWAY_THROTTLED] = METRICS_API_THROTTLED,
+        [GATEWAY_FAILED] = METRICS_API_FAILED,
+    };
+    metric_add(&metrics_table[METRICS_API_CALLS], outcomes[outcome], 1);
+    metric_observe(&metrics_table[METRICS_API_SECONDS], took_us / 10);
+}
+
+static int64_t now_us(void) {
+    struct timespec time;
+    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * INT64_C(1000000) + time.tv_nsec / 1000;
+}
+
+static void send_answer(const struct gateway_answer *answer, struct http_response *response) {
+    char text[16];
+    response->status = answer->status;
+    response->content_type = answer->content_type;
+    http_response_add(response, "x-amzn-RequestId", answer->request_id);
+    if (answer->retry_after_ms > 0) {
+        snprintf(text, sizeof text, "%u", (unsigned)answer->retry_after_ms);
+        http_response_add(response, "x-amz-retry-after", text);
+        snprintf(text, sizeof text, "%u", (unsigned)(answer->retry_after_ms + 999) / 1000);
+        http_response_add(response, "Retry-After", text);
+    }
+    buffer_append(&response->body, answer->body);
+}
+
+static void handle(void *context, const struct http_request *request,
+                   struct http_response *response) {
+    struct service *service = context;
+    char address[HTTP_ADDRESS_SIZE];
+    struct headers headers = {0};
+    struct gateway_answer answer;
+    int64_t begun_us = now_us();
+    http_request_address(request, address);
+    http_request_headers(request, on_header, &headers);
+    if (headers.is_full) {
+        response->status = 431;
+        buffer_append_text(&response->body, "There are too many headers.\n");
+        return;
+    }
+    const struct gateway_request asked = {
+        .wire = {.method = span_text(request->method),
+                 .path = span_text(request->path),
+                 .query = span_text(request->query),
+                 .headers = headers.list,
+                 .headers_count = headers.count,
+                 .body = request->body},
+        .source = span_text(address),
+    };
+    gateway_run(service->seats[request->worker].lane, &asked, &answer);
+    send_answer(&answer, response);
+    count_call(answer.outcome, now_us() - begun_us);
+}
+
+// ---- start and stop
+
+static bool make_seat(struct service *service, struct seat *seat, struct fault *fault) {
+    const struct service_options *options = &service->options;
+    if (!store_open(options->store_directory, options->append, &seat->store, fault)) return false;
+    struct api_store interface = store_interface(seat->store);
+    struct api_world world = options->world;
+    world.token_key = service->token_key;
+    seat->worker = api_worker_create(&world, &interface);
+    if (seat->worker != NULL) seat->lane = gateway_lane_create(service->gateway, seat->worker);
+    return seat->lane != NULL || fault_set(fault, FAULT_FULL, "no memory for a worker");
+}
+
+static bool start_server(struct service *service, struct fault *fault) {
+    const struct service_options *options = &service->options;
+    const struct http_server_options server = {
+        .listen = options->listen,
+        .threads = SERVICE_THREADS,
+        .workers = options->readers,
+        .connections_max = options->connections_max,
+        .body_size_max = API_INPUT_SIZE_MAX,
+        .certificate = options->certificate,
+        .key = options->key,
+        .handle = handle,
+        .context = service,
+    };
+    return http_server_start(&server, &service->server, fault);
+}
+
+static bool start(struct service *service, struct fault *fault) {
+    const struct service_options *options = &service->options;
+    if (!load_keys(service, fault) || !calls_start(options->append, &service->calls, fault)) {
+        return false;
+    }
+    const struct gateway_options gateway = {
+        .clock = options->clock,
+        .random = options->world.random,
+        .keys = service->keys,
+        .lookups_per_second = options->lookups_per_second,
+        .on_event = on_event,
+        .has_room = has_room,
+        .on_refused = on_refused,
+        .context = service,
+    };
+    service->gateway = gateway_create(&gateway);
+    if (service->gateway == NULL) return fault_set(fault, FAULT_FULL, "no memory for the API");
+    for (uint32_t index = 0; index < options->readers; index++) {
+        if (!make_seat(service, &service->seats[index], fault)) return false;
+    }
+    return start_server(service, fault);
+}
+
+bool service_start(const struct service_options *options, struct service **service,
+                   struct fault *fault) {
+    struct service *made = calloc(1, sizeof *made);
+    if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for the API");
+    made->options = *options;
+    if (!start(made, fault)) {
+        service_destroy(made);
+        return fault_add(fault, "api");
+    }
+    // They were read.
+    made->options.certificate = (struct span){NULL, 0};
+    made->options.key = (struct span){NULL, 0};
+    *service = made;
+    return true;
+}
+
+void service_stop(struct service *service) {
+    if (service == NULL) return;
+    http_server_stop(service->server);
+    service->server = NULL;
+    calls_stop(service->calls);
+    service->calls = NULL;
+    for (uint32_t index = 0; index < SERVICE_READERS_MAX; index++) {
+        struct seat *seat = &service->seats[index];
+        gateway_lane_destroy(seat->lane);
+        api_worker_destroy(seat->worker);
+        store_close(seat->store);
+        *seat = (struct seat){0};
+    }
+}
+
+void service_destroy(struct service *service) {
+    if (service == NULL) return;
+    service_stop(service);
+    gateway_destroy(service->gateway);
+    keys_destroy(service->keys);
+    crypto_wipe(service->token_key, sizeof service->token_key);
+    free(service);
+}
+
+uint16_t service_port(const struct service *service) {
+    return http_server_port(service->server);
+}
+
+bool service_replace_certificate(struct service *service, struct span certificate, struct span key,
+                                 struct fault *fault) {
+    return http_server_replace_certificate(service->server, certificate, key, fault);
+}
+
+struct keys *service_keys(struct service *service) {
+    return service->keys;
+}

@@ -1,0 +1,20 @@
+// api_start.h: the API as the settings want it: started, and given its certificate again.
+
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/fault.h"
+#include "collector/api/service.h"
+#include "collector/server.h"
+#include "collector/settings.h"
+
+// Reads certificate and key and starts the API, if the settings want one; otherwise *service is
+// NULL. Faults as service_start, and those of reading files.
+MUST_CHECK bool api_start(const struct settings *settings, struct roster_live *roster,
+                          struct server *server, struct service **service, struct fault *fault);
+
+// Reads certificate and key again. FAULT_INPUT and faults of reading files: the old ones stay. A
+// service of NULL is allowed.
+MUST_CHECK bool api_reload(const struct settings *settings, struct service *service,
+                           struct fault *fault);
