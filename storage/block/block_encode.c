@@ -7,7 +7,8 @@
 enum {
     ATTRIBUTES_FIRST = 64 * 1024,
     CACHE_LINE = 64,
-    PREFETCH_MAX = 4096,
+    PREFETCH_MAX = 1024,  // bytes of a text; the processor sees by itself how that goes on
+    PREFETCH_ROWS = 4,    // rows ahead
 };
 
 // All that encoding needs beside buffers. Made with the first block, so that a scratch that only
@@ -110,7 +111,14 @@ static uint32_t verify_texts(struct block_scratch *scratch, const struct diction
     return wrong;
 }
 
-// Texts lie in order of arrival: the next one is fetched while this one is read.
+// Rows and their texts lie in order of arrival: the next ones are fetched while one is read.
+static void prefetch_row(const struct block_row *row) {
+    const uint8_t *bytes = (const uint8_t *)row;
+    for (size_t offset = 0; offset < sizeof *row; offset += CACHE_LINE) {
+        __builtin_prefetch(bytes + offset);
+    }
+}
+
 static void prefetch_text(struct span text) {
     size_t size = text.size < PREFETCH_MAX ? text.size : PREFETCH_MAX;
     for (size_t offset = 0; offset < size; offset += CACHE_LINE) {
@@ -126,11 +134,12 @@ static uint32_t hint_of(const struct block_scratch *scratch, uint32_t row) {
 }
 
 // Makes tokens of the texts of the rows from `first` on, in block order.
-static bool tokenize(struct block_scratch *scratch, struct dictionary *dictionary, uint32_t first,
-                     uint32_t count, const bool *whole, struct tokens_frame *frame) {
+static bool tokenize(struct block_scratch *scratch, uint32_t first, uint32_t count,
+                     const bool *whole, struct tokens_frame *frame) {
     const struct block_row *const *rows = scratch->ordered + first;
-    tokens_encoder_begin(scratch->encoder, dictionary);
+    tokens_encoder_begin(scratch->encoder);
     for (uint32_t row = 0; row < count; row++) {
+        if (row + PREFETCH_ROWS < count) prefetch_row(rows[row + PREFETCH_ROWS]);
         if (row + 1 < count) prefetch_text(rows[row + 1]->text);
         struct tokens_row token_row = {rows[row]->key.id, rows[row]->key.event_time_s};
         if (!tokens_encoder_add(scratch->encoder, &token_row, rows[row]->text,
@@ -147,13 +156,13 @@ static bool append_texts(struct block_scratch *scratch, struct dictionary *dicti
     const struct block_row *const *rows = scratch->ordered + first;
     struct tokens_frame frame;
     bool whole[BLOCK_FRAME_ROWS] = {false};
-    if (!tokenize(scratch, dictionary, first, count, whole, &frame)) {
+    if (!tokenize(scratch, first, count, whole, &frame)) {
         return fault_set(fault, FAULT_FULL, "texts: no memory");
     }
     if (scratch->frames_encoded++ % scratch->verify_frames == 0) {
         uint32_t wrong = verify_texts(scratch, dictionary, &frame, rows, count, whole);
         scratch->mismatches += wrong;
-        if (wrong > 0 && !tokenize(scratch, dictionary, first, count, whole, &frame)) {
+        if (wrong > 0 && !tokenize(scratch, first, count, whole, &frame)) {
             return fault_set(fault, FAULT_FULL, "texts: no memory");
         }
     }
@@ -254,6 +263,7 @@ static bool append_sections(struct block_scratch *scratch, struct dictionary *di
     size_t texts_ends[BLOCK_FRAMES_MAX];
     uint8_t entries[BLOCK_FRAMES_MAX * BLOCK_FRAME_SIZE];
     buffer_reset(&scratch->texts);
+    tokens_encoder_begin_block(scratch->encoder, dictionary);
     for (uint32_t frame = 0; frame < frames; frame++) {
         uint32_t first = frame * BLOCK_FRAME_ROWS;
         uint32_t rows = count - first < BLOCK_FRAME_ROWS ? count - first : BLOCK_FRAME_ROWS;

@@ -65,7 +65,15 @@ struct habit {
     uint32_t tag;
     uint16_t trust;  // in the dictionary; 0: it did not know the last HABIT_TRUST values
     uint16_t turn;
-    uint32_t shapes[ENCODER_GUESSES];  // of containers, dictionary numbers + 1, the last ones first
+    uint32_t block;   // in which the dictionary had the string that follows; 0: none
+    uint32_t number;  // of the string that was the last value
+    uint32_t size;
+    const uint8_t *string;
+};
+
+// What shapes containers of a member had: dictionary numbers + 1, the last ones first.
+struct habit_shapes {
+    uint32_t shapes[ENCODER_GUESSES];
 };
 
 // What is known of a value that neither its slot nor its key had.
@@ -159,7 +167,9 @@ struct tokens_encoder {
     struct buffer copies;
     uint32_t strings_words;  // words that name strings
 
+    uint32_t blocks;  // begun
     struct habit habits[ENCODER_HABITS];
+    struct habit_shapes habit_shapes[ENCODER_HABITS];
     struct cut cuts[2];
     uint32_t rows;  // of the frame; the last one stands in cuts[(rows - 1) % 2] and is not put yet
     uint8_t shape_bytes[DICTIONARY_SHAPE_SIZE_MAX + COPY];
@@ -261,8 +271,14 @@ struct habit *encoder_habit(struct tokens_encoder *encoder, uint32_t hint, uint3
 // Whether the dictionary shall be asked for a value.
 bool encoder_asks(struct habit *habit);
 
+// The shapes of a habit.
+static inline struct habit_shapes *encoder_shapes(struct tokens_encoder *encoder,
+                                                  const struct habit *habit) {
+    return &encoder->habit_shapes[habit - encoder->habits];
+}
+
 // Remembers the shape of a value.
-void encoder_learn(struct habit *habit, uint32_t shape);
+void encoder_learn(struct tokens_encoder *encoder, const struct habit *habit, uint32_t shape);
 
 // Tries to cut a text, from an offset on, by the shapes of a habit, without looking at what is as
 // it was. The dictionary's number of the shape, or NO_SHAPE; *end is where it ends, *first where

@@ -5,6 +5,8 @@
 #include <emmintrin.h>
 #endif
 
+#include "storage/block/bytes.h"
+
 enum { DAY_S = 24 * 60 * 60 };
 
 // Days since 1970-01-01 of a date of the Gregorian calendar, which here has no beginning. Years are
@@ -18,32 +20,38 @@ static int64_t days_of(int64_t year, int64_t month, int64_t day) {
     return era * 146097 + day_of_era - 719468;
 }
 
-static void date_of(int64_t days, int64_t *year, int64_t *month, int64_t *day) {
-    days += 719468;
-    int64_t era = (days >= 0 ? days : days - 146096) / 146097;
-    int64_t day_of_era = days - era * 146097;
-    int64_t year_of_era =
+// The date of a day counted from the first of March of the year 0.
+static void date_of(uint32_t days, uint32_t *year, uint32_t *month, uint32_t *day) {
+    uint32_t era = days / 146097;
+    uint32_t day_of_era = days - era * 146097;
+    uint32_t year_of_era =
         (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    int64_t shifted = (5 * day_of_year + 2) / 153;
+    uint32_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    uint32_t shifted = (5 * day_of_year + 2) / 153;
     *day = day_of_year - (153 * shifted + 2) / 5 + 1;
     *month = shifted < 10 ? shifted + 3 : shifted - 9;
     *year = year_of_era + era * 400 + (*month <= 2);
 }
 
-static void print_two(uint8_t *text, int64_t number) {
+static void print_two(uint8_t *text, uint32_t number) {
     text[0] = (uint8_t)('0' + number / 10);
     text[1] = (uint8_t)('0' + number % 10);
 }
 
 bool forms_print_time(int64_t time_s, uint8_t text[FORMS_TIME_SIZE]) {
+    static const int64_t march_s = -62162035200;  // the first of March of the year 0
     static const int64_t year_0_s = -62167219200;
     static const int64_t year_10000_s = 253402300800;
     if (time_s < year_0_s || time_s >= year_10000_s) return false;
-    int64_t days = time_s / DAY_S - (time_s % DAY_S < 0);
-    int64_t second = time_s - days * DAY_S;
-    int64_t year, month, day;
+    uint32_t year = 0, month, day;
+    // January and February of the year 0 are those of the year 400, on other days of the week.
+    static const int64_t era_s = (int64_t)146097 * DAY_S;
+    bool is_first = time_s < march_s;
+    uint64_t since_s = (uint64_t)(time_s - march_s + (is_first ? era_s : 0));
+    uint32_t days = (uint32_t)(since_s / DAY_S);
+    uint32_t second = (uint32_t)(since_s - (uint64_t)days * DAY_S);
     date_of(days, &year, &month, &day);
+    if (is_first) year -= 400;
     memcpy(text, "0000-00-00T00:00:00Z", FORMS_TIME_SIZE);
     print_two(text, year / 100);
     print_two(text + 2, year % 100);
@@ -80,37 +88,58 @@ bool forms_parse_time(const uint8_t text[FORMS_TIME_SIZE], int64_t *time_s) {
     return true;
 }
 
-// Where the 16 bytes begin in the text: two digits each, dashes before bytes 4, 6, 8 and 10.
-static const uint8_t uuid_places[RECORD_ID_SIZE] = {0,  2,  4,  6,  9,  11, 14, 16,
-                                                    19, 21, 24, 26, 28, 30, 32, 34};
+static const uint64_t each = 0x0101010101010101;  // times a byte: that byte everywhere
 
-void forms_print_uuid(const uint8_t id[RECORD_ID_SIZE], uint8_t text[FORMS_UUID_SIZE]) {
-    static const char digits[] = "0123456789abcdef";
-    text[8] = text[13] = text[18] = text[23] = '-';
-    for (unsigned index = 0; index < RECORD_ID_SIZE; index++) {
-        text[uuid_places[index]] = (uint8_t)digits[id[index] >> 4];
-        text[uuid_places[index] + 1] = (uint8_t)digits[id[index] & 15];
-    }
+// Prints 4 bytes as 8 lower-case hexadecimal digits.
+static void print_digits(const uint8_t bytes[4], uint8_t digits[8]) {
+    uint64_t spread = bytes_get_32(bytes);
+    spread = (spread | spread << 16) & 0x0000ffff0000ffff;
+    spread = (spread | spread << 8) & 0x00ff00ff00ff00ff;
+    uint64_t numbers = (spread >> 4 | spread << 8) & 0x0f * each;
+    uint64_t letters = (numbers + 6 * each) >> 4 & each;
+    bytes_put_64(digits, numbers + '0' * each + ('a' - '0' - 10) * letters);
 }
 
-// A lower-case hexadecimal digit's value; others have the bit 0x80.
-static uint8_t digit_of(uint8_t byte) {
-    uint8_t number = (uint8_t)(byte - '0');
-    uint8_t letter = (uint8_t)(byte - 'a');
-    if (number < 10) return number;
-    return letter < 6 ? (uint8_t)(letter + 10) : 0x80;
+// The other way. False if one is no such digit.
+static bool parse_digits(const uint8_t digits[8], uint8_t bytes[4]) {
+    // With the upper bit free in each byte, a sum shows there whether the byte is large enough.
+    const uint64_t upper = 0x80 * each;
+    uint64_t text = bytes_get_64(digits);
+    uint64_t from_0 = text + (0x80 - '0') * each;
+    uint64_t from_colon = text + (0x80 - '9' - 1) * each;
+    uint64_t from_a = text + (0x80 - 'a') * each;
+    uint64_t from_g = text + (0x80 - 'f' - 1) * each;
+    uint64_t good = ((from_0 & ~from_colon) | (from_a & ~from_g)) & ~text & upper;
+    uint64_t numbers = (text & 0x0f * each) + 9 * (from_a >> 7 & each);
+    uint64_t packed = (numbers << 4 | numbers >> 8) & 0x00ff00ff00ff00ff;
+    packed = (packed | packed >> 8) & 0x0000ffff0000ffff;
+    bytes_put_32(bytes, (uint32_t)(packed | packed >> 16));
+    return good == upper;
+}
+
+void forms_print_uuid(const uint8_t id[RECORD_ID_SIZE], uint8_t text[FORMS_UUID_SIZE]) {
+    uint8_t digits[2 * RECORD_ID_SIZE];
+    for (unsigned at = 0; at < RECORD_ID_SIZE; at += 4) print_digits(id + at, digits + 2 * at);
+    memcpy(text, digits, 8);
+    memcpy(text + 9, digits + 8, 4);
+    memcpy(text + 14, digits + 12, 4);
+    memcpy(text + 19, digits + 16, 4);
+    memcpy(text + 24, digits + 20, 12);
+    text[8] = text[13] = text[18] = text[23] = '-';
 }
 
 bool forms_parse_uuid(const uint8_t text[FORMS_UUID_SIZE], uint8_t id[RECORD_ID_SIZE]) {
     if (text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-') return false;
-    uint8_t bad = 0;
-    for (unsigned index = 0; index < RECORD_ID_SIZE; index++) {
-        uint8_t high = digit_of(text[uuid_places[index]]);
-        uint8_t low = digit_of(text[uuid_places[index] + 1]);
-        bad |= high | low;
-        id[index] = (uint8_t)(high << 4 | (low & 15));
-    }
-    return (bad & 0x80) == 0;
+    uint8_t digits[2 * RECORD_ID_SIZE];
+    memcpy(digits, text, 8);
+    memcpy(digits + 8, text + 9, 4);
+    memcpy(digits + 12, text + 14, 4);
+    memcpy(digits + 16, text + 19, 4);
+    memcpy(digits + 20, text + 24, 12);
+    bool good = true;
+    for (unsigned at = 0; at < RECORD_ID_SIZE; at += 4)
+        good &= parse_digits(digits + 2 * at, id + at);
+    return good;
 }
 
 enum {
@@ -121,7 +150,7 @@ enum {
 // A bit for each byte that base 64 has.
 static const uint64_t is_in_base64[4] = {0x03ff880000000000, 0x07fffffe07fffffe, 0, 0};
 
-// Which of up to STEP bytes have a property: one bit each.
+// Which of STEP bytes, up to `count` and a few behind, have a property: one bit each.
 struct masks {
     uint64_t digits;
     uint64_t uppers;
@@ -137,9 +166,9 @@ static uint32_t range_mask(__m128i bytes, char first, char last) {
     return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(above, most), above));
 }
 
-static struct masks find_masks(const uint8_t bytes[STEP]) {
+static struct masks find_masks(const uint8_t bytes[STEP], size_t count) {
     struct masks masks = {0};
-    for (unsigned at = 0; at < STEP; at += 16) {
+    for (unsigned at = 0; at < count; at += 16) {
         __m128i part = _mm_loadu_si128((const __m128i *)(const void *)(bytes + at));
         masks.digits |= (uint64_t)range_mask(part, '0', '9') << at;
         masks.uppers |= (uint64_t)range_mask(part, 'A', 'Z') << at;
@@ -150,9 +179,9 @@ static struct masks find_masks(const uint8_t bytes[STEP]) {
     return masks;
 }
 #else
-static struct masks find_masks(const uint8_t bytes[STEP]) {
+static struct masks find_masks(const uint8_t bytes[STEP], size_t count) {
     struct masks masks = {0};
-    for (unsigned at = 0; at < STEP; at++) {
+    for (unsigned at = 0; at < count; at++) {
         uint64_t bit = (uint64_t)1 << at;
         uint8_t byte = bytes[at];
         if (byte >= '0' && byte <= '9') masks.digits |= bit;
@@ -197,7 +226,7 @@ enum forms_alphabet forms_find_alphabet(struct span text, uint32_t *tail) {
         size_t count = size - at < STEP ? size - at : STEP;
         memcpy(bytes, text.bytes + at, count);
         uint64_t all = UINT64_MAX >> (STEP - count);
-        struct masks masks = find_masks(bytes);
+        struct masks masks = find_masks(bytes, count);
         uint64_t both = masks.digits | masks.uppers;
         if ((both | masks.lowers | masks.others) != all) return FORMS_NONE;
         is_hex = is_hex && (masks.digits | masks.letters) == all;

@@ -3,7 +3,9 @@
 struct habit *encoder_habit(struct tokens_encoder *encoder, uint32_t hint, uint32_t key) {
     uint32_t tag = hint * 0x9E3779B1u + key;
     struct habit *habit = &encoder->habits[(tag * 0x85EBCA6Bu >> 12) % ENCODER_HABITS];
-    if (habit->tag != tag) *habit = (struct habit){.tag = tag, .trust = HABIT_TRUST};
+    if (habit->tag == tag) return habit;
+    *habit = (struct habit){.tag = tag, .trust = HABIT_TRUST};
+    *encoder_shapes(encoder, habit) = (struct habit_shapes){0};
     return habit;
 }
 
@@ -13,11 +15,12 @@ bool encoder_asks(struct habit *habit) {
     return habit->turn == 0;
 }
 
-void encoder_learn(struct habit *habit, uint32_t shape) {
+void encoder_learn(struct tokens_encoder *encoder, const struct habit *habit, uint32_t shape) {
+    uint32_t *shapes = encoder_shapes(encoder, habit)->shapes;
     uint32_t place = 0;
-    while (place < ENCODER_GUESSES - 1 && habit->shapes[place] != shape + 1) place++;
-    memmove(habit->shapes + 1, habit->shapes, place * sizeof habit->shapes[0]);
-    habit->shapes[0] = shape + 1;
+    while (place < ENCODER_GUESSES - 1 && shapes[place] != shape + 1) place++;
+    memmove(shapes + 1, shapes, place * sizeof shapes[0]);
+    shapes[0] = shape + 1;
 }
 
 // Finds the end of a number that begins at an offset.
@@ -150,9 +153,10 @@ uint32_t encoder_guess(struct tokens_encoder *encoder, struct cut *cut, const st
     struct progress progress = {0, 0, at};
     const struct dictionary_shape *before = NULL;
     uint32_t shapes = dictionary_shapes(encoder->dictionary);
+    const struct habit_shapes *guesses = encoder_shapes(encoder, habit);
     for (uint32_t guess = 0; guess < ENCODER_GUESSES; guess++) {
         // The shape may have been given up since.
-        uint32_t number = habit->shapes[guess] - 1;
+        uint32_t number = guesses->shapes[guess] - 1;
         if (number >= shapes) continue;
         const struct dictionary_shape *shape = dictionary_shape(encoder->dictionary, number);
         if (before != NULL && !begins_alike(before, shape, &progress)) {

@@ -85,9 +85,24 @@ void encoder_cut_container(struct tokens_encoder *encoder, struct cut *cut, stru
     if (value->shape == NO_SHAPE) {
         value->shape = split_container(encoder, cut, value);
         if (value->shape == NO_SHAPE) return;
-        encoder_learn(value->habit, value->shape);
+        encoder_learn(encoder, value->habit, value->shape);
     }
     note_instance(encoder, cut, value, depth);
+}
+
+// Whether a value is the string that was the last one of its habit in the block.
+static bool is_habitual(const struct tokens_encoder *encoder, const struct cut *cut,
+                        const struct value *value) {
+    const struct habit *habit = value->habit;
+    return habit->block == encoder->blocks && habit->size == value->end - value->begin &&
+           bytes_equal(cut->text.bytes + value->begin, habit->string, habit->size);
+}
+
+// Fetches what step 3 will touch of the sample if a value is new.
+static void prefetch_sample(const struct tokens_encoder *encoder, const struct cut *cut,
+                            const struct value *value) {
+    if (value->end - value->begin < CUT_SIZE_MIN) return;
+    dictionary_prefetch_sample(encoder->dictionary, cut->text.bytes + value->begin);
 }
 
 // Finds out what a value is that nobody had. True if the dictionary has to be asked.
@@ -103,9 +118,15 @@ static bool classify(struct tokens_encoder *encoder, struct cut *cut, struct val
         return false;
     }
     if (value->habit == NULL) value->habit = encoder_habit(encoder, cut->hint, key);
+    if (is_habitual(encoder, cut, value)) {
+        value->number = value->habit->number;
+        value->state = VALUE_STRING;
+        return false;
+    }
     bool is_asked = value->is_container ? value->is_asked : encoder_asks(value->habit);
     if (!is_asked || size > DICTIONARY_STRING_SIZE_MAX) {
         value->state = VALUE_NEW;
+        prefetch_sample(encoder, cut, value);
         return false;
     }
     value->state = VALUE_ASKED;
@@ -114,13 +135,19 @@ static bool classify(struct tokens_encoder *encoder, struct cut *cut, struct val
     return true;
 }
 
+// Whether the value's token will mean other bytes in other rows.
+static bool is_relative(const struct value *value) {
+    return value->state == VALUE_ID || value->state == VALUE_TIME || value->state == VALUE_INSTANCE;
+}
+
 // What a slot and its key have after a value, as far as that can be told.
 static void set_seen(const struct cut *cut, const struct value *value, struct seen *slot,
                      struct seen *key) {
-    *slot =
-        (struct seen){cut->text.bytes + value->begin, value->end - value->begin,
-                      value->state == VALUE_NEW || value->state == VALUE_ASKED ? value->identity
-                                                                               : IDENTITY_RELATIVE};
+    *slot = (struct seen){
+        .text = cut->text.bytes + value->begin,
+        .size = value->end - value->begin,
+        .identity = is_relative(value) ? IDENTITY_RELATIVE : value->identity,
+    };
     *key = *slot;
 }
 
@@ -155,7 +182,7 @@ static void note_values(struct tokens_encoder *encoder, struct cut *cut, uint32_
         if (is_asked && cut->asked_count < CUT_ASKED_MAX) {
             cut->asked[cut->asked_count++] = (struct asked){value, slot, key, depth};
         }
-        bool is_cut = !is_asked && value->is_container;
+        bool is_cut = value->is_container && value->state == VALUE_NEW;
         if (is_cut) value->state = VALUE_INSTANCE;
         set_seen(cut, value, slot, key);
         if (!is_cut) continue;
@@ -197,7 +224,7 @@ bool encoder_cut(struct tokens_encoder *encoder, struct cut *cut) {
     uint32_t shape = encoder_guess(encoder, cut, habit, 0, 0, &end, &cut->first);
     if (shape == NO_SHAPE || end != cut->text.size) {
         shape = split_text(encoder, cut);
-        if (shape != NO_SHAPE) encoder_learn(habit, shape);
+        if (shape != NO_SHAPE) encoder_learn(encoder, habit, shape);
     }
     cut->shape = shape == NO_SHAPE ? NO_SHAPE : number_shape(encoder, shape);
     if (cut->shape != NO_SHAPE) note_values(encoder, cut, cut->shape, cut->values + cut->first, 0);
@@ -208,7 +235,7 @@ bool encoder_cut(struct tokens_encoder *encoder, struct cut *cut) {
 static void open_container(struct tokens_encoder *encoder, struct cut *cut, struct value *value,
                            uint32_t depth) {
     struct span text = span_of(cut->text.bytes + value->begin, value->end - value->begin);
-    value->number = dictionary_admit(encoder->dictionary, text, value->hash);
+    value->number = dictionary_admit(encoder->dictionary, text, value->hash, &value->string);
     if (value->number != DICTIONARY_NONE) {
         value->state = VALUE_STRING;
         return;
@@ -224,7 +251,11 @@ void encoder_look(struct tokens_encoder *encoder, struct cut *cut) {
         struct value *value = asked->value;
         value->number = dictionary_look(encoder->dictionary, value->end - value->begin, value->hash,
                                         &value->string);
-        if (!value->is_container || value->number != DICTIONARY_NONE) continue;
+        if (value->number != DICTIONARY_NONE) continue;
+        if (!value->is_container) {
+            prefetch_sample(encoder, cut, value);
+            continue;
+        }
         open_container(encoder, cut, value, asked->depth);
         if (value->state != VALUE_INSTANCE) continue;
         // They do not have its bytes any more.
@@ -246,7 +277,7 @@ void encoder_prepare(struct tokens_encoder *encoder, struct cut *cut, struct val
                                         &value->string);
         if (value->is_container && value->number == DICTIONARY_NONE)
             open_container(encoder, cut, value, depth);
-    } else if (value->is_container) {
+    } else if (value->is_container && value->state == VALUE_NEW) {
         encoder_cut_container(encoder, cut, value, depth);
     }
     if (value->state == VALUE_SAME) value->state = VALUE_NEW;

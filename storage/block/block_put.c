@@ -71,19 +71,23 @@ static bool put_container(struct tokens_encoder *encoder, struct cut *cut,
 // Finds the string that a value is. False if the dictionary does not have it, nor takes it.
 static bool find_string(struct tokens_encoder *encoder, const struct cut *cut,
                         struct value *value) {
-    const uint8_t *text = cut->text.bytes + value->begin;
-    uint32_t size = value->end - value->begin;
     if (encoder->strings_words == TOKENS_STRINGS_MAX) return false;
     if (value->state == VALUE_STRING) return true;
-    if (value->number == DICTIONARY_NONE || memcmp(value->string, text, size) != 0) {
-        value->number = dictionary_admit(encoder->dictionary, span_of(text, size), value->hash);
+    struct span text = span_of(cut->text.bytes + value->begin, value->end - value->begin);
+    struct habit *habit = value->habit;
+    if (value->number == DICTIONARY_NONE || memcmp(value->string, text.bytes, text.size) != 0) {
+        value->number = dictionary_admit(encoder->dictionary, text, value->hash, &value->string);
     }
-    if (value->number != DICTIONARY_NONE) {
-        value->habit->trust = HABIT_TRUST;
-        return true;
+    if (value->number == DICTIONARY_NONE) {
+        if (habit->trust > 0) habit->trust--;
+        return false;
     }
-    if (value->habit->trust > 0) value->habit->trust--;
-    return false;
+    habit->trust = HABIT_TRUST;
+    habit->block = encoder->blocks;
+    habit->number = value->number;
+    habit->size = (uint32_t)text.size;
+    habit->string = value->string;
+    return true;
 }
 
 // Puts a value that neither the slot nor its key has into both. Returns whether the slot's token

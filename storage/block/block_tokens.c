@@ -42,11 +42,18 @@ void tokens_encoder_destroy(struct tokens_encoder *encoder) {
     free(encoder);
 }
 
-void tokens_encoder_begin(struct tokens_encoder *encoder, struct dictionary *dictionary) {
+void tokens_encoder_begin_block(struct tokens_encoder *encoder, struct dictionary *dictionary) {
+    encoder->dictionary = dictionary;
+    if (++encoder->blocks != 0) return;
+    // What is remembered of the first block must not be taken for this one's.
+    memset(encoder->habits, 0, sizeof encoder->habits);
+    encoder->blocks = 1;
+}
+
+void tokens_encoder_begin(struct tokens_encoder *encoder) {
     for (uint32_t index = 0; index < encoder->shapes_count; index++) {
         encoder->shape_numbers[encoder->shapes[index]] = 0;
     }
-    encoder->dictionary = dictionary;
     encoder->shapes_count = 0;
     encoder->slots_count = 0;
     encoder->strings_words = 0;

@@ -92,8 +92,11 @@ struct tokens_encoder;
 struct tokens_encoder *tokens_encoder_create(void);
 void tokens_encoder_destroy(struct tokens_encoder *encoder);
 
-// Begins a frame.
-void tokens_encoder_begin(struct tokens_encoder *encoder, struct dictionary *dictionary);
+// Begins a block. Until its last frame has ended the dictionary only grows.
+void tokens_encoder_begin_block(struct tokens_encoder *encoder, struct dictionary *dictionary);
+
+// Begins a frame of the block.
+void tokens_encoder_begin(struct tokens_encoder *encoder);
 
 // Adds a row's text, as it stands if `whole`. Texts of one hint have one shape as a rule. The text
 // is borrowed until the frame's end. False if memory runs out.

@@ -11,11 +11,8 @@
 #include "storage/block/dictionary_state.h"
 
 enum {
-    STRING_SLOTS = 2 * DICTIONARY_STRINGS_MAX,
-    SHAPE_SLOTS = 2 * DICTIONARY_SHAPES_MAX,
     SLOT_SIZE_SHIFT = 19,  // of a string's slot: hash 32 bits, size 13, number + 1
     PROBES_MAX = 64,       // of one search: chosen collisions cost a sender size, not us time
-    TAGS = 1024 * 1024,    // strings remembered as seen once, one place each
     TAG_INDEX_SHIFT = 20,  // places and tags come from other bits of the hash than slots
     TAG_SHIFT = 48,
     CACHE_LINE = 64,
@@ -74,12 +71,9 @@ void dictionary_destroy(struct dictionary *dictionary) {
     dictionary_pages_destroy(dictionary->pages);
     free(dictionary->head);
     free(dictionary->sample);
-    free(dictionary->sample_places);
     free(dictionary->strings);
     free(dictionary->shapes);
-    free(dictionary->string_slots);
-    free(dictionary->shape_slots);
-    free(dictionary->tags);
+    free(dictionary->search);
     free(dictionary);
 }
 
@@ -268,7 +262,7 @@ static uint32_t number_of(const struct dictionary_slot *slot) {
 static struct dictionary_slot *find_free_string(struct dictionary *dictionary, uint64_t hash) {
     for (uint32_t probe = 0; probe < PROBES_MAX; probe++) {
         struct dictionary_slot *slot =
-            &dictionary->string_slots[(hash + probe) & (STRING_SLOTS - 1)];
+            &dictionary->search->strings[(hash + probe) & (DICTIONARY_STRING_SLOTS - 1)];
         if (slot->key == 0) return slot;
     }
     return NULL;
@@ -285,7 +279,7 @@ void dictionary_enter(struct dictionary *dictionary, struct dictionary_mark from
     }
     for (uint32_t number = from.shapes; number < dictionary->now.shapes; number++) {
         uint64_t hash = dictionary_hash_shape(&dictionary->shapes[number]);
-        uint64_t *slot = find_free(dictionary->shape_slots, SHAPE_SLOTS, hash);
+        uint64_t *slot = find_free(dictionary->search->shapes, DICTIONARY_SHAPE_SLOTS, hash);
         if (slot != NULL) *slot = slot_of(hash, number);
     }
     dictionary_enter_sample(dictionary, from.sample);
@@ -295,7 +289,7 @@ void dictionary_enter(struct dictionary *dictionary, struct dictionary_mark from
 static void leave_string(struct dictionary *dictionary, uint64_t hash, uint32_t number) {
     for (uint32_t probe = 0; probe < PROBES_MAX; probe++) {
         struct dictionary_slot *slot =
-            &dictionary->string_slots[(hash + probe) & (STRING_SLOTS - 1)];
+            &dictionary->search->strings[(hash + probe) & (DICTIONARY_STRING_SLOTS - 1)];
         if (slot->key == (string_key(hash, dictionary->strings[number].size) | (number + 1))) {
             slot->key = 0;
         }
@@ -304,13 +298,13 @@ static void leave_string(struct dictionary *dictionary, uint64_t hash, uint32_t 
 
 static void leave_shape(struct dictionary *dictionary, uint64_t hash, uint32_t number) {
     for (uint32_t probe = 0; probe < PROBES_MAX; probe++) {
-        uint64_t *slot = &dictionary->shape_slots[(hash + probe) & (SHAPE_SLOTS - 1)];
+        uint64_t *slot = &dictionary->search->shapes[(hash + probe) & (DICTIONARY_SHAPE_SLOTS - 1)];
         if (*slot == slot_of(hash, number)) *slot = 0;
     }
 }
 
 static void go_back(struct dictionary *dictionary, struct dictionary_mark to) {
-    if (dictionary->tags != NULL) {
+    if (dictionary->search != NULL) {
         for (uint32_t number = dictionary->now.strings; number-- > to.strings;) {
             uint64_t hash = hash_plain(dictionary->strings[number]);
             leave_string(dictionary, hash, number);
@@ -327,29 +321,16 @@ static void go_back(struct dictionary *dictionary, struct dictionary_mark to) {
 }
 
 bool dictionary_prepare(struct dictionary *dictionary) {
-    if (dictionary->tags != NULL) return true;
-    struct dictionary_slot *string_slots = table_allocate(STRING_SLOTS * sizeof *string_slots);
-    uint64_t *shape_slots = calloc(SHAPE_SLOTS, sizeof *shape_slots);
-    uint16_t *tags = table_allocate(TAGS * sizeof *tags);
-    uint32_t *places = calloc(DICTIONARY_SAMPLE_PLACES, sizeof *places);
-    bool good = string_slots != NULL && shape_slots != NULL && tags != NULL && places != NULL;
-    if (!good || !dictionary_make_sample(dictionary)) {
-        free(string_slots);
-        free(shape_slots);
-        free(tags);
-        free(places);
-        return false;
-    }
-    dictionary->sample_places = places;
-    dictionary->string_slots = string_slots;
-    dictionary->shape_slots = shape_slots;
-    dictionary->tags = tags;
+    if (dictionary->search != NULL) return true;
+    if (!dictionary_make_sample(dictionary)) return false;
+    dictionary->search = table_allocate(sizeof *dictionary->search);
+    if (dictionary->search == NULL) return false;
     dictionary_enter(dictionary, (struct dictionary_mark){0});
     return true;
 }
 
 void dictionary_prefetch(const struct dictionary *dictionary, uint64_t hash) {
-    __builtin_prefetch(&dictionary->string_slots[hash & (STRING_SLOTS - 1)]);
+    __builtin_prefetch(&dictionary->search->strings[hash & (DICTIONARY_STRING_SLOTS - 1)]);
 }
 
 uint32_t dictionary_look(const struct dictionary *dictionary, size_t size, uint64_t hash,
@@ -357,7 +338,7 @@ uint32_t dictionary_look(const struct dictionary *dictionary, size_t size, uint6
     uint64_t key = string_key(hash, size);
     for (uint32_t probe = 0; probe < PROBES_MAX; probe++) {
         const struct dictionary_slot *slot =
-            &dictionary->string_slots[(hash + probe) & (STRING_SLOTS - 1)];
+            &dictionary->search->strings[(hash + probe) & (DICTIONARY_STRING_SLOTS - 1)];
         if (slot->key == 0) break;
         if ((slot->key ^ key) >> SLOT_SIZE_SHIFT != 0) continue;
         for (size_t offset = 0; offset < size; offset += CACHE_LINE) {
@@ -366,7 +347,7 @@ uint32_t dictionary_look(const struct dictionary *dictionary, size_t size, uint6
         *bytes = slot->bytes;
         return number_of(slot);
     }
-    __builtin_prefetch(&dictionary->tags[hash >> TAG_INDEX_SHIFT & (TAGS - 1)]);
+    __builtin_prefetch(&dictionary->search->tags[hash >> TAG_INDEX_SHIFT & (DICTIONARY_TAGS - 1)]);
     return DICTIONARY_NONE;
 }
 
@@ -376,7 +357,7 @@ static uint32_t find_string(const struct dictionary *dictionary, struct span str
     uint64_t key = string_key(hash, string.size);
     for (uint32_t probe = 0; probe < PROBES_MAX; probe++) {
         const struct dictionary_slot *slot =
-            &dictionary->string_slots[(hash + probe) & (STRING_SLOTS - 1)];
+            &dictionary->search->strings[(hash + probe) & (DICTIONARY_STRING_SLOTS - 1)];
         if (slot->key == 0) return DICTIONARY_NONE;
         if ((slot->key ^ key) >> SLOT_SIZE_SHIFT != 0) continue;
         if (memcmp(slot->bytes, string.bytes, string.size) == 0) {
@@ -395,7 +376,7 @@ static bool shape_equal(const struct dictionary_shape *left, const struct dictio
 uint32_t dictionary_find_shape(const struct dictionary *dictionary,
                                const struct dictionary_shape *shape, uint64_t hash) {
     for (uint32_t probe = 0; probe < PROBES_MAX; probe++) {
-        uint64_t slot = dictionary->shape_slots[(hash + probe) & (SHAPE_SLOTS - 1)];
+        uint64_t slot = dictionary->search->shapes[(hash + probe) & (DICTIONARY_SHAPE_SLOTS - 1)];
         if (slot == 0) return DICTIONARY_NONE;
         if (!slot_may_be(slot, hash)) continue;
         uint32_t number = (uint32_t)slot - 1;
@@ -405,29 +386,32 @@ uint32_t dictionary_find_shape(const struct dictionary *dictionary,
 }
 
 bool dictionary_was_seen(struct dictionary *dictionary, uint64_t hash) {
-    uint16_t *place = &dictionary->tags[hash >> TAG_INDEX_SHIFT & (TAGS - 1)];
+    uint16_t *place = &dictionary->search->tags[hash >> TAG_INDEX_SHIFT & (DICTIONARY_TAGS - 1)];
     uint16_t tag = (uint16_t)(hash >> TAG_SHIFT | 1);
     bool seen = *place == tag;
     *place = tag;
     return seen;
 }
 
-uint32_t dictionary_admit(struct dictionary *dictionary, struct span string, uint64_t hash) {
+uint32_t dictionary_admit(struct dictionary *dictionary, struct span string, uint64_t hash,
+                          const uint8_t **bytes) {
     if (!dictionary_was_seen(dictionary, hash)) return DICTIONARY_NONE;
     uint32_t number = find_string(dictionary, string, hash);
-    if (number != DICTIONARY_NONE) return number;
-    struct dictionary_slot *slot = find_free_string(dictionary, hash);
-    if (slot == NULL || !dictionary_add_string(dictionary, string)) return DICTIONARY_NONE;
-    number = dictionary->now.strings - 1;
-    *slot = (struct dictionary_slot){string_key(hash, string.size) | (number + 1),
-                                     dictionary->strings[number].bytes};
+    if (number == DICTIONARY_NONE) {
+        struct dictionary_slot *slot = find_free_string(dictionary, hash);
+        if (slot == NULL || !dictionary_add_string(dictionary, string)) return DICTIONARY_NONE;
+        number = dictionary->now.strings - 1;
+        *slot = (struct dictionary_slot){string_key(hash, string.size) | (number + 1),
+                                         dictionary->strings[number].bytes};
+    }
+    *bytes = dictionary->strings[number].bytes;
     return number;
 }
 
 uint32_t dictionary_admit_shape(struct dictionary *dictionary, const struct dictionary_shape *shape,
                                 uint64_t hash) {
     if (!dictionary_was_seen(dictionary, hash)) return DICTIONARY_NONE;
-    uint64_t *slot = find_free(dictionary->shape_slots, SHAPE_SLOTS, hash);
+    uint64_t *slot = find_free(dictionary->search->shapes, DICTIONARY_SHAPE_SLOTS, hash);
     if (slot == NULL || !dictionary_add_shape(dictionary, shape)) return DICTIONARY_NONE;
     uint32_t number = dictionary->now.shapes - 1;
     *slot = slot_of(hash, number);

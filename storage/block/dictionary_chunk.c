@@ -259,7 +259,7 @@ bool dictionary_load(struct dictionary *dictionary, struct span bytes, struct fa
         dictionary->now = dictionary->kept;
         return false;
     }
-    if (dictionary->tags != NULL) dictionary_enter(dictionary, dictionary->kept);
+    if (dictionary->search != NULL) dictionary_enter(dictionary, dictionary->kept);
     dictionary->taken = dictionary->now;
     dictionary->kept = dictionary->now;
     return true;

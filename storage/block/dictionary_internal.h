@@ -46,14 +46,16 @@ MUST_CHECK bool dictionary_prepare(struct dictionary *dictionary);
 void dictionary_prefetch(const struct dictionary *dictionary, uint64_t hash);
 
 // The number of the only string that one of this size and hash can be, and where its bytes are,
-// which are fetched; the caller compares them. DICTIONARY_NONE if there is none.
+// which are fetched; the caller compares them. They stay there until dictionary_rollback or
+// dictionary_destroy. DICTIONARY_NONE if there is none.
 uint32_t dictionary_look(const struct dictionary *dictionary, size_t size, uint64_t hash,
                          const uint8_t **bytes);
 
 // Says that a string was seen of which dictionary_look knew nothing. On the second time (as far as
-// is remembered) it is admitted, unless it was meanwhile, and its number returned; otherwise
-// DICTIONARY_NONE.
-uint32_t dictionary_admit(struct dictionary *dictionary, struct span string, uint64_t hash);
+// is remembered) it is admitted, unless it was meanwhile, and its number returned, and where its
+// bytes are; otherwise DICTIONARY_NONE.
+uint32_t dictionary_admit(struct dictionary *dictionary, struct span string, uint64_t hash,
+                          const uint8_t **bytes);
 
 // The hash under which a shape is found.
 uint64_t dictionary_hash_shape(const struct dictionary_shape *shape);
@@ -71,6 +73,9 @@ size_t dictionary_anchor_next(struct span text, size_t at);
 
 // The hash of an anchor, which has DICTIONARY_ANCHOR_SIZE bytes.
 uint64_t dictionary_anchor_hash(const uint8_t *text);
+
+// Fetches what a search for an anchor will touch first.
+void dictionary_prefetch_sample(const struct dictionary *dictionary, const uint8_t *anchor);
 
 // Where the sample has what the text begins with, an anchor of this hash. Returns how many bytes
 // are the same.

@@ -52,7 +52,7 @@ static uint32_t tag_of(uint64_t hash) {
 
 // The newest places of a hash.
 static uint32_t *places_of(const struct dictionary *dictionary, uint64_t hash) {
-    return &dictionary->sample_places[(hash & (PLACES - 1)) * WAYS];
+    return &dictionary->search->places[(hash & (PLACES - 1)) * WAYS];
 }
 
 void dictionary_enter_sample(struct dictionary *dictionary, uint32_t from) {
@@ -78,6 +78,10 @@ static size_t common_size(const uint8_t *left, const uint8_t *right, size_t most
     }
     while (size < most && left[size] == right[size]) size++;
     return size;
+}
+
+void dictionary_prefetch_sample(const struct dictionary *dictionary, const uint8_t *anchor) {
+    __builtin_prefetch(places_of(dictionary, dictionary_anchor_hash(anchor)));
 }
 
 size_t dictionary_find_sample(const struct dictionary *dictionary, struct span text, uint64_t hash,

@@ -8,6 +8,9 @@ enum {
     DICTIONARY_SEGMENT_SIZE = 2 * 1024 * 1024,
     DICTIONARY_SEGMENTS_MAX =
         2 * DICTIONARY_SIZE_MAX / DICTIONARY_SEGMENT_SIZE,  // with what is lost at their ends
+    DICTIONARY_STRING_SLOTS = 2 * DICTIONARY_STRINGS_MAX,
+    DICTIONARY_SHAPE_SLOTS = 2 * DICTIONARY_SHAPES_MAX,
+    DICTIONARY_TAGS = 1024 * 1024,
     DICTIONARY_SAMPLE_WAYS = 4,
     DICTIONARY_SAMPLE_PLACES = 128 * 1024,
 };
@@ -28,6 +31,16 @@ struct dictionary_slot {
     const uint8_t *bytes;
 };
 
+// What is needed for writing only, and reached at places nobody can foresee: one table. A slot is
+// the hash's upper half and number + 1; 0 is free. Strings have their size in it and where they lie
+// beside it, so that a search touches nothing else.
+struct dictionary_search {
+    struct dictionary_slot strings[DICTIONARY_STRING_SLOTS];
+    uint64_t shapes[DICTIONARY_SHAPE_SLOTS];
+    uint16_t tags[DICTIONARY_TAGS];             // strings remembered as seen once, one place each
+    uint32_t places[DICTIONARY_SAMPLE_PLACES];  // offset + 1 of the sample's anchors, by hash
+};
+
 struct dictionary {
     uint32_t epoch;
     struct span *strings;
@@ -39,15 +52,10 @@ struct dictionary {
     struct dictionary_mark taken;  // what take_pending has given out
     struct dictionary_mark kept;
 
-    // Only for writing. A slot is the hash's upper half and number + 1; 0 is free. Strings have
-    // their size in it and where they lie beside it, so that a search touches no table.
-    struct dictionary_slot *string_slots;
-    uint64_t *shape_slots;
-    uint16_t *tags;
+    struct dictionary_search *search;  // NULL before dictionary_prepare
     struct zstd *zstd;
 
-    uint8_t *sample;          // DICTIONARY_SAMPLE_SIZE_MAX
-    uint32_t *sample_places;  // only for writing: offset + 1 of anchors, by hash
+    uint8_t *sample;  // DICTIONARY_SAMPLE_SIZE_MAX
 
     uint8_t *head;                    // DICTIONARY_HEAD_ROOM: the first pages of strings
     struct zstd_shared *head_shared;  // only for writing
