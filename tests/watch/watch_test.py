@@ -58,6 +58,7 @@ FIRING = {
     "OrgtrailSlowDisk": (COLLECTOR + 'commit_seconds_bucket{le="1"}', "0x3000", "0+5x3000"),
     "OrgtrailStuckCursor": (COLLECTOR + "held_retention", "1x3000", "0x3000"),
     "OrgtrailDamagedStore": (COLLECTOR + "damaged_parts", "1x3000", "0x3000"),
+    "OrgtrailMismatchedTexts": (COLLECTOR + "mismatched_texts", "1x3000", "0x3000"),
     "OrgtrailStuckReader": (COLLECTOR + "stuck_readers", "1x3000", "0x3000"),
     "OrgtrailCertificateEnds": (
         COLLECTOR + 'certificate_left_seconds{subject="a"}',
