@@ -18,6 +18,7 @@
 enum {
     OPTION_JSON = 256,
     OPTION_COVERAGE,
+    OPTION_ALL,
     OPTION_WATCH,
     WATCH_SECONDS = 2,
     WATCH_SECONDS_MAX = 3600,
@@ -28,11 +29,13 @@ struct options {
     struct store_choice store;
     bool is_json;
     bool is_coverage_whole;
+    bool is_whole;
     unsigned watch_s;  // 0: once
 };
 
 static const struct argp_option argument_options[] = {
     {"json", OPTION_JSON, 0, 0, "one JSON object", 0},
+    {"all", OPTION_ALL, 0, 0, "every agent, account and region, not only the worst ones", 0},
     {"coverage", OPTION_COVERAGE, 0, 0, "every account and region, not only the first ones", 0},
     {"watch", OPTION_WATCH, "SECONDS", OPTION_ARG_OPTIONAL, "again and again, every 2 seconds", 0},
     {0},
@@ -56,6 +59,9 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
             return 0;
         case OPTION_JSON:
             options->is_json = true;
+            return 0;
+        case OPTION_ALL:
+            options->is_whole = true;
             return 0;
         case OPTION_COVERAGE:
             options->is_coverage_whole = true;
@@ -230,6 +236,7 @@ static bool print_status(const struct options *options, struct trail_reader *rea
     status.live = &live;
     if (live.free_min != 0) status_upkeep_set_free_min(&status.upkeep, live.free_min);
     status.is_coverage_whole = options->is_coverage_whole;
+    status.is_whole = options->is_whole;
     struct buffer text;
     buffer_init(&text, BUFFER_SIZE_MAX);
     if (is_json) {

@@ -273,19 +273,52 @@ static void print_agent(const struct status *status, const struct status_agent *
     buffer_append_text(output, agent->is_balanced ? "\n" : "  DOES NOT BALANCE\n");
 }
 
+// Whether somebody should look at one agent rather than at the other: where counts do not balance,
+// who is silent, the longest first, who lost something, whose records are refused, who was not
+// heard of for longer.
+static bool is_worse(const struct status_agent *one, const struct status_agent *other) {
+    if (one->is_balanced != other->is_balanced) return !one->is_balanced;
+    if ((one->silent_ms != 0) != (other->silent_ms != 0)) return one->silent_ms != 0;
+    if (one->silent_ms != other->silent_ms) return one->silent_ms < other->silent_ms;
+    if (one->gap_numbers != other->gap_numbers) return one->gap_numbers > other->gap_numbers;
+    if (one->quarantined != other->quarantined) return one->quarantined > other->quarantined;
+    return one->last_seen_ms < other->last_seen_ms;
+}
+
+// The worst agents, in that order.
+static uint32_t find_worst(const struct status *status,
+                           const struct status_agent *worst[STATUS_LINES_SHOWN]) {
+    uint32_t count = 0;
+    for (uint32_t index = 0; index < status->agents_count; index++) {
+        const struct status_agent *agent = &status->agents[index];
+        if (count == STATUS_LINES_SHOWN && !is_worse(agent, worst[count - 1])) continue;
+        uint32_t at = count < STATUS_LINES_SHOWN ? count++ : count - 1;
+        for (; at > 0 && is_worse(agent, worst[at - 1]); at--) worst[at] = worst[at - 1];
+        worst[at] = agent;
+    }
+    return count;
+}
+
 static void print_agents(const struct status *status, uint32_t width, struct buffer *output) {
     enum { NUMBERS_WIDTH = 97 };
+    const struct status_agent *worst[STATUS_LINES_SHOWN];
+    bool is_short = !status->is_whole && status->agents_count > STATUS_LINES_SHOWN;
+    uint32_t shown = is_short ? find_worst(status, worst) : status->agents_count;
     struct status_names names = {.room = status_names_room(width, NUMBERS_WIDTH)};
-    for (uint32_t index = 0; index < status->agents_count; index++) {
-        status_names_add(&names, status->agents[index].uri);
+    for (uint32_t index = 0; index < shown; index++) {
+        status_names_add(&names, is_short ? worst[index]->uri : status->agents[index].uri);
     }
     buffer_append_byte(output, '\n');
     status_names_begin(&names, output);
     buffer_print(output, " %8s %8s %10s %10s %10s %8s %8s %7s %5s %10s\n", "SEEN", "LAG",
                  "RECEIVED", "STORED", "DUPLICATE", "VARIANT", "QUARANT.", "EXPIRED", "GAPS",
                  "DURABLE");
-    for (uint32_t index = 0; index < status->agents_count; index++) {
-        print_agent(status, &status->agents[index], &names, output);
+    for (uint32_t index = 0; index < shown; index++) {
+        print_agent(status, is_short ? worst[index] : &status->agents[index], &names, output);
+    }
+    if (is_short) {
+        buffer_print(output, "... and %" PRIu32 " agents more: --all\n",
+                     status->agents_count - shown);
     }
     print_agent(status, &status->total, &names, output);
     buffer_print(output,
@@ -373,9 +406,10 @@ void status_print(const struct status *status, uint32_t width, struct buffer *ou
     print_agents(status, width, output);
     if (status->live != NULL && status->live->absence == NULL) {
         status_agents_print(status->live->agents, status->live->agents_count, status->now_ms, width,
-                            output);
+                            status->is_whole, output);
     }
-    status_coverage_print(&status->coverage, status->now_ms, status->is_coverage_whole, output);
+    status_coverage_print(&status->coverage, status->now_ms,
+                          status->is_coverage_whole || status->is_whole, output);
     if (status->reasons_count > 0)
         buffer_append_text(output, "\nQUARANTINE            ENTRIES REFUSALS\n");
     for (uint32_t index = 0; index < status->reasons_count; index++) {

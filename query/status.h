@@ -23,6 +23,7 @@
 enum {
     STATUS_AGENTS_MAX = 100000,  // certificates that ever brought something; others only in total
     STATUS_REASONS_MAX = 64,     // reasons for quarantine; an enum of about 15
+    STATUS_LINES_SHOWN = 20,     // agents for people, the worst ones, unless all are asked for
     STATUS_GAPS_MAX = 20,        // newest gaps listed; all are counted
     STATUS_ARENA_SIZE = 256 * 1024 * 1024,  // 100,000 agents of 600 bytes, 262,144 rows of coverage
 };
@@ -79,7 +80,8 @@ struct status_live {
 struct status {
     int64_t now_ms;
     struct status_coverage coverage;
-    bool is_coverage_whole;          // people are shown all rows of it
+    bool is_coverage_whole;          // people are shown all rows of it,
+    bool is_whole;                   // of all tables
     const struct status_live *live;  // NULL: nobody asked
     struct trail_facts facts;
     struct status_agent *agents;  // in order of URI

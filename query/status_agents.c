@@ -46,9 +46,9 @@ void status_agents_sort(struct status_connected *agents, uint32_t count) {
 }
 
 void status_agents_print(const struct status_connected *agents, uint32_t count, int64_t now_ms,
-                         uint32_t width, struct buffer *output) {
+                         uint32_t width, bool is_all, struct buffer *output) {
     if (count == 0) return;
-    uint32_t shown = count < STATUS_AGENTS_SHOWN ? count : STATUS_AGENTS_SHOWN;
+    uint32_t shown = is_all || count < STATUS_AGENTS_SHOWN ? count : STATUS_AGENTS_SHOWN;
     buffer_print(output, "\nCONNECTED: %" PRIu32 "\n", count);
     struct status_names names = {.room = status_names_room(width, OTHERS_WIDTH)};
     for (uint32_t index = 0; index < shown; index++) status_names_add(&names, agents[index].agent);
@@ -75,7 +75,7 @@ void status_agents_print(const struct status_connected *agents, uint32_t count, 
         buffer_append_byte(output, '\n');
     }
     if (shown < count) {
-        buffer_print(output, "... and %" PRIu32 " more, all good as far as they say: --json\n",
+        buffer_print(output, "... and %" PRIu32 " more, all good as far as they say: --all\n",
                      count - shown);
     }
 }

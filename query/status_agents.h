@@ -41,9 +41,9 @@ const char *status_source_state(uint32_t state);
 // Puts those in trouble first.
 void status_agents_sort(struct status_connected *agents, uint32_t count);
 
-// Appends a table for people; width as in status_print.
+// Appends a table for people, of all or the first ones; width as in status_print.
 void status_agents_print(const struct status_connected *agents, uint32_t count, int64_t now_ms,
-                         uint32_t width, struct buffer *output);
+                         uint32_t width, bool is_all, struct buffer *output);
 
 // Appends a JSON list.
 void status_agents_print_json(const struct status_connected *agents, uint32_t count,

@@ -71,6 +71,9 @@ static int compare_rows(const void *left, const void *right) {
     bool is_silent = a->silent_ms != 0;
     bool is_other_silent = b->silent_ms != 0;
     if (is_silent != is_other_silent) return is_silent ? -1 : 1;
+    if (a->silent_ms != b->silent_ms) return a->silent_ms < b->silent_ms ? -1 : 1;
+    if (a->gap_numbers != b->gap_numbers) return a->gap_numbers > b->gap_numbers ? -1 : 1;
+    if (a->quarantined != b->quarantined) return a->quarantined > b->quarantined ? -1 : 1;
     int order = strcmp(a->account, b->account);
     return order != 0 ? order : strcmp(a->region, b->region);
 }
@@ -164,7 +167,7 @@ void status_coverage_print(const struct status_coverage *coverage, int64_t now_m
         print_row(&coverage->rows[index], now_ms, output);
     }
     if (shown < coverage->rows_count) {
-        buffer_print(output, "... and %" PRIu32 " more: --coverage\n",
+        buffer_print(output, "... and %" PRIu32 " regions more: --coverage\n",
                      coverage->rows_count - shown);
     }
 }

@@ -26,7 +26,8 @@ struct status_silent {
 };
 
 struct status_coverage {
-    struct coverage_row *rows;  // silent ones first, then by account and region
+    struct coverage_row *rows;  // silent ones first, then what lost or was
+                                // refused most, then by account and region
     uint32_t rows_count;
     uint32_t accounts_count;
     uint32_t expected_count;

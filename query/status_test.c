@@ -78,7 +78,7 @@ static void test_names_stay_apart(void **state) {
         {.agent = "spiffe://o-other/account/222222222222/region/eu-west-1"},
     };
     buffer_reset(&text);
-    status_agents_print(connected, 2, NOW_S, 60, &text);
+    status_agents_print(connected, 2, NOW_S, 60, false, &text);
     const char *shown = finish();
     assert_true(program_has(shown, "\nAGENT spiffe://o-example/... "));
     assert_true(program_has(shown, "\naccount/222222222222/region/eu-west-1  "));
@@ -88,10 +88,10 @@ static void test_names_stay_apart(void **state) {
     assert_null(strchr(shown, '~'));
     // Nothing is left out that differs, or where no terminal is.
     buffer_reset(&text);
-    status_agents_print(connected, 3, NOW_S, 60, &text);
+    status_agents_print(connected, 3, NOW_S, 60, false, &text);
     assert_true(program_has(finish(), "\nspiffe://o-other/account/222222222222/region/eu-west-1 "));
     buffer_reset(&text);
-    status_agents_print(connected, 2, NOW_S, STATUS_WIDTH_FULL, &text);
+    status_agents_print(connected, 2, NOW_S, STATUS_WIDTH_FULL, false, &text);
     assert_true(
         program_has(finish(), "\nspiffe://o-example/account/222222222222/region/eu-west-1 "));
 }
@@ -112,6 +112,48 @@ static void test_json_says_the_same(void **state) {
     yyjson_val *reason = yyjson_obj_get(reasons, "invalid_json");
     assert_int_equal(yyjson_get_uint(yyjson_obj_get(reason, "refusals")), 3);
     json_reader_destroy(json);
+}
+
+static uint32_t count_lines(const char *shown) {
+    uint32_t count = 0;
+    for (; *shown != 0; shown++) count += *shown == '\n';
+    return count;
+}
+
+// A thousand agents, each of an account with 17 regions: what is bad is on the first screen, and
+// the rest is counted.
+static void test_a_thousand_agents_fit_on_a_screen(void **state) {
+    (void)state;
+    enum { AGENTS = 1000, REGIONS = 17, SILENT = 700, LOSER = 300, UNBALANCED = 999 };
+    static struct status_agent agents[AGENTS];
+    static struct coverage_row rows[AGENTS * REGIONS];
+    static char uris[AGENTS][64];
+    struct status many = {.now_ms = NOW_S * INT64_C(1000), .agents = agents};
+    for (uint32_t index = 0; index < AGENTS; index++) {
+        snprintf(uris[index], sizeof uris[index], "spiffe://o-x/account/%012u", index);
+        agents[index] = (struct status_agent){.uri = uris[index], .is_balanced = true};
+        agents[index].last_seen_ms = many.now_ms - 1000;
+    }
+    many.agents_count = AGENTS;
+    many.total = (struct status_agent){.uri = "total", .is_balanced = false};
+    agents[SILENT].silent_ms = many.now_ms - 3600000;
+    agents[LOSER].gap_numbers = 5;
+    agents[UNBALANCED].is_balanced = false;
+    many.coverage = (struct status_coverage){.rows = rows, .rows_count = AGENTS * REGIONS};
+    buffer_reset(&text);
+    status_print(&many, 200, &text);
+    const char *shown = finish();
+    assert_in_range(count_lines(shown), 2 * STATUS_LINES_SHOWN, 60);
+    const char *unbalanced = strstr(shown, "000000000999");
+    const char *silent = strstr(shown, "000000000700");
+    const char *loser = strstr(shown, "000000000300");
+    assert_true(unbalanced != NULL && silent > unbalanced && loser > silent);
+    assert_true(program_has(shown, "\n... and 980 agents more: --all\n"));
+    assert_true(program_has(shown, "\n... and 16980 regions more: --coverage\n"));
+    many.is_whole = true;
+    buffer_reset(&text);
+    status_print(&many, 200, &text);
+    assert_in_range(count_lines(finish()), AGENTS * (REGIONS + 1), AGENTS * (REGIONS + 1) + 60);
 }
 
 static bool on_entry(void *user, const struct trail_quarantined *entry) {
@@ -224,7 +266,7 @@ int main(void) {
     struct fault fault = {0};
     snprintf(store, sizeof store, "%s", program_folder());
     sample_make_troubled(store, NOW_S);
-    buffer_init(&text, 1 << 20);
+    buffer_init(&text, 8 << 20);
     arena = arena_create(STATUS_ARENA_SIZE);
     if (!trail_reader_open(store, &reader, &fault) ||
         !status_collect(reader, NOW_S * INT64_C(1000), arena, &status, &fault)) {
@@ -236,6 +278,7 @@ int main(void) {
         cmocka_unit_test(test_it_reads_well),
         cmocka_unit_test(test_names_stay_apart),
         cmocka_unit_test(test_json_says_the_same),
+        cmocka_unit_test(test_a_thousand_agents_fit_on_a_screen),
         cmocka_unit_test(test_it_says_when_the_disk_is_full),
         cmocka_unit_test(test_upkeep_has_its_alarms),
         cmocka_unit_test(test_refused_bytes_do_not_steer),
