@@ -15,7 +15,8 @@
 // method that is not served is input, a lost connection retry.
 //
 // Reading pauses by itself when a callback says so: no further message is taken from the network
-// until rpc_stream_resume, and flow control stops the peer (it can have 1 MiB under way).
+// until rpc_stream_resume, and flow control stops the peer (it can have 64 KiB under
+// way).
 
 #pragma once
 

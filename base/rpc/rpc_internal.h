@@ -26,7 +26,9 @@
 #endif
 
 enum {
-    RPC_LOOKAHEAD_SIZE = 1024 * 1024,  // bytes a peer may have under way to a stream that pauses
+    RPC_LOOKAHEAD_SIZE = 64 * 1024,     // bytes a peer may have under way to a stream that pauses
+    RPC_READ_SIZE = 8 * 1024,           // bytes read of a socket at once
+    RPC_SERVER_RECORD_SIZE = 4 * 1024,  // bytes of a TLS record that a server sends
     RPC_KEEPALIVE_MS = 20000,
     RPC_KEEPALIVE_TIMEOUT_MS = 10000,
     RPC_PING_INTERVAL_MIN_MS = 5000,  // must be below RPC_KEEPALIVE_MS, or peers are thrown out
@@ -123,6 +125,9 @@ struct rpc_stream {
 
 // The system's monotonic clock: gRPC's own timers run by it too.
 int64_t rpc_now_ms(void);
+
+// Has TLS connections made from now on keep no buffers while they wait. Once, before any is made.
+void rpc_spare_tls_buffers(void);
 
 // A channel argument that is a number.
 grpc_arg rpc_argument(const char *name, int value);

@@ -228,6 +228,11 @@ static grpc_server *make_server(void) {
         rpc_argument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, RPC_CONNECTION_IDLE_MS),
         // A second server on the port must fail to start, not share it.
         rpc_argument(GRPC_ARG_ALLOW_REUSEPORT, 0),
+        // A connection keeps what it reads into at this size, whatever came once; 8 KiB are less
+        // than a batch of a busy agent and cost nothing measurable.
+        rpc_argument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, RPC_READ_SIZE),
+        // What a server sends is short: it needs no buffer for a TLS record of 16 KiB.
+        rpc_argument(GRPC_ARG_TSI_MAX_FRAME_SIZE, RPC_SERVER_RECORD_SIZE),
         // No compressed messages: what is read is what was sent, so limits mean what they say.
         rpc_argument(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
     };
