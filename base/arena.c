@@ -50,6 +50,11 @@ void arena_destroy(struct arena *arena) {
     free(arena);
 }
 
+void arena_expect(struct arena *arena, size_t size) {
+    assert(arena->newest == NULL);
+    arena->wanted = size;
+}
+
 void arena_reset(struct arena *arena) {
     // One chunk is kept. Several become one as large as all of them, with the next allocation:
     // otherwise sizes that come in another order each time would leave ever more gaps.

@@ -21,6 +21,10 @@ struct arena *arena_create(size_t size_max);
 // Frees the arena and all in it. NULL is allowed.
 void arena_destroy(struct arena *arena);
 
+// Says how much an empty arena that keeps nothing is going to hold: its first piece of memory is
+// that large.
+void arena_expect(struct arena *arena, size_t size);
+
 // Forgets everything in it and keeps its memory for reuse.
 void arena_reset(struct arena *arena);
 

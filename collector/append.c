@@ -356,9 +356,7 @@ static uint32_t choose_group(const struct append *append) {
     uint32_t count = 0;
     while (count < append->held_count) {
         rows += append_commit_rows(append->held[count]);
-        // Of the message alone: what a batch weighs beside it does not go into the store.
-        uint64_t weight = append->held[count]->size;
-        size += weight > BATCH_WEIGHT ? weight - BATCH_WEIGHT : 0;
+        size += append->held[count]->size;
         if (rows > APPEND_COMMIT_ROWS_MAX) break;
         if (count > 0 && size > TRAIL_COMMIT_SIZE_MAX) break;
         count++;

@@ -41,9 +41,14 @@ static void on_close(void *context, enum fault_kind kind, const char *text) {
     end->closed_kind = kind;
 }
 
+static bool on_has_room(void *context) {
+    (void)context;
+    return true;
+}
+
 static bool on_submit(void *context, struct batch *batch) {
     struct end *end = context;
-    return queue_push(end->rig->queue, batch, batch->size);
+    return queue_push(end->rig->queue, batch, batch->weight);
 }
 
 static void on_report(void *context, struct batch *batch) {
@@ -104,7 +109,7 @@ int rig_make(void **state) {
     rig.random = random_seeded(&rig.seed);
     rig.arena = arena_create(256 << 20);
     rig.pool = batch_pool_create();
-    rig.queue = queue_create(4096, 64 << 20);
+    rig.queue = queue_create(4096, UINT64_MAX);
     if (!roster_create(accounts, 2, ROSTER_UNKNOWN_DEFAULT, &rig.roster, &fault)) return 1;
     roster_live_init(&rig.live, rig.roster);
     rig.settings = (struct intake_settings){
@@ -178,7 +183,7 @@ struct end *rig_begin(struct rig *rig, uint32_t index, const char *uri) {
     struct end *end = &rig->ends[index];
     struct fault fault = {0};
     *end = (struct end){.rig = rig};
-    const struct intake_link link = {on_send, on_resume, on_close, on_submit, end};
+    const struct intake_link link = {on_send, on_resume, on_close, on_has_room, on_submit, end};
     assert_true(intake_create(&rig->settings, &link, span_text(uri), &end->intake, &fault));
     return end;
 }

@@ -19,14 +19,14 @@
 #include "storage/trail/trail_types.h"
 
 enum {
-    BATCH_EVENTS_MAX = 500,           // events of one message
-    BATCH_BYTES_MAX = 512 * 1024,     // of their records, unless there is only one
-    BATCH_NOTICE_HEAD_MAX = 65536,    // bytes of a Notice's head
-    BATCH_ARENA_SIZE_MAX = 24 << 20,  // bytes: a message of 2 MiB and all that is read from it
-    BATCH_POOL_MAX = 64,              // batches kept for reuse
-    BATCH_POOL_SIZE_MAX = 32 << 20,   // bytes all of them keep
-    BATCH_WEIGHT = 32 * 1024,         // bytes that any batch counts beside its message: a small one
-                                      // holds an arena and what came with it too
+    BATCH_EVENTS_MAX = 500,            // events of one message
+    BATCH_BYTES_MAX = 512 * 1024,      // of their records, unless there is only one
+    BATCH_NOTICE_HEAD_MAX = 65536,     // bytes of a Notice's head
+    BATCH_MESSAGE_SIZE_MAX = 2 << 20,  // bytes of a message
+    BATCH_ARENA_SIZE_MAX = 24 << 20,   // bytes: a message of 2 MiB and all that is read from it
+    BATCH_KEPT_SIZE_MAX = 64 * 1024,   // a batch that held more is not kept for reuse
+    BATCH_POOL_MAX = 64,               // batches kept
+    BATCH_WEIGHT_MIN = 16 * 1024,      // bytes that any batch holds: an arena is not smaller
 };
 
 // The largest number an agent may speak of: a million events a second for nine years. A number near
@@ -69,7 +69,8 @@ struct batch {
     enum batch_kind kind;
     void *owner;  // the intake that made it
     struct arena *arena;
-    uint64_t size;        // of the message, and BATCH_WEIGHT: its weight in the queue
+    uint64_t size;        // of the message
+    uint64_t weight;      // bytes of memory it holds, once weighed
     uint64_t id;          // for people: counts from 1 in each session
     int64_t received_ms;  // by the collector's clock
 
@@ -99,15 +100,18 @@ struct batch {
 
 struct batch_pool;
 
-// A pool that keeps up to BATCH_POOL_MAX batches of up to BATCH_POOL_SIZE_MAX bytes, and a few JSON
-// readers. NULL if memory runs out. Any thread may take and give.
+// A pool that keeps up to BATCH_POOL_MAX small batches, and a few JSON readers. NULL if memory runs
+// out. Any thread may take and give.
 struct batch_pool *batch_pool_create(void);
 
 // All batches and readers are back. NULL is allowed.
 void batch_pool_destroy(struct batch_pool *pool);
 
-// An empty batch, or NULL if memory runs out.
-struct batch *batch_take(struct batch_pool *pool);
+// An empty batch for a message of so many bytes, or NULL if memory runs out.
+struct batch *batch_take(struct batch_pool *pool, size_t size);
+
+// Sets what it weighs, now that all is in it, and counts it.
+void batch_weigh(struct batch_pool *pool, struct batch *batch);
 
 // Gives a batch back and forgets all in it.
 void batch_give(struct batch_pool *pool, struct batch *batch);
@@ -117,6 +121,9 @@ struct json_reader *batch_take_reader(struct batch_pool *pool);
 
 // Gives a reader back; one that has grown large gives its pool back, and knows what it knew.
 void batch_give_reader(struct batch_pool *pool, struct json_reader *reader);
+
+// Bytes that the weighed batches hold that have not been given back.
+uint64_t batch_pool_weight(const struct batch_pool *pool);
 
 // Bytes that the batches kept for reuse hold.
 uint64_t batch_pool_size(struct batch_pool *pool);

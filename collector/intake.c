@@ -45,6 +45,7 @@ bool intake_create(const struct intake_settings *settings, const struct intake_l
     made->grant = grant;
     memcpy(made->uri, uri.bytes, uri.size);
     buffer_init(&made->output, MESSAGE_OUT_SIZE_MAX);
+    buffer_init(&made->waiting, BATCH_MESSAGE_SIZE_MAX);
     made->begun_ms = intake_monotonic_ms(made);
     made->heard_ms = made->begun_ms;
     made->sent_ms = made->begun_ms;
@@ -57,6 +58,7 @@ void intake_destroy(struct intake *intake) {
     assert(intake->is_closed);
     assert(intake_is_idle(intake));
     buffer_done(&intake->output);
+    buffer_done(&intake->waiting);
     vitals_destroy(intake->vitals);
     free(intake);
 }
@@ -92,10 +94,15 @@ static void end_with(struct intake *intake, const struct fault *fault) {
     intake_end(intake, fault->kind, fault->text);
 }
 
+// A stream that begins needs little, and is told soon if there is no room for it.
+static bool has_room(const struct intake *intake) {
+    return intake->state != OPEN || intake->link.has_room(intake->link.context);
+}
+
 static bool may_read(const struct intake *intake) {
     return !intake->is_closing && !intake->is_closed && !intake->is_throttled &&
-           !intake->is_draining && intake->rejected == NULL &&
-           intake->queued_size < intake->settings->share_size;
+           !intake->is_draining && intake->waiting.size == 0 &&
+           intake->queued_weight < intake->settings->share_size && has_room(intake);
 }
 
 static void resume_if_possible(struct intake *intake) {
@@ -106,14 +113,21 @@ static void resume_if_possible(struct intake *intake) {
     intake->link.resume(intake->link.context);
 }
 
-static void submit(struct intake *intake, struct batch *batch) {
-    assert(intake->rejected == NULL);
+// Hands a batch to append, or ends the stream. False: the batch stays the caller's.
+static bool submit(struct intake *intake, struct batch *batch) {
     batch->owner = intake;
     batch->slot = intake->slot;
+    batch_weigh(intake->settings->pool, batch);
+    uint64_t weight = batch->weight;
     intake->outstanding++;
-    intake->queued_size += batch->size;
+    intake->queued_weight += weight;
     intake->submitted_ms = intake_monotonic_ms(intake);
-    if (!intake->link.submit(intake->link.context, batch)) intake->rejected = batch;
+    if (intake->link.submit(intake->link.context, batch)) return true;
+    intake->outstanding--;
+    intake->queued_weight -= weight;
+    // Append has not seen it, so nobody was told anything about it.
+    intake_end(intake, FAULT_RETRY, "the collector is stopping");
+    return false;
 }
 
 // Shows how far the agent's clock is from ours. What waited behind batches says nothing of it.
@@ -150,8 +164,7 @@ static bool on_hello(struct intake *intake, struct batch *batch, const Orgtrail_
     memcpy(batch->stream_id, intake->stream_id, TRAIL_STREAM_ID_SIZE);
     batch->kind = BATCH_HELLO;
     batch->uri = span_text(intake->uri);
-    submit(intake, batch);
-    return true;
+    return submit(intake, batch);
 }
 
 // Walks the chain over all events of the message and compares it where the new ones begin. What
@@ -224,8 +237,7 @@ static bool on_events(struct intake *intake, struct batch *batch,
     intake->expected = end_seq;
     intake->chain_is_known = true;
     memcpy(intake->chain, chain, TRAIL_CHAIN_SIZE);
-    submit(intake, batch);
-    return true;
+    return submit(intake, batch);
 }
 
 // Reasons are names, never free text: they become metrics and log fields.
@@ -267,8 +279,7 @@ static bool on_gap(struct intake *intake, struct batch *batch, const Orgtrail__V
     intake->expected = gap->last_seq + 1;
     intake->chain_is_known = true;
     memcpy(intake->chain, batch->chain, TRAIL_CHAIN_SIZE);
-    submit(intake, batch);
-    return true;
+    return submit(intake, batch);
 }
 
 static bool on_heartbeat(struct intake *intake, struct batch *batch,
@@ -277,8 +288,7 @@ static bool on_heartbeat(struct intake *intake, struct batch *batch,
     vitals_note_heartbeat(intake->vitals, span_text(intake->uri), heartbeat, batch->received_ms);
     if (intake_monotonic_ms(intake) - intake->submitted_ms < INTAKE_SEEN_MS) return false;
     batch->kind = BATCH_SEEN;
-    submit(intake, batch);
-    return true;
+    return submit(intake, batch);
 }
 
 static bool dispatch(struct intake *intake, struct batch *batch,
@@ -311,15 +321,13 @@ static bool dispatch(struct intake *intake, struct batch *batch,
     return false;
 }
 
-bool intake_message(struct intake *intake, struct span bytes) {
-    if (intake->is_closing || intake->is_closed) return false;
-    intake->heard_ms = intake_monotonic_ms(intake);
-    struct batch *batch = intake->rejected == NULL ? batch_take(intake->settings->pool) : NULL;
+static void take_message(struct intake *intake, struct span bytes) {
+    struct batch *batch = batch_take(intake->settings->pool, bytes.size);
     if (batch == NULL) {
         intake_end(intake, FAULT_RETRY, "no memory for another message");
-        return false;
+        return;
     }
-    batch->size = bytes.size + BATCH_WEIGHT;
+    batch->size = bytes.size;
     batch->id = ++intake->batches;
     batch->session = intake->session;
     batch->received_ms = intake_now_ms(intake);
@@ -335,6 +343,19 @@ bool intake_message(struct intake *intake, struct span bytes) {
     }
     if (!is_taken) batch_give(intake->settings->pool, batch);
     intake_send_due(intake);
+}
+
+bool intake_message(struct intake *intake, struct span bytes) {
+    if (intake->is_closing || intake->is_closed) return false;
+    intake->heard_ms = intake_monotonic_ms(intake);
+    if (bytes.size == 0 || has_room(intake)) {
+        take_message(intake, bytes);
+    } else {
+        buffer_append(&intake->waiting, bytes);
+        if (buffer_overflowed(&intake->waiting)) {
+            intake_end(intake, FAULT_RETRY, "no memory for another message");
+        }
+    }
     intake->is_paused = !may_read(intake);
     return !intake->is_paused;
 }
@@ -385,7 +406,7 @@ void intake_report(struct intake *intake, struct batch *batch) {
     assert(batch->owner == intake);
     assert(intake->outstanding > 0);
     intake->outstanding--;
-    intake->queued_size -= batch->size;
+    intake->queued_weight -= batch->weight;
     take_answer(intake, batch);
     batch_give(intake->settings->pool, batch);
     intake_send_due(intake);
@@ -393,9 +414,13 @@ void intake_report(struct intake *intake, struct batch *batch) {
 }
 
 void intake_retry(struct intake *intake) {
-    struct batch *batch = intake->rejected;
-    if (batch == NULL || !intake->link.submit(intake->link.context, batch)) return;
-    intake->rejected = NULL;
+    if (intake->is_closing || intake->is_closed || !has_room(intake)) return;
+    if (intake->waiting.size > 0) {
+        take_message(intake, buffer_span(&intake->waiting));
+        // Not only emptied: a thousand streams would keep one each.
+        buffer_done(&intake->waiting);
+        buffer_init(&intake->waiting, BATCH_MESSAGE_SIZE_MAX);
+    }
     resume_if_possible(intake);
 }
 
@@ -436,11 +461,4 @@ void intake_drain(struct intake *intake) {
 
 void intake_closed(struct intake *intake) {
     intake->is_closed = true;
-    if (intake->rejected == NULL) return;
-    // Append has not seen it, so nobody was told anything about it.
-    struct batch *batch = intake->rejected;
-    intake->rejected = NULL;
-    intake->outstanding--;
-    intake->queued_size -= batch->size;
-    batch_give(intake->settings->pool, batch);
 }

@@ -12,6 +12,7 @@
 
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,7 +26,9 @@
 
 enum {
     INTAKE_PROTOCOL = 1,
-    INTAKE_UNACKED_SIZE_MAX = 8 << 20,  // bytes an agent may have sent without an Ack; advice
+    INTAKE_UNACKED_SIZE_MAX = 8 << 20,  // bytes an agent may have sent without an Ack; advice,
+    INTAKE_UNACKED_BATCHES = 4,         // and as many batches, where batches are made smaller
+    INTAKE_BATCH_SIZE_MIN = 32 * 1024,  // they are not made smaller than this
     INTAKE_HELLO_MS = 10000,            // a stream that has not said Hello by then is closed
     INTAKE_SEEN_MS = 60000,             // at most this often a silent agent's last-seen is stored
     INTAKE_THROTTLE_MS = 60000,         // what Throttle asks for while the quarantine is full
@@ -38,7 +41,11 @@ struct intake_settings {
     int64_t backup_time_ms;  // of the backup the trail was restored from; 0: none
     uint32_t heartbeat_ms;
     int64_t future_max_s;
-    uint64_t share_size;  // of batches one stream may have in append's queue; more pauses reading
+    uint64_t share_size;    // weight of batches one stream may have; more pauses reading
+    uint64_t arrive_size;   // bytes that may arrive at once from all agents: each is told how large
+                            // its batches may be. 0: as large as can be
+    uint32_t agents_count;  // as many send at least
+    const atomic_uint *streams_count;  // that are open now; NULL: not known
     struct roster_live *roster;
     const struct clock *clock;
     struct batch_pool *pool;
@@ -54,8 +61,9 @@ struct intake_link {
     void (*resume)(void *context);
     // Ends the stream. Whoever is told calls intake_closed, now or later.
     void (*close)(void *context, enum fault_kind kind, const char *text);
-    // Hands a batch to append's queue. False: it is full, the batch stays here, and intake_retry is
-    // called when there is room.
+    // Whether another batch may be made. False: intake_retry is called when that may have changed.
+    bool (*has_room)(void *context);
+    // Hands a batch to append's queue. False: it takes no more for good, and the batch stays here.
     bool (*submit)(void *context, struct batch *batch);
     void *context;
 };
@@ -81,7 +89,7 @@ void intake_sent(struct intake *intake);
 // A batch comes back from append, with its answer.
 void intake_report(struct intake *intake, struct batch *batch);
 
-// Append's queue has room again.
+// There may be room for another batch again.
 void intake_retry(struct intake *intake);
 
 // A newer stream of the same agent and stream_id has begun: this one is closed.

@@ -62,9 +62,9 @@ struct intake {
     uint64_t quarantined;
 
     uint64_t batches;        // made in this session
-    uint32_t outstanding;    // batches in append's hands, the refused one included
-    uint64_t queued_size;    // bytes of these
-    struct batch *rejected;  // append's queue was full
+    uint32_t outstanding;    // batches in append's hands
+    uint64_t queued_weight;  // of these
+    struct buffer waiting;   // a message that came when there was no room: it is not read yet
 
     // All by the monotonic clock.
     int64_t begun_ms;

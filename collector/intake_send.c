@@ -3,6 +3,16 @@
 #include "collector/intake_internal.h"
 #include "collector/wire.h"
 
+// Bytes of a batch, so that one of each agent together are what may arrive at once.
+static uint32_t batch_size_of(const struct intake_settings *settings) {
+    if (settings->arrive_size == 0) return BATCH_BYTES_MAX;
+    uint32_t count = settings->streams_count == NULL ? 0 : atomic_load(settings->streams_count);
+    if (count < settings->agents_count) count = settings->agents_count;
+    uint64_t share = settings->arrive_size / (count == 0 ? 1 : count);
+    if (share < INTAKE_BATCH_SIZE_MIN) return INTAKE_BATCH_SIZE_MIN;
+    return share > BATCH_BYTES_MAX ? BATCH_BYTES_MAX : (uint32_t)share;
+}
+
 static void pack_welcome(struct intake *intake) {
     const struct intake_settings *settings = intake->settings;
     Orgtrail__V1__Welcome welcome = ORGTRAIL__V1__WELCOME__INIT;
@@ -13,8 +23,10 @@ static void pack_welcome(struct intake *intake) {
     welcome.backup_time_ms = settings->backup_time_ms;
     welcome.session = intake->session;
     welcome.max_batch_events = BATCH_EVENTS_MAX;
-    welcome.max_batch_bytes = BATCH_BYTES_MAX;
-    welcome.max_unacked_bytes = INTAKE_UNACKED_SIZE_MAX;
+    welcome.max_batch_bytes = batch_size_of(settings);
+    welcome.max_unacked_bytes = welcome.max_batch_bytes == BATCH_BYTES_MAX
+                                    ? INTAKE_UNACKED_SIZE_MAX
+                                    : INTAKE_UNACKED_BATCHES * welcome.max_batch_bytes;
     welcome.heartbeat_ms = settings->heartbeat_ms;
     welcome.sent_at_ms = intake_now_ms(intake);
     welcome.organization_id = (char *)(uintptr_t)settings->organization_id;

@@ -4,7 +4,7 @@
 #include "tests/kit/cases.h"
 
 enum { SENT_MAX = 64, SUBMITTED_MAX = 64, HEARTBEAT_MS = 15000 };
-enum { SHARE_SIZE = 8 * BATCH_WEIGHT };
+enum { SHARE_SIZE = 8 * 2 * BATCH_WEIGHT_MIN };
 
 static const char RECORD[] =
     "{\"eventTime\":\"2023-11-14T22:00:00Z\",\"eventSource\":\"ec2.amazonaws.com\","
@@ -25,7 +25,8 @@ struct bench {
     uint32_t sent_count;
     struct batch *submitted[SUBMITTED_MAX];
     uint32_t submitted_count;
-    bool queue_is_full;
+    bool is_full;   // no room for another batch
+    bool is_ended;  // append takes none for good
     uint32_t resumes;
     bool is_closed;
     enum fault_kind closed_kind;
@@ -56,9 +57,14 @@ static void on_close(void *context, enum fault_kind kind, const char *text) {
     (void)snprintf(bench->closed_text, sizeof bench->closed_text, "%s", text);
 }
 
+static bool on_has_room(void *context) {
+    const struct bench *bench = context;
+    return !bench->is_full;
+}
+
 static bool on_submit(void *context, struct batch *batch) {
     struct bench *bench = context;
-    if (bench->queue_is_full) return false;
+    if (bench->is_ended) return false;
     assert_true(bench->submitted_count < SUBMITTED_MAX);
     bench->submitted[bench->submitted_count++] = batch;
     return true;
@@ -82,7 +88,7 @@ static void begin(struct bench *bench, const char *uri) {
         .clock = &bench->clock,
         .pool = batch_pool_create(),
     };
-    bench->link = (struct intake_link){on_send, on_resume, on_close, on_submit, bench};
+    bench->link = (struct intake_link){on_send, on_resume, on_close, on_has_room, on_submit, bench};
     assert_true(
         intake_create(&bench->settings, &bench->link, span_text(uri), &bench->intake, &fault));
 }
@@ -432,7 +438,7 @@ static void test_share_pauses_and_resumes(void **state) {
     struct bench bench;
     uint8_t chain[TRAIL_CHAIN_SIZE] = {0};
     begin(&bench, ONE);
-    bench.settings.share_size = BATCH_WEIGHT + 4096;
+    bench.settings.share_size = 2 * BATCH_WEIGHT_MIN;
     open_stream(&bench, 0);
     assert_false(say_events(&bench, 1, 100, RECORD, chain));
     // While it is not read, its silence is not its fault.
@@ -456,31 +462,98 @@ static void test_small_batches_use_up_the_share(void **state) {
     open_stream(&bench, 0);
     uint64_t number = 1;
     while (say_events(&bench, number, number, "{}", chain)) number++;
-    assert_int_equal(number, SHARE_SIZE / BATCH_WEIGHT);
+    assert_in_range(number, SHARE_SIZE / (3 * BATCH_WEIGHT_MIN), SHARE_SIZE / BATCH_WEIGHT_MIN);
     assert_false(bench.is_closed);
     answer(&bench, 1, false);
     assert_int_equal(bench.resumes, 1);
     finish(&bench);
 }
 
+// A message that comes when there is no room waits unread.
 static void test_full_queue_is_tried_again(void **state) {
     (void)state;
     struct bench bench;
     uint8_t chain[TRAIL_CHAIN_SIZE] = {0};
     begin(&bench, ONE);
     open_stream(&bench, 0);
-    bench.queue_is_full = true;
+    bench.is_full = true;
     assert_false(say_events(&bench, 1, 2, RECORD, chain));
+    assert_int_equal(batch_pool_weight(bench.settings.pool), 0);
     intake_retry(bench.intake);
     assert_int_equal(bench.resumes, 0);
-    bench.queue_is_full = false;
+    assert_int_equal(bench.submitted_count, 0);
+    bench.is_full = false;
     intake_retry(bench.intake);
     assert_int_equal(bench.resumes, 1);
     assert_int_equal(bench.submitted_count, 1);
     assert_true(say_events(&bench, 3, 3, RECORD, chain));
-    bench.queue_is_full = true;
+    bench.is_full = true;
     assert_false(say_events(&bench, 4, 4, RECORD, chain));
-    finish(&bench);  // a batch that append never saw goes back to the pool
+    finish(&bench);  // what waited was never promised
+}
+
+// Who could send a message only to have it wait is not read.
+static void test_no_room_pauses_reading(void **state) {
+    (void)state;
+    struct bench bench;
+    uint8_t chain[TRAIL_CHAIN_SIZE] = {0};
+    begin(&bench, ONE);
+    open_stream(&bench, 0);
+    assert_true(say_events(&bench, 1, 1, RECORD, chain));
+    answer(&bench, 1, false);
+    flush(&bench);
+    bench.is_full = true;
+    assert_false(say_heartbeat(&bench));
+    bench.time_ms += 10 * HEARTBEAT_MS;
+    intake_tick(bench.intake);
+    assert_false(bench.is_closed);
+    bench.is_full = false;
+    intake_retry(bench.intake);
+    assert_int_equal(bench.resumes, 1);
+    finish(&bench);
+}
+
+static void test_ended_queue_ends_the_stream(void **state) {
+    (void)state;
+    struct bench bench;
+    uint8_t chain[TRAIL_CHAIN_SIZE] = {0};
+    begin(&bench, ONE);
+    open_stream(&bench, 0);
+    bench.is_ended = true;
+    assert_false(say_events(&bench, 1, 2, RECORD, chain));
+    assert_closed(&bench, FAULT_RETRY, "the collector is stopping");
+    assert_int_equal(batch_pool_weight(bench.settings.pool), 0);
+    finish(&bench);
+}
+
+static uint32_t welcome_batch_size(uint32_t known, uint32_t open, uint32_t *unacked) {
+    struct bench bench;
+    atomic_uint streams;
+    atomic_init(&streams, open);
+    begin(&bench, ONE);
+    bench.settings.arrive_size = 64 << 20;
+    bench.settings.agents_count = known;
+    bench.settings.streams_count = &streams;
+    assert_true(say_hello(&bench));
+    answer(&bench, 0, false);
+    uint32_t size = bench.sent[0]->welcome->max_batch_bytes;
+    *unacked = bench.sent[0]->welcome->max_unacked_bytes;
+    finish(&bench);
+    return size;
+}
+
+// Many agents are told to send small batches, so that one of each fits into memory.
+static void test_batches_are_smaller_where_agents_are_many(void **state) {
+    (void)state;
+    uint32_t unacked;
+    assert_int_equal(welcome_batch_size(0, 1, &unacked), BATCH_BYTES_MAX);
+    assert_int_equal(unacked, INTAKE_UNACKED_SIZE_MAX);
+    assert_int_equal(welcome_batch_size(128, 1, &unacked), BATCH_BYTES_MAX);
+    assert_int_equal(welcome_batch_size(0, 512, &unacked), 128 * 1024);
+    assert_int_equal(unacked, 512 * 1024);
+    // Right after a restart as well, when few are back.
+    assert_int_equal(welcome_batch_size(512, 1, &unacked), 128 * 1024);
+    assert_int_equal(welcome_batch_size(100000, 1, &unacked), INTAKE_BATCH_SIZE_MIN);
 }
 
 static void test_full_quarantine_throttles(void **state) {
@@ -642,6 +715,9 @@ int main(void) {
         cmocka_unit_test(test_share_pauses_and_resumes),
         cmocka_unit_test(test_small_batches_use_up_the_share),
         cmocka_unit_test(test_full_queue_is_tried_again),
+        cmocka_unit_test(test_no_room_pauses_reading),
+        cmocka_unit_test(test_ended_queue_ends_the_stream),
+        cmocka_unit_test(test_batches_are_smaller_where_agents_are_many),
         cmocka_unit_test(test_full_quarantine_throttles),
         cmocka_unit_test(test_silence_and_own_heartbeat),
         cmocka_unit_test(test_silent_agent_is_seen),

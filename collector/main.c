@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "base/heap.h"
 #include "base/http_server.h"
 #include "base/log.h"
 #include "base/notify.h"
@@ -29,6 +30,7 @@
 #include "storage/trail/trail.h"
 
 enum {
+    HEAP_SLACK = 16 << 20,  // bytes that may lie free in the allocator
     OPTION_LOG_LEVEL = 256,
     OPTION_CHECK,
     OPTION_SETTINGS,
@@ -187,6 +189,7 @@ static bool wait_for_end(struct operate *operate, struct roster_reload *roster,
             LOG(LOG_INFO, "stopping", log_text("signal", strsignal(signal)));
             return true;
         }
+        (void)heap_trim(HEAP_SLACK);
         if (!server_is_stuck(operate->server)) notify_send("WATCHDOG=1");
         if (server_is_deaf(operate->server)) {
             return fault_set(fault, FAULT_RETRY,

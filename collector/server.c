@@ -15,7 +15,11 @@ enum {
     TICKS_PER_HEARTBEAT = 4,
     TICK_MS_MIN = 20,
     WORKERS = 2,  // rpc threads: reading and judging is spread over them
+    // No fewer than there can be: each worker may pass the limit by one, and Hellos ask nobody.
+    QUEUE_BATCHES_MAX =
+        (SERVER_BATCHES_SIZE_MAX + WORKERS * BATCH_ARENA_SIZE_MAX) / BATCH_WEIGHT_MIN,
     VISITS_MAX = 64,
+    AGENTS_SINCE_MS = 3600 * 1000,
 };
 
 static void destroy(struct server *server) {
@@ -55,13 +59,40 @@ static bool load_saved(struct server *server, const struct settings *settings,
     return is_good || fault_add(fault, "coverage");
 }
 
+// Counts streams that were there in the hour before the last one went.
+struct agents_count {
+    int64_t since_ms;
+    uint32_t count;
+};
+
+static bool find_last(void *context, const struct trail_stream *stream) {
+    struct agents_count *agents = context;
+    int64_t since_ms = stream->last_seen_ms - AGENTS_SINCE_MS;
+    if (since_ms > agents->since_ms) agents->since_ms = since_ms;
+    return true;
+}
+
+static bool count_late(void *context, const struct trail_stream *stream) {
+    struct agents_count *agents = context;
+    if (stream->last_seen_ms >= agents->since_ms) agents->count++;
+    return true;
+}
+
+// How many agents are going to come back after a restart.
+static uint32_t count_agents(const struct trail *trail) {
+    struct agents_count agents = {0};
+    trail_streams_walk(trail, find_last, &agents);
+    trail_streams_walk(trail, count_late, &agents);
+    return agents.count;
+}
+
 static bool make_parts(struct server *server, const struct settings *settings,
                        struct roster_live *roster, struct trail *trail, struct fault *fault) {
     // Peers are counted until they are freed, so no queue of peers can hold more.
     uint32_t peers_max = settings->streams_max + 1;
     server->pool = batch_pool_create();
     server->notes = notes_create();
-    server->batches = queue_create(SERVER_QUEUE_BATCHES_MAX, SERVER_QUEUE_SIZE_MAX);
+    server->batches = queue_create(QUEUE_BATCHES_MAX + peers_max, UINT64_MAX);
     server->opened = queue_create(peers_max, peers_max);
     server->waiting = queue_create(peers_max, peers_max);
     server->gone = queue_create(peers_max, peers_max);
@@ -81,7 +112,10 @@ static bool make_parts(struct server *server, const struct settings *settings,
         .heartbeat_ms = settings->heartbeat_ms,
         .skew = &metrics_table[METRICS_CLOCK_SKEW],
         .future_max_s = (int64_t)settings->future_max_hours * 3600,
-        .share_size = SERVER_QUEUE_SIZE_MAX / SERVER_SHARE,
+        .share_size = SERVER_BATCHES_SIZE_MAX / SERVER_SHARE,
+        .arrive_size = SERVER_ARRIVE_SIZE,
+        .agents_count = count_agents(trail),
+        .streams_count = &server->peers_count,
         .roster = roster,
         .clock = clock_system(),
         .pool = server->pool,

@@ -20,10 +20,11 @@
 #include "collector/settings.h"
 
 enum {
-    SERVER_QUEUE_SIZE_MAX = 64 << 20,  // bytes of batches that wait for the writer, by their size
-    SERVER_QUEUE_BATCHES_MAX = SERVER_QUEUE_SIZE_MAX / BATCH_WEIGHT,
-    SERVER_SHARE = 8,        // one stream may hold the queue's size divided by this
-    SERVER_DRAIN_MS = 8000,  // streams have so long to hear their last acknowledgement
+    SERVER_BATCHES_SIZE_MAX = 24 << 20,  // bytes that batches hold from their message to its Ack;
+                                         // beyond it streams are not read
+    SERVER_SHARE = 2,                    // one stream may hold that size divided by this
+    SERVER_ARRIVE_SIZE = 32 << 20,       // bytes of one batch of each agent
+    SERVER_DRAIN_MS = 8000,              // streams have so long to hear their last acknowledgement
     SERVER_GRACE_MS = RPC_LINGER_MS + 2000,  // and are then cut off within this
     SERVER_STALL_MS = 60000,  // the writer is called stuck after this long in one step
 };

@@ -33,7 +33,7 @@ struct peer {
     struct server *server;
     struct rpc_stream *stream;
     struct intake *intake;
-    bool is_waiting;      // worker: in `waiting`, for room in the queue
+    bool is_waiting;      // worker: in `waiting`, for room for another batch
     bool is_closed;       // worker
     bool is_gone;         // worker: in `gone`
     atomic_uint posts;    // functions posted by writer and warden that have not run

@@ -34,15 +34,20 @@ static void on_close(void *context, enum fault_kind kind, const char *text) {
     rpc_stream_close(peer->stream, kind, text);
 }
 
-static bool on_submit(void *context, struct batch *batch) {
+static bool on_has_room(void *context) {
     struct peer *peer = context;
-    if (queue_push(peer->server->batches, batch, batch->size)) return true;
+    if (batch_pool_weight(peer->server->pool) < SERVER_BATCHES_SIZE_MAX) return true;
     if (!peer->is_waiting) {
         peer->is_waiting = true;
         bool is_pushed = queue_push(peer->server->waiting, peer, 1);
         assert(is_pushed);
     }
     return false;
+}
+
+static bool on_submit(void *context, struct batch *batch) {
+    struct peer *peer = context;
+    return queue_push(peer->server->batches, batch, batch->weight);
 }
 
 bool server_ask_gate(struct server *server, struct peer *peer, struct fault *fault) {
@@ -71,7 +76,7 @@ static struct peer *create_peer(struct server *server, struct rpc_stream *stream
     if (!is_good) fault_set(fault, FAULT_DENIED, "the certificates you sent are too many");
     is_good = is_good && certificate_read(buffer_span(&peer->chain), &peer->facts, fault) &&
               server_ask_gate(server, peer, fault);
-    const struct intake_link link = {on_send, on_resume, on_close, on_submit, peer};
+    const struct intake_link link = {on_send, on_resume, on_close, on_has_room, on_submit, peer};
     is_good = is_good && intake_create(&server->intake_settings, &link, span_text(who->uri),
                                        &peer->intake, fault);
     if (is_good) return peer;

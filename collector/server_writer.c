@@ -7,6 +7,7 @@
 enum {
     STEP_MS = 100,  // the writer looks around at least this often
     NAP_MS = 20,    // between steps while the disk is full
+    WAKE_ROUNDS = 8,
 };
 
 static void on_report(void *context, struct batch *batch) {
@@ -68,10 +69,17 @@ static void forget_left(struct server *server) {
     free_leaving(server);
 }
 
+// Has those look again that wait for room: all in turn, and many of them if there is some. Who is
+// over is let go by this too.
 static void wake_waiting(struct server *server) {
     void *items[SERVER_HOUSEKEEPING];
-    uint32_t count = queue_pop(server->waiting, items, SERVER_HOUSEKEEPING, 0);
-    for (uint32_t index = 0; index < count; index++) server_post(items[index], server_run_retry);
+    bool has_room = batch_pool_weight(server->pool) < SERVER_BATCHES_SIZE_MAX;
+    for (int round = 0; round < (has_room ? WAKE_ROUNDS : 1); round++) {
+        uint32_t count = queue_pop(server->waiting, items, SERVER_HOUSEKEEPING, 0);
+        for (uint32_t index = 0; index < count; index++) {
+            server_post(items[index], server_run_retry);
+        }
+    }
 }
 
 // Takes no more batches, and gives back those that will not be stored: their agents were told

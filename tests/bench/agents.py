@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Many agents over a store that is not empty: memory, delay, and how soon all are back after a restart.
 
-usage: agents.py [--agents N] [--rate N] [--stored N] [--seconds N] [--folder DIR]
+usage: agents.py [--agents N] [--rate N] [--regions N] [--stored N] [--store DIR] [--seconds N] [--folder DIR]
 
-Each agent has a certificate and a stream of its own over TLS (tests/bench/agents_bench.c). Prints one
-line of JSON. Programs come from bazel-bin: build them with --config=opt.
+Each agent has a certificate and a stream of its own over TLS (tests/bench/agents_bench.c). The store
+is filled with --stored events, or is a copy of one that `store_bench --keep --dir DIR` made. Prints
+one line of JSON. Programs come from bazel-bin: build them with --config=opt.
 """
 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,8 +22,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__
 os.chdir(ROOT)
 sys.path.insert(0, ROOT)
 
-from tests.bench.end_to_end import cpu_seconds, make_input, point_agent  # noqa: E402
-from tests.flow.organization import Organization, end_with_parent, find_program  # noqa: E402
+from tests.bench.end_to_end import cpu_seconds  # noqa: E402
+from tests.flow.organization import DATA, Organization, end_with_parent, find_program  # noqa: E402
 
 RESTART_SECONDS = 180  # how long the agents may take to be back, at most
 FIELDS = ("second", "streaming", "sent", "acknowledged", "ended", "latency_ms", "worst_ms")
@@ -38,28 +40,43 @@ def memory(pid):
     return found["RssAnon"], found["VmRSS"]
 
 
-def fill(organization, folder, count):
-    """Puts so many events into the store, by a real agent."""
-    source, _ = make_input(folder, "tail", count)
-    agent = organization.enroll("--organization", is_started=False)
-    point_agent(agent, source)
-    agent.start()
-    organization.wait_received(count, seconds=60 + count // 5000)
-    agent.stop()
-    os.remove(source.split(":", 1)[1])
+def fill(organization, count):
+    """Puts so many events into the store, which has none."""
+    os.makedirs(organization.store, exist_ok=True)
+    subprocess.run(
+        [
+            find_program("tests/bench", "store_bench"),
+            *("--events", str(count), "--dir", organization.store, "--keep", "--again", "0"),
+            *("--data", DATA),
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def prepare_store(organization, options):
+    if options.store:
+        os.makedirs(organization.store, exist_ok=True)
+        shutil.copy(os.path.join(options.store, "data.mdb"), organization.store)
+    elif options.stored:
+        fill(organization, options.stored)
 
 
 class Load:
     """The agents, and what they said last."""
 
-    def __init__(self, organization, folder, rate, seconds):
+    def __init__(self, organization, folder, options):
+        self.organization = organization
+        self.anon_peak = 0
         self.process = subprocess.Popen(
             [
                 find_program("tests/bench", "agents_bench"),
                 f"--address=127.0.0.1:{organization.port}",
                 f"--folder={folder}",
-                f"--rate={rate}",
-                f"--seconds={seconds}",
+                f"--rate={options.rate}",
+                f"--regions={options.regions}",
+                f"--seconds={2 * options.seconds + 3 * RESTART_SECONDS}",
             ],
             stdout=subprocess.PIPE,
             text=True,
@@ -73,7 +90,11 @@ class Load:
             raise ChildProcessError(f"agents_bench ended with {self.process.wait()}")
         values = dict(zip(line.split()[::2], map(int, line.split()[1::2])))
         assert set(values) == set(FIELDS), line
-        print(line.rstrip(), file=sys.stderr, flush=True)
+        anon = 0
+        if self.organization.collector.is_running():
+            anon, _ = memory(self.organization.collector.process.pid)
+            self.anon_peak = max(self.anon_peak, anon)
+        print(f"{line.rstrip()} rss_anon_mib {anon:.0f}", file=sys.stderr, flush=True)
         return values
 
     def wait_all(self, count, seconds):
@@ -87,7 +108,7 @@ class Load:
 
 
 def measure(organization, load, count, seconds):
-    """Steady state: what was sent and acknowledged, delay, memory and CPU."""
+    """Steady state: what was sent and acknowledged, delay, memory (the peak is since the start) and CPU."""
     pid = organization.collector.process.pid
     first = load.second()
     began, cpu = time.monotonic(), cpu_seconds(pid)
@@ -108,8 +129,26 @@ def measure(organization, load, count, seconds):
         "delay_ms": sorted(delays)[len(delays) // 2],
         "worst_ms": worst,
         "rss_anon_mib": round(max(anon)),
+        "peak_mib": round(load.anon_peak),
         "rss_mib": round(max(rss)),
         "collector_cpu": round((cpu_seconds(pid) - cpu) / passed, 2),
+    }
+
+
+def look(organization):
+    """What people and Prometheus see of so many: bytes and seconds."""
+    began = time.monotonic()
+    page = organization.fetch("/metrics")
+    between = time.monotonic()
+    table = organization.run("status", organization.store).stdout
+    between, ended = between - began, time.monotonic() - between
+    json_size = len(organization.run("status", "--json", organization.store).stdout)
+    return {
+        "metrics_bytes": len(page),
+        "metrics_s": round(between, 3),
+        "status_lines": table.count("\n"),
+        "status_json_bytes": json_size,
+        "status_s": round(ended, 2),
     }
 
 
@@ -117,25 +156,28 @@ def run(options, folder):
     # The management account is one of the roster too.
     accounts = [f"{700000000000 + number}" for number in range(options.agents - 1)]
     with Organization(folder=folder, accounts=accounts) as organization:
-        organization.start_collector()
+        prepare_store(organization, options)
+        organization.start_collector(seconds=120)
         bundles = os.path.join(folder, "bundles")
         organization.run(
             *("enroll", organization.folder, "--all", "--out", bundles),
             *("--collector", f"127.0.0.1:{organization.port}"),
             seconds=600,
         )
-        if options.stored:
-            fill(organization, folder, options.stored)
-        load = Load(organization, bundles, options.rate, 2 * options.seconds + 3 * RESTART_SECONDS)
+        load = Load(organization, bundles, options)
         connected_s, _ = load.wait_all(options.agents, RESTART_SECONDS)
-        result = {"agents": options.agents, "rate": options.rate, "stored": options.stored}
+        stored = options.stored if not options.store else os.path.basename(options.store)
+        result = {"agents": options.agents, "rate": options.rate, "stored": stored}
+        result["regions"] = options.regions
         result["connected_s"] = round(connected_s, 1)
         result.update(measure(organization, load, options.agents, options.seconds))
+        result.update(look(organization))
 
         organization.collector.kill()
         while load.second()["streaming"] > 0:
             pass
-        organization.start_collector()
+        load.anon_peak = 0
+        organization.start_collector(seconds=120)
         back_s, _ = load.wait_all(options.agents, RESTART_SECONDS)
         result["all_back_s"] = round(back_s, 1)
         after = measure(organization, load, options.agents, options.seconds)
@@ -148,7 +190,9 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--agents", type=int, default=1000)
     parser.add_argument("--rate", type=int, default=10)
+    parser.add_argument("--regions", type=int, default=1)
     parser.add_argument("--stored", type=int, default=10_000_000)
+    parser.add_argument("--store", default=None)
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--folder", default=None)
     options = parser.parse_args()

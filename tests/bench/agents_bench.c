@@ -2,6 +2,7 @@
 // process.
 //
 //   agents_bench --address=HOST:PORT --folder=DIR [--rate=10] [--seconds=60] [--threads=2]
+//                [--regions=1]
 //
 // DIR holds a bundle of `orgtrail enroll` for each agent, in a folder named by its account. Each
 // agent behaves as the real one does: an event is due every 1/rate seconds, what is due is sent at
@@ -49,6 +50,7 @@ struct request {
     uint32_t rate;  // events a second of each agent
     uint32_t seconds;
     uint32_t threads;
+    uint32_t regions;  // that the events of an agent come from, in turn
 };
 
 // Shared by the threads and whoever prints.
@@ -63,7 +65,15 @@ struct totals {
     atomic_bool is_over;
 };
 
-static struct request request = {.rate = 10, .seconds = 60, .threads = 2};
+static const char *const REGIONS[] = {
+    "eu-west-1",      "us-east-1",      "us-east-2",      "us-west-1",      "us-west-2",
+    "eu-west-2",      "eu-west-3",      "eu-central-1",   "eu-north-1",     "sa-east-1",
+    "ca-central-1",   "ap-south-1",     "ap-northeast-1", "ap-northeast-2", "ap-northeast-3",
+    "ap-southeast-1", "ap-southeast-2",
+};
+enum { REGIONS_MAX = sizeof REGIONS / sizeof REGIONS[0] };
+
+static struct request request = {.rate = 10, .seconds = 60, .threads = 2, .regions = 1};
 static struct totals totals;
 static int64_t began_ms;  // monotonic
 static int64_t began_s;   // wall clock
@@ -83,6 +93,7 @@ struct agent {
     int64_t retry_at_ms;
     int64_t backoff_ms;
     uint64_t random;
+    uint64_t batch_size_max;  // bytes of records, as Welcome says
 };
 
 static int64_t now_ms(void) {
@@ -107,7 +118,7 @@ static size_t print_event(const struct agent *agent, uint64_t number, char text[
         "\",\"arn\":\"arn:aws:iam::%s:role/worker\",\"accountId\":\"%s\",\"userName\":\"worker\"},"
         "\"attributes\":{\"creationDate\":\"%s\",\"mfaAuthenticated\":\"false\"}}},\"eventTime\":"
         "\"%s\",\"eventSource\":\"s3.amazonaws.com\",\"eventName\":\"GetObject\",\"awsRegion\":"
-        "\"eu-west-1\",\"sourceIPAddress\":\"10.0.%u.%u\",\"userAgent\":\"[aws-sdk-java/2.25.1 "
+        "\"%s\",\"sourceIPAddress\":\"10.0.%u.%u\",\"userAgent\":\"[aws-sdk-java/2.25.1 "
         "Linux/6.1 OpenJDK_64-Bit_Server_VM/21]\",\"requestParameters\":{\"bucketName\":\"data-%s"
         "\",\"Host\":\"data-%s.s3.eu-west-1.amazonaws.com\",\"key\":\"year=2026/part-%06" PRIu64
         ".parquet\"},\"responseElements\":null,\"additionalEventData\":{\"SignatureVersion\":"
@@ -118,10 +129,10 @@ static size_t print_event(const struct agent *agent, uint64_t number, char text[
         "\",\"readOnly\":true,\"eventType\":\"AwsApiCall\",\"managementEvent\":false,"
         "\"recipientAccountId\":\"%s\",\"eventCategory\":\"Data\"}",
         one % 50, account, one % 50, account, two % 200, account, account, time_text, time_text,
-        (unsigned)(one >> 8 & 255), (unsigned)(one & 255), account, account, two % 100000,
-        one % 4000000, one ^ two, (uint32_t)one, (unsigned)(one >> 32 & 0xffff),
-        (unsigned)(one >> 48 & 0xfff), (unsigned)(two >> 48 & 0xfff), two & 0xffffffffffff,
-        account);
+        REGIONS[number % request.regions], (unsigned)(one >> 8 & 255), (unsigned)(one & 255),
+        account, account, two % 100000, one % 4000000, one ^ two, (uint32_t)one,
+        (unsigned)(one >> 32 & 0xffff), (unsigned)(one >> 48 & 0xfff),
+        (unsigned)(two >> 48 & 0xfff), two & 0xffffffffffff, account);
     assert(size > 0 && size < RECORD_SIZE);
     return (size_t)size;
 }
@@ -178,6 +189,7 @@ static void on_welcome(struct agent *agent, const Orgtrail__V1__Welcome *welcome
     take_acknowledged(agent, welcome->resume_seq - 1);
     agent->under_way = agent->acknowledged;
     agent->is_streaming = true;
+    agent->batch_size_max = welcome->max_batch_bytes;
     agent->backoff_ms = BACKOFF_MIN_MS;
     atomic_fetch_add(&totals.streaming, 1);
 }
@@ -231,8 +243,14 @@ static void send_due(struct agent *agent) {
     uint64_t count = due - agent->acknowledged;
     if (count > BATCH_MAX) count = BATCH_MAX;
     Orgtrail__V1__Event events[BATCH_MAX], *pointers[BATCH_MAX];
+    size_t batch_size = 0;
     for (uint64_t index = 0; index < count; index++) {
         size_t size = print_event(agent, agent->acknowledged + 1 + index, texts[index]);
+        batch_size += size;
+        if (index > 0 && batch_size > agent->batch_size_max) {
+            count = index;
+            break;
+        }
         orgtrail__v1__event__init(&events[index]);
         events[index].record = (ProtobufCBinaryData){size, (uint8_t *)texts[index]};
         pointers[index] = &events[index];
@@ -341,6 +359,8 @@ static bool take_option(const char *argument) {
         request.seconds = (uint32_t)strtoul(value, NULL, 10);
     } else if (strncmp(argument, "--threads=", 10) == 0) {
         request.threads = (uint32_t)strtoul(value, NULL, 10);
+    } else if (strncmp(argument, "--regions=", 10) == 0) {
+        request.regions = (uint32_t)strtoul(value, NULL, 10);
     } else {
         return false;
     }
@@ -365,10 +385,11 @@ int main(int argc, char **argv) {
     bool good = true;
     for (int index = 1; index < argc; index++) good = good && take_option(argv[index]);
     if (!good || request.address == NULL || request.folder == NULL || request.rate == 0 ||
-        request.threads == 0 || request.threads > THREADS_MAX) {
+        request.threads == 0 || request.threads > THREADS_MAX || request.regions == 0 ||
+        request.regions > REGIONS_MAX) {
         fprintf(stderr,
                 "usage: agents_bench --address=HOST:PORT --folder=DIR [--rate=N]"
-                " [--seconds=N] [--threads=N]\n");
+                " [--seconds=N] [--threads=N] [--regions=N]\n");
         return 2;
     }
     size_t count;

@@ -44,6 +44,11 @@ static void link_close(void *context, enum fault_kind kind, const char *text) {
     append->is_closed = true;
 }
 
+static bool link_has_room(void *context) {
+    const struct append_stand_in *append = context;
+    return append->count < PENDING_MAX;
+}
+
 static bool link_submit(void *context, struct batch *batch) {
     struct append_stand_in *append = context;
     if (append->count == PENDING_MAX) return false;
@@ -88,7 +93,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         .pool = pool,
     };
     struct append_stand_in append = {.count = 0};
-    struct intake_link link = {link_send, link_resume, link_close, link_submit, &append};
+    struct intake_link link = {link_send,     link_resume, link_close,
+                               link_has_room, link_submit, &append};
     struct intake *intake = NULL;
     bool made = intake_create(
         &settings, &link, SPAN_LITERAL("spiffe://o-fuzz/account/123456789012"), &intake, &fault);

@@ -69,11 +69,16 @@ static void link_close(void *context, enum fault_kind kind, const char *text) {
     wire_break(session->center->options.wire, session->connection, &reason);
 }
 
-static bool link_submit(void *context, struct batch *batch) {
+static bool link_has_room(void *context) {
     struct session *session = context;
-    if (queue_push(session->center->queue, batch, batch->size)) return true;
+    if (batch_pool_weight(session->center->pool) < session->center->options.queue_size) return true;
     session->is_waiting = true;
     return false;
+}
+
+static bool link_submit(void *context, struct batch *batch) {
+    struct session *session = context;
+    return queue_push(session->center->queue, batch, batch->weight);
 }
 
 static struct session *session_of(struct center *center, const void *intake) {
@@ -168,7 +173,7 @@ bool center_start(struct center *center, struct fault *fault) {
         .random = &center->options.timeline->random,
     };
     if (!trail_open(&options, &center->trail, fault)) return false;
-    center->queue = queue_create(QUEUE_ITEMS, center->options.queue_size);
+    center->queue = queue_create(QUEUE_ITEMS, UINT64_MAX);
     center->pool = batch_pool_create();
     assert(center->queue != NULL && center->pool != NULL);
     if (!roster_create(center->accounts, FEED_ACCOUNTS, ROSTER_UNKNOWN_DEFAULT, &center->roster,
@@ -316,6 +321,7 @@ void *center_accept(void *context, void *agent, struct connection *connection,
         .send = link_send,
         .resume = link_resume,
         .close = link_close,
+        .has_room = link_has_room,
         .submit = link_submit,
         .context = session,
     };
