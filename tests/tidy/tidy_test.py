@@ -87,7 +87,7 @@ def walk(*endings):
             name
             for name in folders
             if not name.startswith("bazel-")
-            and name not in (".git", "__pycache__")
+            and name not in (".git", ".cache", "__pycache__")
             and os.path.join(relative, name) not in ("tests/data", "./bazel-out")
         )
         for name in sorted(files):
