@@ -130,6 +130,7 @@ static bool classify(struct tokens_encoder *encoder, struct cut *cut, struct val
         return false;
     }
     value->state = VALUE_ASKED;
+    value->number = DICTIONARY_NONE;  // until it was looked for, which not all are in time
     value->hash = hash_plain(span_of(cut->text.bytes + value->begin, size));
     dictionary_prefetch(encoder->dictionary, value->hash);
     return true;
