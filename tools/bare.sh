@@ -17,6 +17,7 @@ folder=${1:-}
 [ $# -gt 0 ] && shift
 if [ -z "$folder" ]; then
     folder=$(mktemp -d "${TMPDIR:-/var/tmp}/orgtrail-bare.XXXXXX")
+    chmod 755 "$folder"  # its root: other users go through it too
     # Cut short, debootstrap leaves this machine's /proc mounted in there.
     trap 'rm -rf --one-file-system "$folder"' EXIT
 fi
@@ -29,6 +30,7 @@ if [ ! -e "$folder/etc/debian_version" ]; then
     rm -f "$folder.log"
 fi
 cp /etc/resolv.conf "$folder/etc/resolv.conf"
+echo "127.0.0.1 localhost" >"$folder/etc/hosts"  # what every installer writes
 rm -rf "$folder/orgtrail"
 git clone -q . "$folder/orgtrail"
 

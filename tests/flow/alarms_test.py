@@ -5,7 +5,6 @@ import calendar
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -404,9 +403,7 @@ class Watched:
 
     def __init__(self, organization):
         self.agent = organization.enroll("-a", SHOP, is_started=False)
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port = found.getsockname()[1]
+        self.port = flow.find_free_port()
         with open(self.agent.config_path, "a", encoding="utf-8") as file:
             file.write(f'http:\n  listen: "127.0.0.1:{self.port}"\n')
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -205,11 +206,21 @@ def test_spool_at_its_limit():
         organization.start_collector()
         agent = organization.enroll("-a", SHOP, is_started=False)
         edit(agent.config_path, "size_max: 1GiB", "size_max: 64MiB")
+        port = flow.find_free_port()
+        with open(agent.config_path, "a", encoding="utf-8") as file:
+            file.write(f'http:\n  listen: "127.0.0.1:{port}"\n')
         organization.collector.stop()
         agent.append(records)
         agent.start()
         line = agent.wait_for_message("nothing more fits")
         assert "spool" in line, line
+
+        def is_told():
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+                return "\norgtrail_agent_full_spool 1\n" in page.read().decode()
+
+        flow.wait_until("a full spool in metrics", is_told)
+        assert "FULL" in organization.run("agent", "status", agent.folder).stdout
         sizes = [
             os.path.getsize(os.path.join(folder, name))
             for folder, _, names in os.walk(agent.spool)

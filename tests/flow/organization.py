@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -82,6 +83,12 @@ def wait_until(what, condition, seconds=WAIT_SECONDS, pause=0.05):
         if time.monotonic() > end:
             raise TimeoutError(f"not within {seconds} s: {what() if callable(what) else what}")
         time.sleep(pause)
+
+
+def find_free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
 
 
 def end_with_parent():
@@ -212,6 +219,9 @@ class Organization:
     ):
         self.is_temporary = folder is None
         base = os.environ.get("TEST_TMPDIR")
+        # A message is cut after 511 bytes: a sandbox's path may leave no room for what it says.
+        if base and len(base) > 120:
+            base = None
         self.base = tempfile.mkdtemp(prefix="flow.", dir=base) if folder is None else folder
         os.makedirs(self.base, exist_ok=True)
         self.folder = os.path.join(self.base, "organization")

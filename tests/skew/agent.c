@@ -2,6 +2,7 @@
 // they are acknowledged, and prints what the collector said.
 //
 //   agent --address=HOST:PORT --folder=DIR [--protocol=N] [--next] [--behind=SECONDS]
+//         [--wrong-chain]
 
 #include <assert.h>
 #include <inttypes.h>
@@ -23,6 +24,7 @@ struct agent {
     enum step step;
     char *lines[LINES_MAX];
     size_t lines_count;
+    uint64_t resume;  // what the collector expects
     bool is_over;
     bool is_good;
 };
@@ -53,7 +55,8 @@ static void pack_novelty(struct agent *agent, struct span *message) {
 }
 
 static void pack_batch(struct agent *agent, struct span *message) {
-    static const uint8_t chain[CHAIN_SIZE];
+    static const uint8_t chains[2][CHAIN_SIZE] = {{0}, {1}};
+    const uint8_t *chain = chains[agent->stand_in.is_wrong];
     Skew__Event events[LINES_MAX], *pointers[LINES_MAX];
     for (size_t index = 0; index < agent->lines_count; index++) {
         skew__event__init(&events[index]);
@@ -63,11 +66,11 @@ static void pack_batch(struct agent *agent, struct span *message) {
         pointers[index] = &events[index];
     }
     Skew__EventBatch batch = SKEW__EVENT_BATCH__INIT;
-    batch.first_seq = 1;
+    batch.first_seq = agent->stand_in.is_wrong ? agent->resume : 1;
     batch.n_events = agent->lines_count;
     batch.events = pointers;
     batch.chain.data = (uint8_t *)(uintptr_t)chain;
-    batch.chain.len = sizeof chain;
+    batch.chain.len = CHAIN_SIZE;
     stand_in_extend(&agent->stand_in, &batch.base);
     Skew__AgentMessage body = SKEW__AGENT_MESSAGE__INIT;
     body.body_case = SKEW__AGENT_MESSAGE__BODY_BATCH;
@@ -99,6 +102,7 @@ static void on_connected(void *context, struct rpc_stream *stream) {
 static void on_welcome(struct agent *agent, const Skew__Welcome *welcome) {
     printf("welcome: protocol %" PRIu32 ", resume %" PRIu64 ", organization %s\n",
            welcome->protocol, welcome->resume_seq, welcome->organization_id);
+    agent->resume = welcome->resume_seq;
     agent->step = agent->stand_in.is_next ? SAY_NOVELTY : SEND_BATCH;
 }
 

@@ -20,6 +20,8 @@ static bool take(struct stand_in *stand_in, const char *argument) {
         stand_in->behind_ms = 1000 * strtoll(argument + 9, NULL, 10);
     } else if (strcmp(argument, "--next") == 0) {
         stand_in->is_next = true;
+    } else if (strcmp(argument, "--wrong-chain") == 0) {
+        stand_in->is_wrong = true;
     } else {
         return false;
     }

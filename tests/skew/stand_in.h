@@ -21,6 +21,7 @@ struct stand_in {
     const char *folder;   // with ca.pem, and certificate and key by the name of the stand-in
     uint32_t protocol;
     bool is_next;
+    bool is_wrong;      // the chain it tells is not that of what it sends
     int64_t behind_ms;  // by how much its clock is, if it tells the time; -1: it does not
     struct buffer ca;
     struct buffer certificate;
@@ -28,8 +29,8 @@ struct stand_in {
     struct buffer message;  // the last one packed
 };
 
-// Reads --address, --folder, --protocol, --behind (seconds) and --next, and the credentials
-// NAME.pem and NAME.key. FAULT_INPUT names what is wrong.
+// Reads --address, --folder, --protocol, --behind (seconds), --next and --wrong-chain, and the
+// credentials NAME.pem and NAME.key. FAULT_INPUT names what is wrong.
 MUST_CHECK bool stand_in_open(struct stand_in *stand_in, const char *name, int argc, char **argv,
                               struct fault *fault);
 

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -96,6 +95,72 @@ BESIDE = {
         (COLLECTOR + 'commit_seconds_bucket{le="+Inf"}', "0+5x3000"),
     ],
 }
+# Where the condition of each alarm is provoked with our programs, or a part of one, and its metric is
+# seen to say so: file, function, and what the function reads.
+HERE = "tests/watch/watch_test.py"
+FLOW = "tests/flow/alarms_test.py"
+UPKEEP = "collector/append_upkeep_test.c"
+PROVOKED = {
+    "OrgtrailCollectorDown": (HERE, "test_alarms_fire_over_running_programs", "OrgtrailCollectorDown"),
+    "OrgtrailGap": (FLOW, "test_gap", "gap_numbers_total"),
+    "OrgtrailConflict": (FLOW, "test_conflict_and_identity", "quarantined_events_total"),
+    "OrgtrailTimeConflict": (FLOW, "test_one_id_at_two_times", "time_conflicts_total"),
+    "OrgtrailIdentityViolation": (FLOW, "test_conflict_and_identity", "quarantined_events_total"),
+    "OrgtrailQuarantine": (FLOW, "test_unknown_account", "quarantined_events_total"),
+    "OrgtrailQuarantineFull": (FLOW, "test_full_quarantine", "throttled_streams"),
+    "OrgtrailNotice": (FLOW, "test_notice", "notices_total"),
+    "OrgtrailSilentAgent": (FLOW, "test_silent_agent_begins_and_ends", "silent_agents"),
+    "OrgtrailSilentRegion": (FLOW, "test_silent_region_begins_and_ends", "silent_regions"),
+    "OrgtrailStoreFull": (FLOW, "test_full_store", "full_store"),
+    "OrgtrailDiskLow": (HERE, "test_the_disk_is_as_it_is_told", "disk_free_bytes"),
+    "OrgtrailDiskFullSoon": (HERE, "test_the_disk_is_as_it_is_told", "disk_free_bytes"),
+    "OrgtrailSlowDisk": (HERE, "test_a_slow_disk_is_seen", "commit_seconds"),
+    "OrgtrailStuckCursor": (UPKEEP, "test_a_stuck_follower_is_told_and_dropped", "METRICS_HELD"),
+    "OrgtrailDamagedStore": (FLOW, "test_a_damaged_store", "damaged_parts"),
+    "OrgtrailStuckReader": (UPKEEP, "test_tells_of_a_stuck_reader", "METRICS_STUCK_READERS"),
+    "OrgtrailCertificateEnds": (
+        "tests/flow/certificates_test.py",
+        "test_ends_are_told_in_status_metrics_events_and_logs",
+        "find_left",
+    ),
+    "OrgtrailCertificateEndsToday": (
+        "tests/flow/certificates_test.py",
+        "test_ends_are_told_in_status_metrics_events_and_logs",
+        "find_left",
+    ),
+    "OrgtrailClockSkew": (HERE, "test_clock_of_an_agent_that_is_wrong_is_seen", "clock_skew_seconds"),
+    "OrgtrailUnlistedAccount": (FLOW, "test_unlisted_account", "unlisted_events_total"),
+    "OrgtrailStreamsDenied": (FLOW, "test_denied_certificate", "refused_streams_total"),
+    "OrgtrailCorruptSpool": (HERE, "test_a_wrong_chain_is_seen", "ended_streams_total"),
+    "OrgtrailOwnEventsLost": (
+        "collector/notes_test.c",
+        "test_a_full_queue_is_counted",
+        "METRICS_LOST_NOTES",
+    ),
+    "OrgtrailAgentDown": (HERE, "test_alarms_fire_over_running_programs", "OrgtrailAgentDown"),
+    "OrgtrailAgentDisconnected": (FLOW, "test_an_agents_own_metrics", '"connected"'),
+    "OrgtrailAgentSpoolFull": (
+        "tests/flow/bad_disk_test.py",
+        "test_spool_at_its_limit",
+        "full_spool",
+    ),
+    "OrgtrailAgentGap": (FLOW, "test_a_gap_and_a_clone_in_an_agents_metrics", "gaps_total"),
+    "OrgtrailAgentSourceErrors": (FLOW, "test_an_agents_own_metrics", "source_errors_total"),
+    "OrgtrailAgentRestream": (
+        FLOW,
+        "test_a_gap_and_a_clone_in_an_agents_metrics",
+        "restreams_total",
+    ),
+    "OrgtrailAgentCertificateEnds": (
+        FLOW,
+        "test_an_agents_own_metrics",
+        "certificate_expiry_seconds",
+    ),
+}
+
+# What only a mistake in the program could provoke: promtool alone tries it, and its metric is served.
+MISTAKES = {"OrgtrailMismatchedTexts"}
+
 MINUTES = {"OrgtrailStuckCursor": 1450, "OrgtrailDiskFullSoon": 400}  # until it fires
 MINUTES_OTHERWISE = 70
 MINUTES_AT_ONCE = 5  # a rise is forgotten after ten
@@ -106,12 +171,6 @@ def find_tool(name):
     if path is None:
         raise cases.Skipped(f"{name} is not there: ./dev setup fetches it")
     return path
-
-
-def find_free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def read(path):
@@ -164,7 +223,7 @@ class Programs:
         self.organization.__enter__()
         self.organization.start_collector()
         self.agent = self.organization.enroll("-a", SHOP, is_started=False)
-        self.agent_port = find_free_port()
+        self.agent_port = flow.find_free_port()
         with open(self.agent.config_path, "a", encoding="utf-8") as file:
             file.write(f'http:\n  listen: "127.0.0.1:{self.agent_port}"\n')
         self.agent.start()
@@ -221,6 +280,20 @@ def test_every_alarm_is_explained():
     assert documented == set(alarms), documented ^ set(alarms)
     for name, alarm in alarms.items():
         assert alarm["summary"] in page and alarm["description"] in page, f"{name} differs"
+
+
+def read_function(path, name):
+    """The text of a test, from its name to the next function."""
+    text = read(os.path.join(flow.ROOT, path))
+    found = re.search(rf"(?m)^(?:def |static void ){name}\(.*?(?=^(?:def|static|int|class) |\Z)", text, re.S)
+    return found.group(0) if found else ""
+
+
+def test_every_alarm_is_provoked_somewhere():
+    told = set(PROVOKED) | MISTAKES
+    assert told == set(FIRING), told ^ set(FIRING)
+    for name, (path, function, metric) in PROVOKED.items():
+        assert metric in read_function(path, function), f"{name}: {path}: {function}: no {metric}"
 
 
 def make_case(alarm, name, values, is_firing):
@@ -295,7 +368,7 @@ class Prometheus:
                 },
                 file,
             )
-        self.port = find_free_port()
+        self.port = flow.find_free_port()
         self.program = flow.Program(
             [
                 find_tool("prometheus"),
@@ -361,6 +434,11 @@ def test_alarms_fire_over_running_programs():
             "the collector is missed",
             lambda: prometheus.alarms().get("OrgtrailCollectorDown") == "pending",
         )
+        programs.agent.kill()
+        flow.wait_until(
+            "the agent is missed",
+            lambda: prometheus.alarms().get("OrgtrailAgentDown") == "pending",
+        )
 
 
 def test_clock_of_an_agent_that_is_wrong_is_seen():
@@ -383,6 +461,60 @@ def test_clock_of_an_agent_that_is_wrong_is_seen():
     by_agent = {agent: float(seconds) for agent, seconds in skews}
     assert 300 <= by_agent[late.uri] < 310, by_agent
     assert -1 < by_agent[programs.agent.uri] < 10, by_agent
+
+
+def test_a_wrong_chain_is_seen():
+    with Programs() as programs:
+        other = programs.organization.enroll("-a", SHOP, "-r", "eu-west-1", is_started=False)
+        arguments = [
+            flow.find_program("tests/skew", "agent"),
+            f"--address=localhost:{programs.organization.port}",
+            f"--folder={other.folder}",
+        ]
+        # What a stream begins with is taken as given; what follows must fit.
+        subprocess.run(arguments, input=make(1), stdout=subprocess.DEVNULL, timeout=60, check=True)
+        done = subprocess.run(
+            [*arguments, "--wrong-chain"],
+            input=make(2),
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 1 and b"refused: " in done.stdout, done
+        ended = r'orgtrail_collector_ended_streams_total\{kind="corrupt"\} 1\b'
+        flow.wait_until("it is counted", lambda: re.search(ended, programs.fetch()[0]))
+        line = programs.organization.collector.wait_for_message("stream ended.*corrupt")
+        assert other.uri in line, line
+
+
+def read_values(text, name):
+    """Values of a metric of the collector by their labels."""
+    found = re.findall(rf"(?m)^orgtrail_collector_{name}(\S*) (\S+)$", text)
+    return {labels: float(value) for labels, value in found}
+
+
+def test_the_disk_is_as_it_is_told():
+    with Programs() as programs:
+        facts = os.statvfs(programs.organization.store)
+        text, _ = programs.fetch()
+        assert read_values(text, "disk_bytes")[""] == facts.f_blocks * facts.f_frsize
+        free = facts.f_bavail * facts.f_frsize
+        assert abs(read_values(text, "disk_free_bytes")[""] - free) < 0.2 * facts.f_blocks * facts.f_frsize
+
+
+def test_a_slow_disk_is_seen():
+    with flow.Organization(accounts=[SHOP], management=OWNER) as organization:
+        slow = flow.find_program("tests/watch", "slow_disk.so")
+        organization.collector.environment = {**os.environ, "LD_PRELOAD": slow}
+        organization.start_collector()
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        text = organization.fetch("/metrics")
+        buckets = read_values(text, "commit_seconds_bucket")
+        counts = {float(labels.split('"')[1]): count for labels, count in buckets.items()}
+        assert counts[float("inf")] > 0, counts
+        assert all(count == 0 for bound, count in counts.items() if bound <= 1), counts
 
 
 if __name__ == "__main__":
