@@ -109,8 +109,11 @@ static bool read_with(void *pool, size_t capacity, struct span text, const struc
     yyjson_doc *document = yyjson_read_opts((char *)(uintptr_t)text.bytes, text.size,
                                             YYJSON_READ_BIGNUM_AS_RAW, &allocator, &mistake);
     if (document == NULL) {
+        // The pool holds whatever a document of this size can be: one that needs more (nothing but
+        // openings) is none.
         if (mistake.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
-            return fault_set(fault, FAULT_FULL, "no memory to read %zu bytes of JSON", text.size);
+            return fault_set(fault, FAULT_INPUT, "invalid JSON at byte %zu: it has no end",
+                             text.size);
         }
         return fault_set(fault, FAULT_INPUT, "invalid JSON at byte %zu: %.*s", mistake.pos,
                          MISTAKE_TEXT_SIZE_MAX, mistake.msg);

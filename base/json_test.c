@@ -297,6 +297,21 @@ static void test_reads_into_an_arena(void **state) {
     arena_destroy(arena);
 }
 
+// Text that opens and never closes asks for more memory than any document of its size.
+static void test_openings_alone_are_no_document(void **state) {
+    (void)state;
+    struct fault fault = {0};
+    struct json_reader *reader = json_reader_create();
+    const struct yyjson_val *root;
+    static uint8_t text[1 << 20];
+    memset(text, '[', sizeof text);
+    for (size_t size = 1; size <= sizeof text; size *= 2) {
+        assert_false(json_read(reader, span_of(text, size), &root, &fault));
+        assert_int_equal(fault.kind, FAULT_INPUT);
+    }
+    json_reader_destroy(reader);
+}
+
 // What is written reads back, whatever the bytes.
 static void test_append_string_reads_back(void **state) {
     (void)state;
@@ -330,6 +345,7 @@ int main(void) {
         cmocka_unit_test(test_equal_values),
         cmocka_unit_test(test_equal_numbers),
         cmocka_unit_test(test_reads_into_an_arena),
+        cmocka_unit_test(test_openings_alone_are_no_document),
         cmocka_unit_test(test_append_string),
         cmocka_unit_test(test_append_string_reads_back),
     };

@@ -71,7 +71,7 @@ int backup_run(int argc, char **argv) {
     printf("%s: %" PRIu64 " events up to #%" PRIu64 " of %s, %" PRIu64
            " bytes, verified\n"
            "Keep with it what the store does not hold: the collector's folder (collector.yaml, its "
-           "certificate and key), the CA's folder, and deny.txt if there is one.\n",
+           "certificate, key and secret.key), the CA's folder, and deny.txt if there is one.\n",
            options.target, facts.events, facts.sequence_last, started, facts.size);
     return command_finish(argv[0]);
 }

@@ -49,6 +49,7 @@ static void test_init_makes_an_organization(void **state) {
     assert_int_equal(mode_of(program_path("%s/ca", folder)), 0700);
     assert_int_equal(mode_of(program_path("%s/ca/ca.key", folder)), 0600);
     assert_int_equal(mode_of(program_path("%s/collector/collector.key", folder)), 0600);
+    assert_int_equal(mode_of(program_path("%s/collector/secret.key", folder)), 0600);
     assert_int_equal(mode_of(program_path("%s/store", folder)), 0750);
     const char *certificate = program_path("%s/collector/collector.pem", folder);
     assert_verified(folder, "sslserver", certificate);

@@ -92,6 +92,7 @@ static void print_made(const struct options *options) {
     printf("  %s/collector/collector.yaml     the collector's config and roster\n", directory);
     printf("  %s/collector/collector.pem      the collector's certificate, %d days\n", directory,
            ORGANIZATION_CERTIFICATE_DAYS);
+    printf("  %s/collector/secret.key         seals access keys of the API\n", directory);
     printf("  %s%s/                       where the trail will lie\n",
            options->plan.store != NULL ? "" : directory,
            options->plan.store != NULL ? options->plan.store : "/store");

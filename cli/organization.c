@@ -11,8 +11,10 @@
 
 #include "base/certificate.h"
 #include "base/config.h"
+#include "base/crypto_seal.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "base/random.h"
 
 enum { PEM_SIZE_MAX = 64 * 1024 };  // a key or a certificate is under 2 KiB; chains are short
 
@@ -258,6 +260,17 @@ static bool make_folders(const char *directory, const struct organization_plan *
            make_folder_in(directory, "agents", 0700, NULL, fault);
 }
 
+// What seals the secrets of the API's access keys. The collector may not be able to make it: its
+// folder can be closed to its writes.
+static bool write_secret(const char *directory, struct fault *fault) {
+    uint8_t secret[CRYPTO_SEAL_KEY_SIZE];
+    random_fill(random_system(), secret, sizeof secret);
+    bool is_good = organization_write(directory, "collector/secret.key",
+                                      span_of(secret, sizeof secret), 0600, fault);
+    crypto_wipe(secret, sizeof secret);
+    return is_good;
+}
+
 // organization.yaml comes last: a folder that has it is complete.
 static bool write_all(const char *directory, const struct organization_plan *plan,
                       const struct secrets *secrets, struct span config, struct span organization,
@@ -271,6 +284,7 @@ static bool write_all(const char *directory, const struct organization_plan *pla
                               buffer_span(&secrets->certificate), 0644, fault) &&
            organization_write(directory, "collector/collector.key", buffer_span(&secrets->key),
                               0600, fault) &&
+           write_secret(directory, fault) &&
            organization_write(directory, "collector/collector.yaml", config, 0640, fault) &&
            organization_write(directory, "organization.yaml", organization, 0640, fault);
 }

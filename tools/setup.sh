@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # setup.sh: install the Debian packages that the build and the tests need, and nothing else; with
-# --packaging also what ./dev package needs: tools, and libyyjson0 to go along with the packages.
+# --packaging also what ./dev package needs: tools, and libyyjson0 to go along with the packages; with
+# --clients also what tests/api drives: Debian's aws CLI, and others from PyPI and npm (clients.sh).
 # Quiet and quick when nothing is missing. yyjson is not in Debian 12: that one library comes from
 # trixie, pinned so that no other package can. Of Debian's prometheus only the two programs are taken,
 # into a folder of our own: the package would start a service on this machine.
@@ -15,11 +16,19 @@ packages=(
     ca-certificates curl openssl procps
 )
 packaging=false
+clients=false
 watchers=/usr/local/lib/orgtrail/prometheus
 kept=.cache/packages  # libyyjson0 as Debian made it
 if [ "${1:-}" = --packaging ]; then
     packaging=true
     packages+=(debhelper scdoc)
+fi
+if [ "${1:-}" = --clients ]; then
+    clients=true
+    packages+=(awscli)
+    # Whoever has them from elsewhere keeps them.
+    python3 -m venv --help >/dev/null 2>&1 && python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
+    command -v npm >/dev/null || packages+=(nodejs npm)
 fi
 has_kept() {
     ! $packaging || compgen -G "$kept/libyyjson0_*.deb" >/dev/null
@@ -36,6 +45,7 @@ for package in "${packages[@]}"; do
 done
 yyjson=$(dpkg-query -W -f '${Status}' libyyjson-dev 2>/dev/null || true)
 if [ ${#missing[@]} -eq 0 ] && [ "$yyjson" = "install ok installed" ] && has_kept && has_watchers; then
+    if $clients; then exec tools/clients.sh; fi
     exit 0
 fi
 
@@ -83,3 +93,4 @@ if ! has_watchers; then
     install -D -t "$watchers" "$folder/usr/bin/prometheus" "$folder/usr/bin/promtool"
     rm -rf "$folder"
 fi
+if $clients; then exec tools/clients.sh; fi

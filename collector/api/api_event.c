@@ -71,6 +71,9 @@ static void append_value(struct buffer *buffer, const yyjson_val *value) {
         append_object(buffer, value);
     } else if (yyjson_is_arr(any)) {
         append_list(buffer, value);
+    } else if (yyjson_is_raw(any)) {
+        // A number beyond 64 bits and a double: whoever reads the trail may have no room for it.
+        json_append_string(buffer, span_of(yyjson_get_raw(any), yyjson_get_len(any)));
     } else {
         json_append_value(buffer, value);
     }

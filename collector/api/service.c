@@ -40,7 +40,9 @@ static bool make_secret(const char *path, const struct random *random,
     random_fill(random, secret, CRYPTO_SEAL_KEY_SIZE);
     if (!files_write_whole(files_system(), path, span_of(secret, CRYPTO_SEAL_KEY_SIZE), 0600,
                            fault)) {
-        return fault_add(fault, "secret.key is missing and cannot be made");
+        return fault_add(fault,
+                         "secret.key is missing and cannot be made (32 random bytes, mode 600, of "
+                         "the collector's user)");
     }
     LOG(LOG_INFO, "secret.key was made", log_text("path", path));
     return true;

@@ -225,7 +225,8 @@ def test_one_machine_as_printed():
 def test_folders_and_users():
     found = stage.center.run(
         "stat -c '%a %U %G %n' /etc/orgtrail /etc/orgtrail/ca /etc/orgtrail/ca/ca.key /etc/orgtrail/collector "
-        "/etc/orgtrail/collector/collector.key /etc/orgtrail/collector/collector.yaml /var/lib/orgtrail "
+        "/etc/orgtrail/collector/collector.key /etc/orgtrail/collector/secret.key "
+        "/etc/orgtrail/collector/collector.yaml /var/lib/orgtrail "
         "/var/lib/orgtrail/store /var/lib/orgtrail/store/data.mdb /var/lib/orgtrail/store/lock.mdb "
         "/var/lib/orgtrail/store/control.sock "
         "/etc/orgtrail-agent /etc/orgtrail-agent/agent.key /var/lib/orgtrail-agent").splitlines()
@@ -235,6 +236,7 @@ def test_folders_and_users():
         "600 root root /etc/orgtrail/ca/ca.key",
         "750 orgtrail orgtrail /etc/orgtrail/collector",
         "600 orgtrail orgtrail /etc/orgtrail/collector/collector.key",
+        "600 orgtrail orgtrail /etc/orgtrail/collector/secret.key",
         "640 orgtrail orgtrail /etc/orgtrail/collector/collector.yaml",
         "750 orgtrail orgtrail /var/lib/orgtrail",
         "750 orgtrail orgtrail /var/lib/orgtrail/store",
