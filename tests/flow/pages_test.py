@@ -38,7 +38,7 @@ class Trouble:
     def __init__(self, organization):
         self.organization = organization
         text = organization.read_settings().replace("roster:\n", "roster:\n  unknown: quarantine\n")
-        organization.write_settings(text)
+        organization.write_settings(text + f'api: {{listen: "127.0.0.1:{flow.find_free_port()}"}}\n')
         organization.start_collector()
         self.agent = organization.enroll("-a", SHOP)
         self.reader = organization.enroll("--organization")
@@ -62,6 +62,10 @@ class Trouble:
     def serial(self):
         listed = self.organization.status()["certificates"]
         return next(line["serial"] for line in listed if line["subject"] == self.agent.uri)
+
+    def access_key(self):
+        arguments = ("keys", "create", "--json", "auditor", "--store", self.organization.store)
+        return json.loads(self.organization.run(*arguments).stdout)["AccessKey"]["AccessKeyId"]
 
     def gone(self):
         agent = self.organization.enroll("-a", SHOP, "-g", "gone", is_started=False)
@@ -104,6 +108,7 @@ COMMANDS = {
     "orgtrail enroll DIR --retire NAME": lambda t: t.run(
         "enroll", t.organization.folder, "--retire", t.gone(), has="orgtrail deny add"
     ),
+    "orgtrail keys disable ID": lambda t: t.ask("keys", "disable", t.access_key()),
     "enroll --server": lambda t: t.run("enroll", t.organization.folder, "--server", has="renewed"),
     "orgtrail ca DIR --replace": lambda t: t.run("ca", t.organization.folder, "--replace", has="CA"),
     # Short for some of the above.
