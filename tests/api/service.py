@@ -118,10 +118,12 @@ Key = collections.namedtuple("Key", "id secret")
 class Service:
     """The running thing. `with` ends it."""
 
-    def __init__(self, settings="", events=None):
+    def __init__(self, settings="", events=None, accounts=(), management=flow.MANAGEMENT):
         self.events = load_events() if events is None else events
-        accounts = sorted({event.account for event in self.events})
-        self.organization = flow.Organization(accounts=accounts, has_api=True)
+        accounts = sorted({event.account for event in self.events} | set(accounts))
+        self.organization = flow.Organization(
+            accounts=accounts, management=management, has_api=True
+        )
         if settings:
             text = self.organization.read_settings()
             text = text.replace("api: {listen: 127.0.0.1:0", f"api: {{listen: 127.0.0.1:0, {settings}")
