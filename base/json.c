@@ -12,6 +12,8 @@ enum {
     SMALL_OBJECT_COUNT_MAX = 64,  // members; above, names are sorted instead of searched
     MARKS = 256,                  // of the names of one object
     MISTAKE_TEXT_SIZE_MAX = 100,  // bytes of yyjson's message that are shown
+    HELD_SIZE = 512,              // bytes of a string that are appended at a time
+    ESCAPED_SIZE_MAX = 6,         // bytes of one character: "\u001f"
     EXPONENT_MAX = 1000000000,    // of a number; beyond it only equal spelling is equal
 };
 
@@ -447,37 +449,76 @@ static size_t measure_character(struct span bytes) {
     return size;
 }
 
-static void append_escaped(struct buffer *output, uint8_t byte) {
-    static const char shorts[] = "\bb\ff\nn\rr\tt\"\"\\\\";
-    for (size_t index = 0; index + 1 < sizeof shorts; index += 2) {
-        if ((uint8_t)shorts[index] != byte) continue;
-        buffer_append_byte(output, '\\');
-        buffer_append_byte(output, (uint8_t)shorts[index + 1]);
-        return;
+// The letter behind the backslash for a byte, 'u' for one that has none of its own; 0: it goes out
+// as it is, if it is a character.
+static uint8_t escape_of(uint8_t byte) {
+    switch (byte) {
+        case '"':
+        case '\\':
+            return byte;
+        case '\b':
+            return 'b';
+        case '\f':
+            return 'f';
+        case '\n':
+            return 'n';
+        case '\r':
+            return 'r';
+        case '\t':
+            return 't';
+        default:
+            return byte < 0x20 ? 'u' : 0;
     }
-    buffer_print(output, "\\u%04x", byte);
 }
 
+// Puts what stands for the first character of the bytes at `to` (ESCAPED_SIZE_MAX at most); returns
+// how many bytes of it that are, and in *used how many of the text.
+static size_t put_character(struct span bytes, uint8_t *to, size_t *used) {
+    static const char digits[] = "0123456789abcdef";
+    uint8_t byte = bytes.bytes[0];
+    uint8_t escape = escape_of(byte);
+    *used = 1;
+    if (escape != 0) {
+        to[0] = '\\';
+        to[1] = escape;
+        if (escape != 'u') return 2;
+        memcpy(to + 2, "00", 2);
+        to[4] = (uint8_t)digits[byte >> 4];
+        to[5] = (uint8_t)digits[byte & 15];
+        return 6;
+    }
+    size_t size = byte < 0x80 ? 1 : measure_character(bytes);
+    if (size == 0) {
+        memcpy(to, "\xEF\xBF\xBD", 3);
+        return 3;
+    }
+    memcpy(to, bytes.bytes, size);
+    *used = size;
+    return size;
+}
+
+// Records are quoted whole, and every eighth byte of one is a quote itself: bytes are gathered here
+// and appended many at a time.
 void json_append_string(struct buffer *output, struct span text) {
-    buffer_append_byte(output, '"');
-    size_t plain = 0;  // where the run of bytes that go out as they are began
-    size_t at = 0;
-    while (at < text.size) {
+    uint8_t held[HELD_SIZE];
+    size_t count = 0;
+    held[count++] = '"';
+    for (size_t at = 0; at < text.size;) {
+        if (count > HELD_SIZE - ESCAPED_SIZE_MAX) {
+            buffer_append(output, span_of(held, count));
+            count = 0;
+        }
         uint8_t byte = text.bytes[at];
-        size_t size = byte < 0x80 ? 1 : measure_character(span_from(text, at));
-        if (size > 0 && byte >= 0x20 && byte != '"' && byte != '\\') {
-            at += size;
+        if (byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\') {
+            held[count++] = byte;
+            at++;
             continue;
         }
-        buffer_append(output, span_of(text.bytes + plain, at - plain));
-        if (size == 0) {
-            buffer_append(output, SPAN_LITERAL("\xEF\xBF\xBD"));
-        } else {
-            append_escaped(output, byte);
-        }
-        plain = ++at;
+        size_t used;
+        count += put_character(span_from(text, at), held + count, &used);
+        at += used;
     }
-    buffer_append(output, span_of(text.bytes + plain, at - plain));
+    buffer_append(output, span_of(held, count));
     buffer_append_byte(output, '"');
 }
 

@@ -297,6 +297,35 @@ static void test_reads_into_an_arena(void **state) {
     arena_destroy(arena);
 }
 
+// Long strings, with a character of every size at every place of what is appended at a time.
+static void test_append_long_strings(void **state) {
+    (void)state;
+    static const char *const characters[] = {"x",        "\"",           "\x01",
+                                             "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"};
+    struct json_reader *reader = json_reader_create();
+    struct fault fault = {0};
+    struct buffer text, output;
+    buffer_init(&text, 4096);
+    buffer_init(&output, 16384);
+    for (size_t which = 0; which < sizeof characters / sizeof characters[0]; which++) {
+        for (size_t place = 490; place < 530; place++) {
+            const struct yyjson_val *root;
+            buffer_reset(&text);
+            buffer_reset(&output);
+            while (text.size < place) buffer_append_byte(&text, 'a');
+            for (int count = 0; count < 200; count++) {
+                buffer_append_text(&text, characters[which]);
+            }
+            json_append_string(&output, buffer_span(&text));
+            assert_true(json_read(reader, buffer_span(&output), &root, &fault));
+            assert_true(span_equal(json_string(root), buffer_span(&text)));
+        }
+    }
+    buffer_done(&text);
+    buffer_done(&output);
+    json_reader_destroy(reader);
+}
+
 // Text that opens and never closes asks for more memory than any document of its size.
 static void test_openings_alone_are_no_document(void **state) {
     (void)state;
@@ -345,6 +374,7 @@ int main(void) {
         cmocka_unit_test(test_equal_values),
         cmocka_unit_test(test_equal_numbers),
         cmocka_unit_test(test_reads_into_an_arena),
+        cmocka_unit_test(test_append_long_strings),
         cmocka_unit_test(test_openings_alone_are_no_document),
         cmocka_unit_test(test_append_string),
         cmocka_unit_test(test_append_string_reads_back),
