@@ -38,11 +38,10 @@ bool attribute_find_kind(struct span name, enum attribute_kind *kind) {
     return false;
 }
 
-// A list being made: first all of one kind, then all of the next.
+// A list being made, with room for all that may come.
 struct list {
     struct attribute *items;
     uint32_t count;
-    uint32_t kind_first;  // where the present kind begins
 };
 
 static struct span cut(struct span value) {
@@ -50,18 +49,20 @@ static struct span cut(struct span value) {
     return value;
 }
 
-// Adds a value unless it is empty or already there under the present kind.
-static void add(struct list *list, enum attribute_kind kind, struct span value) {
+// Adds the one value of a kind, unless it is empty.
+static inline void add(struct list *list, enum attribute_kind kind, struct span value) {
     if (value.size == 0) return;
-    value = cut(value);
-    if (list->count > 0 && list->items[list->count - 1].kind != kind) {
-        list->kind_first = list->count;
-    }
-    for (uint32_t index = list->kind_first; index < list->count; index++) {
-        if (list->items[index].kind == kind && span_equal(list->items[index].value, value)) return;
-    }
     assert(list->count < ATTRIBUTE_COUNT_MAX);
-    list->items[list->count++] = (struct attribute){kind, value};
+    list->items[list->count++] = (struct attribute){kind, cut(value)};
+}
+
+// Adds one value of several, unless it is empty or there already. The values of its kind come last.
+static void add_new(struct list *list, enum attribute_kind kind, struct span value) {
+    value = cut(value);
+    for (uint32_t index = list->count; index > 0 && list->items[index - 1].kind == kind; index--) {
+        if (span_equal(list->items[index - 1].value, value)) return;
+    }
+    add(list, kind, value);
 }
 
 // What people call a resource when they do not write its ARN: what follows the last '/' or ':'.
@@ -74,11 +75,11 @@ static struct span short_name(struct span arn) {
 
 static void add_resources(struct list *list, const struct record *record) {
     for (uint32_t index = 0; index < record->resources_count; index++) {
-        add(list, ATTRIBUTE_RESOURCE_NAME, record->resources[index].name);
-        add(list, ATTRIBUTE_RESOURCE_NAME, short_name(record->resources[index].name));
+        add_new(list, ATTRIBUTE_RESOURCE_NAME, record->resources[index].name);
+        add_new(list, ATTRIBUTE_RESOURCE_NAME, short_name(record->resources[index].name));
     }
     for (uint32_t index = 0; index < record->resources_count; index++) {
-        add(list, ATTRIBUTE_RESOURCE_TYPE, record->resources[index].type);
+        add_new(list, ATTRIBUTE_RESOURCE_TYPE, record->resources[index].type);
     }
 }
 
@@ -87,13 +88,13 @@ struct attribute *attribute_extract(const struct record *record, struct span acc
     // 19 is what all kinds but resources can add at most; a resource adds three.
     size_t room = 19 + 3 * (size_t)record->resources_count;
     if (room > ATTRIBUTE_COUNT_MAX) room = ATTRIBUTE_COUNT_MAX;
-    struct list list = {arena_allocate(arena, room * sizeof *list.items), 0, 0};
+    struct list list = {arena_allocate(arena, room * sizeof *list.items), 0};
     if (list.items == NULL) return NULL;
 
     add(&list, ATTRIBUTE_EVENT_NAME, record->event_name);
-    add(&list, ATTRIBUTE_USER_NAME, record_display_user(record));
-    add(&list, ATTRIBUTE_USER_NAME, record->issuer_name);
-    add(&list, ATTRIBUTE_USER_NAME, record->session_name);
+    add_new(&list, ATTRIBUTE_USER_NAME, record_display_user(record));
+    add_new(&list, ATTRIBUTE_USER_NAME, record->issuer_name);
+    add_new(&list, ATTRIBUTE_USER_NAME, record->session_name);
     add(&list, ATTRIBUTE_EVENT_SOURCE, record->event_source);
     add(&list, ATTRIBUTE_ACCESS_KEY, record->access_key);
     add(&list, ATTRIBUTE_READ_ONLY,

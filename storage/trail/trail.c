@@ -37,14 +37,13 @@ uint64_t trail_hash_key(const struct trail *trail, const struct key *key) {
     memcpy(bytes + RECORD_ID_SIZE, &key->event_time_s, sizeof key->event_time_s);
     size_t size = RECORD_ID_SIZE + sizeof key->event_time_s;
     memcpy(bytes + size, key->account, key->account_size);
-    uint64_t hash =
-        hash_keyed(trail->format.secret, SEED_KEY, span_of(bytes, size + key->account_size));
+    uint64_t hash = hash_with_key(&trail->key_hash, span_of(bytes, size + key->account_size));
     uint32_t bits = trail->options.window_bits;
     return bits == 0 || bits >= 64 ? hash : hash >> (64 - bits);
 }
 
 uint64_t trail_hash_content(const struct trail *trail, struct span text) {
-    return trail_window_content(hash_keyed(trail->format.secret, SEED_CONTENT, text));
+    return trail_window_content(hash_with_key(&trail->content_hash, text));
 }
 
 void trail_end_reading(struct trail *trail) {
@@ -175,8 +174,7 @@ static bool reread_row(struct trail *trail, const struct trail_tail_row *row,
         .agent = row->agent,
         .received_ms = row->received_ms,
     };
-    if (!trail_make_row(trail->extract_arena, trail->arena, &entry, &row->key, result, fault))
-        return false;
+    if (!trail_make_row(trail->arena, &entry, &row->key, result, fault)) return false;
     result->sequence = row->sequence;
     result->flags = row->flags;
     return true;
@@ -276,14 +274,13 @@ static bool create_parts(struct trail *trail, struct fault *fault) {
     trail->json[0] = json_reader_create();
     trail->json[1] = json_reader_create();
     trail->record_arena = arena_create(RECORD_ARENA_SIZE_MAX);
-    trail->extract_arena = arena_create(RECORD_ARENA_SIZE_MAX);
     trail->arena = arena_create(ARENA_SIZE_MAX);
     trail->rows = calloc(TRAIL_COMMIT_ROWS_MAX, sizeof *trail->rows);
     trail->window_values = calloc(TRAIL_COMMIT_ROWS_MAX, sizeof *trail->window_values);
     if (trail->catalog == NULL || trail->dictionaries == NULL || trail->scratch == NULL ||
         trail->zstd == NULL || trail->json[0] == NULL || trail->json[1] == NULL ||
-        trail->record_arena == NULL || trail->extract_arena == NULL || trail->arena == NULL ||
-        trail->rows == NULL || trail->window_values == NULL) {
+        trail->record_arena == NULL || trail->arena == NULL || trail->rows == NULL ||
+        trail->window_values == NULL) {
         return fault_set(fault, FAULT_FULL, "trail: out of memory");
     }
     return true;
@@ -320,6 +317,8 @@ static bool load_all(struct trail *trail, struct fault *fault) {
         trail_end_reading(trail);
         if (!make_store(trail, fault) || !trail_begin_reading(trail, fault)) return false;
     }
+    hash_key_make(trail->format.secret, SEED_KEY, &trail->key_hash);
+    hash_key_make(trail->format.secret, SEED_CONTENT, &trail->content_hash);
     if (!load_dictionary(trail, fault)) return false;
     if (!load_catalog(trail, fault) || !load_tail(trail, fault)) return false;
     if (!make_window(trail, fault)) return false;
@@ -384,7 +383,6 @@ void trail_close(struct trail *trail) {
     json_reader_destroy(trail->json[0]);
     json_reader_destroy(trail->json[1]);
     arena_destroy(trail->record_arena);
-    arena_destroy(trail->extract_arena);
     arena_destroy(trail->arena);
     free(trail->rows);
     free(trail->window_values);
@@ -453,8 +451,7 @@ bool trail_add(struct trail *trail, const struct trail_entry *entry, enum trail_
     if (!trail_dedupe(trail, &key, hash, content, text, &decided, fault)) return false;
     if (decided == TRAIL_STORED) {
         struct block_row *row = &trail->rows[trail->rows_count];
-        if (!trail_make_row(trail->extract_arena, trail->arena, entry, &key, row, fault))
-            return false;
+        if (!trail_make_row(trail->arena, entry, &key, row, fault)) return false;
         trail->window_values[trail->rows_count] = trail_window_insert(trail->window, hash, content);
         trail->rows_count++;
     }

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/buffer.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/zstd.h"
 #include "storage/block/block.h"
@@ -92,7 +93,9 @@ struct trail {
     struct trail_environment *environment;
     int lock;
     struct trail_format format;
-    struct trail_head head;  // as it is on the disk
+    struct hash_key key_hash;      // of the secret, for the window's keys
+    struct hash_key content_hash;  // of the secret, for texts
+    struct trail_head head;        // as it is on the disk
 
     struct trail_catalog *catalog;
     struct trail_window *window;
@@ -105,8 +108,7 @@ struct trail {
     struct block_scratch *scratch;
     struct zstd *zstd;
     struct json_reader *json[2];
-    struct arena *record_arena;   // of one record
-    struct arena *extract_arena;  // of one record's attributes
+    struct arena *record_arena;  // of one record
 
     uint32_t damages;     // what trail_open found
     struct fault damage;  // the first of it
@@ -181,9 +183,8 @@ MUST_CHECK bool trail_add_delete(struct trail *trail, enum trail_database databa
 // trail_rows.c
 
 // Fills a row from a record; attributes are copied into the arena, the text is borrowed.
-MUST_CHECK bool trail_make_row(struct arena *extract, struct arena *arena,
-                               const struct trail_entry *entry, const struct key *key,
-                               struct block_row *row, struct fault *fault);
+MUST_CHECK bool trail_make_row(struct arena *arena, const struct trail_entry *entry,
+                               const struct key *key, struct block_row *row, struct fault *fault);
 
 // Copies rows, all of one day, to the end of the mirror. FAULT_FULL if memory runs out.
 MUST_CHECK bool trail_mirror_add(struct trail_tail_mirror *mirror, const struct block_row *rows,

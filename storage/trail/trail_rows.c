@@ -26,26 +26,21 @@ static void move_span(struct span *span, uint8_t **place) {
     *place += span->size;
 }
 
-bool trail_make_row(struct arena *extract, struct arena *arena, const struct trail_entry *entry,
-                    const struct key *key, struct block_row *row, struct fault *fault) {
-    arena_reset(extract);
+bool trail_make_row(struct arena *arena, const struct trail_entry *entry, const struct key *key,
+                    struct block_row *row, struct fault *fault) {
     uint32_t count = 0;
-    const struct attribute *found =
-        attribute_extract(entry->record, entry->account, extract, &count);
-    if (found == NULL) return no_memory(fault);
-
+    struct attribute *attributes = attribute_extract(entry->record, entry->account, arena, &count);
+    if (attributes == NULL) return no_memory(fault);
     struct span user = record_display_user(entry->record);
     if (user.size > ATTRIBUTE_VALUE_SIZE_MAX) user.size = ATTRIBUTE_VALUE_SIZE_MAX;
-    size_t size = user.size;
-    for (uint32_t index = 0; index < count; index++) size += found[index].value.size;
 
-    struct attribute *attributes = arena_allocate(arena, count * sizeof *attributes);
+    // Side by side, also what lies in the text: all rows' values are compared before texts are
+    // looked at again.
+    size_t size = user.size;
+    for (uint32_t index = 0; index < count; index++) size += attributes[index].value.size;
     uint8_t *place = arena_allocate(arena, size);
-    if (attributes == NULL || place == NULL) return no_memory(fault);
-    for (uint32_t index = 0; index < count; index++) {
-        attributes[index] = found[index];
-        move_span(&attributes[index].value, &place);
-    }
+    if (place == NULL) return no_memory(fault);
+    for (uint32_t index = 0; index < count; index++) move_span(&attributes[index].value, &place);
     move_span(&user, &place);
     *row = (struct block_row){
         .key = *key,
