@@ -3,6 +3,8 @@
 #include <libdeflate.h>
 #include <string.h>
 
+#include "base/hash_internal.h"
+
 // Inlined, so that hashing a short value is not a call into a library.
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -25,6 +27,7 @@ void hash_key_make(const uint8_t secret[HASH_SECRET_SIZE], uint64_t seed, struct
 }
 
 uint64_t hash_with_key(const struct hash_key *key, struct span bytes) {
+    if (bytes.size >= HASH_LONG_SIZE_MIN) return hash_long_with_key(key, bytes);
     return XXH3_64bits_withSecret(bytes.bytes, bytes.size, key->bytes, HASH_SECRET_SIZE);
 }
 
@@ -35,6 +38,7 @@ uint64_t hash_keyed(const uint8_t secret[HASH_SECRET_SIZE], uint64_t seed, struc
 }
 
 uint64_t hash_plain(struct span bytes) {
+    if (bytes.size >= HASH_LONG_SIZE_MIN) return hash_long_plain(bytes);
     return XXH3_64bits(bytes.bytes, bytes.size);
 }
 

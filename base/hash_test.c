@@ -19,6 +19,29 @@ static void test_plain_is_xxh3(void **state) {
     assert_true(hash_plain(SPAN_LITERAL("a")) != hash_plain(SPAN_LITERAL("b")));
 }
 
+// Hashes are stored: they are the same whatever the processor, whichever way they are taken.
+static void test_long_spans_hash_as_ever(void **state) {
+    (void)state;
+    static const struct {
+        size_t size;
+        uint64_t plain, keyed;
+    } expected[] = {
+        {255, 0x99B37C2C806E33D3u, 0x2F33DC0C68871C34u},
+        {256, 0xFF5A1CEFADE75BB9u, 0xF87A5F2981C35C20u},
+        {1024, 0x71BEE625238ADDB4u, 0xF3DA0C8CF74EB865u},
+        {1650, 0x45222B40259ED0B5u, 0x97675220D6BC63E7u},
+    };
+    uint8_t bytes[1700];
+    struct hash_key key;
+    for (size_t at = 0; at < sizeof bytes; at++) bytes[at] = (uint8_t)(at * 7 + at / 256);
+    for (size_t at = 0; at < sizeof key.bytes; at++) key.bytes[at] = (uint8_t)(at * 11 + 3);
+    for (size_t index = 0; index < sizeof expected / sizeof expected[0]; index++) {
+        struct span span = span_of(bytes, expected[index].size);
+        assert_true(hash_plain(span) == expected[index].plain);
+        assert_true(hash_with_key(&key, span) == expected[index].keyed);
+    }
+}
+
 // Secret, seed and bytes each change the result, at every way XXH3 has for a size.
 static void test_keyed_depends_on_all(void **state) {
     (void)state;
@@ -65,6 +88,7 @@ static void test_crc32(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain_is_xxh3),
+        cmocka_unit_test(test_long_spans_hash_as_ever),
         cmocka_unit_test(test_keyed_depends_on_all),
         cmocka_unit_test(test_seeds_are_independent),
         cmocka_unit_test(test_crc32),

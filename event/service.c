@@ -2,41 +2,44 @@
 
 #include <stddef.h>
 
+#define NAME(text) \
+    { (const uint8_t *)(text), sizeof(text) - 1 }
+
 struct home {
-    const char *region_prefix;
-    const char *home;
+    struct span region_prefix;
+    struct span home;
 };
 
 // AWS partitions by the beginning of their region names, and the region that records their global
 // services' events. The first that fits counts.
 static const struct home homes[] = {
-    {"us-gov-", "us-gov-west-1"}, {"cn-", "cn-north-1"}, {"us-east-", "us-east-1"},
-    {"us-west-", "us-east-1"},    {"eu-", "us-east-1"},  {"ap-", "us-east-1"},
-    {"sa-", "us-east-1"},         {"ca-", "us-east-1"},  {"me-", "us-east-1"},
-    {"af-", "us-east-1"},         {"il-", "us-east-1"},  {"mx-", "us-east-1"},
+    {NAME("us-gov-"), NAME("us-gov-west-1")}, {NAME("cn-"), NAME("cn-north-1")},
+    {NAME("us-east-"), NAME("us-east-1")},    {NAME("us-west-"), NAME("us-east-1")},
+    {NAME("eu-"), NAME("us-east-1")},         {NAME("ap-"), NAME("us-east-1")},
+    {NAME("sa-"), NAME("us-east-1")},         {NAME("ca-"), NAME("us-east-1")},
+    {NAME("me-"), NAME("us-east-1")},         {NAME("af-"), NAME("us-east-1")},
+    {NAME("il-"), NAME("us-east-1")},         {NAME("mx-"), NAME("us-east-1")},
 };
 
 // Services without regions, by eventSource. Those that AWS records elsewhere than in the
 // partition's home (Global Accelerator and Network Manager: us-west-2) are regional for us: nothing
 // is re-homed.
-static const char *const global_services[] = {
-    "account.amazonaws.com",        "aws-marketplace.amazonaws.com",
-    "billing.amazonaws.com",        "billingconsole.amazonaws.com",
-    "budgets.amazonaws.com",        "ce.amazonaws.com",
-    "cloudfront.amazonaws.com",     "cur.amazonaws.com",
-    "health.amazonaws.com",         "iam.amazonaws.com",
-    "organizations.amazonaws.com",  "payments.amazonaws.com",
-    "pricing.amazonaws.com",        "route53.amazonaws.com",
-    "route53domains.amazonaws.com", "shield.amazonaws.com",
-    "support.amazonaws.com",        "tax.amazonaws.com",
-    "trustedadvisor.amazonaws.com", "waf.amazonaws.com",
+static const struct span global_services[] = {
+    NAME("account.amazonaws.com"),        NAME("aws-marketplace.amazonaws.com"),
+    NAME("billing.amazonaws.com"),        NAME("billingconsole.amazonaws.com"),
+    NAME("budgets.amazonaws.com"),        NAME("ce.amazonaws.com"),
+    NAME("cloudfront.amazonaws.com"),     NAME("cur.amazonaws.com"),
+    NAME("health.amazonaws.com"),         NAME("iam.amazonaws.com"),
+    NAME("organizations.amazonaws.com"),  NAME("payments.amazonaws.com"),
+    NAME("pricing.amazonaws.com"),        NAME("route53.amazonaws.com"),
+    NAME("route53domains.amazonaws.com"), NAME("shield.amazonaws.com"),
+    NAME("support.amazonaws.com"),        NAME("tax.amazonaws.com"),
+    NAME("trustedadvisor.amazonaws.com"), NAME("waf.amazonaws.com"),
 };
 
 struct span service_home_region(struct span region) {
     for (size_t index = 0; index < sizeof homes / sizeof homes[0]; index++) {
-        if (span_starts(region, span_text(homes[index].region_prefix))) {
-            return span_text(homes[index].home);
-        }
+        if (span_starts(region, homes[index].region_prefix)) return homes[index].home;
     }
     return region;
 }
@@ -56,7 +59,7 @@ bool service_is_global(const struct service_facts *facts) {
     if (span_is(facts->event_source, "signin.amazonaws.com")) return true;
     if (span_is(facts->event_source, "sts.amazonaws.com")) return !is_regional_sts(facts);
     for (size_t index = 0; index < sizeof global_services / sizeof global_services[0]; index++) {
-        if (span_is(facts->event_source, global_services[index])) return true;
+        if (span_equal(facts->event_source, global_services[index])) return true;
     }
     return false;
 }

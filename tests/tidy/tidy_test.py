@@ -47,7 +47,7 @@ LIBRARIES = [
     (r"microhttpd\.h", r"base/http_server\w*\.[ch]"),
     (r"gnutls/.*", r"base/http_tls\w*\.[ch]"),
     (r"cyaml/.*|yaml\.h", r"base/config\w*\.[ch]"),
-    (r"xxhash\.h", r"base/hash\w*\.[ch]"),
+    (r"xxhash\.h|xxh_x86dispatch\.h", r"base/hash\w*\.[ch]"),
     (r"protobuf-c/.*", r"proto/.*"),
     (r"sqlite3\.h", r"tests/bench/.*"),
     (r"valgrind/.*|sanitizer/.*", r".*"),
