@@ -36,51 +36,62 @@ static bool make_room(struct block_scratch *scratch) {
     return scratch->id_hashes != NULL;
 }
 
-static bool add_attribute(struct block_scratch *scratch, uint32_t entry, uint32_t kind) {
-    if (scratch->attributes_count == scratch->attributes_room) {
-        uint32_t room = scratch->attributes_room;
-        room = room == 0 ? ATTRIBUTES_FIRST : 2 * room;
-        void *grown = realloc(scratch->attributes, room * sizeof *scratch->attributes);
-        if (grown == NULL) return false;
-        scratch->attributes = grown;
-        scratch->attributes_room = room;
-    }
-    scratch->attributes[scratch->attributes_count++] = (struct block_attribute){entry, kind};
+// Makes room for so many attributes more.
+static bool reserve_attributes(struct block_scratch *scratch, uint32_t count) {
+    assert(count <= ATTRIBUTE_COUNT_MAX);
+    if (count <= scratch->attributes_room - scratch->attributes_count) return true;
+    uint32_t room = scratch->attributes_room;
+    room = room == 0 ? ATTRIBUTES_FIRST : 2 * room;
+    void *grown = realloc(scratch->attributes, room * sizeof *scratch->attributes);
+    if (grown == NULL) return false;
+    scratch->attributes = grown;
+    scratch->attributes_room = room;
     return true;
 }
 
-// Enters the attributes of all rows into the posting table.
-static bool collect_attributes(struct block_scratch *scratch, uint32_t count) {
-    scratch->attributes_count = 0;
-    if (!postings_begin(&scratch->postings)) return false;
-    const struct block_row *before = NULL;
-    uint32_t before_begin = 0;
-    for (uint32_t index = 0; index < count; index++) {
-        const struct block_row *row = scratch->ordered[index];
-        uint32_t frame = index / BLOCK_FRAME_ROWS;
-        uint32_t begin = scratch->attributes_count;
-        for (uint32_t number = 0; number < row->attributes_count; number++) {
-            const struct attribute *attribute = &row->attributes[number];
-            assert(attribute->kind < ATTRIBUTE_KINDS);
-            assert(number == 0 || attribute[-1].kind <= attribute->kind);
-            // Neighbours have most values in common; the table knows those already.
-            if (before != NULL && number < before->attributes_count &&
-                before->attributes[number].kind == attribute->kind &&
-                span_equal(before->attributes[number].value, attribute->value)) {
-                uint32_t entry = scratch->attributes[before_begin + number].entry;
-                scratch->postings.frames[entry] |= (uint64_t)1 << frame;
-                if (!add_attribute(scratch, entry, attribute->kind)) return false;
-                continue;
-            }
+// The last values of a kind: the first ones of rows, the second ones, and so on.
+enum { RECENT = 4 };
+struct recent {
+    struct span value;
+    uint32_t entry;
+};
+
+// Enters the attributes of a row into the posting table.
+static bool collect_row(struct block_scratch *scratch, const struct block_row *row, uint32_t frame,
+                        struct recent recent[ATTRIBUTE_KINDS][RECENT]) {
+    uint32_t depth = 0;
+    if (!reserve_attributes(scratch, row->attributes_count)) return false;
+    for (uint32_t number = 0; number < row->attributes_count; number++) {
+        const struct attribute *attribute = &row->attributes[number];
+        assert(attribute->kind < ATTRIBUTE_KINDS);
+        assert(number == 0 || attribute[-1].kind <= attribute->kind);
+        depth = number > 0 && attribute[-1].kind == attribute->kind ? depth + 1 : 0;
+        // Neighbours have most values in common; the table knows those already.
+        struct recent *last = &recent[attribute->kind][depth % RECENT];
+        if (last->value.bytes != NULL && span_equal(last->value, attribute->value)) {
+            scratch->postings.frames[last->entry] |= (uint64_t)1 << frame;
+        } else {
             uint32_t hash = attribute_hash(&scratch->keys[attribute->kind], attribute);
             uint32_t entry = postings_add(&scratch->postings, hash, frame);
-            if (entry == UINT32_MAX || !add_attribute(scratch, entry, attribute->kind)) {
-                return false;
-            }
+            if (entry == UINT32_MAX) return false;
+            *last = (struct recent){attribute->value, entry};
         }
+        scratch->attributes[scratch->attributes_count++] =
+            (struct block_attribute){last->entry, attribute->kind};
+    }
+    return true;
+}
+
+// Enters the attributes of all rows.
+static bool collect_attributes(struct block_scratch *scratch, uint32_t count) {
+    struct recent recent[ATTRIBUTE_KINDS][RECENT];
+    memset(recent, 0, sizeof recent);
+    scratch->attributes_count = 0;
+    if (!postings_begin(&scratch->postings)) return false;
+    for (uint32_t index = 0; index < count; index++) {
+        const struct block_row *row = scratch->ordered[index];
+        if (!collect_row(scratch, row, index / BLOCK_FRAME_ROWS, recent)) return false;
         scratch->attribute_ends[index] = scratch->attributes_count;
-        before = row;
-        before_begin = begin;
     }
     return true;
 }

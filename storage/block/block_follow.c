@@ -153,20 +153,26 @@ static void read_wrong(struct reader *reader, uint32_t count, uint64_t wrong[MAP
 
 // The codes that rows have for themselves, one after another.
 struct own_codes {
-    struct span bytes;
-    uint64_t bit;
     uint32_t width;
-    bool bad;
+    uint64_t bit;                                         // of the next one
+    uint8_t bytes[CODES_MAX * FOLLOW_WIDTH_MAX / 8 + 8];  // and zeros, which may be read as well
 };
 
-static uint32_t next_code(struct own_codes *own) {
-    if (own->bit + own->width > (uint64_t)own->bytes.size * 8) {
-        own->bad = true;
-        return 0;
-    }
-    uint32_t code = (uint32_t)codes_get_bits(own->bytes, own->bit, own->width);
-    own->bit += own->width;
-    return code;
+static void begin_own(struct own_codes *own, const struct reader *reader, uint32_t width) {
+    size_t size = packed_size(CODES_MAX, width);
+    if (size > reader_left(reader)) size = reader_left(reader);
+    own->width = width;
+    own->bit = 0;
+    if (size > 0) memcpy(own->bytes, reader->at, size);
+    memset(own->bytes + size, 0, packed_size(CODES_MAX, width) - size + 8);
+}
+
+// The next code if `taken`, which nobody could foresee, or the expected one.
+static uint32_t next_code(struct own_codes *own, bool taken, uint32_t expected) {
+    uint64_t word = bytes_get_64(own->bytes + own->bit / 8) >> own->bit % 8;
+    uint32_t code = (uint32_t)(word & (((uint64_t)1 << own->width) - 1));
+    own->bit += taken ? own->width : 0;
+    return taken ? code : expected;
 }
 
 static void read_bits(struct reader *reader, uint32_t *codes, uint32_t count, uint32_t width) {
@@ -180,10 +186,10 @@ static void read_bits(struct reader *reader, uint32_t *codes, uint32_t count, ui
 
 static void read_by_row(struct own_codes *own, const uint64_t wrong[MAP_WORDS], uint32_t *codes,
                         uint32_t count) {
-    uint32_t code = next_code(own);
+    uint32_t code = next_code(own, true, 0);
     codes[0] = code;
     for (uint32_t row = 1; row < count; row++) {
-        if ((wrong[row / 64] >> row % 64 & 1) != 0) code = next_code(own);
+        code = next_code(own, (wrong[row / 64] >> row % 64 & 1) != 0, code);
         codes[row] = code;
     }
 }
@@ -194,8 +200,8 @@ static void read_by_context(struct own_codes *own, const uint64_t wrong[MAP_WORD
     memset(last, 0xff, sizeof last);
     for (uint32_t row = 0; row < count; row++) {
         uint32_t *expected = &last[contexts[row] % CONTEXTS];
-        if (*expected == NO_CODE || (wrong[row / 64] >> row % 64 & 1) != 0)
-            *expected = next_code(own);
+        bool is_wrong = (wrong[row / 64] >> row % 64 & 1) != 0;
+        *expected = next_code(own, is_wrong | (*expected == NO_CODE), *expected);
         codes[row] = *expected;
     }
 }
@@ -221,12 +227,12 @@ void follow_read(struct reader *reader, uint32_t *codes, const uint32_t *context
         read_bits(reader, codes, count, width);
         return;
     }
-    struct own_codes own = {span_of(reader->at, reader_left(reader)), 0, width, false};
+    struct own_codes own;
+    begin_own(&own, reader, width);
     if (form == FORM_ROW) {
         read_by_row(&own, wrong, codes, count);
     } else {
         read_by_context(&own, wrong, contexts, codes, count);
     }
-    reader->bad = own.bad;
-    reader->at += (own.bit + 7) / 8;
+    reader_take(reader, (own.bit + 7) / 8);
 }

@@ -15,8 +15,8 @@ struct kinds {
     uint32_t *values;                                   // by attribute: which of the frame's values
     uint32_t values_count[ATTRIBUTE_KINDS];             // of the frame
     uint32_t depth[ATTRIBUTE_KINDS];                    // values of the row that has most
-    uint32_t first[ATTRIBUTE_KINDS][BLOCK_FRAME_ROWS];  // attribute + 1; 0: the row has none
     struct layer layers[ATTRIBUTE_KINDS];               // the first ones
+    uint32_t first[ATTRIBUTE_KINDS][BLOCK_FRAME_ROWS];  // attribute, of rows that have one
 };
 
 static uint32_t rank_of(const struct ranks *ranks, uint32_t place) {
@@ -51,8 +51,44 @@ static bool make_ranks(struct block_scratch *scratch, const struct kinds *kinds,
     return true;
 }
 
-// Numbers the values of all attributes. False if memory runs out.
-static bool number_values(struct block_scratch *scratch, struct kinds *kinds) {
+// Makes the first layers, of kinds that the frame has, while it numbers the values of all
+// attributes.
+static void make_first(const struct block_scratch *scratch, const struct ranks *ranks,
+                       const uint32_t begins[ATTRIBUTE_KINDS], struct kinds *kinds) {
+    const struct block_frame_rows *frame = kinds->frame;
+    uint32_t filled[ATTRIBUTE_KINDS] = {0};
+    uint32_t index = 0;
+    for (uint32_t kind = 0; kind < ATTRIBUTE_KINDS; kind++) {
+        kinds->depth[kind] = 0;
+        layer_begin(&kinds->layers[kind], frame->count);
+        memset(kinds->layers[kind].codes, 0, frame->count * sizeof(uint32_t));
+    }
+    for (uint32_t row = 0; row < frame->count; row++) {
+        uint32_t end = row_end(frame, row);
+        for (; index < end; index++) {
+            const struct block_attribute *attribute = &kinds->attributes[index];
+            uint32_t kind = attribute->kind;
+            uint32_t place = scratch->postings.places[attribute->entry];
+            uint32_t value = rank_of(ranks, place) - begins[kind];
+            kinds->values[index] = value;
+            if (kinds->layers[kind].codes[row] == 0) {
+                kinds->layers[kind].codes[row] = value + 1;
+                kinds->first[kind][row] = index;
+                filled[kind]++;
+            }
+            uint32_t depth = index - kinds->first[kind][row] + 1;
+            if (depth > kinds->depth[kind]) kinds->depth[kind] = depth;
+        }
+    }
+    for (uint32_t kind = 0; kind < ATTRIBUTE_KINDS; kind++) {
+        struct layer *layer = &kinds->layers[kind];
+        layer->has_empty = filled[kind] < frame->count;
+        for (uint32_t row = 0; row < frame->count && !layer->has_empty; row++) layer->codes[row]--;
+    }
+}
+
+// Reads the frame's attributes. False if memory runs out.
+static bool read_attributes(struct block_scratch *scratch, struct kinds *kinds) {
     uint32_t count = row_end(kinds->frame, kinds->frame->count - 1);
     uint32_t begins[ATTRIBUTE_KINDS + 1];
     struct ranks ranks;
@@ -64,40 +100,18 @@ static bool number_values(struct block_scratch *scratch, struct kinds *kinds) {
         begins[kind] = rank_of(&ranks, scratch->postings.kind_begin[kind]);
         if (kind > 0) kinds->values_count[kind - 1] = begins[kind] - begins[kind - 1];
     }
-    for (uint32_t index = 0; index < count; index++) {
-        const struct block_attribute *attribute = &kinds->attributes[index];
-        uint32_t place = scratch->postings.places[attribute->entry];
-        kinds->values[index] = rank_of(&ranks, place) - begins[attribute->kind];
-    }
+    make_first(scratch, &ranks, begins, kinds);
     return true;
 }
 
-// Finds the first attribute of each kind in each row.
-static void find_first(struct kinds *kinds) {
-    memset(kinds->first, 0, sizeof kinds->first);
-    memset(kinds->depth, 0, sizeof kinds->depth);
-    uint32_t index = 0;
-    for (uint32_t row = 0; row < kinds->frame->count; row++) {
-        uint32_t end = row_end(kinds->frame, row);
-        for (; index < end; index++) {
-            uint32_t kind = kinds->attributes[index].kind;
-            uint32_t *first = &kinds->first[kind][row];
-            if (*first == 0) *first = index + 1;
-            uint32_t depth = index + 2 - *first;
-            if (depth > kinds->depth[kind]) kinds->depth[kind] = depth;
-        }
-    }
-}
-
-// Makes the codes of a layer's rows.
+// Makes the codes of the rows of a deeper layer: all have a value in the layer above.
 static void make_codes(const struct kinds *kinds, uint32_t kind, struct layer *layer) {
     layer->has_empty = false;
     for (uint32_t index = 0; index < layer->count; index++) {
         uint32_t row = layer->rows[index];
-        uint32_t first = kinds->first[kind][row];
-        uint32_t attribute = first - 1 + layer->depth;
-        bool is_empty = first == 0 || attribute >= row_end(kinds->frame, row) ||
-                        kinds->attributes[attribute].kind != kind;
+        uint32_t attribute = kinds->first[kind][row] + layer->depth;
+        bool is_empty =
+            attribute == row_end(kinds->frame, row) || kinds->attributes[attribute].kind != kind;
         layer->codes[index] = is_empty ? 0 : kinds->values[attribute] + 1;
         layer->has_empty = layer->has_empty || is_empty;
     }
@@ -132,13 +146,7 @@ bool kinds_append(struct block_scratch *scratch, const struct block_frame_rows *
     struct kinds kinds;
     kinds.frame = frame;
     kinds.attributes = scratch->attributes + frame->attribute_begin;
-    if (!number_values(scratch, &kinds)) return false;
-    find_first(&kinds);
-    for (uint32_t kind = 0; kind < ATTRIBUTE_KINDS; kind++) {
-        if (kinds.depth[kind] == 0) continue;
-        layer_begin(&kinds.layers[kind], frame->count);
-        make_codes(&kinds, kind, &kinds.layers[kind]);
-    }
+    if (!read_attributes(scratch, &kinds)) return false;
     for (uint32_t kind = 0; kind < ATTRIBUTE_KINDS; kind++) {
         if (kinds.depth[kind] > 0) append_kind(&kinds, kind, output);
         ends[kind] = output->size;

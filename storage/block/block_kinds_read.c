@@ -44,10 +44,9 @@ static bool take_layer(struct block_scratch *scratch, const struct layer *layer,
     return true;
 }
 
-// Reads all layers of a kind.
+// Takes all layers of a kind of which the first is read.
 static bool read_layers(struct kinds_reader *kinds, struct block_scratch *scratch, uint32_t kind,
                         uint32_t values, uint32_t sizes[BLOCK_FRAME_ROWS]) {
-    if (!read_first(kinds, kind)) return false;
     struct layer layer;
     uint32_t flags = kinds->flags[kind];
     layer_begin(&layer, kinds->rows);
@@ -63,6 +62,27 @@ static bool read_layers(struct kinds_reader *kinds, struct block_scratch *scratc
     }
 }
 
+// Appends the hashes of a kind of which each row has one value at most.
+static bool read_single(const struct kinds_reader *kinds, uint32_t kind, const uint32_t *list,
+                        uint32_t values, struct buffer *hashes, uint32_t ends[BLOCK_FRAME_ROWS]) {
+    uint8_t *room = buffer_reserve(hashes, kinds->rows * sizeof(uint32_t));
+    if (room == NULL || reader_left(&kinds->rest[kind]) != 0) return false;
+    uint32_t begin = (uint32_t)(hashes->size / sizeof(uint32_t));
+    uint32_t empty = kinds->flags[kind] & KIND_EMPTY;
+    uint32_t written = 0;
+    for (uint32_t row = 0; row < kinds->rows; row++) {
+        uint32_t code = kinds->codes[kind][row];
+        if (code >= values + empty) return false;
+        // Without a value the room stays for the next row.
+        uint32_t hash = list[code < empty ? 0 : code - empty];
+        memcpy(room + written * sizeof hash, &hash, sizeof hash);
+        written += code >= empty;
+        ends[row] = begin + written;
+    }
+    hashes->size += written * sizeof(uint32_t);
+    return true;
+}
+
 bool kinds_read(struct kinds_reader *kinds, struct block_scratch *scratch, uint32_t kind,
                 struct buffer *hashes, uint32_t ends[BLOCK_FRAME_ROWS]) {
     uint32_t values;
@@ -71,13 +91,16 @@ bool kinds_read(struct kinds_reader *kinds, struct block_scratch *scratch, uint3
     buffer_reset(&scratch->kind_codes);
     if (!postings_list(kinds->block->sections[BLOCK_POSTINGS], kinds->block->frames, kind,
                        kinds->frame, &scratch->kind_list, &values) ||
-        !read_layers(kinds, scratch, kind, values, sizes)) {
+        values == 0 || !read_first(kinds, kind)) {
         return false;
     }
+    const uint32_t *list = (const uint32_t *)(const void *)scratch->kind_list.bytes;
+    if ((kinds->flags[kind] & KIND_MORE) == 0)
+        return read_single(kinds, kind, list, values, hashes, ends);
+    if (!read_layers(kinds, scratch, kind, values, sizes)) return false;
     size_t size = scratch->kind_codes.size;
     uint8_t *room = buffer_reserve(hashes, size);
     if (room == NULL) return false;
-    const uint32_t *list = (const uint32_t *)(const void *)scratch->kind_list.bytes;
     const uint32_t *codes = (const uint32_t *)(const void *)scratch->kind_codes.bytes;
     uint32_t nexts[BLOCK_FRAME_ROWS];
     uint32_t begin = (uint32_t)(hashes->size / sizeof(uint32_t));

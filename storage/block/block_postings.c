@@ -271,20 +271,29 @@ uint64_t postings_find(struct span section, uint32_t frames, uint32_t hash) {
     return read_frames(&part, index, &offset, &found) ? found : all_frames(frames);
 }
 
-// The entries of a stretch that stand in a frame, or that have frames in `rest`. Returns how many.
-static uint32_t select_entries(const uint8_t *classes, uint32_t count, uint32_t frame,
-                               uint8_t entries[STRETCH]) {
+// An entry that may stand in a frame.
+struct candidate {
+    uint32_t index;
+    uint32_t bucket;  // of its hash
+};
+
+// Of the next entries, at most STRETCH, those that stand in a frame, and those that have frames in
+// `rest`. Returns how many.
+static uint32_t select_entries(const struct part *part, uint32_t begin, uint32_t frame,
+                               struct sorted_walk *walk, struct candidate candidates[STRETCH]) {
     uint8_t selected[UINT8_MAX + 1];
-    memset(selected, 0, CLASS_ALL);
-    memset(selected + CLASS_ALL, 1, sizeof selected - CLASS_ALL);
+    memset(selected, 0, CLASS_BITMAP);
+    memset(selected + CLASS_BITMAP, 1, sizeof selected - CLASS_BITMAP);
     selected[frame] = 1;
     selected[CLASS_PAIR + frame] = 1;
     if (frame > 0) selected[CLASS_PAIR + frame - 1] = 1;
+    selected[CLASS_ALL] = 1;
+    uint32_t count = part->count - begin < STRETCH ? part->count - begin : STRETCH;
     uint32_t found = 0;
-    // Few are, in no order that a processor could foresee.
-    for (uint32_t index = 0; index < count; index++) {
-        entries[found] = (uint8_t)index;
-        found += selected[classes[index]];
+    // Few are, in no order that a processor could foresee: each is written.
+    for (uint32_t index = begin; index < begin + count; index++) {
+        candidates[found] = (struct candidate){index, sorted_walk_next(walk)};
+        found += selected[part->classes[index]];
     }
     return found;
 }
@@ -298,25 +307,24 @@ bool postings_list(struct span section, uint32_t frames, uint32_t kind, uint32_t
     struct sorted_walk walk = sorted_walk_of(&part.hashes);
     uint64_t offset = 0;
     for (uint32_t begin = 0; begin < part.count; begin += STRETCH) {
-        uint8_t entries[STRETCH];
-        uint32_t size = part.count - begin < STRETCH ? part.count - begin : STRETCH;
-        uint32_t selected = select_entries(part.classes + begin, size, frame, entries);
+        struct candidate candidates[STRETCH];
+        uint32_t selected = select_entries(&part, begin, frame, &walk, candidates);
         uint8_t *room = buffer_reserve(hashes, selected * sizeof(uint32_t));
         if (room == NULL) return false;
+        uint32_t written = 0;
         for (uint32_t number = 0; number < selected; number++) {
-            uint32_t index = begin + entries[number];
+            uint32_t index = candidates[number].index;
             uint64_t found;
-            uint32_t hash;
             if (!read_frames(&part, index, &offset, &found)) return false;
-            if ((found >> frame & 1) == 0) continue;
-            if (!sorted_walk_to(&walk, index, &hash)) return false;
-            hash |= kind << HASH_BITS;
-            memcpy(hashes->bytes + hashes->size, &hash, sizeof hash);
-            hashes->size += sizeof hash;
-            (*count)++;
+            uint32_t hash =
+                kind << HASH_BITS | sorted_number(&part.hashes, index, candidates[number].bucket);
+            memcpy(room + written * sizeof hash, &hash, sizeof hash);
+            written += found >> frame & 1;
         }
+        hashes->size += written * sizeof(uint32_t);
+        *count += written;
     }
-    return true;
+    return !walk.bad;
 }
 
 bool postings_walk(struct span section, uint32_t frames,
@@ -327,12 +335,9 @@ bool postings_walk(struct span section, uint32_t frames,
         struct sorted_walk walk = sorted_walk_of(&part.hashes);
         uint64_t offset = 0;
         for (uint32_t index = 0; index < part.count; index++) {
-            uint32_t low;
             uint64_t found;
-            if (!read_frames(&part, index, &offset, &found) ||
-                !sorted_walk_to(&walk, index, &low)) {
-                return false;
-            }
+            uint32_t low = sorted_number(&part.hashes, index, sorted_walk_next(&walk));
+            if (walk.bad || !read_frames(&part, index, &offset, &found)) return false;
             if (!on_entry(user, kind << HASH_BITS | low, found)) return true;
         }
     }

@@ -82,11 +82,6 @@ static uint64_t word_of(const struct sorted *sorted, uint32_t word) {
     return bytes_get_64(sorted->bitmap + word * sizeof(uint64_t));
 }
 
-static uint32_t low_of(const struct sorted *sorted, uint32_t index) {
-    return (uint32_t)codes_get_bits(sorted->lows, (uint64_t)index * sorted->low_width,
-                                    sorted->low_width);
-}
-
 // The index of the first number that is in this bucket or a later one; count if damaged.
 static uint32_t bucket_begin(const struct sorted *sorted, uint32_t bucket) {
     uint32_t begin = bucket / SKIP * SKIP;
@@ -111,37 +106,14 @@ static uint32_t bucket_begin(const struct sorted *sorted, uint32_t bucket) {
 bool sorted_find(const struct sorted *sorted, uint32_t number, uint32_t *index) {
     uint32_t bucket = (uint32_t)((uint64_t)number >> sorted->low_width);
     if (bucket >= sorted->buckets) return false;
-    uint32_t low = (uint32_t)(number - ((uint64_t)bucket << sorted->low_width));
     uint32_t at = bucket_begin(sorted, bucket);
     for (; at < sorted->count; at++) {
         uint64_t bit = (uint64_t)at + bucket;
         if ((sorted->bitmap[bit / 8] >> bit % 8 & 1) == 0) return false;
-        uint32_t found = low_of(sorted, at);
-        if (found < low) continue;
+        uint32_t found = sorted_number(sorted, at, bucket);
+        if (found < number) continue;
         *index = at;
-        return found == low;
+        return found == number;
     }
     return false;
-}
-
-struct sorted_walk sorted_walk_of(const struct sorted *sorted) {
-    return (struct sorted_walk){.sorted = sorted};
-}
-
-bool sorted_walk_to(struct sorted_walk *walk, uint32_t index, uint32_t *number) {
-    const struct sorted *sorted = walk->sorted;
-    assert(index < sorted->count);
-    for (;;) {
-        uint32_t count = (uint32_t)__builtin_popcountll(walk->word);
-        if (index - walk->index < count) break;
-        if (walk->next == sorted->words) return false;
-        walk->index += count;
-        walk->word = word_of(sorted, walk->next++);
-    }
-    for (; walk->index < index; walk->index++) walk->word &= walk->word - 1;
-    uint64_t bit = (uint64_t)(walk->next - 1) * WORD_BITS + (uint32_t)__builtin_ctzll(walk->word);
-    uint64_t bucket = bit - index;
-    if (bucket >= sorted->buckets) return false;
-    *number = (uint32_t)(bucket << sorted->low_width) | low_of(sorted, index);
-    return true;
 }

@@ -19,7 +19,7 @@ struct sorted {
     uint32_t count;
     uint32_t low_width;
     uint32_t buckets;
-    uint32_t words;         // of the bitmap, 64 bits each
+    uint32_t words;         // of the bitmap, 64 bits each; less than 2^26
     const uint8_t *skips;   // for each SKIP buckets but the first: numbers before them (32 bits)
     const uint8_t *bitmap;  // words
     struct span lows;
@@ -37,17 +37,38 @@ bool sorted_open(struct span bytes, uint32_t count, uint32_t width, struct sorte
 // Finds the first number that is equal. Damaged bytes give any answer, of an index below count.
 bool sorted_find(const struct sorted *sorted, uint32_t number, uint32_t *index);
 
-// A walk over the numbers.
+// A walk over the numbers: first their buckets, of each in turn, then those numbers that are
+// wanted.
 struct sorted_walk {
     const struct sorted *sorted;
-    uint32_t index;  // of the number that the lowest set bit of `word` stands for
-    uint32_t next;   // word of the bitmap
-    uint64_t word;   // what is left of the one before it
+    uint64_t word;   // of the bitmap: what is left of it
+    uint32_t next;   // word after that
+    uint32_t index;  // of the next number
+    bool bad;        // the bitmap ended before the numbers
 };
 
 // Begins a walk before the first number. The numbers must outlive it.
-struct sorted_walk sorted_walk_of(const struct sorted *sorted);
+static inline struct sorted_walk sorted_walk_of(const struct sorted *sorted) {
+    return (struct sorted_walk){.sorted = sorted};
+}
 
-// The number at this index, which is below count and not below that of the call before. False if
-// the bytes are damaged.
-bool sorted_walk_to(struct sorted_walk *walk, uint32_t index, uint32_t *number);
+// The bucket of the next number, which exists. Marks the walk bad if it is damaged.
+static inline uint32_t sorted_walk_next(struct sorted_walk *walk) {
+    while (walk->word == 0) {
+        if (walk->next == walk->sorted->words) {
+            walk->bad = true;
+            return 0;
+        }
+        walk->word = bytes_get_64(walk->sorted->bitmap + (size_t)walk->next++ * sizeof(uint64_t));
+    }
+    uint32_t bit = (walk->next - 1) * 64 + (uint32_t)__builtin_ctzll(walk->word);
+    walk->word &= walk->word - 1;
+    return bit - walk->index++;
+}
+
+// The number at this index in this bucket.
+static inline uint32_t sorted_number(const struct sorted *sorted, uint32_t index, uint32_t bucket) {
+    uint64_t bit = (uint64_t)index * sorted->low_width;
+    uint64_t low = codes_get_bits(sorted->lows, bit, sorted->low_width);
+    return (uint32_t)((uint64_t)bucket << sorted->low_width | low);
+}
