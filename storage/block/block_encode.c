@@ -36,6 +36,22 @@ static bool make_room(struct block_scratch *scratch) {
     return scratch->id_hashes != NULL;
 }
 
+// Rows lie in order of arrival: what the next ones are compared by is fetched while this one is.
+static void prefetch_attributes(const struct block_row *const *rows, uint32_t left) {
+    if (left > 2) {
+        const uint8_t *list = (const uint8_t *)rows[2]->attributes;
+        size_t size = rows[2]->attributes_count * sizeof(struct attribute);
+        for (size_t offset = 0; offset < size; offset += CACHE_LINE) {
+            __builtin_prefetch(list + offset);
+        }
+    }
+    if (left > 1) {
+        for (uint32_t number = 0; number < rows[1]->attributes_count; number++) {
+            __builtin_prefetch(rows[1]->attributes[number].value.bytes);
+        }
+    }
+}
+
 // Makes room for so many attributes more.
 static bool reserve_attributes(struct block_scratch *scratch, uint32_t count) {
     assert(count <= ATTRIBUTE_COUNT_MAX);
@@ -90,6 +106,7 @@ static bool collect_attributes(struct block_scratch *scratch, uint32_t count) {
     if (!postings_begin(&scratch->postings)) return false;
     for (uint32_t index = 0; index < count; index++) {
         const struct block_row *row = scratch->ordered[index];
+        prefetch_attributes(&scratch->ordered[index], count - index);
         if (!collect_row(scratch, row, index / BLOCK_FRAME_ROWS, recent)) return false;
         scratch->attribute_ends[index] = scratch->attributes_count;
     }
