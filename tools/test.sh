@@ -92,7 +92,8 @@ bazel_stage "default build, all tests" //...
 # Some warnings come with optimization only, and warnings are errors.
 command_stage "release build, everything" bazel build --config=opt //...
 bazel_stage "asan and ubsan, unit tests" --config=asan "${rooms[@]}"
-bazel_stage "tsan, threads" --config=tsan //base/rpc/... //base:queue_test //collector:append_test
+bazel_stage "tsan, threads" --config=tsan //base/rpc/... //base:queue_test \
+    //base:http_tls_test //collector:append_test
 if has //tests/sim:sim; then
     command_stage "simulator, $seeds seeds" bazel run --config=opt //tests/sim:sim -- --seeds="$seeds"
 fi

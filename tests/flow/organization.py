@@ -271,11 +271,11 @@ class Organization:
         self.write_settings(text)
 
     def set_line(self, key, value):
-        """Sets what stands on one line of collector.yaml, or takes the line out (None)."""
+        """Sets what stands on one line of collector.yaml, or takes the line out, if it is there (None)."""
         text = self.read_settings()
         line = "" if value is None else f"{key}: {value}\n"
         text, count = re.subn(rf"(?m)^{key}: .*\n", line, text)
-        assert count == 1, f"{key} stands {count} times in {self.config_path}"
+        assert count == 1 or value is None, f"{key} stands {count} times in {self.config_path}"
         self.write_settings(text)
 
     def read_settings(self):
@@ -297,7 +297,7 @@ class Organization:
             self.port, self.http_port = started["port"], started["http_port"]
             self.set("listen", f"127.0.0.1:{self.port}")
             self.set("  listen", f"127.0.0.1:{self.http_port}")
-            self.api_port = started["api_port"]
+            self.api_port = started.get("api_port", 0)  # an earlier one has none
             if self.api_port:
                 settings = self.read_settings().replace(
                     "api: {listen: 127.0.0.1:0", f"api: {{listen: 127.0.0.1:{self.api_port}"
