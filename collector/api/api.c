@@ -124,6 +124,14 @@ static bool has_changes(const struct api_worker *worker) {
     return false;
 }
 
+// What a change answered, for its event. It is small: without memory for it the event goes without.
+static const struct yyjson_val *read_output(struct api_call *call) {
+    struct fault ignored;
+    const struct yyjson_val *output = NULL;
+    struct span body = buffer_span(&call->worker->body);
+    return json_read_into(call->arena, body, &output, &ignored) ? output : NULL;
+}
+
 static struct span print_event(struct api_call *call, const struct operation *operation) {
     struct api_worker *worker = call->worker;
     const struct api_failure *failure = &worker->failure;
@@ -133,8 +141,7 @@ static struct span print_event(struct api_call *call, const struct operation *op
         .api_version = operation == NULL ? "" : operations_version(operation),
         .is_change = is_change,
         .input = call->input,
-        .output =
-            is_change && failure->status == 0 ? buffer_span(&worker->body) : (struct span){NULL, 0},
+        .output = is_change && failure->status == 0 ? read_output(call) : NULL,
         .code = failure->status == 0 ? NULL : failure->code,
         .message = failure->message,
     };

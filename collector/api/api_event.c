@@ -106,24 +106,21 @@ static void append_identity(struct buffer *buffer, const struct api_caller *call
     buffer_append_byte(buffer, '}');
 }
 
-static void append_parameters(struct buffer *buffer, const struct api_event *event) {
-    buffer_append_text(buffer, ",\"requestParameters\":");
+// A part that is too large is told by its size.
+static void append_part(struct buffer *buffer, const char *name, const yyjson_val *value) {
+    buffer_print(buffer, ",\"%s\":", name);
     size_t begin = buffer->size;
-    append_value(buffer, event->input);
+    append_value(buffer, value);
     size_t size = buffer->size - begin;
-    if (size > API_EVENT_PART_SIZE_MAX) {
-        buffer->size = begin;
-        append_omitted(buffer, "requestParameters", size);
-    }
+    if (size <= API_EVENT_PART_SIZE_MAX) return;
+    buffer->size = begin;
+    append_omitted(buffer, name, size);
+}
 
-    buffer_append_text(buffer, ",\"responseElements\":");
-    if (event->output.size == 0) {
-        buffer_append_text(buffer, "null");
-    } else if (event->output.size > API_EVENT_PART_SIZE_MAX) {
-        append_omitted(buffer, "responseElements", event->output.size);
-    } else {
-        buffer_append(buffer, event->output);
-    }
+static void append_parts(struct buffer *buffer, const struct api_event *event) {
+    append_part(buffer, "requestParameters", event->input);
+    bool is_empty = yyjson_obj_size((yyjson_val *)(uintptr_t)event->output) == 0;
+    append_part(buffer, "responseElements", is_empty ? NULL : event->output);
 }
 
 void api_event_print(const struct api_world *world, const struct api_event *event,
@@ -148,7 +145,7 @@ void api_event_print(const struct api_world *world, const struct api_event *even
         append_text(buffer, "errorCode", span_text(event->code));
         append_text(buffer, "errorMessage", span_text(event->message));
     }
-    append_parameters(buffer, event);
+    append_parts(buffer, event);
     buffer_append_text(buffer, ",\"additionalEventData\":{\"signatureVersion\":\"4\"");
     append_text(buffer, "service", request->service);
     append_text(buffer, "region", request->region);

@@ -17,9 +17,9 @@ struct api_event {
     const struct api_request *request;
     const char *api_version;  // "2013-11-01"
     bool is_change;
-    const struct yyjson_val *input;  // NULL: it could not be read
-    struct span output;              // JSON; none: null
-    const char *code;                // of an error, or NULL
+    const struct yyjson_val *input;   // NULL: it could not be read
+    const struct yyjson_val *output;  // NULL or without members: null
+    const char *code;                 // of an error, or NULL
     const char *message;
 };
 

@@ -128,7 +128,7 @@ static void test_a_change_is_one_commit_with_its_event(void **state) {
     assert_string_equal(api_fixture_call(&fixture, "StartLogging", "{}"), "{\"Count\":\"+\"}");
     assert_int_equal(fixture.answer.status, 200);
     assert_int_equal(fixture.answer.event.size, 0);
-    assert_non_null(strstr(fixture.event, "\"responseElements\":{\"Count\":\"+\"}"));
+    assert_non_null(strstr(fixture.event, "\"responseElements\":{\"count\":\"+\"}"));
     assert_non_null(strstr(fixture.event, "\"readOnly\":false"));
     assert_string_equal(api_fixture_get(&fixture, "test/count"), "+");
     assert_string_equal(api_fixture_call(&fixture, "StartLogging", ""), "{\"Count\":\"++\"}");

@@ -419,7 +419,7 @@ def test_every_call_is_an_event():
     event = events[made]
     assert event["eventName"] == "CreateTrail" and event["readOnly"] is False
     assert event["requestParameters"] == {"name": name, "s3BucketName": "a-bucket"}
-    assert event["responseElements"]["Name"] == name
+    assert event["responseElements"]["name"] == name
     assert event["userIdentity"]["userName"] == "admin"
     assert event["userIdentity"]["accessKeyId"] == service().admin.id
     assert event["sourceIPAddress"] == "127.0.0.1" and "Boto3" in event["userAgent"]

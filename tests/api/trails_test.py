@@ -141,8 +141,7 @@ def test_every_step_by_boto3():
         event = next(event for event in good if event["requestParameters"]["name"] == "many")
         assert event["userIdentity"]["accountId"] == steps.OWNER, event
         assert event["userIdentity"]["userName"] == "tester", event
-        answered = {name.lower(): value for name, value in event["responseElements"].items()}
-        assert answered["trailarn"] == steps.arn("many"), event
+        assert event["responseElements"]["trailARN"] == steps.arn("many"), event
         # And so are the trails: the next collector has them.
         kept = steps.create("kept", IsMultiRegionTrail=True)
         service.call(steps.owner, "CreateTrail", kept)
