@@ -93,6 +93,7 @@ static void read_header(struct span bytes, struct block *block, uint64_t sizes[B
         .text_size = bytes_get_64(at + 64),
     };
     block->frames = (block->summary.rows + BLOCK_FRAME_ROWS - 1) / BLOCK_FRAME_ROWS;
+    block->has_head = bytes_get_32(at + 100) != 0;
     block->sample_size = bytes_get_32(at + 104);
     block->version = bytes_get_16(at + 4);
     for (uint32_t section = 0; section < BLOCK_SECTIONS; section++) {

@@ -92,7 +92,7 @@ MUST_CHECK bool block_encode(struct block_scratch *scratch, struct dictionary *d
                              uint32_t count, struct buffer *output, struct block_summary *summary,
                              struct fault *fault);
 
-enum { BLOCK_SECTIONS = 8 };
+enum { BLOCK_SECTIONS = 7 };
 
 // A block opened for reading: borrows the bytes, which need no alignment.
 struct block {
@@ -101,6 +101,7 @@ struct block {
     uint32_t frames;
     uint32_t version;      // internal: of its bytes
     uint32_t sample_size;  // internal: bytes of the dictionary's sample it refers to
+    bool has_head;         // internal: inline bytes are compressed against the dictionary's head
     struct span sections[BLOCK_SECTIONS];  // internal: its parts, docs/store.md
 };
 

@@ -129,7 +129,7 @@ static void encode_block(struct bench *bench, uint32_t number, struct block_row 
 
 static void print_sizes(const struct bench *bench) {
     static const char *const names[BLOCK_SECTIONS] = {
-        "frames", "postings", "fingerprints", "arrivals", "ids", "columns", "texts", "spare"};
+        "frames", "postings", "fingerprints", "arrivals", "ids", "columns", "texts"};
     double events = (double)bench->rows * bench->blocks;
     double all = 0;
     for (uint32_t section = 0; section < BLOCK_SECTIONS; section++) {

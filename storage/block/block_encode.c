@@ -196,7 +196,10 @@ static bool append_texts(struct block_scratch *scratch, struct dictionary *dicti
     }
     uint64_t text_size = 0;
     for (uint32_t row = 0; row < count; row++) text_size += rows[row]->text.size;
-    return texts_append(scratch, &frame, text_size, &scratch->texts, fault);
+    const struct zstd_shared *head = NULL;
+    if (!dictionary_share_head(dictionary, &head))
+        return fault_set(fault, FAULT_FULL, "texts: no memory");
+    return texts_append(scratch, &frame, head, text_size, &scratch->texts, fault);
 }
 
 // Appends the columns of all frames and writes the frames' entries but for the sums.
@@ -264,7 +267,7 @@ static void append_ids(struct block_scratch *scratch, uint32_t count, struct buf
 }
 
 static void print_header(uint8_t *header, const struct block_summary *summary,
-                         const size_t sizes[BLOCK_SECTIONS], uint32_t sample_size) {
+                         const size_t sizes[BLOCK_SECTIONS], const struct dictionary *dictionary) {
     bytes_put_32(header, BLOCK_MAGIC);
     bytes_put_16(header + 4, BLOCK_VERSION);
     bytes_put_16(header + 6, 0);
@@ -279,7 +282,8 @@ static void print_header(uint8_t *header, const struct block_summary *summary,
     for (uint32_t section = 0; section < BLOCK_SECTIONS; section++) {
         bytes_put_32(header + 72 + 4 * section, (uint32_t)sizes[section]);
     }
-    bytes_put_32(header + 104, sample_size);
+    bytes_put_32(header + 100, dictionary_has_head(dictionary) ? DICTIONARY_HEAD_SIZE : 0);
+    bytes_put_32(header + 104, dictionary_sample_size(dictionary));
 }
 
 // Appends all sections behind the header's room.
@@ -325,7 +329,6 @@ static bool append_sections(struct block_scratch *scratch, struct dictionary *di
     ends[BLOCK_COLUMNS] = output->size;
     buffer_append(output, buffer_span(&scratch->texts));
     ends[BLOCK_TEXTS] = output->size;
-    ends[BLOCK_SPARE] = output->size;
     for (uint32_t section = 0; section < BLOCK_SECTIONS; section++) {
         sizes[section] = ends[section] - begin;
         begin = ends[section];
@@ -367,7 +370,7 @@ static bool encode(struct block_scratch *scratch, struct dictionary *dictionary,
     if (!append_sections(scratch, dictionary, summary, output, sizes, fault)) return false;
     if (buffer_overflowed(output)) return fault_set(fault, FAULT_FULL, "no room");
     summary->size = output->size - begin;
-    print_header(output->bytes + begin, summary, sizes, dictionary_sample_size(dictionary));
+    print_header(output->bytes + begin, summary, sizes, dictionary);
     bool is_sealed = block_seal(output->bytes + begin, (size_t)summary->size);
     assert(is_sealed);
     return true;

@@ -32,7 +32,6 @@ enum block_section {
     BLOCK_IDS,           // RECORD_ID_SIZE bytes a row
     BLOCK_COLUMNS,
     BLOCK_TEXTS,
-    BLOCK_SPARE,  // empty
 };
 
 // Writes all sums of a block that is there but for them. False if its header or offsets are wrong.
@@ -170,9 +169,10 @@ bool columns_read_places(const struct block_frame *frame, uint64_t places[BLOCK_
 bool columns_read_accounts(const struct block_frame *frame, struct span accounts[BLOCK_FRAME_ROWS]);
 bool columns_read_times(const struct block_frame *frame, int64_t times_s[BLOCK_FRAME_ROWS]);
 
-// Appends the texts of a frame.
+// Appends the texts of a frame; `head` is the dictionary's or NULL.
 bool texts_append(struct block_scratch *scratch, const struct tokens_frame *frame,
-                  uint64_t text_size, struct buffer *output, struct fault *fault);
+                  const struct zstd_shared *head, uint64_t text_size, struct buffer *output,
+                  struct fault *fault);
 
 // Memory of encoding and decoding.
 enum {

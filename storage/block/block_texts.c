@@ -5,7 +5,8 @@
 // The texts of a frame: the numbers of struct header, variable; for each string of the dictionary
 // its number less the one before; the numbers of the shapes; the UUIDs; the packed bytes; the
 // copies; control
-// and tokens together, then the inline bytes, each compressed if that is shorter.
+// and tokens together, then the inline bytes, each compressed if that is shorter, the latter
+// against the dictionary's head once there is one.
 
 struct header {
     uint64_t strings;
@@ -20,11 +21,16 @@ struct header {
     uint64_t tokens_packed;  // bytes of control and tokens as they lie here; 0: not compressed
 };
 
-// Appends bytes compressed, or as they are (*packed 0) if that is no longer.
-static bool append_packed(struct block_scratch *scratch, struct span bytes, struct buffer *output,
-                          size_t *packed, struct fault *fault) {
+// Appends bytes compressed, against `shared` unless it is NULL, or as they are (*packed 0) if that
+// is no longer.
+static bool append_packed(struct block_scratch *scratch, struct span bytes,
+                          const struct zstd_shared *shared, struct buffer *output, size_t *packed,
+                          struct fault *fault) {
     size_t begin = output->size;
-    if (!zstd_compress(scratch->zstd, bytes, BLOCK_ZSTD_LEVEL, output, fault)) return false;
+    bool compressed = shared == NULL
+                          ? zstd_compress(scratch->zstd, bytes, BLOCK_ZSTD_LEVEL, output, fault)
+                          : zstd_compress_shared(scratch->zstd, shared, bytes, output, fault);
+    if (!compressed) return false;
     *packed = output->size - begin;
     if (*packed < bytes.size) return true;
     output->size = begin;
@@ -34,7 +40,8 @@ static bool append_packed(struct block_scratch *scratch, struct span bytes, stru
 }
 
 bool texts_append(struct block_scratch *scratch, const struct tokens_frame *frame,
-                  uint64_t text_size, struct buffer *output, struct fault *fault) {
+                  const struct zstd_shared *head, uint64_t text_size, struct buffer *output,
+                  struct fault *fault) {
     // Control and tokens are compressed as one, into a buffer of their own since their size stands
     // before them.
     struct buffer *joined = &scratch->control;
@@ -44,7 +51,8 @@ bool texts_append(struct block_scratch *scratch, const struct tokens_frame *fram
     buffer_reset(packed);
     buffer_append(joined, frame->control);
     buffer_append(joined, frame->tokens);
-    if (!append_packed(scratch, buffer_span(joined), packed, &tokens_packed, fault)) return false;
+    if (!append_packed(scratch, buffer_span(joined), NULL, packed, &tokens_packed, fault))
+        return false;
 
     uint64_t numbers[] = {frame->strings_count,   frame->shapes_count, frame->uuids_count,
                           frame->control.size,    frame->tokens.size,  frame->packed.size,
@@ -65,7 +73,7 @@ bool texts_append(struct block_scratch *scratch, const struct tokens_frame *fram
     buffer_append(output, frame->packed);
     buffer_append(output, frame->copies);
     buffer_append(output, buffer_span(packed));
-    if (!append_packed(scratch, frame->inlined, output, &inlined_packed, fault)) return false;
+    if (!append_packed(scratch, frame->inlined, head, output, &inlined_packed, fault)) return false;
     if (buffer_overflowed(joined) || buffer_overflowed(packed) || buffer_overflowed(output)) {
         return fault_set(fault, FAULT_FULL, "texts: no memory");
     }
@@ -135,9 +143,29 @@ static bool read_lists(struct block_scratch *scratch, const struct header *heade
     return true;
 }
 
+// What of the dictionary, besides strings and shapes, a block's texts refer to.
+struct common {
+    struct span sample;
+    struct span shared;  // what inline bytes are compressed against
+};
+
+// In blocks of version 1 inline bytes are compressed against the dictionary's sample.
+static bool find_common(const struct block *block, const struct dictionary *dictionary,
+                        struct common *common, struct fault *fault) {
+    common->shared = span_of(NULL, 0);
+    if (!dictionary_sample(dictionary, block->sample_size, &common->sample) ||
+        (block->has_head && !dictionary_head(dictionary, &common->shared))) {
+        if (dictionary_failure(dictionary, fault)) return false;
+        return fault_set(fault, FAULT_CORRUPT,
+                         "block: refers to a sample or head that is not there");
+    }
+    if (block->version == BLOCK_VERSION_FIRST) common->shared = common->sample;
+    return true;
+}
+
 // Reads a frame's texts section up to what the decoder takes. *frame borrows from the scratch.
 static bool open_texts(struct block_scratch *scratch, uint32_t version, struct span section,
-                       struct span sample, uint32_t shapes[TOKENS_SHAPES_MAX],
+                       const struct common *common, uint32_t shapes[TOKENS_SHAPES_MAX],
                        struct tokens_frame *frame, uint64_t *text_size, struct fault *fault) {
     struct reader reader = reader_of(section);
     struct header header = read_header(&reader, version);
@@ -153,13 +181,11 @@ static bool open_texts(struct block_scratch *scratch, uint32_t version, struct s
     const uint8_t *packed = reader_take(&reader, packed_size);
     if (reader.bad) return fault_set(fault, FAULT_CORRUPT, "texts: damaged lists");
     struct span inlined = span_of(reader.at, reader_left(&reader));
-    // In blocks of version 1 inline bytes are compressed against the dictionary's sample.
     struct span none = span_of(NULL, 0);
     if (!read_packed(scratch, none, span_of(packed, (size_t)packed_size), header.tokens_packed != 0,
                      joined_size, &scratch->control, fault) ||
-        !read_packed(scratch, version == BLOCK_VERSION_FIRST ? sample : none, inlined,
-                     inlined.size != header.inlined_size, header.inlined_size, &scratch->inlined,
-                     fault)) {
+        !read_packed(scratch, common->shared, inlined, inlined.size != header.inlined_size,
+                     header.inlined_size, &scratch->inlined, fault)) {
         return false;
     }
     const uint8_t *joined = scratch->control.bytes;
@@ -175,7 +201,7 @@ static bool open_texts(struct block_scratch *scratch, uint32_t version, struct s
         .tokens = span_of(joined + header.control_size, (size_t)header.tokens_size),
         .packed = span_of(values, (size_t)header.packed_size),
         .copies = span_of(copies, (size_t)header.copies_size),
-        .sample = sample,
+        .sample = common->sample,
         .inlined = buffer_span(&scratch->inlined),
     };
     *text_size = header.text_size;
@@ -201,15 +227,12 @@ bool block_read_texts(const struct block *block, struct block_scratch *scratch,
     if (!block_frame_check_texts(block, &found))
         return fault_set(fault, FAULT_CORRUPT, "block: frame %u: wrong checksum of its texts",
                          frame);
-    struct span sample;
-    if (!dictionary_sample(dictionary, block->sample_size, &sample)) {
-        if (dictionary_failure(dictionary, fault)) return false;
-        return fault_set(fault, FAULT_CORRUPT, "block: refers to a sample that is not there");
-    }
+    struct common common;
+    if (!find_common(block, dictionary, &common, fault)) return false;
     uint32_t shapes[TOKENS_SHAPES_MAX];
     struct tokens_frame tokens;
     uint64_t text_size = 0;
-    if (!open_texts(scratch, block->version, found.texts, sample, shapes, &tokens, &text_size,
+    if (!open_texts(scratch, block->version, found.texts, &common, shapes, &tokens, &text_size,
                     fault)) {
         return fault_add(fault, "block: frame %u", frame);
     }

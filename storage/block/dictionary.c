@@ -104,6 +104,17 @@ const struct dictionary_shape *dictionary_shape(const struct dictionary *diction
     return &dictionary->shapes[number];
 }
 
+bool dictionary_has_head(const struct dictionary *dictionary) {
+    return dictionary->now.head >= DICTIONARY_HEAD_SIZE;
+}
+
+bool dictionary_head(const struct dictionary *dictionary, struct span *head) {
+    if (dictionary->pages != NULL) return dictionary_pages_head(dictionary->pages, head);
+    if (!dictionary_has_head(dictionary)) return false;
+    *head = span_of(dictionary->head, DICTIONARY_HEAD_SIZE);
+    return true;
+}
+
 bool dictionary_failure(const struct dictionary *dictionary, struct fault *fault) {
     return dictionary->pages != NULL && dictionary_pages_failure(dictionary->pages, fault);
 }
@@ -128,7 +139,10 @@ static uint8_t *allocate(struct dictionary *dictionary, size_t size) {
     uint8_t **segment = &dictionary->segments[now->segment];
     // Zeroed, so that copies that run into the slack read defined bytes.
     if (*segment == NULL) *segment = table_allocate(DICTIONARY_SEGMENT_SIZE);
-    if (*segment == NULL) return NULL;
+    if (*segment == NULL) {
+        dictionary->lacks_memory = true;
+        return NULL;
+    }
     now->used = used + size;
     now->size += size;
     return *segment + used;
@@ -145,11 +159,21 @@ static bool make_room(void **items, uint32_t *room, uint32_t count, size_t item_
     return true;
 }
 
+bool dictionary_refuse(const struct dictionary *dictionary, const char *damage,
+                       struct fault *fault) {
+    if (dictionary->lacks_memory)
+        return fault_set(fault, FAULT_FULL, "dictionary chunk: no memory");
+    return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: %s", damage);
+}
+
 bool dictionary_add_string(struct dictionary *dictionary, struct span string) {
     uint32_t number = dictionary->now.strings;
     if (number == DICTIONARY_STRINGS_MAX || string.size > DICTIONARY_STRING_SIZE_MAX) return false;
     void *table = dictionary->strings;
-    if (!make_room(&table, &dictionary->strings_room, number, sizeof string)) return false;
+    if (!make_room(&table, &dictionary->strings_room, number, sizeof string)) {
+        dictionary->lacks_memory = true;
+        return false;
+    }
     dictionary->strings = table;
     uint8_t *bytes = allocate(dictionary, string.size);
     if (bytes == NULL) return false;
@@ -206,7 +230,10 @@ bool dictionary_add_shape(struct dictionary *dictionary, const struct dictionary
         return false;
     }
     void *table = dictionary->shapes;
-    if (!make_room(&table, &dictionary->shapes_room, number, sizeof *shape)) return false;
+    if (!make_room(&table, &dictionary->shapes_room, number, sizeof *shape)) {
+        dictionary->lacks_memory = true;
+        return false;
+    }
     dictionary->shapes = table;
     uint8_t *memory = allocate(dictionary, dictionary_shape_size(shape));
     if (memory == NULL) return false;

@@ -38,7 +38,19 @@ static bool check_pages(const struct dictionary_chunk *chunk) {
     return strings == chunk->strings && has_room_for(chunk, end);
 }
 
-bool dictionary_chunk_open(struct span bytes, struct dictionary_chunk *chunk, struct fault *fault) {
+// The sum of a frame's bytes.
+static uint32_t sum_of(struct span packed) {
+    return (uint32_t)hash_plain(packed);
+}
+
+// The sum of the header behind it and the table of pages.
+static uint64_t header_sum(const struct dictionary_chunk *chunk) {
+    const uint8_t *at = chunk->bytes.bytes + CHUNK_CHECKED;
+    return hash_plain(span_of(at, chunk->fixed.offset - CHUNK_CHECKED));
+}
+
+// Reads the header of a chunk, whatever its sums and sizes are.
+static bool read_header(struct span bytes, struct dictionary_chunk *chunk, struct fault *fault) {
     const uint8_t *at = bytes.bytes;
     if (bytes.size < CHUNK_HEADER_SIZE || bytes_get_32(at) != CHUNK_MAGIC) {
         return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: no chunk (%zu bytes)",
@@ -49,15 +61,9 @@ bool dictionary_chunk_open(struct span bytes, struct dictionary_chunk *chunk, st
                          bytes_get_32(at + 4), CHUNK_VERSION);
     }
     uint32_t pages = bytes_get_32(at + 56);
-    uint32_t head = bytes_get_32(at + 60);
     if (pages > (bytes.size - CHUNK_HEADER_SIZE) / CHUNK_ENTRY_SIZE)
         return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: damaged header");
-    uint32_t table_end = CHUNK_HEADER_SIZE + pages * CHUNK_ENTRY_SIZE;
-    if (bytes_get_64(at + 8) !=
-        hash_plain(span_of(at + CHUNK_CHECKED, table_end - CHUNK_CHECKED))) {
-        return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: wrong checksum");
-    }
-    const struct dictionary_chunk read = {
+    *chunk = (struct dictionary_chunk){
         .bytes = bytes,
         .epoch = bytes_get_32(at + 16),
         .strings_first = bytes_get_32(at + 20),
@@ -67,15 +73,51 @@ bool dictionary_chunk_open(struct span bytes, struct dictionary_chunk *chunk, st
         .sample_first = bytes_get_32(at + 36),
         .sample = bytes_get_32(at + 40),
         .pages = pages,
-        .has_head = head != 0,
-        .fixed = {.offset = table_end,
+        .has_head = bytes_get_32(at + 60) != 0,
+        .fixed = {.offset = CHUNK_HEADER_SIZE + pages * CHUNK_ENTRY_SIZE,
                   .packed = bytes_get_32(at + 48),
                   .size = bytes_get_32(at + 44),
                   .sum = bytes_get_32(at + 52)},
     };
+    return true;
+}
+
+bool dictionary_chunk_open(struct span bytes, struct dictionary_chunk *chunk, struct fault *fault) {
+    struct dictionary_chunk read;
+    if (!read_header(bytes, &read, fault)) return false;
+    if (bytes_get_64(bytes.bytes + 8) != header_sum(&read))
+        return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: wrong checksum");
+    uint32_t head = bytes_get_32(bytes.bytes + 60);
     if ((head != 0 && head != DICTIONARY_HEAD_SIZE) || !check_pages(&read))
         return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: damaged sizes");
     *chunk = read;
+    return true;
+}
+
+// The packed bytes of a part; false if they are not all there.
+static bool find_packed(struct span bytes, const struct dictionary_part *part,
+                        struct span *packed) {
+    if (part->offset > bytes.size || part->packed > bytes.size - part->offset) return false;
+    *packed = span_of(bytes.bytes + part->offset, part->packed);
+    return true;
+}
+
+bool dictionary_chunk_seal(uint8_t *bytes, size_t size) {
+    struct dictionary_chunk chunk;
+    struct fault ignored;
+    struct span packed;
+    if (!read_header(span_of(bytes, size), &chunk, &ignored)) return false;
+    struct dictionary_part part = chunk.fixed;
+    if (!find_packed(chunk.bytes, &part, &packed)) return false;
+    bytes_put_32(bytes + 52, sum_of(packed));
+    for (uint32_t page = 0; page < chunk.pages; page++) {
+        uint32_t strings;
+        dictionary_chunk_step(&chunk, page, &part, &strings);
+        if (!find_packed(chunk.bytes, &part, &packed)) return false;
+        bytes_put_32(bytes + CHUNK_HEADER_SIZE + (size_t)page * CHUNK_ENTRY_SIZE + 12,
+                     sum_of(packed));
+    }
+    bytes_put_64(bytes + 8, header_sum(&chunk));
     return true;
 }
 
@@ -95,20 +137,16 @@ void dictionary_chunk_step(const struct dictionary_chunk *chunk, uint32_t page,
 bool dictionary_chunk_inflate(struct zstd *zstd, struct span bytes,
                               const struct dictionary_part *part, struct span head, uint8_t *output,
                               struct fault *fault) {
-    if (part->offset > bytes.size || part->packed > bytes.size - part->offset)
+    struct span packed;
+    if (!find_packed(bytes, part, &packed))
         return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: a part beyond its end");
-    struct span packed = span_of(bytes.bytes + part->offset, part->packed);
-    if (part->sum != dictionary_chunk_sum(packed))
+    if (part->sum != sum_of(packed))
         return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: wrong checksum of a part");
     if (part->packed == 0) {
         if (part->size == 0) return true;
         return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: a part is empty");
     }
     return zstd_inflate_shared(zstd, head, packed, output, part->size, fault);
-}
-
-uint32_t dictionary_chunk_sum(struct span packed) {
-    return (uint32_t)hash_plain(packed);
 }
 
 bool dictionary_chunk_find_strings(struct span page, uint32_t strings, uint32_t *offsets) {
@@ -185,7 +223,7 @@ static bool load_fixed(struct dictionary *dictionary, const struct dictionary_ch
         return false;
     if (!dictionary_chunk_find_shapes(chunk, span_of(room, part->size), add_shape, dictionary,
                                       &sample)) {
-        return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: damaged shapes");
+        return dictionary_refuse(dictionary, "damaged shapes", fault);
     }
     if (sample.size == 0) return true;
     if (!dictionary_make_sample(dictionary))
@@ -208,7 +246,7 @@ static bool load_page(struct dictionary *dictionary, const struct dictionary_chu
     for (uint32_t index = 0; index < strings; index++) {
         struct span string = span_of(room + offsets[index], offsets[index + 1] - offsets[index]);
         if (!dictionary_add_string(dictionary, string))
-            return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: too many strings");
+            return dictionary_refuse(dictionary, "too many strings", fault);
     }
     if (!chunk->has_head && !dictionary_add_head(dictionary, page))
         return fault_set(fault, FAULT_FULL, "dictionary chunk: no memory");
@@ -254,6 +292,7 @@ static bool load_chunk(struct dictionary *dictionary, const struct dictionary_ch
 bool dictionary_load(struct dictionary *dictionary, struct span bytes, struct fault *fault) {
     assert(dictionary->kept.strings == dictionary->now.strings);
     struct dictionary_chunk chunk;
+    dictionary->lacks_memory = false;
     if (!dictionary_chunk_open(bytes, &chunk, fault)) return false;
     if (!load_chunk(dictionary, &chunk, fault)) {
         dictionary->now = dictionary->kept;

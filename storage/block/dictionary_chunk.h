@@ -25,7 +25,6 @@ enum {
 };
 
 enum {
-    DICTIONARY_HEAD_SIZE = 2 * 1024 * 1024,  // bytes that pages refer to
     DICTIONARY_PAGE_SIZE = 4 * 1024,         // bytes of strings that end a page
     DICTIONARY_HEAD_PAGE_SIZE = 128 * 1024,  // the same, of the head
     // Bytes a page can have: of strings, of the last of them, and of their sizes.
@@ -65,8 +64,8 @@ MUST_CHECK bool dictionary_chunk_open(struct span bytes, struct dictionary_chunk
 void dictionary_chunk_step(const struct dictionary_chunk *chunk, uint32_t page,
                            struct dictionary_part *part, uint32_t *strings);
 
-// The sum of a frame's bytes.
-uint32_t dictionary_chunk_sum(struct span packed);
+// Writes all sums of a chunk that is there but for them. False if its sizes are wrong.
+bool dictionary_chunk_seal(uint8_t *bytes, size_t size);
 
 // Checks and inflates a frame of a chunk; `head` as it is for pages that refer to it, else empty.
 // `output` has room for part->size. FAULT_CORRUPT.

@@ -41,7 +41,10 @@ static bool load_sample(struct dictionary *dictionary, uint32_t size, struct rea
     const uint8_t *more = reader_take(bytes, size);
     if (more == NULL || reader_left(bytes) != 0) return false;
     if (size == 0) return true;
-    if (!dictionary_make_sample(dictionary)) return false;
+    if (!dictionary_make_sample(dictionary)) {
+        dictionary->lacks_memory = true;
+        return false;
+    }
     memcpy(dictionary->sample + dictionary->now.sample, more, size);
     dictionary->now.sample += size;
     return true;
@@ -93,7 +96,7 @@ static bool load(struct dictionary *dictionary, struct span chunk, struct fault 
     bool loaded =
         zstd_inflate(dictionary->zstd, span_from(chunk, FIRST_HEADER_SIZE), body, body_size, fault);
     if (loaded && !load_body(dictionary, span_of(body, body_size), strings, shapes, sample))
-        loaded = fault_set(fault, FAULT_CORRUPT, "dictionary chunk: damaged entries");
+        loaded = dictionary_refuse(dictionary, "damaged entries", fault);
     free(body);
     return loaded;
 }
@@ -104,6 +107,7 @@ bool dictionary_load_first(struct dictionary *dictionary, struct span chunk, str
         bytes_get_64(chunk.bytes + 8) != hash_plain(span_from(chunk, CHUNK_CHECKED))) {
         return fault_set(fault, FAULT_CORRUPT, "dictionary chunk: damaged, or not of format 1");
     }
+    dictionary->lacks_memory = false;
     if (!load(dictionary, chunk, fault)) {
         dictionary->now = dictionary->kept;
         return false;

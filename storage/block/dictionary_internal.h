@@ -9,7 +9,8 @@ enum {
     DICTIONARY_NONE = UINT32_MAX,  // no string or shape of this number
     DICTIONARY_KEYS = 1024,        // numbers of slots' keys
     DICTIONARY_ANCHOR_SIZE = 20,   // bytes by which the sample is found
-    DICTIONARY_SLACK = 32,         // readable bytes behind every string and shape, for fast copies
+    DICTIONARY_HEAD_SIZE = 2 * 1024 * 1024,
+    DICTIONARY_SLACK = 32,  // readable bytes behind every string and shape, for fast copies
 };
 
 // A record's or a container's bytes outside its values: slots + 1 pieces, one after another.
@@ -93,3 +94,14 @@ uint32_t dictionary_sample_size(const struct dictionary *dictionary);
 
 // The first bytes of the sample; false if it has not so many, or a reader cannot get them.
 bool dictionary_sample(const struct dictionary *dictionary, uint32_t size, struct span *sample);
+
+// The head of the epoch, its first DICTIONARY_HEAD_SIZE bytes of strings as they lie in pages: what
+// later pages and the inline bytes of blocks are compressed against. It is there once chunks have
+// so many of them. False if it is not, or a reader cannot get it.
+bool dictionary_has_head(const struct dictionary *dictionary);
+bool dictionary_head(const struct dictionary *dictionary, struct span *head);
+
+// The same made ready to compress against, NULL if it is not there; lives until the dictionary goes
+// back. False if memory runs out.
+MUST_CHECK bool dictionary_share_head(struct dictionary *dictionary,
+                                      const struct zstd_shared **head);

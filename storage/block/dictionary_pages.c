@@ -235,6 +235,20 @@ static bool load_head(struct dictionary_pages *pages, uint32_t size) {
     return true;
 }
 
+static bool get_head(struct dictionary_pages *pages, struct span *head) {
+    if (pages->is_head_broken || pages->head_size < DICTIONARY_HEAD_SIZE)
+        return fault_set(&pages->fault, FAULT_CORRUPT, "what it is compressed against is damaged");
+    if (!load_head(pages, DICTIONARY_HEAD_SIZE)) return false;
+    *head = span_of(pages->head, DICTIONARY_HEAD_SIZE);
+    return true;
+}
+
+bool dictionary_pages_head(struct dictionary_pages *pages, struct span *head) {
+    if (get_head(pages, head)) return true;
+    pages->has_failed = true;
+    return fault_add(&pages->fault, "head of dictionary %" PRIu32, pages->epoch);
+}
+
 static bool load_bytes(struct dictionary_pages *pages, struct page *page, uint8_t *room) {
     if (page->head_at != NOT_IN_HEAD) {
         if (!load_head(pages, page->head_at + page->part.size)) return false;
@@ -243,14 +257,7 @@ static bool load_bytes(struct dictionary_pages *pages, struct page *page, uint8_
     }
     page->bytes = room;
     struct span head = span_of(NULL, 0);
-    if (page->has_head) {
-        if (pages->is_head_broken || pages->head_size < DICTIONARY_HEAD_SIZE) {
-            return fault_set(&pages->fault, FAULT_CORRUPT,
-                             "what it is compressed against is damaged");
-        }
-        if (!load_head(pages, DICTIONARY_HEAD_SIZE)) return false;
-        head = span_of(pages->head, DICTIONARY_HEAD_SIZE);
-    }
+    if (page->has_head && !get_head(pages, &head)) return false;
     return inflate_page(pages, page, head, room);
 }
 

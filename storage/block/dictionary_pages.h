@@ -20,12 +20,13 @@ MUST_CHECK bool dictionary_pages_index(struct dictionary_pages *pages, uint32_t 
                                        struct span bytes, struct dictionary_mark *now,
                                        struct fault *fault);
 
-// As dictionary_string, dictionary_shape, dictionary_sample and dictionary_failure; as
-// dictionary_memory and dictionary_release.
+// As dictionary_string, dictionary_shape, dictionary_sample, dictionary_head and
+// dictionary_failure; as dictionary_memory and dictionary_release.
 bool dictionary_pages_string(struct dictionary_pages *pages, uint32_t number, struct span *string);
 const struct dictionary_shape *dictionary_pages_shape(struct dictionary_pages *pages,
                                                       uint32_t number);
 bool dictionary_pages_sample(struct dictionary_pages *pages, uint32_t size, struct span *sample);
+bool dictionary_pages_head(struct dictionary_pages *pages, struct span *head);
 bool dictionary_pages_failure(struct dictionary_pages *pages, struct fault *fault);
 size_t dictionary_pages_memory(const struct dictionary_pages *pages);
 void dictionary_pages_release(struct dictionary_pages *pages);

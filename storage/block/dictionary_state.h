@@ -60,11 +60,17 @@ struct dictionary {
     uint8_t *head;                    // DICTIONARY_HEAD_ROOM: the first pages of strings
     struct zstd_shared *head_shared;  // only for writing
 
+    bool lacks_memory;  // something could not be added for that, and not at a limit
+
     struct dictionary_pages *pages;  // a reader's: strings and shapes are inflated when used
 };
 
 // Whether nothing was added between the two.
 bool dictionary_mark_equal(const struct dictionary_mark *left, const struct dictionary_mark *right);
+
+// Why something of a chunk could not be added: `damage`, or that memory ran out. Returns false.
+bool dictionary_refuse(const struct dictionary *dictionary, const char *damage,
+                       struct fault *fault);
 
 // Adds a string or shape as the next number. False at a limit or if memory runs out.
 bool dictionary_add_string(struct dictionary *dictionary, struct span string);

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 
-#include "base/hash.h"
 #include "storage/block/bytes.h"
 #include "storage/block/dictionary_chunk.h"
 #include "storage/block/dictionary_state.h"
@@ -10,7 +9,7 @@
 enum {
     FIXED_LEVEL = 3,
     HEAD_LEVEL = 3,
-    PAGE_LEVEL = 2,  // against the head as good as 6 without it
+    PAGE_LEVEL = 3,  // of what is compressed against the head
     PARTS_SIZE_MAX = 2 * DICTIONARY_SIZE_MAX,
 };
 
@@ -21,7 +20,7 @@ struct taking {
     struct buffer table;
     struct buffer frames;
     uint32_t pages;
-    bool has_head;
+    const struct zstd_shared *head;  // NULL: it is not long enough yet
 };
 
 static void append_fixed(const struct dictionary *dictionary, struct buffer *fixed) {
@@ -60,14 +59,13 @@ static bool take_fixed(struct taking *taking, struct dictionary_part *part, stru
         return false;
     }
     part->packed = (uint32_t)taking->frames.size;
-    part->sum = dictionary_chunk_sum(buffer_span(&taking->frames));
     return true;
 }
 
 // How many strings from this number on are the next page.
 static uint32_t measure_page(const struct taking *taking, uint32_t first) {
     const struct dictionary *dictionary = taking->dictionary;
-    size_t limit = taking->has_head ? DICTIONARY_PAGE_SIZE : DICTIONARY_HEAD_PAGE_SIZE;
+    size_t limit = taking->head != NULL ? DICTIONARY_PAGE_SIZE : DICTIONARY_HEAD_PAGE_SIZE;
     size_t size = 0;
     uint32_t number = first;
     while (number < dictionary->now.strings && size < limit)
@@ -87,29 +85,28 @@ static bool take_page(struct taking *taking, uint32_t first, uint32_t strings,
     assert(inflated->size <= DICTIONARY_PAGE_SIZE_MAX);
     size_t begin = taking->frames.size;
     struct span page = buffer_span(inflated);
-    bool good = taking->has_head
-                    ? zstd_compress_shared(dictionary->zstd, dictionary->head_shared, page,
-                                           &taking->frames, fault)
-                    : zstd_compress(dictionary->zstd, page, HEAD_LEVEL, &taking->frames, fault);
+    bool good =
+        taking->head != NULL
+            ? zstd_compress_shared(dictionary->zstd, taking->head, page, &taking->frames, fault)
+            : zstd_compress(dictionary->zstd, page, HEAD_LEVEL, &taking->frames, fault);
     if (!good) return false;
-    struct span packed = span_from(buffer_span(&taking->frames), begin);
     append_32(&taking->table, strings);
     append_32(&taking->table, (uint32_t)page.size);
-    append_32(&taking->table, (uint32_t)packed.size);
-    append_32(&taking->table, dictionary_chunk_sum(packed));
+    append_32(&taking->table, (uint32_t)(taking->frames.size - begin));
+    append_32(&taking->table, 0);
     taking->pages++;
-    return taking->has_head || dictionary_add_head(dictionary, page) ||
+    return taking->head != NULL || dictionary_add_head(dictionary, page) ||
            fault_set(fault, FAULT_FULL, "no memory");
 }
 
-// Makes the head ready for pages to refer to, if it is long enough.
-static bool prepare_head(struct taking *taking, struct fault *fault) {
-    struct dictionary *dictionary = taking->dictionary;
-    taking->has_head = dictionary->now.head >= DICTIONARY_HEAD_SIZE;
-    if (!taking->has_head || dictionary->head_shared != NULL) return true;
-    dictionary->head_shared =
-        zstd_shared_create(span_of(dictionary->head, DICTIONARY_HEAD_SIZE), PAGE_LEVEL);
-    return dictionary->head_shared != NULL || fault_set(fault, FAULT_FULL, "no memory");
+bool dictionary_share_head(struct dictionary *dictionary, const struct zstd_shared **head) {
+    if (dictionary_has_head(dictionary) && dictionary->head_shared == NULL) {
+        dictionary->head_shared =
+            zstd_shared_create(span_of(dictionary->head, DICTIONARY_HEAD_SIZE), PAGE_LEVEL);
+        if (dictionary->head_shared == NULL) return false;
+    }
+    *head = dictionary->head_shared;
+    return true;
 }
 
 static void append_header(const struct taking *taking, const struct dictionary_part *fixed,
@@ -127,15 +124,16 @@ static void append_header(const struct taking *taking, const struct dictionary_p
     bytes_put_32(header + 40, now->sample - taken->sample);
     bytes_put_32(header + 44, fixed->size);
     bytes_put_32(header + 48, fixed->packed);
-    bytes_put_32(header + 52, fixed->sum);
     bytes_put_32(header + 56, taking->pages);
-    bytes_put_32(header + 60, taking->has_head ? DICTIONARY_HEAD_SIZE : 0);
+    bytes_put_32(header + 60, taking->head != NULL ? DICTIONARY_HEAD_SIZE : 0);
 }
 
 static bool take_parts(struct taking *taking, struct buffer *chunk, struct fault *fault) {
     const struct dictionary *dictionary = taking->dictionary;
     struct dictionary_part fixed;
-    if (!prepare_head(taking, fault) || !take_fixed(taking, &fixed, fault)) return false;
+    if (!dictionary_share_head(taking->dictionary, &taking->head))
+        return fault_set(fault, FAULT_FULL, "no memory");
+    if (!take_fixed(taking, &fixed, fault)) return false;
     uint32_t strings = 0;
     for (uint32_t number = dictionary->taken.strings; number < dictionary->now.strings;
          number += strings) {
@@ -143,18 +141,17 @@ static bool take_parts(struct taking *taking, struct buffer *chunk, struct fault
         if (!take_page(taking, number, strings, fault)) return false;
     }
     size_t begin = chunk->size;
-    uint8_t header[CHUNK_HEADER_SIZE];
+    uint8_t header[CHUNK_HEADER_SIZE] = {0};
     append_header(taking, &fixed, header);
     buffer_append(chunk, span_of(header, sizeof header));
     buffer_append(chunk, buffer_span(&taking->table));
-    size_t table_end = chunk->size - begin;
     buffer_append(chunk, buffer_span(&taking->frames));
     if (buffer_overflowed(&taking->inflated) || buffer_overflowed(&taking->table) ||
         buffer_overflowed(&taking->frames) || buffer_overflowed(chunk)) {
         return fault_set(fault, FAULT_FULL, "no memory");
     }
-    uint8_t *at = chunk->bytes + begin;
-    bytes_put_64(at + 8, hash_plain(span_of(at + CHUNK_CHECKED, table_end - CHUNK_CHECKED)));
+    bool is_sealed = dictionary_chunk_seal(chunk->bytes + begin, chunk->size - begin);
+    assert(is_sealed);
     return true;
 }
 

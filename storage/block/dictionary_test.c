@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/table.h"
 #include "base/zstd.h"
 #include "storage/block/block_test_kit.h"
 #include "tests/kit/cases.h"
@@ -400,6 +401,29 @@ static void test_a_reader_goes_on_beside_damage(void **state) {
     destroy_store(store);
 }
 
+static bool is_memory_out;
+
+// In place of base/table.c.
+void *table_allocate(size_t size) {
+    return is_memory_out ? NULL : calloc(1, size);
+}
+
+// That memory runs out says nothing against a chunk.
+static void test_out_of_memory_is_no_damage(void **state) {
+    struct fixture *fixture = *state;
+    kit_make_rows(&fixture->kit, 200);
+    encode(fixture);
+    keep(fixture);
+    struct dictionary *loaded = dictionary_create(dictionary_epoch(fixture->dictionary));
+    is_memory_out = true;
+    bool is_loaded = dictionary_load(loaded, buffer_span(&fixture->chunk), &fixture->fault);
+    is_memory_out = false;
+    assert_false(is_loaded);
+    assert_int_equal(fixture->fault.kind, FAULT_FULL);
+    assert_true(dictionary_load(loaded, buffer_span(&fixture->chunk), &fixture->fault));
+    dictionary_destroy(loaded);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_nothing_pending_gives_no_chunk, setup, teardown),
@@ -410,6 +434,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_fills_up_and_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_reader_loads_only_what_it_uses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_reader_goes_on_beside_damage, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_out_of_memory_is_no_damage, setup, teardown),
     };
     return cases_run("dictionary_test", tests, sizeof tests / sizeof tests[0]);
 }
