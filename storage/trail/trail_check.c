@@ -480,6 +480,7 @@ static bool check_everything(struct check *check, struct fault *fault) {
         if (!trail_reader_renew(reader, fault)) return false;
         if (!check_dictionary(check, epoch, fault)) return false;
     }
+    if (!trail_check_lists(reader, on_damage, check, fault)) return false;
     check->on_progress(check->user, count, count);
     struct trail_head now;
     if (!trail_reader_load_head(reader, &now, fault)) return false;

@@ -474,3 +474,16 @@ bool trail_codec_take_quarantined(struct span key, struct span value,
     *entry = read;
     return true;
 }
+
+void trail_codec_hash_refused(uint32_t agent, const char *reason, struct span bytes,
+                              uint8_t hash[SHA256_SIZE]) {
+    const uint8_t number[4] = {(uint8_t)agent, (uint8_t)(agent >> 8), (uint8_t)(agent >> 16),
+                               (uint8_t)(agent >> 24)};
+    // The reason with its final zero, so that no two lists of parts give the same bytes.
+    const struct span parts[] = {
+        span_of(number, sizeof number),
+        span_of(reason, strlen(reason) + 1),
+        bytes,
+    };
+    crypto_sha256(parts, sizeof parts / sizeof parts[0], hash);
+}

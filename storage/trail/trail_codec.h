@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "base/crypto.h"
 #include "base/fault.h"
 #include "base/hash.h"
 #include "base/span.h"
@@ -116,13 +117,20 @@ MUST_CHECK bool trail_codec_take_gap(struct span key, struct span value, struct 
                                      struct fault *fault);
 
 // A quarantine entry; two values under its SHA-256 and a byte: 0 for what this writes, 1 for the
-// refused bytes, so that counting a repeat does not write them again. take leaves bytes empty.
+// refused bytes, so that counting a repeat does not write them again.
 enum {
     TRAIL_QUARANTINE_KEY_SIZE = 33,
     TRAIL_QUARANTINE_ENTRY = 0,
     TRAIL_QUARANTINE_BYTES = 1,
     TRAIL_DETAIL_SIZE_MAX = 4096,  // bytes of the text for people; longer ones are cut
 };
+
+// What the key of a quarantined record begins with: the hash of who sent it, why it was refused,
+// and its bytes.
+void trail_codec_hash_refused(uint32_t agent, const char *reason, struct span bytes,
+                              uint8_t hash[SHA256_SIZE]);
+
+// The entry's value. Its detail is cut at TRAIL_DETAIL_SIZE_MAX; take leaves bytes empty.
 void trail_codec_append_quarantined(struct buffer *output, const struct trail_quarantined *entry);
 MUST_CHECK bool trail_codec_take_quarantined(struct span key, struct span value,
                                              struct trail_quarantined *entry, struct fault *fault);

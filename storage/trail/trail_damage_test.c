@@ -600,7 +600,54 @@ static void test_goes_on_beside_a_damaged_stream(void **state) {
     assert_int_equal(other, agent + 1);
     fixture_commit(&fixture);
     fixture_fill(&fixture, 0, 10, 5);
+    close_trail(&fixture);
+    assert_int_equal(count_faults(&fixture), 2);
+    assert_true(damage(&fixture, TRAIL_DATABASE_STREAM, 1, 0));
+    assert_true(damage(&fixture, TRAIL_DATABASE_AGENT, 1, 0));
+    fixture_open(&fixture);
     fixture_compare_all(&fixture);
+    fixture_done(&fixture);
+}
+
+// A check reads also what stands beside the events: every turned bit there is a fault.
+static void test_checks_what_stands_beside_the_events(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture_open(&fixture);
+    fixture_begin(&fixture);
+    bool is_new = false;
+    uint32_t agent = 0;
+    assert_true(
+        trail_agent_number(fixture.trail, SPAN_LITERAL("spiffe://o/a"), &agent, &fixture.fault));
+    const struct trail_stream stream = {.agent = agent, .stream_id = {1}};
+    assert_true(trail_stream_put(fixture.trail, &stream, &fixture.fault));
+    const struct trail_gap gap = {
+        .agent = agent, .stream_id = {1}, .first_seq = 3, .last_seq = 4, .reason = "expired"};
+    assert_true(trail_gap_put(fixture.trail, &gap, &is_new, &fixture.fault));
+    const struct trail_refused refused = {.bytes = SPAN_LITERAL("no record"),
+                                          .reason = "invalid_json",
+                                          .detail = SPAN_LITERAL("what and where"),
+                                          .agent = agent};
+    assert_true(trail_quarantine(fixture.trail, &refused, &is_new, &fixture.fault));
+    fixture_commit(&fixture);
+    close_trail(&fixture);
+    assert_int_equal(count_faults(&fixture), 0);
+    static const struct {
+        enum trail_database database;
+        uint32_t place;
+    } values[] = {
+        {TRAIL_DATABASE_AGENT, 1},      {TRAIL_DATABASE_STREAM, 0},     {TRAIL_DATABASE_GAP, 0},
+        {TRAIL_DATABASE_QUARANTINE, 0}, {TRAIL_DATABASE_QUARANTINE, 1},
+    };
+    for (size_t index = 0; index < sizeof values / sizeof values[0]; index++) {
+        for (int64_t at = 0; at < 200; at += 7) {
+            if (!damage(&fixture, values[index].database, values[index].place, at)) break;
+            assert_int_equal(count_faults(&fixture), 1);
+            assert_true(damage(&fixture, values[index].database, values[index].place, at));
+        }
+    }
+    assert_int_equal(count_faults(&fixture), 0);
     fixture_done(&fixture);
 }
 
@@ -613,6 +660,7 @@ int main(void) {
         cmocka_unit_test(test_goes_on_beside_a_damaged_tail),
         cmocka_unit_test(test_goes_on_beside_a_damaged_dictionary),
         cmocka_unit_test(test_goes_on_beside_a_damaged_stream),
+        cmocka_unit_test(test_checks_what_stands_beside_the_events),
         cmocka_unit_test(test_goes_on_beside_a_damaged_summary),
         cmocka_unit_test(test_refuses_a_damaged_head),
         cmocka_unit_test(test_refuses_a_file_cut_short),

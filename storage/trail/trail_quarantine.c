@@ -6,19 +6,6 @@
 
 #include "storage/trail/trail_state_internal.h"
 
-static void hash_refused(const struct trail_refused *refused, uint8_t key[SHA256_SIZE]) {
-    uint32_t agent = refused->agent;
-    const uint8_t number[4] = {(uint8_t)agent, (uint8_t)(agent >> 8), (uint8_t)(agent >> 16),
-                               (uint8_t)(agent >> 24)};
-    // The reason with its final zero, so that no two lists of parts give the same bytes.
-    const struct span parts[] = {
-        span_of(number, sizeof number),
-        span_of(refused->reason, strlen(refused->reason) + 1),
-        refused->bytes,
-    };
-    crypto_sha256(parts, sizeof parts / sizeof parts[0], key);
-}
-
 // Finds an entry that is on the disk already; detail is copied into the commit's arena.
 static bool find_refused(struct trail *trail, const uint8_t hash[SHA256_SIZE], bool *found,
                          struct trail_quarantined *entry, struct fault *fault) {
@@ -67,7 +54,7 @@ bool trail_quarantine(struct trail *trail, const struct trail_refused *refused, 
     assert(refused->agent >= 1 && refused->agent <= state->agents_count);
     assert(strlen(refused->reason) < TRAIL_REASON_SIZE);
     uint8_t hash[SHA256_SIZE];
-    hash_refused(refused, hash);
+    trail_codec_hash_refused(refused->agent, refused->reason, refused->bytes, hash);
 
     struct refusal *refusal = NULL;
     for (uint32_t index = 0; index < state->refusals_count && refusal == NULL; index++) {

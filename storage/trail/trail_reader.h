@@ -175,9 +175,9 @@ struct trail_check {
 
 // Verifies blocks, tail, dictionaries and group tables: checksums, decodes and rebuilds every
 // record, sequence numbers dense from 1 (but for dropped days), keys unique, summaries and indexes
-// true. What is small and has no copy (counts of the head, agents, streams, gaps, quarantine) is
-// only read when it is listed. on_fault is called for each thing wrong, with text that names block
-// and row; on_progress now and then.
+// true; agents, streams, gaps and quarantine, each for itself. The counts of the head are taken as
+// they are. on_fault is called for each thing wrong, with text that names block and row, or key;
+// on_progress now and then.
 MUST_CHECK bool trail_reader_check(struct trail_reader *reader,
                                    void (*on_fault)(void *user, const struct fault *found),
                                    void (*on_progress)(void *user, uint64_t done, uint64_t all),

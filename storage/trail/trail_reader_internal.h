@@ -83,3 +83,9 @@ bool trail_reader_blame(const struct trail_reader *reader, uint32_t index, struc
 
 // A row of a chunk as readers get it; spans borrow from the chunk.
 struct trail_row trail_reader_tail_row(const struct trail_tail_row *row);
+
+// Tells what is wrong with agents, streams, gaps and quarantine, as far as each can be told alone.
+// FAULT_IO.
+MUST_CHECK bool trail_check_lists(struct trail_reader *reader,
+                                  void (*on_fault)(void *user, const struct fault *found),
+                                  void *user, struct fault *fault);
