@@ -34,6 +34,7 @@ void block_scratch_buffers(struct block_scratch *scratch,
         &scratch->inlined,        &scratch->strings,        &scratch->arrivals_bytes,
         &scratch->attribute_hash, &scratch->attribute_kind, &scratch->kind_hash,
         &scratch->kind_list,      &scratch->kind_codes,     &scratch->ranks,
+        &scratch->lists,
     };
     memcpy(buffers, all, sizeof all);
 }

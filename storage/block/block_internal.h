@@ -176,7 +176,7 @@ bool texts_append(struct block_scratch *scratch, const struct tokens_frame *fram
 
 // Memory of encoding and decoding.
 enum {
-    BLOCK_SCRATCH_BUFFERS = 15,
+    BLOCK_SCRATCH_BUFFERS = 16,
     BLOCK_SCRATCH_SIZE_MAX = 512 * 1024 * 1024,  // bytes of one buffer
 };
 
@@ -213,6 +213,7 @@ struct block_scratch {
     struct buffer control;  // and tokens behind it
     struct buffer inlined;
     struct buffer strings;  // uint32_t
+    struct buffer lists;    // of a frame: strings, shapes, copies
     struct buffer arrivals_bytes;
     struct arrival *arrivals;
     uint32_t arrivals_count;

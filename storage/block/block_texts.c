@@ -2,11 +2,10 @@
 
 #include "storage/block/block_internal.h"
 
-// The texts of a frame: the numbers of struct header, variable; for each string of the dictionary
-// its number less the one before; the numbers of the shapes; the UUIDs; the packed bytes; the
-// copies; control
-// and tokens together, then the inline bytes, each compressed if that is shorter, the latter
-// against the dictionary's head once there is one.
+// The texts of a frame: the numbers of struct header, variable; the lists: for each string of the
+// dictionary its number less the one before, the numbers of the shapes, the copies; the UUIDs; the
+// packed bytes; control and tokens together; the inline bytes. Lists, tokens and inline bytes are
+// each compressed if that is shorter, the last against the dictionary's head once there is one.
 
 struct header {
     uint64_t strings;
@@ -19,6 +18,8 @@ struct header {
     uint64_t inlined_size;
     uint64_t text_size;      // of all rows
     uint64_t tokens_packed;  // bytes of control and tokens as they lie here; 0: not compressed
+    uint64_t lists_size;     // in blocks of version 1 the lists are not compressed
+    uint64_t lists_packed;   // as tokens_packed
 };
 
 // Appends bytes compressed, against `shared` unless it is NULL, or as they are (*packed 0) if that
@@ -39,28 +40,7 @@ static bool append_packed(struct block_scratch *scratch, struct span bytes,
     return true;
 }
 
-bool texts_append(struct block_scratch *scratch, const struct tokens_frame *frame,
-                  const struct zstd_shared *head, uint64_t text_size, struct buffer *output,
-                  struct fault *fault) {
-    // Control and tokens are compressed as one, into a buffer of their own since their size stands
-    // before them.
-    struct buffer *joined = &scratch->control;
-    struct buffer *packed = &scratch->parts;
-    size_t tokens_packed, inlined_packed;
-    buffer_reset(joined);
-    buffer_reset(packed);
-    buffer_append(joined, frame->control);
-    buffer_append(joined, frame->tokens);
-    if (!append_packed(scratch, buffer_span(joined), NULL, packed, &tokens_packed, fault))
-        return false;
-
-    uint64_t numbers[] = {frame->strings_count,   frame->shapes_count, frame->uuids_count,
-                          frame->control.size,    frame->tokens.size,  frame->packed.size,
-                          frame->copies.size,     frame->inlined.size, text_size,
-                          (uint64_t)tokens_packed};
-    for (size_t index = 0; index < sizeof numbers / sizeof numbers[0]; index++) {
-        bytes_append_varint(output, numbers[index]);
-    }
+static void append_lists(const struct tokens_frame *frame, struct buffer *output) {
     uint32_t before = 0;
     for (uint32_t index = 0; index < frame->strings_count; index++) {
         bytes_append_varint(output, frame->strings[index] - before);
@@ -69,18 +49,52 @@ bool texts_append(struct block_scratch *scratch, const struct tokens_frame *fram
     for (uint32_t index = 0; index < frame->shapes_count; index++) {
         bytes_append_varint(output, frame->shapes[index]);
     }
+    buffer_append(output, frame->copies);
+}
+
+bool texts_append(struct block_scratch *scratch, const struct tokens_frame *frame,
+                  const struct zstd_shared *head, uint64_t text_size, struct buffer *output,
+                  struct fault *fault) {
+    // Lists, then control and tokens, are compressed as one each, into a buffer of their own since
+    // their sizes stand before them.
+    struct buffer *joined = &scratch->control;
+    struct buffer *packed = &scratch->parts;
+    size_t lists_packed, tokens_packed, inlined_packed;
+    buffer_reset(joined);
+    buffer_reset(packed);
+    append_lists(frame, joined);
+    size_t lists_size = joined->size;
+    if (!append_packed(scratch, buffer_span(joined), NULL, packed, &lists_packed, fault))
+        return false;
+    size_t lists_end = packed->size;
+    bool good = !buffer_overflowed(joined);
+    buffer_reset(joined);
+    buffer_append(joined, frame->control);
+    buffer_append(joined, frame->tokens);
+    if (!append_packed(scratch, buffer_span(joined), NULL, packed, &tokens_packed, fault))
+        return false;
+
+    uint64_t numbers[] = {frame->strings_count,    frame->shapes_count, frame->uuids_count,
+                          frame->control.size,     frame->tokens.size,  frame->packed.size,
+                          frame->copies.size,      frame->inlined.size, text_size,
+                          (uint64_t)tokens_packed, lists_size,          lists_packed};
+    for (size_t index = 0; index < sizeof numbers / sizeof numbers[0]; index++) {
+        bytes_append_varint(output, numbers[index]);
+    }
+    buffer_append(output, span_of(packed->bytes, lists_end));
     buffer_append(output, span_of(frame->uuids, (size_t)frame->uuids_count * RECORD_ID_SIZE));
     buffer_append(output, frame->packed);
-    buffer_append(output, frame->copies);
-    buffer_append(output, buffer_span(packed));
+    buffer_append(output, span_from(buffer_span(packed), lists_end));
     if (!append_packed(scratch, frame->inlined, head, output, &inlined_packed, fault)) return false;
-    if (buffer_overflowed(joined) || buffer_overflowed(packed) || buffer_overflowed(output)) {
+    if (!good || buffer_overflowed(joined) || buffer_overflowed(packed) ||
+        buffer_overflowed(output)) {
         return fault_set(fault, FAULT_FULL, "texts: no memory");
     }
     return true;
 }
 
 static struct header read_header(struct reader *reader, uint32_t version) {
+    bool is_first = version == BLOCK_VERSION_FIRST;
     struct header header;
     header.strings = reader_varint(reader);
     header.shapes = reader_varint(reader);
@@ -88,15 +102,18 @@ static struct header read_header(struct reader *reader, uint32_t version) {
     header.control_size = reader_varint(reader);
     header.tokens_size = reader_varint(reader);
     header.packed_size = reader_varint(reader);
-    header.copies_size = version == BLOCK_VERSION_FIRST ? 0 : reader_varint(reader);
+    header.copies_size = is_first ? 0 : reader_varint(reader);
     header.inlined_size = reader_varint(reader);
     header.text_size = reader_varint(reader);
     header.tokens_packed = reader_varint(reader);
+    header.lists_size = is_first ? 0 : reader_varint(reader);
+    header.lists_packed = is_first ? 0 : reader_varint(reader);
     // Every number that is a count takes at least a byte that must be there.
     if (header.strings > TOKENS_STRINGS_MAX || header.shapes > TOKENS_SHAPES_MAX ||
         header.uuids > reader_left(reader) / RECORD_ID_SIZE ||
         header.control_size > 2 * (uint64_t)BLOCK_TEXT_SIZE_MAX ||
         header.tokens_size > 2 * (uint64_t)BLOCK_TEXT_SIZE_MAX ||
+        header.lists_size > 2 * (uint64_t)BLOCK_TEXT_SIZE_MAX ||
         header.inlined_size > BLOCK_TEXT_SIZE_MAX || header.text_size > BLOCK_TEXT_SIZE_MAX) {
         reader->bad = true;
     }
@@ -163,6 +180,21 @@ static bool find_common(const struct block *block, const struct dictionary *dict
     return true;
 }
 
+// Takes the lists from the reader, and inflates them.
+static bool open_lists(struct block_scratch *scratch, const struct header *header,
+                       struct reader *reader, struct reader *lists, struct fault *fault) {
+    bool is_packed = header->lists_packed != 0;
+    uint64_t size = is_packed ? header->lists_packed : header->lists_size;
+    const uint8_t *bytes = reader_take(reader, size);
+    if (bytes == NULL) return fault_set(fault, FAULT_CORRUPT, "texts: damaged sizes");
+    if (!read_packed(scratch, span_of(NULL, 0), span_of(bytes, (size_t)size), is_packed,
+                     header->lists_size, &scratch->lists, fault)) {
+        return false;
+    }
+    *lists = reader_of(buffer_span(&scratch->lists));
+    return true;
+}
+
 // Reads a frame's texts section up to what the decoder takes. *frame borrows from the scratch.
 static bool open_texts(struct block_scratch *scratch, uint32_t version, struct span section,
                        const struct common *common, uint32_t shapes[TOKENS_SHAPES_MAX],
@@ -170,16 +202,20 @@ static bool open_texts(struct block_scratch *scratch, uint32_t version, struct s
     struct reader reader = reader_of(section);
     struct header header = read_header(&reader, version);
     if (reader.bad) return fault_set(fault, FAULT_CORRUPT, "texts: damaged header");
-    if (!read_lists(scratch, &header, &reader, shapes)) {
+    struct reader lists = reader;
+    if (version != BLOCK_VERSION_FIRST && !open_lists(scratch, &header, &reader, &lists, fault))
+        return false;
+    if (!read_lists(scratch, &header, &lists, shapes)) {
         return fault_set(fault, FAULT_FULL, "texts: no memory");
     }
+    const uint8_t *copies = reader_take(&lists, header.copies_size);
+    if (version == BLOCK_VERSION_FIRST) reader = lists;
     const uint8_t *uuids = reader_take(&reader, header.uuids * RECORD_ID_SIZE);
     const uint8_t *values = reader_take(&reader, header.packed_size);
-    const uint8_t *copies = reader_take(&reader, header.copies_size);
     uint64_t joined_size = header.control_size + header.tokens_size;
     uint64_t packed_size = header.tokens_packed != 0 ? header.tokens_packed : joined_size;
     const uint8_t *packed = reader_take(&reader, packed_size);
-    if (reader.bad) return fault_set(fault, FAULT_CORRUPT, "texts: damaged lists");
+    if (reader.bad || lists.bad) return fault_set(fault, FAULT_CORRUPT, "texts: damaged lists");
     struct span inlined = span_of(reader.at, reader_left(&reader));
     struct span none = span_of(NULL, 0);
     if (!read_packed(scratch, none, span_of(packed, (size_t)packed_size), header.tokens_packed != 0,
