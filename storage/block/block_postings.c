@@ -319,7 +319,7 @@ bool postings_list(struct span section, uint32_t frames, uint32_t kind, uint32_t
             uint32_t hash =
                 kind << HASH_BITS | sorted_number(&part.hashes, index, candidates[number].bucket);
             memcpy(room + written * sizeof hash, &hash, sizeof hash);
-            written += found >> frame & 1;
+            written += (uint32_t)(found >> frame & 1);
         }
         hashes->size += written * sizeof(uint32_t);
         *count += written;
