@@ -166,6 +166,27 @@ def test_pages_neither_repeat_nor_skip_while_events_arrive():
     api.assert_events(pages(client), service().expect(OTHER, "eu-west-1"))
 
 
+def test_a_page_of_huge_records_ends_early():
+    client = service().boto(service().make_key("huge", "--account", OTHER), "eu-west-1")
+    template = service().expect(OTHER, "eu-west-1")[-1]
+    new = []
+    for place in range(24):
+        text = template.text.replace(template.id.encode(), f"77777777-{place:04d}-4000-8000-000000000000".encode())
+        text = text.replace(b'"eventName":"' + template.name.encode() + b'"', b'"eventName":"Huge"')
+        # Quotes, which take two bytes of the answer each.
+        text = text[:-1] + b',"additional":"' + b'\\"' * 250000 + b'x"}'
+        new.append(text)
+    count = service().organization.status()["total"]["received"]
+    for place in range(0, 24, 6):
+        service().agent.deliver(new[place:place + 6])
+    service().organization.wait_received(count + 24)
+    service().events += [api.Event(text) for text in new]
+    given = {"LookupAttributes": attributes("EventName", "Huge")}
+    first = client.lookup_events(**given)
+    assert 5 < len(first["Events"]) < 24 and first["NextToken"], len(first["Events"])
+    api.assert_events(pages(client, **given), service().expect(OTHER, "eu-west-1", "EventName", "Huge"))
+
+
 def test_a_token_is_of_its_question():
     member, admin = service().boto(Room.member), service().boto()
     token = member.lookup_events(MaxResults=10)["NextToken"]
