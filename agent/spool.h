@@ -66,7 +66,8 @@ struct spool_options {
 
 // Opens the spool in a folder, makes one if the folder is empty, and takes its lock. Cuts a torn
 // tail off: frames that were never synced, or that a broken disk damaged behind the last known
-// sync (their positions go with them, so that sources read them again).
+// sync (their positions go with them, so that sources read them again). What is left is synced:
+// a process that was killed may have written it without.
 // FAULT_RETRY if another process has it, FAULT_INPUT for too many sources, a size that is too
 // small or a spool of a newer version, FAULT_CORRUPT if what is there is not usable at all,
 // FAULT_DENIED, FAULT_FULL, FAULT_IO.

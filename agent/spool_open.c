@@ -233,18 +233,22 @@ static bool recover_segments(struct recovery *recovery, uint64_t *end, struct fa
     return true;
 }
 
-// Opens the last segment for appending and cuts off what is behind `end`.
+// Opens the last segment for appending, cuts off what is behind `end` and makes the rest durable:
+// a process that was killed leaves frames that only the system's memory holds, and a segment whose
+// name may be no further, and all of them count as synced from here on.
 static bool open_last(struct spool *spool, uint64_t end, struct fault *fault) {
     struct segment *last = &spool->segments[spool->segments_count - 1];
     char path[SPOOL_PATH_SIZE];
     spool_segment_path(spool, last->first, path);
     if (!files_open(spool->files, path, FILES_APPEND, &spool->handle, fault)) return false;
-    if (last->size > end) {
-        if (!files_truncate(spool->files, spool->handle, end, fault) ||
-            !files_sync(spool->files, spool->handle, fault)) {
-            fault->kind = FAULT_IO;
-            return fault_add(fault, "cut the torn tail off");
-        }
+    bool has_tail = last->size > end;
+    if ((has_tail && !files_truncate(spool->files, spool->handle, end, fault)) ||
+        !files_sync(spool->files, spool->handle, fault) ||
+        !files_sync_directory(spool->files, spool->directory, fault)) {
+        fault->kind = FAULT_IO;
+        return fault_add(fault, "make what is there durable");
+    }
+    if (has_tail) {
         spool->size -= last->size - end;
         last->size = end;
     }
