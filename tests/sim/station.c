@@ -278,13 +278,15 @@ void station_crash(struct station *station) {
     spool_close(station->spool);
     station->spool = NULL;
     fake_files_fail(station->files, 0, FAULT_NONE);
-    fake_files_crash(station->files, timeline_draw(station->options.timeline, 4) == 0
-                                         ? 0
-                                         : 1 + timeline_draw(station->options.timeline, 1 << 30));
+    // Or the process alone ends, and the system still shows the next one what was not synced.
+    struct timeline *timeline = station->options.timeline;
+    if (timeline_draw(timeline, 4) > 0) {
+        uint64_t kept = timeline_draw(timeline, 4) == 0 ? 0 : 1 + timeline_draw(timeline, 1 << 30);
+        fake_files_crash(station->files, kept);
+    }
     station->is_crashing = false;
     station->crashes++;
-    station->restart_at_ms =
-        station->options.timeline->now_ms + (int64_t)timeline_draw(station->options.timeline, 5000);
+    station->restart_at_ms = timeline->now_ms + (int64_t)timeline_draw(timeline, 5000);
 }
 
 static bool read_one(struct station *station, struct fault *fault) {
@@ -302,7 +304,11 @@ static bool read_one(struct station *station, struct fault *fault) {
     station->main_next += !extra;
     station->extra_next += extra;
     if (append_place(station, &place, false, fault)) {
-        if (station->extra_seen < station->extra_next) station->extra_seen = station->extra_next;
+        // Not the position that another fork left behind: who reads the line alone would look for
+        // more beside it after a rewind, and read on behind the line's end for ever.
+        if (extra && station->extra_seen < station->extra_next) {
+            station->extra_seen = station->extra_next;
+        }
         return true;
     }
     station->main_next -= !extra;

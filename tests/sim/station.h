@@ -103,7 +103,7 @@ void station_destroy(struct station *station);
 // Opens its spool and begins to connect. FAULT_CORRUPT: the spool has lost what was synced.
 MUST_CHECK bool station_start(struct station *station, struct fault *fault);
 
-// The machine goes down: what was not synced is lost, or some of it.
+// The machine goes down: what was not synced is lost, or some of it. Or only its process is killed.
 void station_crash(struct station *station);
 
 // Reads up to `count` events into the spool. Less if it is full or the line is at its end.
