@@ -74,8 +74,10 @@ enum frame_result frame_decode(struct span bytes, uint64_t salt, struct frame *f
         frame_end != FRAME_HEADER_SIZE + position_size + object_size + record_size) {
         return FRAME_BAD;
     }
-    if (header[50] > SPOOL_NOTICE || bytes_get_16(header + 48) >= SPOOL_SOURCES_MAX)
+    if (header[50] > SPOOL_NOTICE || bytes_get_16(header + 48) >= SPOOL_SOURCES_MAX ||
+        header[51] != 0 || bytes_get_32(header + 68) != 0) {
         return FRAME_BAD;
+    }
     if (bytes.size < frame_end) {
         *size = frame_end;
         return FRAME_SHORT;

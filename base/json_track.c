@@ -286,7 +286,7 @@ bool json_track_follow(struct json_reader *reader, struct span text) {
     uint32_t count = 0;
     size_t at = 0;
     for (;;) {
-        struct span left = span_of(text.bytes + at, text.size - at);
+        struct span left = span_from(text, at);
         const struct step *step = guess_step(track, place, left);
         if (step == NULL) step = find_step(track, place, left, &probes);
         if (step == NULL) return false;
@@ -499,7 +499,7 @@ void json_track_learn(struct json_track *track, struct span text) {
     uint32_t place = PLACE_BEGIN;
     size_t at = 0;
     for (uint32_t learnt = 0; learnt < LEARNT_OF_TEXT_MAX;) {
-        struct span left = span_of(text.bytes + at, text.size - at);
+        struct span left = span_from(text, at);
         const struct step *step = find_step(track, place, left, &probes);
         if (step == NULL) {
             if (probes == 0 || track->credit == 0) return;

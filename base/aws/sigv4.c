@@ -144,9 +144,9 @@ static bool append_query(struct buffer *output, struct span query) {
     // The texts have stopped moving: where each begins is known.
     size_t at = 0;
     for (uint32_t index = 0; index < count && !buffer_overflowed(&texts); index++) {
-        parameters[index].name.bytes = texts.bytes + at;
+        parameters[index].name.bytes = span_from(buffer_span(&texts), at).bytes;
         at += parameters[index].name.size;
-        parameters[index].value.bytes = texts.bytes + at;
+        parameters[index].value.bytes = span_from(buffer_span(&texts), at).bytes;
         at += parameters[index].value.size;
     }
     bool is_good = query.size == 0 && !buffer_overflowed(&texts);
