@@ -78,6 +78,8 @@ static void copy_history(struct station *station, const struct station *clone) {
     station->checked = clone->checked;
     station->acknowledged = clone->acknowledged;
     station->dropped = clone->dropped;
+    // A full disk is copied full, and gets its room back like the other one.
+    station->room_at_ms = clone->room_at_ms;
 }
 
 struct station *station_create(const struct station_options *options, const struct station *clone) {

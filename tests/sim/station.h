@@ -59,6 +59,7 @@ struct station_copy {
     uint64_t synced;
     struct station_frame *frames;  // `frames_room` of them, also those not yet synced
     uint64_t frames_room;
+    int64_t room_at_ms;  // as the station's
 };
 
 struct station {

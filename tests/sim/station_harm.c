@@ -26,6 +26,7 @@ void station_keep_copy(struct station *station) {
     drop_copy(station);
     station->copy.files = fake_files_copy(station->files);
     station->copy.synced = station->synced;
+    station->copy.room_at_ms = station->room_at_ms;
     size_t size = station->frames_room * sizeof *station->frames;
     station->copy.frames_room = station->frames_room;
     station->copy.frames = malloc(size + 1);
@@ -65,6 +66,7 @@ void station_roll_back(struct station *station, uint32_t fork) {
     station->frames = copy->frames;
     station->frames_room = copy->frames_room;
     station->synced = copy->synced;
+    station->room_at_ms = copy->room_at_ms;
     // What the copy knows as acknowledged was checked when it was.
     station->checked = copy->synced;
     station->acknowledged = copy->synced;
