@@ -157,6 +157,10 @@ static void take_first(struct asked *asked, const Orgtrail__V1__StatusReply *rep
     live->certificate_expires_s = reply->certificate_expires_s;
     live->throttled = reply->throttled;
     live->free_min = reply->disk_free_min;
+    live->stuck_readers = reply->stuck_readers;
+    live->damaged_parts = reply->damaged_parts;
+    live->mismatched_texts = reply->mismatched_texts;
+    live->lost_own_events = reply->lost_own_events;
 }
 
 static bool on_reply(void *user, struct span bytes) {

@@ -1,6 +1,7 @@
 #include "collector/notes.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ struct subject {
 
 struct notes {
     struct queue *queue;
+    atomic_uint_least64_t lost;  // not told yet
 
     // The writer's.
     struct note *ready;  // in order
@@ -27,6 +29,8 @@ struct notes {
     struct note *chosen[NOTES_COMMIT_MAX];
     struct subject subjects[NOTES_SUBJECTS_MAX];
     uint32_t subjects_count;
+    int64_t lost_told_ms;
+    bool has_told_lost;
 };
 
 struct notes *notes_create(void) {
@@ -82,6 +86,7 @@ static struct note *copy_note(const char *name, struct span subject,
 static bool add(struct notes *notes, struct note *note) {
     if (note != NULL && queue_push(notes->queue, note, 1)) return true;
     free(note);
+    atomic_fetch_add(&notes->lost, 1);
     metric_add(&metrics_table[METRICS_LOST_NOTES], 0, 1);
     return false;
 }
@@ -149,6 +154,23 @@ static void look_at_subjects(struct notes *notes, int64_t now_ms) {
     }
 }
 
+// Tells how many were lost since it was told last, once there is room again.
+static void tell_lost(struct notes *notes, int64_t now_ms) {
+    if (notes->has_told_lost && now_ms - notes->lost_told_ms < NOTES_INTERVAL_MS) return;
+    uint64_t lost = atomic_exchange(&notes->lost, 0);
+    if (lost == 0) return;
+    static const struct note_document none;
+    const struct own_event_detail details[] = {{"count", {NULL, 0}, lost}};
+    struct note *note = copy_note("OwnEventsLost", (struct span){NULL, 0}, details, 1, &none);
+    if (note == NULL) {
+        atomic_fetch_add(&notes->lost, lost);
+        return;
+    }
+    make_ready(notes, note);
+    notes->has_told_lost = true;
+    notes->lost_told_ms = now_ms;
+}
+
 static void take_all(struct notes *notes, int64_t now_ms) {
     void *items[64];
     uint32_t count;
@@ -156,6 +178,7 @@ static void take_all(struct notes *notes, int64_t now_ms) {
     while ((count = queue_pop(notes->queue, items, 64, 0)) > 0) {
         for (uint32_t index = 0; index < count; index++) sort_in(notes, items[index], now_ms);
     }
+    tell_lost(notes, now_ms);
 }
 
 bool notes_are_due(struct notes *notes, int64_t now_ms) {

@@ -3,8 +3,9 @@
 // A room that has something to tell (a certificate was reloaded, an agent fell silent) adds a note;
 // the writer stores it as an event of orgtrail.local with its next commit. Notes of one name about
 // one subject are told at the first, and then at most once a minute, the last of them with a
-// `count`: nothing that repeats can fill the trail. docs/records.md lists all own events; a new one
-// goes there.
+// `count`: nothing that repeats can fill the trail. Those that are lost since the writer stands
+// still are told by their number, as OwnEventsLost, once it goes on. docs/records.md lists all own
+// events; a new one goes there.
 //
 // Threads: notes_add from any; the rest from append's.
 

@@ -70,6 +70,14 @@ static void test_what_a_person_did_is_never_held_back(void **state) {
     notes_destroy(notes);
 }
 
+static void expect_lost(const struct notes *notes, uint32_t index, uint64_t count) {
+    const struct note *note = notes_get(notes, index);
+    assert_string_equal(note->name, "OwnEventsLost");
+    assert_int_equal(note->details_count, 1);
+    assert_string_equal(note->details[0].name, "count");
+    assert_int_equal(note->details[0].number, count);
+}
+
 static void test_a_full_queue_is_counted(void **state) {
     (void)state;
     struct notes *notes = notes_create();
@@ -79,10 +87,27 @@ static void test_a_full_queue_is_counted(void **state) {
     }
     assert_false(notes_add(notes, "X", SPAN_LITERAL("s"), NULL, 0));
     assert_int_equal(metric_get(&metrics_table[METRICS_LOST_NOTES], 0), lost + 1);
-    assert_int_equal(notes_choose(notes, 5), 1);
+    assert_int_equal(notes_choose(notes, 5), 2);
+    expect_lost(notes, 1, 1);
     notes_keep(notes);
     assert_int_equal(notes_choose(notes, 5 + NOTES_INTERVAL_MS), 1);
     assert_int_equal(notes_get(notes, 0)->details[0].number, NOTES_QUEUE_MAX - 1);
+    notes_keep(notes);
+    notes_destroy(notes);
+}
+
+static void test_losses_are_told_once_a_minute(void **state) {
+    (void)state;
+    struct notes *notes = notes_create();
+    for (uint32_t round = 0; round < 3; round++) {
+        while (notes_add(notes, "X", SPAN_LITERAL("s"), NULL, 0)) continue;
+        // The first at once, the others together a minute later.
+        assert_int_equal(notes_choose(notes, 1 + round), round == 0 ? 2 : 0);
+        notes_keep(notes);
+    }
+    assert_int_equal(notes_choose(notes, 1 + NOTES_INTERVAL_MS), 2);
+    expect_lost(notes, 1, 2);
+    notes_keep(notes);
     notes_destroy(notes);
 }
 
@@ -120,6 +145,7 @@ int main(void) {
         cmocka_unit_test(test_first_at_once_then_one_a_minute),
         cmocka_unit_test(test_what_a_person_did_is_never_held_back),
         cmocka_unit_test(test_a_full_queue_is_counted),
+        cmocka_unit_test(test_losses_are_told_once_a_minute),
     };
     return cases_run("notes", tests, sizeof tests / sizeof tests[0]);
 }

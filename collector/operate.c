@@ -166,6 +166,10 @@ static void run_status(void *context, struct control_call *call) {
     reply.queued_bytes = (uint64_t)metric_get(&metrics_table[METRICS_QUEUE_BYTES], 0);
     reply.certificate_expires_s = metric_get(&metrics_table[METRICS_CERTIFICATE_EXPIRY], 0);
     reply.throttled = (uint32_t)metric_get(&metrics_table[METRICS_AGENTS_THROTTLED], 0);
+    reply.stuck_readers = (uint32_t)metric_get(&metrics_table[METRICS_STUCK_READERS], 0);
+    reply.damaged_parts = (uint32_t)metric_get(&metrics_table[METRICS_DAMAGED_PARTS], 0);
+    reply.mismatched_texts = (uint64_t)metric_get(&metrics_table[METRICS_MISMATCHED_TEXTS], 0);
+    reply.lost_own_events = (uint64_t)metric_get(&metrics_table[METRICS_LOST_NOTES], 0);
     struct status_visit *status = calloc(1, sizeof *status);
     if (status == NULL) {
         answer(call, &reply.base);

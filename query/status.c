@@ -360,43 +360,37 @@ static void print_live(const struct status *status, struct buffer *output) {
     if (live->denied.bytes != NULL) status_denied_print(live->denied, output);
 }
 
+static void print_alarm(uint64_t count, const char *one, const char *many, struct buffer *output) {
+    if (count == 0) return;
+    buffer_print(output, "ALARM        %" PRIu64 " %s\n", count, count == 1 ? one : many);
+}
+
 // What somebody should look at, in the order of how bad it is.
 static void print_alarms(const struct status *status, struct buffer *output) {
+    static const struct status_live none;
+    const struct status_live *live = status->live == NULL ? &none : status->live;
     const struct status_coverage *coverage = &status->coverage;
-    uint64_t conflicts = status->total.conflicts;
-    if (conflicts == 1)
-        buffer_append_text(output, "ALARM        1 conflict: quarantine list --reason conflict\n");
-    if (conflicts > 1) {
-        buffer_print(output,
-                     "ALARM        %" PRIu64 " conflicts: quarantine list --reason conflict\n",
-                     conflicts);
-    }
+    print_alarm(live->damaged_parts, "part of the store cannot be read: store check",
+                "parts of the store cannot be read: store check", output);
+    print_alarm(status->total.conflicts, "conflict: quarantine list --reason conflict",
+                "conflicts: quarantine list --reason conflict", output);
     if (status->facts.gaps > 0) {
         buffer_print(output, "ALARM        %" PRIu64 " gaps: %" PRIu64 " events are lost\n",
                      status->facts.gaps, status->total.gap_numbers);
     }
+    print_alarm(live->lost_own_events, "own event is lost: the writer stood still",
+                "own events are lost: the writer stood still", output);
     status_upkeep_print_alarms(&status->upkeep, &status->facts, status->now_ms, output);
-    uint32_t throttled = status->live == NULL ? 0 : status->live->throttled;
-    if (throttled == 1)
-        buffer_append_text(output, "ALARM        1 stream is throttled: quarantine is full\n");
-    if (throttled > 1) {
-        buffer_print(output, "ALARM        %" PRIu32 " streams are throttled: quarantine is full\n",
-                     throttled);
-    }
-    if (coverage->silent_agents_count == 1)
-        buffer_append_text(output, "ALARM        1 agent is silent\n");
-    if (coverage->silent_agents_count > 1) {
-        buffer_print(output, "ALARM        %" PRIu32 " agents are silent\n",
-                     coverage->silent_agents_count);
-    }
-    if (coverage->silent_count == 1) {
-        buffer_append_text(output, "ALARM        1 region is silent that the roster expects\n");
-    }
-    if (coverage->silent_count > 1) {
-        buffer_print(output,
-                     "ALARM        %" PRIu32 " regions are silent that the roster expects\n",
-                     coverage->silent_count);
-    }
+    print_alarm(live->stuck_readers,
+                "process holds the store's room: lookup --event-name ReaderStuck",
+                "processes hold the store's room: lookup --event-name ReaderStuck", output);
+    print_alarm(live->mismatched_texts, "record did not come back compressed: stored as it is",
+                "records did not come back compressed: stored as they are", output);
+    print_alarm(live->throttled, "stream is throttled: quarantine is full",
+                "streams are throttled: quarantine is full", output);
+    print_alarm(coverage->silent_agents_count, "agent is silent", "agents are silent", output);
+    print_alarm(coverage->silent_count, "region is silent that the roster expects",
+                "regions are silent that the roster expects", output);
 }
 
 void status_print(const struct status *status, uint32_t width, struct buffer *output) {
@@ -504,9 +498,12 @@ static void print_live_json(const struct status_live *live, struct buffer *outpu
                  ",\"collector\":{\"version\":\"%s\",\"pid\":%" PRIu64
                  ",\"started\":\"%s\",\"streams\":%" PRIu32 ",\"queued_batches\":%" PRIu32
                  ",\"queued_bytes\":%" PRIu64
-                 ",\"certificate_expires\":\"%s\",\"throttled\":%" PRIu32 ",\"complaint\":",
+                 ",\"certificate_expires\":\"%s\",\"throttled\":%" PRIu32
+                 ",\"stuck_readers\":%" PRIu32 ",\"damaged_parts\":%" PRIu32
+                 ",\"mismatched_texts\":%" PRIu64 ",\"lost_own_events\":%" PRIu64 ",\"complaint\":",
                  live->version, live->pid, started, live->streams, live->queued_batches,
-                 live->queued_bytes, expires, live->throttled);
+                 live->queued_bytes, expires, live->throttled, live->stuck_readers,
+                 live->damaged_parts, live->mismatched_texts, live->lost_own_events);
     if (live->complaint == NULL) {
         buffer_append_text(output, "null");
     } else {

@@ -70,9 +70,13 @@ struct status_live {
     uint32_t queued_batches;
     uint64_t queued_bytes;
     int64_t certificate_expires_s;
-    uint32_t throttled;  // streams whose agent's quarantine is full
-    struct span denied;  // the text of its deny list; no bytes: it does not say
-    uint64_t free_min;   // bytes that stay free on the store's disk; 0: it is too old to say
+    uint32_t throttled;         // streams whose agent's quarantine is full
+    struct span denied;         // the text of its deny list; no bytes: it does not say
+    uint64_t free_min;          // bytes that stay free on the store's disk; 0: it is too old to say
+    uint32_t stuck_readers;     // processes that have held a snapshot for a minute
+    uint32_t damaged_parts;     // of the store, found at the start
+    uint64_t mismatched_texts;  // stored as they are, since they did not come back from a block
+    uint64_t lost_own_events;   // since the start
     struct status_connected *agents;
     uint32_t agents_count;
 };

@@ -492,7 +492,9 @@ def test_a_damaged_store():
         organization.start_collector()
         line = organization.collector.wait_for_message("the store is damaged")
         assert "error" in line, line
-        assert metric(organization, "orgtrail_collector_damaged_parts") >= 1
+        damaged = metric(organization, "orgtrail_collector_damaged_parts")
+        assert damaged >= 1
+        expect_shown(organization, f"ALARM        {damaged:.0f} part", "cannot be read: store check")
         done = subprocess.run(
             [organization.program, "store", "check", organization.store],
             capture_output=True, text=True, timeout=60, check=False,

@@ -21,6 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 from tests.flow import organization as flow  # noqa: E402
 from tests.flow.records import BANK, OWNER, SHOP, make, make_range  # noqa: E402
 from tests.kit import cases  # noqa: E402
+from tests.watch.world import World  # noqa: E402
 
 FOLDER = os.path.join(flow.ROOT, "packaging/prometheus")
 RULES = os.path.join(FOLDER, "orgtrail.rules.yml")
@@ -99,7 +100,7 @@ BESIDE = {
 # seen to say so: file, function, and what the function reads.
 HERE = "tests/watch/watch_test.py"
 FLOW = "tests/flow/alarms_test.py"
-UPKEEP = "collector/append_upkeep_test.c"
+STUCK = "tests/watch/stuck_test.py"
 PROVOKED = {
     "OrgtrailCollectorDown": (HERE, "test_alarms_fire_over_running_programs", "OrgtrailCollectorDown"),
     "OrgtrailGap": (FLOW, "test_gap", "gap_numbers_total"),
@@ -115,9 +116,9 @@ PROVOKED = {
     "OrgtrailDiskLow": (HERE, "test_the_disk_is_as_it_is_told", "disk_free_bytes"),
     "OrgtrailDiskFullSoon": (HERE, "test_the_disk_is_as_it_is_told", "disk_free_bytes"),
     "OrgtrailSlowDisk": (HERE, "test_a_slow_disk_is_seen", "commit_seconds"),
-    "OrgtrailStuckCursor": (UPKEEP, "test_a_stuck_follower_is_told_and_dropped", "METRICS_HELD"),
+    "OrgtrailStuckCursor": (STUCK, "test_stuck_follower", "held_retention"),
     "OrgtrailDamagedStore": (FLOW, "test_a_damaged_store", "damaged_parts"),
-    "OrgtrailStuckReader": (UPKEEP, "test_tells_of_a_stuck_reader", "METRICS_STUCK_READERS"),
+    "OrgtrailStuckReader": (STUCK, "test_stuck_reader", "stuck_readers"),
     "OrgtrailCertificateEnds": (
         "tests/flow/certificates_test.py",
         "test_ends_are_told_in_status_metrics_events_and_logs",
@@ -132,11 +133,7 @@ PROVOKED = {
     "OrgtrailUnlistedAccount": (FLOW, "test_unlisted_account", "unlisted_events_total"),
     "OrgtrailStreamsDenied": (FLOW, "test_denied_certificate", "refused_streams_total"),
     "OrgtrailCorruptSpool": (HERE, "test_a_wrong_chain_is_seen", "ended_streams_total"),
-    "OrgtrailOwnEventsLost": (
-        "collector/notes_test.c",
-        "test_a_full_queue_is_counted",
-        "METRICS_LOST_NOTES",
-    ),
+    "OrgtrailOwnEventsLost": (STUCK, "test_lost_own_events", "lost_notes_total"),
     "OrgtrailAgentDown": (HERE, "test_alarms_fire_over_running_programs", "OrgtrailAgentDown"),
     "OrgtrailAgentDisconnected": (FLOW, "test_an_agents_own_metrics", '"connected"'),
     "OrgtrailAgentSpoolFull": (
@@ -285,7 +282,7 @@ def test_every_alarm_is_explained():
 def read_function(path, name):
     """The text of a test, from its name to the next function."""
     text = read(os.path.join(flow.ROOT, path))
-    found = re.search(rf"(?m)^(?:def |static void ){name}\(.*?(?=^(?:def|static|int|class) |\Z)", text, re.S)
+    found = re.search(rf"(?m)^def {name}\(.*?(?=^(?:def|class|if|cases) |\Z)", text, re.S)
     return found.group(0) if found else ""
 
 
@@ -504,8 +501,7 @@ def test_the_disk_is_as_it_is_told():
 
 def test_a_slow_disk_is_seen():
     with flow.Organization(accounts=[SHOP], management=OWNER) as organization:
-        slow = flow.find_program("tests/watch", "slow_disk.so")
-        organization.collector.environment = {**os.environ, "LD_PRELOAD": slow}
+        World(organization, sync_ms=1200)
         organization.start_collector()
         agent = organization.enroll("-a", SHOP)
         agent.append(make_range(1, 10))

@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Alarms of what stands still: a reader, a follower, the writer. Seen in status, metrics and own events."""
+
+import http.client
+import os
+import ssl
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from tests.flow import organization as flow  # noqa: E402
+from tests.flow.records import OWNER, SHOP, make, make_range  # noqa: E402
+from tests.kit import cases  # noqa: E402
+from tests.watch.world import World  # noqa: E402
+
+
+def make_organization():
+    return flow.Organization(accounts=[SHOP], management=OWNER)
+
+
+def metric(organization, name):
+    for line in organization.fetch("/metrics").splitlines():
+        if line.startswith(f"orgtrail_collector_{name} "):
+            return float(line.split()[1])
+    raise AssertionError(f"no metric {name}")
+
+
+def wait_metric(organization, name, value):
+    flow.wait_until(
+        lambda: f"{name} {metric(organization, name)}, not {value}",
+        lambda: metric(organization, name) == value,
+    )
+
+
+def wait_own_event(organization, name, on_wait=lambda: None):
+    def find():
+        on_wait()
+        return organization.own_events(name)
+
+    return flow.wait_until(f"own event {name}", find, pause=1)[0]["serviceEventDetails"]
+
+
+def say_status(organization):
+    return organization.run("status", organization.store).stdout
+
+
+def test_stuck_reader():
+    with make_organization() as organization:
+        world = World(organization)
+        organization.start_collector()
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        program = flow.find_program("tests/watch", "reader")
+        reader = subprocess.Popen([program, organization.store], stdout=subprocess.PIPE)
+        try:
+            assert reader.stdout.readline() == b"held\n"
+            agent.append(make_range(11, 20))
+            organization.wait_received(20)
+            later = iter(range(15, 3000, 15))
+            details = wait_own_event(organization, "ReaderStuck", lambda: world.set(later_s=next(later)))
+            assert details["process"] == reader.pid and details["program"] == "reader", details
+            assert details["seconds"] >= 60 and details["commitsBehind"] > 0, details
+            wait_metric(organization, "stuck_readers", 1)
+            assert organization.status()["collector"]["stuck_readers"] == 1
+            assert "ALARM        1 process holds the store's room" in say_status(organization)
+        finally:
+            reader.kill()
+            reader.communicate()
+        world.set(later_s=next(later))
+        wait_metric(organization, "stuck_readers", 0)
+        assert "store's room" not in say_status(organization)
+
+
+def test_stuck_follower():
+    with make_organization() as organization:
+        organization.start_collector()
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 5) + [make(6, eventTime="2026-03-10T10:00:00Z")])
+        organization.wait_received(6)
+        agent.kill()
+        organization.collector.stop()
+        follower = flow.find_program("tests/watch", "follower")
+        subprocess.run([follower, organization.store, "deliver", "2"], check=True)
+        settings = organization.read_settings()
+        organization.write_settings(settings.replace("\nstore:\n", "\nstore:\n  retention_days: 1\n"))
+        organization.start_collector()
+        details = wait_own_event(organization, "FollowerStuck")
+        assert details["follower"] == "deliver" and details["day"] == "2026-03-01", details
+        assert details["behind"] == 5, details
+        assert metric(organization, "held_retention") == 1
+        assert "ALARM        follower deliver has not moved for 2 days" in say_status(organization)
+        # The page's command ends it: the day goes.
+        organization.run("follower", "drop", "deliver", "--store", organization.store)
+        organization.collector.stop()
+        organization.start_collector()
+        assert wait_own_event(organization, "DayDropped")["events"] == 5
+        assert metric(organization, "held_retention") == 0
+        assert "follower" not in say_status(organization)
+
+
+QUEUE_MAX = 4096  # NOTES_QUEUE_MAX of collector/notes.h
+
+
+class Stranger:
+    """A caller of the API with a key that nobody made."""
+
+    def __init__(self, organization):
+        context = ssl.create_default_context(cafile=os.path.join(organization.folder, "ca/ca.pem"))
+        self.line = http.client.HTTPSConnection("localhost", organization.api_port, context=context)
+
+    def call(self):
+        today = time.strftime("%Y%m%d", time.gmtime())
+        self.line.request(
+            "POST", "/", body=b"{}",
+            headers={
+                "Content-Type": "application/x-amz-json-1.1",
+                "X-Amz-Target": "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.ListTrails",
+                "X-Amz-Date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
+                "Authorization": "AWS4-HMAC-SHA256 "
+                f"Credential=AKIAAAAAAAAAAAAAAAAA/{today}/us-east-1/cloudtrail/aws4_request, "
+                f"SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature={0:064x}",
+            },
+        )
+        answer = self.line.getresponse()
+        text = answer.read()
+        assert b"UnrecognizedClientException" in text, (answer.status, text)
+
+
+def test_lost_own_events():
+    with flow.Organization(accounts=[SHOP], management=OWNER, has_api=True) as organization:
+        world = World(organization)
+        organization.start_collector()
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        assert metric(organization, "lost_notes_total") == 0
+        # The writer waits for its disk, and callers whom the API refuses go on.
+        world.set(is_held=1)
+        agent.append(make_range(11, 20))
+        stranger = Stranger(organization)
+        calls = 0
+        while metric(organization, "lost_notes_total") == 0:
+            assert calls < 4 * QUEUE_MAX, "nothing is lost"
+            for _ in range(128):
+                stranger.call()
+            calls += 128
+        assert calls > QUEUE_MAX, calls
+        lost = metric(organization, "lost_notes_total")
+        assert f"ALARM        {lost:.0f} own event" in say_status(organization)
+        assert organization.status()["collector"]["lost_own_events"] == lost
+        assert not organization.own_events("OwnEventsLost")
+        world.set(is_held=0)
+        assert wait_own_event(organization, "OwnEventsLost")["count"] == lost
+        assert organization.own_events("ApiCallerRefused")
+        organization.wait_received(20)
+
+
+if __name__ == "__main__":
+    cases.run("stuck", globals())
