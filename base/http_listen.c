@@ -70,7 +70,13 @@ bool http_listen_open(const char *listen_text, int *descriptor, uint16_t *port,
     if (setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
         bind(made, plain, size) != 0 || listen(made, BACKLOG) != 0 ||
         getsockname(made, plain, &size) != 0) {
-        fault_set_errno(fault, kind_of(errno), errno, "listen on %s", listen_text);
+        if (errno == EADDRINUSE) {
+            fault_set(fault, FAULT_RETRY,
+                      "listen on %s: the address is in use: is another server running?",
+                      listen_text);
+        } else {
+            fault_set_errno(fault, kind_of(errno), errno, "listen on %s", listen_text);
+        }
         close(made);
         return false;
     }

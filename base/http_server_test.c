@@ -243,7 +243,7 @@ static void test_addresses(void **state) {
     const struct http_server_options options = {.listen = taken, .handle = echo};
     assert_false(http_server_start(&options, &server, &fault));
     assert_int_equal(fault.kind, FAULT_RETRY);
-    assert_non_null(strstr(fault.text, "Address already in use"));
+    assert_non_null(strstr(fault.text, "the address is in use"));
     http_server_stop(first);
     // Free again at once.
     first = start(taken, 0, 0);

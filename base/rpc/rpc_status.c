@@ -60,6 +60,8 @@ static const struct advice advices[] = {
      "connection to %s refused: is the server running there, on that port?"},
     {"wrong version number", ALWAYS, FAULT_INPUT,
      "%s does not speak TLS: is it the right port, without a proxy between?"},
+    {"missing selected ALPN", ALWAYS, FAULT_INPUT,
+     "%s does not speak gRPC: is it the right port, without a proxy between?"},
     {"no shared cipher", ALWAYS, FAULT_INPUT, "%s does not offer TLS 1.3, which is needed"},
     {"unsupported protocol", ALWAYS, FAULT_INPUT, "%s does not offer TLS 1.3, which is needed"},
     {"alert protocol version", ALWAYS, FAULT_INPUT, "%s does not offer TLS 1.3, which is needed"},

@@ -56,6 +56,10 @@ static void test_advice(void **state) {
          "last error: Ssl handshake failed: SSL_ERROR_SSL: error:0A00010B:SSL routines::wrong "
          "version number",
          FAULT_INPUT, "collector:7443 does not speak TLS"},
+        {GRPC_STATUS_UNAVAILABLE, false,
+         "last error: UNKNOWN: ipv4:10.0.0.1:7443: Cannot check peer: missing selected ALPN "
+         "property.",
+         FAULT_INPUT, "collector:7443 does not speak gRPC"},
         {GRPC_STATUS_RESOURCE_EXHAUSTED, true,
          "Received message larger than max (3000000 vs. 2097152)", FAULT_INPUT,
          "collector:7443 refused a message that was too large"},
