@@ -109,7 +109,7 @@ static void add_source(struct options *options, char *text, struct argp_state *s
     if (equals != NULL) *equals = 0;
     if (strcmp(kind, "directory") != 0 && strcmp(kind, "tail") != 0)
         argp_error(state, "--source: kind \"%s\" must be directory or tail", kind);
-    snprintf(names[index], sizeof names[index], "%.6s%u", kind, index + 1);
+    snprintf(names[index], sizeof names[index], "%s%u", kind, index + 1);
     options->sources[index] = (struct bundle_source){
         .name = equals != NULL && text[0] != 0 ? text : names[index],
         .kind = kind,

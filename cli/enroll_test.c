@@ -184,7 +184,7 @@ static void test_enroll_account_region_agent(void **state) {
     assert_true(program_has(
         config, "name: \"logs\"\n    kind: \"tail\"\n    path: \"/var/log/audit.log\""));
     assert_true(
-        program_has(config, "name: \"direct2\"\n    kind: \"directory\"\n    path: \"/data\""));
+        program_has(config, "name: \"directory2\"\n    kind: \"directory\"\n    path: \"/data\""));
     program_run(&result, orgtrail, "enroll", folder, "--account", "222222222222", "--region",
                 "eu-west-1", "--agent", "web", NULL);
     assert_int_equal(result.code, 2);

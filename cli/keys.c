@@ -45,10 +45,10 @@ static void check_options(const struct options *options, struct argp_state *stat
     } else if (is_action(options, "list") && options->subject != NULL) {
         argp_error(state, "\"%s\" is too much", options->subject);
     }
-    bool has_more =
-        options->account != NULL || options->role != NULL || options->accounts_count > 0;
+    bool has_more = options->account != NULL || options->role != NULL ||
+                    options->accounts_count > 0 || options->is_json;
     if (has_more && !is_action(options, "create"))
-        argp_error(state, "--account, --role and --only are of keys create");
+        argp_error(state, "--account, --role, --only and --json are of keys create");
 }
 
 // Cuts "A,B" in place.

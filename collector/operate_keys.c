@@ -274,7 +274,9 @@ static bool fill_changed(const Orgtrail__V1__KeyChangeRequest *request, struct c
     if (!keys_find(change->keys, span_text(request->id), change->arena, &found, facts, fault)) {
         return false;
     }
-    if (!found) return fault_set(fault, FAULT_INPUT, "there is no access key %.40s", request->id);
+    if (!found)
+        return fault_set(fault, FAULT_INPUT,
+                         "there is no access key %.40s: keys list shows their ids", request->id);
     if (!keys_get_document(change->keys, facts->id, &change->before)) {
         return fault_set(fault, FAULT_RETRY, "another change of this key came before");
     }

@@ -230,14 +230,16 @@ static void print_facts(const struct status *status, struct buffer *output) {
         buffer_print(output, "from         %s to %s\n", oldest, newest);
     }
     buffer_print(output,
-                 "store        %s in use: %" PRIu64 " blocks with %s of records, %" PRIu64
-                 " events in the tail\n",
+                 "store        %s in use: %" PRIu64 " %s with %s of records, %" PRIu64
+                 " %s in the tail\n",
                  print_size(facts->file_size, size), facts->blocks,
-                 print_size(facts->text_size, text_size), facts->tail_rows);
+                 facts->blocks == 1 ? "block" : "blocks", print_size(facts->text_size, text_size),
+                 facts->tail_rows, facts->tail_rows == 1 ? "event" : "events");
     buffer_print(output, "format       %u.%u, epoch %s\n", facts->format_major, facts->format_minor,
                  epoch);
-    buffer_print(output, "quarantine   %" PRIu64 " entries for %" PRIu64 " refusals\n",
-                 facts->quarantined, facts->quarantined_count);
+    buffer_print(output, "quarantine   %" PRIu64 " %s for %" PRIu64 " %s\n", facts->quarantined,
+                 facts->quarantined == 1 ? "entry" : "entries", facts->quarantined_count,
+                 facts->quarantined_count == 1 ? "refusal" : "refusals");
     if (status->coverage.discarded_entries > 0) {
         buffer_print(output, "discarded    %" PRIu64 " entries for %" PRIu64 " refusals, ever\n",
                      status->coverage.discarded_entries, status->coverage.discarded_records);

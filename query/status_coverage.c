@@ -157,10 +157,11 @@ void status_coverage_print(const struct status_coverage *coverage, int64_t now_m
     uint32_t shown = coverage->rows_count;
     if (!is_all && shown > STATUS_COVERAGE_SHOWN) shown = STATUS_COVERAGE_SHOWN;
     buffer_print(output,
-                 "\nCOVERAGE: %" PRIu32 " regions of %" PRIu32 " accounts, %" PRIu32
+                 "\nCOVERAGE: %" PRIu32 " %s of %" PRIu32 " %s, %" PRIu32
                  " of them expected, %" PRIu32 " silent\n",
-                 coverage->rows_count, coverage->accounts_count, coverage->expected_count,
-                 coverage->silent_count);
+                 coverage->rows_count, coverage->rows_count == 1 ? "region" : "regions",
+                 coverage->accounts_count, coverage->accounts_count == 1 ? "account" : "accounts",
+                 coverage->expected_count, coverage->silent_count);
     buffer_print(output, "%-14s %-16s %8s %8s %10s %10s %8s %8s\n", "ACCOUNT", "REGION", "LAG",
                  "CAME", "STORED", "DUPLICATE", "QUARANT.", "LOST");
     for (uint32_t index = 0; index < shown; index++) {
