@@ -5,6 +5,7 @@ import calendar
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -346,7 +347,7 @@ def test_unlisted_account():
         flow.wait_until(
             "the account in status", lambda: row_of(organization, BANK, "eu-west-1") is not None
         )
-        expect_shown(organization, BANK)
+        expect_shown(organization, BANK, "not expected")
 
 
 def test_one_id_at_two_times():
@@ -362,6 +363,22 @@ def test_one_id_at_two_times():
         assert metric(organization, "orgtrail_collector_time_conflicts_total") == 1
         assert organization.status()["upkeep"]["time_conflicts"] == 1
         expect_shown(organization, "ALARM        1 event has the id of another and another time")
+
+
+def test_many_ids_at_two_times():
+    count, alone = 60, 48  # TRAIL_SCAN_FOUND_MAX of a round
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        for time_text in ("2026-03-01T10:00:00Z", "2026-03-01T11:00:00Z"):
+            agent.append([make(number, eventTime=time_text) for number in range(count)])
+        organization.wait_received(2 * count)
+        organization.collector.stop()
+        organization.start_collector()
+        assert wait_own_event(organization, "EventTimeConflicts")["count"] == count - alone
+        assert len(organization.own_events("EventTimeConflict")) == alone
+        assert metric(organization, "orgtrail_collector_time_conflicts_total") == count
+        assert organization.status()["upkeep"]["time_conflicts"] == count
+        expect_shown(organization, f"ALARM        {count} events have the id of another")
 
 
 def test_denied_certificate():
@@ -396,6 +413,42 @@ def test_many_silent_regions_at_once():
         organization.run("reload", organization.store)
         details = wait_own_event(organization, "RegionsHeard")
         assert details["count"] == 40 - 16, details
+
+
+def test_many_silent_agents_at_once():
+    count, alone = 40, 16  # SILENCE_TOLD_MAX of a check
+    with make_organization("heartbeat_ms: 2000\n") as organization:
+        agents = [organization.enroll("-a", SHOP, "-g", f"g{number}") for number in range(count)]
+        for number, agent in enumerate(agents):
+            agent.append([make(number)])
+        organization.wait_received(count)
+        organization.collector.stop()
+        for agent in agents:
+            agent.kill()
+        organization.start_collector()
+        details = wait_own_event(organization, "AgentsSilent")
+        assert details["count"] == count - alone and "spiffe://" in details["detail"], details
+        assert len(organization.own_events("AgentSilent")) == alone
+        assert metric(organization, "orgtrail_collector_silent_agents") == count
+        expect_shown(organization, f"ALARM        {count} agents are silent")
+        # They come back while the collector stands still, which so hears of all within one check.
+        organization.collector.process.send_signal(signal.SIGSTOP)
+        for agent in agents:
+            agent.start()
+        time.sleep(1)
+        organization.collector.process.send_signal(signal.SIGCONT)
+        flow.wait_until(
+            "an end of it", lambda: metric(organization, "orgtrail_collector_silent_agents") == 0
+        )
+        details = wait_own_event(organization, "AgentsHeard")
+        assert details["count"] > 0 and "spiffe://" in details["detail"], details
+
+        def count_told():
+            together = organization.own_events("AgentsHeard")
+            rest = sum(event["serviceEventDetails"]["count"] for event in together)
+            return len(organization.own_events("AgentHeard")) + rest
+
+        flow.wait_until(lambda: f"{count} told: {count_told()}", lambda: count_told() == count)
 
 
 class Watched:
@@ -522,4 +575,5 @@ def damage_tail(organization, data):
     return False
 
 
-cases.run("alarms", globals())
+if __name__ == "__main__":
+    cases.run("alarms", globals())

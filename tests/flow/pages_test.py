@@ -20,6 +20,8 @@ PAGE = os.path.join(flow.ROOT, "docs/operations.md")
 RULES = os.path.join(flow.ROOT, "packaging/prometheus/orgtrail.rules.yml")
 # What looks like a command of ours and is none: a line of `orgtrail status`, messages, the system's.
 NO_COMMANDS = {
+    "agent is silent",
+    "deny list",
     "deny list N entries",
     "agent started",
     "agent throttled: its quarantine is full",

@@ -21,6 +21,12 @@ def make_organization():
     return flow.Organization(accounts=[SHOP], management=OWNER)
 
 
+def add_to_store(organization, line):
+    settings = organization.read_settings()
+    assert "\nstore:\n" in settings, settings
+    organization.write_settings(settings.replace("\nstore:\n", f"\nstore:\n  {line}\n"))
+
+
 def metric(organization, name):
     for line in organization.fetch("/metrics").splitlines():
         if line.startswith(f"orgtrail_collector_{name} "):
@@ -85,8 +91,7 @@ def test_stuck_follower():
         organization.collector.stop()
         follower = flow.find_program("tests/watch", "follower")
         subprocess.run([follower, organization.store, "deliver", "2"], check=True)
-        settings = organization.read_settings()
-        organization.write_settings(settings.replace("\nstore:\n", "\nstore:\n  retention_days: 1\n"))
+        add_to_store(organization, "retention_days: 1")
         organization.start_collector()
         details = wait_own_event(organization, "FollowerStuck")
         assert details["follower"] == "deliver" and details["day"] == "2026-03-01", details
@@ -157,6 +162,35 @@ def test_lost_own_events():
         assert wait_own_event(organization, "OwnEventsLost")["count"] == lost
         assert organization.own_events("ApiCallerRefused")
         organization.wait_received(20)
+
+
+def test_a_disk_that_fills():
+    with make_organization() as organization:
+        world = World(organization, free_permille=500)
+        facts = os.statvfs(organization.base)
+        size = facts.f_blocks * facts.f_frsize
+        add_to_store(organization, f"min_free: {size // 20}")
+        organization.start_collector()
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        assert metric(organization, "disk_bytes") == size
+        # Low, as OrgtrailDiskLow has it, and still taken; then less than min_free.
+        for permille in (500, 90, 10):
+            world.set(free_permille=permille)
+            free = facts.f_blocks * permille // 1000 * facts.f_frsize
+            wait_metric(organization, "disk_free_bytes", free)
+            shown = world.run(organization, "status", organization.store)
+            assert f"disk         {free / 2**20:.1f} MiB free" in shown, shown
+            assert metric(organization, "full_store") == 0
+        agent.append(make_range(11, 20))
+        wait_metric(organization, "full_store", 1)
+        assert "ALARM        the store has no room: nothing is acknowledged" in say_status(organization)
+        assert not organization.own_events("StoreWasFull")
+        world.set(free_permille=500)
+        assert "20" in wait_own_event(organization, "StoreWasFull")["since"]
+        organization.wait_received(20)
+        wait_metric(organization, "full_store", 0)
 
 
 if __name__ == "__main__":

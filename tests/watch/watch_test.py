@@ -112,9 +112,9 @@ PROVOKED = {
     "OrgtrailNotice": (FLOW, "test_notice", "notices_total"),
     "OrgtrailSilentAgent": (FLOW, "test_silent_agent_begins_and_ends", "silent_agents"),
     "OrgtrailSilentRegion": (FLOW, "test_silent_region_begins_and_ends", "silent_regions"),
-    "OrgtrailStoreFull": (FLOW, "test_full_store", "full_store"),
-    "OrgtrailDiskLow": (HERE, "test_the_disk_is_as_it_is_told", "disk_free_bytes"),
-    "OrgtrailDiskFullSoon": (HERE, "test_the_disk_is_as_it_is_told", "disk_free_bytes"),
+    "OrgtrailStoreFull": (STUCK, "test_a_disk_that_fills", "full_store"),
+    "OrgtrailDiskLow": (STUCK, "test_a_disk_that_fills", "disk_free_bytes"),
+    "OrgtrailDiskFullSoon": (STUCK, "test_a_disk_that_fills", "disk_free_bytes"),
     "OrgtrailSlowDisk": (HERE, "test_a_slow_disk_is_seen", "commit_seconds"),
     "OrgtrailStuckCursor": (STUCK, "test_stuck_follower", "held_retention"),
     "OrgtrailDamagedStore": (FLOW, "test_a_damaged_store", "damaged_parts"),
@@ -153,6 +153,18 @@ PROVOKED = {
         "test_an_agents_own_metrics",
         "certificate_expiry_seconds",
     ),
+}
+
+# Where the own event of an alarm, or its words in status, are seen if not there.
+SILENT = (FLOW, "test_silent_agent_begins_and_ends")
+ENDS = ("tests/flow/certificates_test.py", "test_ends_are_told_in_status_metrics_events_and_logs")
+SEEN = {
+    "OrgtrailCollectorDown": (HERE, "test_a_collector_that_is_down_is_seen"),
+    "OrgtrailAgentDown": SILENT,
+    "OrgtrailAgentDisconnected": SILENT,
+    "OrgtrailAgentGap": (FLOW, "test_gap"),
+    "OrgtrailAgentSourceErrors": (FLOW, "test_notice"),
+    "OrgtrailAgentCertificateEnds": ENDS,
 }
 
 # What only a mistake in the program could provoke: promtool alone tries it, and its metric is served.
@@ -291,6 +303,26 @@ def test_every_alarm_is_provoked_somewhere():
     assert told == set(FIRING), told ^ set(FIRING)
     for name, (path, function, metric) in PROVOKED.items():
         assert metric in read_function(path, function), f"{name}: {path}: {function}: no {metric}"
+
+
+def test_every_alarm_is_in_status_and_trail_or_says_why_not():
+    page = read(os.path.join(flow.ROOT, "docs/operations.md"))
+    table = page.partition("\n## Alarms of Prometheus\n")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| `")]
+    names = [name for row in rows for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(names) == sorted(FIRING), set(names) ^ set(FIRING)
+    for alarms, event, status, action in rows:
+        assert action, alarms
+        for name in re.findall(r"`(\w+)`", alarms):
+            for cell in (event, status):
+                told = re.findall(r"`([^`]+)`", cell)
+                assert told or re.match(r"none: \w{2,}", cell), f"{name}: {cell!r} gives no reason"
+                if name in MISTAKES:
+                    continue
+                places = [PROVOKED[name][:2], *([SEEN[name]] if name in SEEN else [])]
+                texts = "".join(read_function(*place) for place in places)
+                for words in told:
+                    assert words in texts, f"{name}: {places} do not see {words!r}"
 
 
 def make_case(alarm, name, values, is_firing):
@@ -501,7 +533,7 @@ def test_the_disk_is_as_it_is_told():
 
 def test_a_slow_disk_is_seen():
     with flow.Organization(accounts=[SHOP], management=OWNER) as organization:
-        World(organization, sync_ms=1200)
+        world = World(organization, sync_ms=1200)
         organization.start_collector()
         agent = organization.enroll("-a", SHOP)
         agent.append(make_range(1, 10))
@@ -511,6 +543,23 @@ def test_a_slow_disk_is_seen():
         counts = {float(labels.split('"')[1]): count for labels, count in buckets.items()}
         assert counts[float("inf")] > 0, counts
         assert all(count == 0 for bound, count in counts.items() if bound <= 1), counts
+        # One that hangs is an alarm in status after a minute.
+        world.set(is_held=1)
+        agent.append(make_range(11, 20))
+        time.sleep(1)
+        world.set(later_s=70)
+        words = "ALARM        the writer has been waiting for the disk for more than a minute"
+        flow.wait_until(words, lambda: words in organization.run("status", organization.store).stdout)
+        world.set(is_held=0)
+        organization.wait_received(20)
+
+
+def test_a_collector_that_is_down_is_seen():
+    with flow.Organization(accounts=[SHOP], management=OWNER) as organization:
+        organization.start_collector()
+        organization.collector.kill()
+        done = organization.run("status", "--config", organization.config_path, code=1)
+        assert "ALARM        the collector does not run" in done.stdout, done
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import os
 import struct
+import subprocess
 
 from tests.flow import organization as flow
 
@@ -26,3 +27,10 @@ class World:
         file = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
         os.pwrite(file, struct.pack("4q", *self.members.values()), 0)
         os.close(file)
+
+    def run(self, organization, *arguments):
+        """What `orgtrail ...` says in this world."""
+        command = [organization.program, *arguments]
+        return subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=60, check=True
+        ).stdout
