@@ -167,7 +167,8 @@ SEEN = {
     "OrgtrailAgentCertificateEnds": ENDS,
 }
 
-# What only a mistake in the program could provoke: promtool alone tries it, and its metric is served.
+# What only a mistake in the program could provoke: its metric is served, and a unit test with a
+# decoder that errs (storage/block/block_verify_test.c) has the count.
 MISTAKES = {"OrgtrailMismatchedTexts"}
 
 MINUTES = {"OrgtrailStuckCursor": 1450, "OrgtrailDiskFullSoon": 400}  # until it fires
