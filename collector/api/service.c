@@ -118,14 +118,12 @@ static void on_refused(void *context, const char *code, struct span key_id, stru
     snprintf(subject, sizeof subject, "%s %.*s", code, SPAN_PRINT(source));
     const struct own_event_detail details[] = {
         {"reason", span_text(code), 0},
-        {"accessKeyId", key_id, 0},
         {"sourceIPAddress", source, 0},
+        {"accessKeyId", key_id, 0},
     };
     // A text without bytes would be told as a number.
-    uint32_t skipped = key_id.bytes == NULL ? 1 : 0;
-    const struct own_event_detail without[] = {details[0], details[2]};
-    (void)notes_add(service->options.notes, "ApiCallerRefused", span_text(subject),
-                    skipped ? without : details, 3 - skipped);
+    uint32_t count = key_id.bytes == NULL ? 2 : 3;
+    (void)notes_add(service->options.notes, "ApiCallerRefused", span_text(subject), details, count);
 }
 
 struct headers {

@@ -203,7 +203,7 @@ def test_a_thousand_idle_connections():
 
 
 def test_it_ends_in_order():
-    service().organization.own_events("ApiCallerRefused")
+    assert service().organization.own_events("ApiCallerRefused")
     assert service().organization.collector.stop() == 0
     service().organization.check()
     service().organization.end()
