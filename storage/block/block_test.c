@@ -10,45 +10,18 @@
 
 static const uint64_t all_rows[2] = {UINT64_MAX, UINT64_MAX};
 
-struct fixture {
-    struct kit kit;
-    struct block_scratch *scratch;
-    struct dictionary *dictionary;
-    struct buffer bytes;
-    struct buffer chunks;
-    struct block_summary summary;
-    struct block block;
-    struct fault fault;
-};
-
 static int setup(void **state) {
-    struct fixture *fixture = calloc(1, sizeof *fixture);
-    assert_non_null(fixture);
-    kit_init(&fixture->kit, 42);
-    fixture->scratch = block_scratch_create();
-    fixture->dictionary = dictionary_create(7);
-    assert_non_null(fixture->scratch);
-    assert_non_null(fixture->dictionary);
-    block_scratch_verify(fixture->scratch, 1);
-    buffer_init(&fixture->bytes, (size_t)1 << 28);
-    buffer_init(&fixture->chunks, (size_t)1 << 28);
-    *state = fixture;
+    *state = kit_fixture_create(42, 7);
     return 0;
 }
 
 static int teardown(void **state) {
-    struct fixture *fixture = *state;
-    buffer_done(&fixture->bytes);
-    buffer_done(&fixture->chunks);
-    dictionary_destroy(fixture->dictionary);
-    block_scratch_destroy(fixture->scratch);
-    kit_done(&fixture->kit);
-    free(fixture);
+    kit_fixture_destroy(*state);
     return 0;
 }
 
 // Encodes the kit's rows, keeps the dictionary's chunk and opens the block.
-static void encode(struct fixture *fixture) {
+static void encode(struct kit_fixture *fixture) {
     buffer_reset(&fixture->bytes);
     bool encoded =
         block_encode(fixture->scratch, fixture->dictionary, fixture->kit.secret, fixture->kit.rows,
@@ -56,13 +29,13 @@ static void encode(struct fixture *fixture) {
     if (!encoded) print_error("%s\n", fixture->fault.text);
     assert_true(encoded);
     assert_int_equal(block_scratch_mismatches(fixture->scratch), 0);
-    assert_true(dictionary_take_pending(fixture->dictionary, &fixture->chunks, &fixture->fault));
+    assert_true(dictionary_take_pending(fixture->dictionary, &fixture->chunk, &fixture->fault));
     dictionary_keep(fixture->dictionary);
     assert_true(block_open(buffer_span(&fixture->bytes), true, &fixture->block, &fixture->fault));
 }
 
 // Whether the attributes of a decoded row are those it was given.
-static void check_attributes(const struct fixture *fixture, const struct block_columns *columns,
+static void check_attributes(const struct kit_fixture *fixture, const struct block_columns *columns,
                              uint32_t index, const struct block_row *row) {
     uint32_t begin = index == 0 ? 0 : columns->attribute_end[index - 1];
     uint32_t count = columns->attribute_end[index] - begin;
@@ -79,7 +52,7 @@ static void check_attributes(const struct fixture *fixture, const struct block_c
     }
 }
 
-static void check_row(const struct fixture *fixture, const struct block_columns *columns,
+static void check_row(const struct kit_fixture *fixture, const struct block_columns *columns,
                       uint32_t index, struct span text, struct span account) {
     const struct block_row *row =
         &fixture->kit.rows[kit_row_of(&fixture->kit, columns->sequence[index])];
@@ -95,7 +68,7 @@ static void check_row(const struct fixture *fixture, const struct block_columns 
 }
 
 // Decodes everything and compares it with the rows.
-static void check_block(struct fixture *fixture, const struct dictionary *dictionary) {
+static void check_block(struct kit_fixture *fixture, const struct dictionary *dictionary) {
     const struct block *block = &fixture->block;
     uint32_t rows = 0;
     uint64_t text_size = 0;
@@ -125,7 +98,7 @@ static void check_block(struct fixture *fixture, const struct dictionary *dictio
 }
 
 static void test_round_trip(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     static const uint32_t counts[] = {1, 2, 127, 128, 129, 1000, 4096};
     for (size_t index = 0; index < sizeof counts / sizeof counts[0]; index++) {
         kit_make_rows(&fixture->kit, counts[index]);
@@ -139,14 +112,14 @@ static void test_round_trip(void **state) {
 }
 
 static void test_reader_with_loaded_dictionary(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     struct dictionary *loaded = dictionary_create(7);
     assert_non_null(loaded);
     for (uint32_t turn = 0; turn < 4; turn++) {
         kit_make_rows(&fixture->kit, 500);
-        buffer_reset(&fixture->chunks);
+        buffer_reset(&fixture->chunk);
         encode(fixture);
-        assert_true(dictionary_load(loaded, buffer_span(&fixture->chunks), &fixture->fault));
+        assert_true(dictionary_load(loaded, buffer_span(&fixture->chunk), &fixture->fault));
         check_block(fixture, loaded);
     }
     dictionary_destroy(loaded);
@@ -159,7 +132,7 @@ static void append_deep(struct buffer *text, uint32_t depth) {
 }
 
 static void test_odd_texts(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     static const char *const texts[] = {
         "",
         " ",
@@ -227,7 +200,7 @@ static void test_odd_texts(void **state) {
 }
 
 static void test_single_rows(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     kit_make_rows(&fixture->kit, 300);
     encode(fixture);
     for (uint32_t frame = 0; frame < fixture->block.frames; frame++) {
@@ -248,7 +221,7 @@ static void test_single_rows(void **state) {
 }
 
 static void test_order(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     struct block_place places[KIT_ROWS_MAX];
     kit_make_rows(&fixture->kit, 1000);
     encode(fixture);
@@ -262,7 +235,7 @@ static void test_order(void **state) {
 }
 
 static void test_rows_are_sorted(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     kit_make_rows(&fixture->kit, 1000);
     encode(fixture);
     const struct block_row *before = NULL;
@@ -287,7 +260,7 @@ static void test_rows_are_sorted(void **state) {
 }
 
 // The frames that hold a hash, by looking at every row.
-static uint64_t find_frames(struct fixture *fixture, uint32_t hash) {
+static uint64_t find_frames(struct kit_fixture *fixture, uint32_t hash) {
     uint64_t frames = 0;
     for (uint32_t frame = 0; frame < fixture->block.frames; frame++) {
         struct block_columns columns;
@@ -301,7 +274,7 @@ static uint64_t find_frames(struct fixture *fixture, uint32_t hash) {
 }
 
 static void test_attributes_against_brute_force(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     static const uint32_t counts[] = {1, 100, 4096};
     for (size_t index = 0; index < sizeof counts / sizeof counts[0]; index++) {
         kit_make_rows(&fixture->kit, counts[index]);
@@ -321,7 +294,7 @@ static void test_attributes_against_brute_force(void **state) {
 }
 
 static void test_one_kind(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     kit_make_rows(&fixture->kit, 700);
     encode(fixture);
     for (uint32_t frame = 0; frame < fixture->block.frames; frame++) {
@@ -346,7 +319,7 @@ static void test_one_kind(void **state) {
 }
 
 static void test_ids(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     kit_make_rows(&fixture->kit, 4000);
     // Two rows of one id: other accounts or times.
     memcpy(fixture->kit.rows[17].key.id, fixture->kit.rows[3900].key.id, RECORD_ID_SIZE);
@@ -374,7 +347,7 @@ static void test_ids(void **state) {
 }
 
 static void test_forced_collisions(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     kit_make_rows(&fixture->kit, 600);
     // Under one secret of zeros and values that differ only in kind, hashes still tell kinds apart;
     // true collisions are made by giving two kinds the same value and the same seed.
@@ -397,7 +370,7 @@ static void test_forced_collisions(void **state) {
 }
 
 static void test_long_values_are_cut(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     static char value[ATTRIBUTE_VALUE_SIZE_MAX + 10];
     memset(value, 'x', sizeof value);
     struct attribute whole = {ATTRIBUTE_RESOURCE_NAME, span_of(value, sizeof value)};
@@ -411,7 +384,7 @@ static void test_long_values_are_cut(void **state) {
 }
 
 static void test_group_against_brute_force(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     enum { BLOCKS = 20 };
     struct buffer bytes[BLOCKS], group;
     struct block blocks[BLOCKS];
@@ -458,7 +431,7 @@ static void test_group_against_brute_force(void **state) {
 }
 
 static void test_encoding_into_full_buffer(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     struct buffer small;
     kit_make_rows(&fixture->kit, 200);
     for (size_t room = 0; room < 9000; room += 777) {
@@ -479,7 +452,7 @@ static void test_encoding_into_full_buffer(void **state) {
 }
 
 // Reads everything of a block that may be damaged. Nothing is expected but a return.
-static void read_all(struct fixture *fixture, struct span bytes, bool verify) {
+static void read_all(struct kit_fixture *fixture, struct span bytes, bool verify) {
     struct block block;
     struct block_place places[BLOCK_ROWS_MAX];
     struct span texts[BLOCK_FRAME_ROWS], accounts[BLOCK_FRAME_ROWS];
@@ -504,7 +477,7 @@ static void read_all(struct fixture *fixture, struct span bytes, bool verify) {
 
 // A frame whose texts are damaged cannot be read, and says so; all others can.
 static void test_damaged_texts_of_a_frame(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     kit_make_rows(&fixture->kit, 3 * BLOCK_FRAME_ROWS);
     encode(fixture);
     struct block *block = &fixture->block;
@@ -530,7 +503,7 @@ static void test_damaged_texts_of_a_frame(void **state) {
 
 // A frame whose columns or ids are damaged says so to whoever asks it; all others answer.
 static void test_damaged_columns_of_a_frame(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     kit_make_rows(&fixture->kit, 3 * BLOCK_FRAME_ROWS);
     encode(fixture);
     struct block *block = &fixture->block;
@@ -567,7 +540,7 @@ static void test_damaged_columns_of_a_frame(void **state) {
 }
 
 static void test_damage(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     kit_make_rows(&fixture->kit, 70);
     encode(fixture);
     kit_make_rows(&fixture->kit, 70);
@@ -600,7 +573,7 @@ static void test_damage(void **state) {
 
 // Long values that share parts with earlier ones, at other places and in other company.
 static void test_parts_of_long_values(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     struct buffer text;
     buffer_init(&text, (size_t)1 << 20);
     size_t sizes[2];
@@ -629,7 +602,7 @@ static void test_parts_of_long_values(void **state) {
 }
 
 static void test_newer_version(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     kit_make_rows(&fixture->kit, 3);
     encode(fixture);
     struct block block;

@@ -2,13 +2,14 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "base/buffer.h"
 #include "event/record.h"
 
 enum { ARENA_SIZE = 256 * 1024 * 1024, TIME_S = 1767225600, TIME_SIZE = 32 };
+enum { BUFFER_SIZE_MAX = 256 * 1024 * 1024 };
 
 void kit_init(struct kit *kit, uint64_t seed) {
     memset(kit, 0, sizeof *kit);
@@ -213,4 +214,28 @@ uint32_t kit_row_of(const struct kit *kit, uint64_t sequence) {
     }
     assert(false);
     return 0;
+}
+
+struct kit_fixture *kit_fixture_create(uint64_t seed, uint32_t epoch) {
+    struct kit_fixture *fixture = calloc(1, sizeof *fixture);
+    assert(fixture != NULL);
+    kit_init(&fixture->kit, seed);
+    fixture->scratch = block_scratch_create();
+    fixture->dictionary = dictionary_create(epoch);
+    assert(fixture->scratch != NULL && fixture->dictionary != NULL);
+    block_scratch_verify(fixture->scratch, 1);
+    buffer_init(&fixture->bytes, BUFFER_SIZE_MAX);
+    buffer_init(&fixture->chunk, BUFFER_SIZE_MAX);
+    buffer_init(&fixture->text, BUFFER_SIZE_MAX);
+    return fixture;
+}
+
+void kit_fixture_destroy(struct kit_fixture *fixture) {
+    buffer_done(&fixture->bytes);
+    buffer_done(&fixture->chunk);
+    buffer_done(&fixture->text);
+    dictionary_destroy(fixture->dictionary);
+    block_scratch_destroy(fixture->scratch);
+    kit_done(&fixture->kit);
+    free(fixture);
 }

@@ -1,56 +1,26 @@
-#include <stdlib.h>
-
 #include "storage/block/block.h"
 #include "storage/block/block_test_kit.h"
 #include "tests/kit/cases.h"
 
 enum { EPOCH = 7, MEMBERS = 3, ROWS = 40 };
 
-struct fixture {
-    struct kit kit;
-    struct block_scratch *scratch;
-    struct dictionary *dictionary;
-    struct buffer bytes;
-    struct buffer chunk;
-    struct buffer text;
-    struct fault fault;
-};
-
 static int setup(void **state) {
-    struct fixture *fixture = calloc(1, sizeof *fixture);
-    assert_non_null(fixture);
-    kit_init(&fixture->kit, 42);
-    fixture->scratch = block_scratch_create();
-    fixture->dictionary = dictionary_create(EPOCH);
-    assert_non_null(fixture->scratch);
-    assert_non_null(fixture->dictionary);
-    block_scratch_verify(fixture->scratch, 1);
-    buffer_init(&fixture->bytes, (size_t)1 << 28);
-    buffer_init(&fixture->chunk, (size_t)1 << 28);
-    buffer_init(&fixture->text, (size_t)1 << 24);
-    *state = fixture;
+    *state = kit_fixture_create(42, EPOCH);
     return 0;
 }
 
 static int teardown(void **state) {
-    struct fixture *fixture = *state;
-    buffer_done(&fixture->bytes);
-    buffer_done(&fixture->chunk);
-    buffer_done(&fixture->text);
-    dictionary_destroy(fixture->dictionary);
-    block_scratch_destroy(fixture->scratch);
-    kit_done(&fixture->kit);
-    free(fixture);
+    kit_fixture_destroy(*state);
     return 0;
 }
 
-static void begin_rows(struct fixture *fixture) {
+static void begin_rows(struct kit_fixture *fixture) {
     arena_reset(fixture->kit.arena);
     fixture->kit.count = 0;
 }
 
 // Encodes the kit's rows and compares what comes back. Returns the block's size.
-static size_t encode(struct fixture *fixture) {
+static size_t encode(struct kit_fixture *fixture) {
     struct block_summary summary;
     struct block block;
     buffer_reset(&fixture->bytes);
@@ -76,14 +46,14 @@ static size_t encode(struct fixture *fixture) {
     return summary.size;
 }
 
-static void keep(struct fixture *fixture) {
+static void keep(struct kit_fixture *fixture) {
     buffer_reset(&fixture->chunk);
     assert_true(dictionary_take_pending(fixture->dictionary, &fixture->chunk, &fixture->fault));
     dictionary_keep(fixture->dictionary);
 }
 
 // Objects in arrays in an object; each array has objects of two forms.
-static void append_arrays(struct fixture *fixture, uint32_t arrays, uint32_t objects,
+static void append_arrays(struct kit_fixture *fixture, uint32_t arrays, uint32_t objects,
                           uint32_t values) {
     struct buffer *text = &fixture->text;
     buffer_append_byte(text, '{');
@@ -103,7 +73,7 @@ static void append_arrays(struct fixture *fixture, uint32_t arrays, uint32_t obj
 
 // More values and containers than are prepared before a text is put, and few enough for a shape.
 static void test_many_containers(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     static const uint32_t values[] = {1, 5, 100, 1000000};
     for (size_t turn = 0; turn < 3 * sizeof values / sizeof values[0]; turn++) {
         begin_rows(fixture);
@@ -120,7 +90,7 @@ static void test_many_containers(void **state) {
 
 // Records of a few members whose values are all of one letter: with another letter, the same
 // numbers of the dictionary would be other strings.
-static void make_records(struct fixture *fixture, char letter) {
+static void make_records(struct kit_fixture *fixture, char letter) {
     begin_rows(fixture);
     for (uint32_t row = 0; row < ROWS; row++) {
         struct buffer *text = &fixture->text;
@@ -136,7 +106,7 @@ static void make_records(struct fixture *fixture, char letter) {
 
 // What was learnt from blocks that were taken back is not taken for true.
 static void test_rolled_back(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     for (char letter = 'a'; letter <= 'z'; letter++) {
         make_records(fixture, letter);
         encode(fixture);
@@ -150,7 +120,7 @@ static void test_rolled_back(void **state) {
 
 // Nor what was learnt with another dictionary, of the same epoch and perhaps the same address.
 static void test_other_dictionaries(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     for (char letter = 'a'; letter <= 'z'; letter++) {
         make_records(fixture, letter);
         encode(fixture);
@@ -162,7 +132,7 @@ static void test_other_dictionaries(void **state) {
 
 // The second block finds in the dictionary what the first one met twice.
 static void test_strings_are_found_again(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     make_records(fixture, 'a');
     size_t first = encode(fixture);
     keep(fixture);

@@ -8,42 +8,17 @@
 #include "storage/block/block_test_kit.h"
 #include "tests/kit/cases.h"
 
-struct fixture {
-    struct kit kit;
-    struct block_scratch *scratch;
-    struct dictionary *dictionary;
-    struct buffer bytes;
-    struct buffer chunk;
-    struct fault fault;
-};
-
 static int setup(void **state) {
-    struct fixture *fixture = calloc(1, sizeof *fixture);
-    assert_non_null(fixture);
-    kit_init(&fixture->kit, 1);
-    fixture->scratch = block_scratch_create();
-    fixture->dictionary = dictionary_create(3);
-    assert_non_null(fixture->scratch);
-    assert_non_null(fixture->dictionary);
-    block_scratch_verify(fixture->scratch, 1);
-    buffer_init(&fixture->bytes, (size_t)1 << 28);
-    buffer_init(&fixture->chunk, (size_t)1 << 28);
-    *state = fixture;
+    *state = kit_fixture_create(1, 3);
     return 0;
 }
 
 static int teardown(void **state) {
-    struct fixture *fixture = *state;
-    buffer_done(&fixture->bytes);
-    buffer_done(&fixture->chunk);
-    dictionary_destroy(fixture->dictionary);
-    block_scratch_destroy(fixture->scratch);
-    kit_done(&fixture->kit);
-    free(fixture);
+    kit_fixture_destroy(*state);
     return 0;
 }
 
-static void encode(struct fixture *fixture) {
+static void encode(struct kit_fixture *fixture) {
     struct block_summary summary;
     buffer_reset(&fixture->bytes);
     assert_true(block_encode(fixture->scratch, fixture->dictionary, fixture->kit.secret,
@@ -52,14 +27,14 @@ static void encode(struct fixture *fixture) {
     assert_int_equal(block_scratch_mismatches(fixture->scratch), 0);
 }
 
-static void keep(struct fixture *fixture) {
+static void keep(struct kit_fixture *fixture) {
     buffer_reset(&fixture->chunk);
     assert_true(dictionary_take_pending(fixture->dictionary, &fixture->chunk, &fixture->fault));
     dictionary_keep(fixture->dictionary);
 }
 
 static void test_nothing_pending_gives_no_chunk(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     keep(fixture);
     assert_int_equal(fixture->chunk.size, 0);
     assert_int_equal(dictionary_epoch(fixture->dictionary), 3);
@@ -67,7 +42,7 @@ static void test_nothing_pending_gives_no_chunk(void **state) {
 }
 
 static void test_rollback_forgets_what_was_added(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     struct buffer first;
     buffer_init(&first, (size_t)1 << 28);
     kit_make_rows(&fixture->kit, 400);
@@ -112,7 +87,7 @@ static void test_rollback_forgets_what_was_added(void **state) {
 }
 
 static void test_a_reopened_dictionary_goes_on(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     struct buffer kept;
     buffer_init(&kept, (size_t)1 << 28);
     kit_make_rows(&fixture->kit, 1000);
@@ -133,7 +108,7 @@ static void test_a_reopened_dictionary_goes_on(void **state) {
 }
 
 static void test_chunks_must_follow(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     struct buffer first;
     buffer_init(&first, (size_t)1 << 28);
     kit_make_rows(&fixture->kit, 400);
@@ -161,7 +136,7 @@ static void test_chunks_must_follow(void **state) {
 }
 
 static void test_damaged_chunks(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     kit_make_rows(&fixture->kit, 100);
     encode(fixture);
     encode(fixture);
@@ -187,7 +162,7 @@ static void test_damaged_chunks(void **state) {
 }
 
 static void test_fills_up_and_goes_on(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     struct buffer text;
     buffer_init(&text, (size_t)1 << 24);
     block_scratch_verify(fixture->scratch, 8);
@@ -242,7 +217,7 @@ static bool get_chunk(void *user, uint32_t epoch, uint32_t number, struct span *
 
 // Rows of new strings, each three times, so that they go into the dictionary: about 3 KB of them
 // a row.
-static void make_texts(struct fixture *fixture, uint64_t first, uint32_t rows) {
+static void make_texts(struct kit_fixture *fixture, uint64_t first, uint32_t rows) {
     struct buffer text;
     buffer_init(&text, (size_t)1 << 24);
     arena_reset(fixture->kit.arena);
@@ -262,7 +237,7 @@ static void make_texts(struct fixture *fixture, uint64_t first, uint32_t rows) {
     buffer_done(&text);
 }
 
-static struct store *make_store(struct fixture *fixture) {
+static struct store *make_store(struct kit_fixture *fixture) {
     struct store *store = calloc(1, sizeof *store);
     assert_non_null(store);
     for (uint32_t index = 0; index < CHUNKS; index++) {
@@ -286,7 +261,7 @@ static void destroy_store(struct store *store) {
 }
 
 // Reads a block of the store and compares its texts with what went in. False: a fault.
-static bool read_block(struct fixture *fixture, const struct store *store, uint32_t index,
+static bool read_block(struct kit_fixture *fixture, const struct store *store, uint32_t index,
                        const struct dictionary *dictionary) {
     const uint64_t all[2] = {UINT64_MAX, UINT64_MAX};
     struct block block;
@@ -310,7 +285,7 @@ static bool read_block(struct fixture *fixture, const struct store *store, uint3
     return true;
 }
 
-static struct dictionary *open_dictionary(struct fixture *fixture, struct store *store,
+static struct dictionary *open_dictionary(struct kit_fixture *fixture, struct store *store,
                                           struct zstd *zstd) {
     const struct dictionary_source source = {get_chunk, store, zstd};
     struct dictionary *dictionary = dictionary_create_reader(3, &source);
@@ -325,7 +300,7 @@ static struct dictionary *open_dictionary(struct fixture *fixture, struct store 
 }
 
 static void test_a_reader_loads_only_what_it_uses(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     struct store *store = make_store(fixture);
     struct zstd *zstd = zstd_create();
     struct dictionary *dictionary = open_dictionary(fixture, store, zstd);
@@ -359,7 +334,7 @@ static void test_a_reader_loads_only_what_it_uses(void **state) {
 }
 
 // Which blocks of the store can be read, as bits.
-static uint32_t read_blocks(struct fixture *fixture, struct store *store) {
+static uint32_t read_blocks(struct kit_fixture *fixture, struct store *store) {
     struct zstd *zstd = zstd_create();
     struct dictionary *dictionary = open_dictionary(fixture, store, zstd);
     uint32_t good = 0;
@@ -373,7 +348,7 @@ static uint32_t read_blocks(struct fixture *fixture, struct store *store) {
 
 // Damage is told, and what does not lean on it is read all the same.
 static void test_a_reader_goes_on_beside_damage(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     struct store *store = make_store(fixture);
     const uint32_t all = (1u << CHUNKS) - 1;
     const uint32_t late = CHUNKS - 3;
@@ -410,7 +385,7 @@ void *table_allocate(size_t size) {
 
 // That memory runs out says nothing against a chunk.
 static void test_out_of_memory_is_no_damage(void **state) {
-    struct fixture *fixture = *state;
+    struct kit_fixture *fixture = *state;
     kit_make_rows(&fixture->kit, 200);
     encode(fixture);
     keep(fixture);
