@@ -4,14 +4,13 @@
 usage: agents.py [--agents N] [--rate N] [--regions N] [--stored N] [--store DIR] [--seconds N] [--folder DIR]
 
 Each agent has a certificate and a stream of its own over TLS (tests/bench/agents_bench.c). The store
-is filled with --stored events, or is a copy of one that `store_bench --keep --dir DIR` made. Prints
-one line of JSON. Programs come from bazel-bin: build them with --config=opt.
+has --stored events at the beginning (tests/bench/stored.py). Prints one line of JSON. Programs come
+from bazel-bin: build them with --config=opt.
 """
 
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,8 @@ os.chdir(ROOT)
 sys.path.insert(0, ROOT)
 
 from tests.bench.end_to_end import cpu_seconds  # noqa: E402
-from tests.flow.organization import DATA, Organization, end_with_parent, find_program  # noqa: E402
+from tests.bench.stored import add_options, prepare  # noqa: E402
+from tests.flow.organization import Organization, end_with_parent, find_program  # noqa: E402
 
 RESTART_SECONDS = 180  # how long the agents may take to be back, at most
 FIELDS = ("second", "streaming", "sent", "acknowledged", "ended", "latency_ms", "worst_ms")
@@ -38,29 +38,6 @@ def memory(pid):
             if key in ("RssAnon", "VmRSS"):
                 found[key] = int(value.split()[0]) / 1024
     return found["RssAnon"], found["VmRSS"]
-
-
-def fill(organization, count):
-    """Puts so many events into the store, which has none."""
-    os.makedirs(organization.store, exist_ok=True)
-    subprocess.run(
-        [
-            find_program("tests/bench", "store_bench"),
-            *("--events", str(count), "--dir", organization.store, "--keep", "--again", "0"),
-            *("--data", DATA),
-        ],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-
-
-def prepare_store(organization, options):
-    if options.store:
-        os.makedirs(organization.store, exist_ok=True)
-        shutil.copy(os.path.join(options.store, "data.mdb"), organization.store)
-    elif options.stored:
-        fill(organization, options.stored)
 
 
 class Load:
@@ -156,7 +133,7 @@ def run(options, folder):
     # The management account is one of the roster too.
     accounts = [f"{700000000000 + number}" for number in range(options.agents - 1)]
     with Organization(folder=folder, accounts=accounts) as organization:
-        prepare_store(organization, options)
+        prepare(organization.store, options)
         organization.start_collector(seconds=120)
         bundles = os.path.join(folder, "bundles")
         organization.run(
@@ -166,8 +143,7 @@ def run(options, folder):
         )
         load = Load(organization, bundles, options)
         connected_s, _ = load.wait_all(options.agents, RESTART_SECONDS)
-        stored = options.stored if not options.store else os.path.basename(options.store)
-        result = {"agents": options.agents, "rate": options.rate, "stored": stored}
+        result = {"agents": options.agents, "rate": options.rate, "stored": options.stored}
         result["regions"] = options.regions
         result["connected_s"] = round(connected_s, 1)
         result.update(measure(organization, load, options.agents, options.seconds))
@@ -191,8 +167,7 @@ def main():
     parser.add_argument("--agents", type=int, default=1000)
     parser.add_argument("--rate", type=int, default=10)
     parser.add_argument("--regions", type=int, default=1)
-    parser.add_argument("--stored", type=int, default=10_000_000)
-    parser.add_argument("--store", default=None)
+    add_options(parser)
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--folder", default=None)
     options = parser.parse_args()

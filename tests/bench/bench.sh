@@ -4,8 +4,9 @@
 #
 #   ./dev bench           1 M events through the store and end to end; about 3 minutes
 #   ./dev bench --large   10 M events through the store as well; about 6 minutes and 10 GB of disk
-#   ./dev bench --agents [--stored N]   1,000 agents over a store of 10 M events: memory, delay, how
-#                         soon all are back after a restart; about 8 minutes and 20 GB of disk
+#   ./dev bench --agents [--stored N] [--store DIR]   1,000 agents over a store of 10 M events, which
+#                         DIR keeps for the next time: memory, delay, how soon all are back after a
+#                         restart; about 8 minutes and 3 GB of disk
 #   ./dev bench --check   small and quick: fails if something is far below what is promised
 #
 # BENCH_FOLDER names the folder whose disk is measured (default: a temporary one).
@@ -15,7 +16,7 @@ cd "$(dirname "$0")/../.."
 if [ "${1:-}" = --agents ]; then
     shift
     ORGTRAIL_BIN=$(tests/flow/build.sh //agent:orgtrail-agent //cli:orgtrail \
-        //collector:orgtrail-collector //tests/bench:agents_bench //tests/kit:make_traffic)
+        //collector:orgtrail-collector //tests/bench:agents_bench //tests/bench:store_bench)
     export ORGTRAIL_BIN
     exec python3 -B tests/bench/agents.py --folder "${BENCH_FOLDER:-${TMPDIR:-/tmp}}" "$@"
 fi

@@ -158,13 +158,16 @@ static void open_trail(struct bench *bench) {
     if (!trail_open(&options, &bench->trail, &fault)) bench_stop(&fault);
 }
 
-static uint64_t run_events(struct bench *bench, uint32_t events, bool measure,
+// Events of the traffic from `first` up to `events`. Returns how many were new.
+static uint64_t run_events(struct bench *bench, uint32_t first, uint32_t events, bool measure,
                            struct watch *watch) {
     struct offered *offered = malloc(bench->options.commit * sizeof *offered);
     if (offered == NULL) exit(1);
     uint64_t stored = 0;
     open_traffic(bench);
-    for (uint32_t done = 0; done < events;) {
+    struct traffic_event skipped;
+    for (uint32_t index = 0; index < first; index++) traffic_next(bench->traffic, &skipped);
+    for (uint32_t done = first; done < events;) {
         uint32_t count = bench->options.commit;
         if (count > events - done) count = events - done;
         make_events(bench, done, count, offered, measure);
@@ -183,20 +186,41 @@ static uint64_t run_events(struct bench *bench, uint32_t events, bool measure,
 
 static void measure_again(struct bench *bench, const char *name, uint32_t events) {
     struct watch watch = {0};
-    uint64_t stored = run_events(bench, events, false, &watch);
+    uint64_t stored = run_events(bench, 0, events, false, &watch);
     printf("%-28s %.0f k events/s wall, %.0f k CPU, %" PRIu64 " stored\n", name,
            events / watch.wall_s / 1e3, events / watch.cpu_s / 1e3, stored);
 }
 
-// Bytes of the file that are in use; the store takes up to 32 MiB of the disk ahead of that.
-static uint64_t used_size(const char *directory) {
+static struct trail_facts read_facts(const char *directory) {
     struct fault fault;
     struct trail_reader *reader = NULL;
     struct trail_facts facts;
     if (!trail_reader_open(directory, &reader, &fault)) bench_stop(&fault);
     if (!trail_reader_facts(reader, &facts, &fault)) bench_stop(&fault);
     trail_reader_close(reader);
-    return facts.file_size;
+    return facts;
+}
+
+// Leaves a store of that many events: stores what is missing of them, and does nothing else.
+static void fill(struct bench *bench) {
+    struct watch watch = {0};
+    struct fault fault = {.kind = FAULT_NONE};
+    uint32_t events = bench->options.events;
+    open_trail(bench);
+    uint64_t found = read_facts(bench->options.directory).events;
+    if (found > events) {
+        fault_set(&fault, FAULT_INPUT, "%s has %" PRIu64 " events already, not %u",
+                  bench->options.directory, found, events);
+        bench_stop(&fault);
+    }
+    uint64_t stored = run_events(bench, (uint32_t)found, events, false, &watch);
+    if (stored != events - found) {
+        fault_set(&fault, FAULT_INPUT, "%s has events of another kind", bench->options.directory);
+        bench_stop(&fault);
+    }
+    trail_close(bench->trail);
+    printf("%-28s %u events, %" PRIu64 " of them in %.1f s\n", "filled", events, stored,
+           watch.wall_s);
 }
 
 static void clear_directory(const char *directory) {
@@ -212,8 +236,9 @@ static void run(struct bench *bench) {
     struct watch watch = {0};
     uint32_t events = bench->options.events;
     open_trail(bench);
-    run_events(bench, events, true, &watch);
-    uint64_t size = used_size(bench->options.directory);
+    run_events(bench, 0, events, true, &watch);
+    // Bytes of the file that are in use; the store takes up to 32 MiB of the disk ahead of that.
+    uint64_t size = read_facts(bench->options.directory).file_size;
     printf("%u events, %u per commit, %.0f bytes of text each\n", events, bench->options.commit,
            (double)bench->text_size / events);
     printf("%-28s %.1f k events/s wall, %.1f k CPU\n", "stored", events / watch.wall_s / 1e3,
@@ -276,6 +301,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
         case 'k':
             options->keep = true;
             return 0;
+        case 'f':
+            options->only_fill = true;
+            return 0;
         case 'o':
             options->only = argument;
             return 0;
@@ -296,6 +324,8 @@ int main(int argc, char **argv) {
         {"data", 'D', "DIR", 0, "the folder of model.json (tests/data)", 0},
         {"no-sync", 's', NULL, 0, "do not wait for the disk", 0},
         {"keep", 'k', NULL, 0, "leave the store where it is", 0},
+        {"fill", 'f', NULL, 0,
+         "only leave a store of the events in --dir, or what it lacks of them", 0},
         {"read", 'r', NULL, 0, "only read what a kept store holds", 0},
         {"only", 'o', "TEXT", 0, "of the reading, only what has this in its name", 0},
         {0},
@@ -321,12 +351,15 @@ int main(int argc, char **argv) {
     buffer_init(&bench.lines, ARENA_SIZE);
     buffer_init(&bench.packed, ARENA_SIZE);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (bench.options.only_read) {
+    if (bench.options.only_fill) {
+        fill(&bench);
+    } else if (bench.options.only_read) {
         bench_measure_reads(&bench);
     } else {
         run(&bench);
     }
-    if (own_folder && !bench.options.keep) rmdir(bench.options.directory);
+    if (own_folder && !bench.options.keep && !bench.options.only_fill)
+        rmdir(bench.options.directory);
     traffic_destroy(bench.traffic);
     json_reader_destroy(bench.json);
     arena_destroy(bench.texts);

@@ -38,6 +38,7 @@ struct options {
     bool no_sync;
     bool keep;
     bool only_read;
+    bool only_fill;
     const char *only;
 };
 
