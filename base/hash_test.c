@@ -1,6 +1,9 @@
 #include "base/hash.h"
 
 #include <stdlib.h>
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 
 #include "base/random.h"
 #include "tests/kit/cases.h"
@@ -41,6 +44,33 @@ static void test_long_spans_hash_as_ever(void **state) {
         assert_true(hash_with_key(&key, span) == expected[index].keyed);
     }
 }
+
+#ifdef __x86_64__
+// Parts of the registers in use, one bit each; 0 if the processor does not tell.
+static uint32_t parts_in_use(void) {
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    bool has_xgetbv = __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_OSXSAVE) != 0;
+    bool tells = has_xgetbv && __get_cpuid_count(0xd, 1, &eax, &ebx, &ecx, &edx) != 0;
+    if (!tells || (eax & 1 << 2) == 0) return 0;
+    __asm__ volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(1));
+    return eax;
+}
+
+// Otherwise every SSE instruction of the program is slow from then on.
+static void test_upper_halves_are_left_clear(void **state) {
+    (void)state;
+    const uint32_t upper_halves = 1 << 2 | 1 << 6;
+    static const uint8_t bytes[4096];
+    struct hash_key key = {{0}};
+    uint64_t plain = hash_plain(span_of(bytes, sizeof bytes));
+    uint32_t after_plain = parts_in_use();
+    uint64_t keyed = hash_with_key(&key, span_of(bytes, sizeof bytes));
+    uint32_t after_keyed = parts_in_use();
+    assert_true(plain != keyed);
+    assert_int_equal(after_plain & upper_halves, 0);
+    assert_int_equal(after_keyed & upper_halves, 0);
+}
+#endif
 
 // Secret, seed and bytes each change the result, at every way XXH3 has for a size.
 static void test_keyed_depends_on_all(void **state) {
@@ -89,6 +119,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain_is_xxh3),
         cmocka_unit_test(test_long_spans_hash_as_ever),
+#ifdef __x86_64__
+        cmocka_unit_test(test_upper_halves_are_left_clear),
+#endif
         cmocka_unit_test(test_keyed_depends_on_all),
         cmocka_unit_test(test_seeds_are_independent),
         cmocka_unit_test(test_crc32),

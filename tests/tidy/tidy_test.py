@@ -74,7 +74,7 @@ SYSTEM_HEADER = re.compile(
     r"|(argp|assert|ctype|dirent|endian|errno|fcntl|float|fnmatch|ftw|getopt|glob|grp|inttypes|limits|locale"
     r"|malloc|math|netdb|poll|pthread|pty|pwd|regex|sched|semaphore|setjmp|signal|spawn|stdalign"
     r"|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings|termios|threads|time"
-    r"|unistd|wchar|x86intrin|immintrin|emmintrin)\.h"
+    r"|unistd|wchar|cpuid|x86intrin|immintrin|emmintrin)\.h"
 )
 
 
