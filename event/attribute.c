@@ -65,28 +65,30 @@ static void add_new(struct list *list, enum attribute_kind kind, struct span val
     add(list, kind, value);
 }
 
-// What people call a resource when they do not write its ARN: what follows the last '/' or ':'.
-static struct span short_name(struct span arn) {
-    if (!span_starts(arn, SPAN_LITERAL("arn:"))) return (struct span){NULL, 0};
-    size_t at = arn.size;
-    while (at > 0 && arn.bytes[at - 1] != '/' && arn.bytes[at - 1] != ':') at--;
-    return span_from(arn, at);
+static void add_names(struct list *list, const struct record_resource *resources, uint32_t count) {
+    for (uint32_t index = 0; index < count; index++) {
+        add_new(list, ATTRIBUTE_RESOURCE_NAME, resources[index].name);
+        add_new(list, ATTRIBUTE_RESOURCE_NAME, record_short_name(resources[index].name));
+    }
+}
+
+static void add_types(struct list *list, const struct record_resource *resources, uint32_t count) {
+    for (uint32_t index = 0; index < count; index++) {
+        add_new(list, ATTRIBUTE_RESOURCE_TYPE, resources[index].type);
+    }
 }
 
 static void add_resources(struct list *list, const struct record *record) {
-    for (uint32_t index = 0; index < record->resources_count; index++) {
-        add_new(list, ATTRIBUTE_RESOURCE_NAME, record->resources[index].name);
-        add_new(list, ATTRIBUTE_RESOURCE_NAME, short_name(record->resources[index].name));
-    }
-    for (uint32_t index = 0; index < record->resources_count; index++) {
-        add_new(list, ATTRIBUTE_RESOURCE_TYPE, record->resources[index].type);
-    }
+    add_names(list, record->resources, record->resources_count);
+    add_names(list, record->subjects, record->subjects_count);
+    add_types(list, record->resources, record->resources_count);
+    add_types(list, record->subjects, record->subjects_count);
 }
 
 struct attribute *attribute_extract(const struct record *record, struct span account,
                                     struct arena *arena, uint32_t *count) {
     // 19 is what all kinds but resources can add at most; a resource adds three.
-    size_t room = 19 + 3 * (size_t)record->resources_count;
+    size_t room = 19 + 3 * ((size_t)record->resources_count + record->subjects_count);
     if (room > ATTRIBUTE_COUNT_MAX) room = ATTRIBUTE_COUNT_MAX;
     struct list list = {arena_allocate(arena, room * sizeof *list.items), 0};
     if (list.items == NULL) return NULL;
@@ -115,14 +117,15 @@ struct attribute *attribute_extract(const struct record *record, struct span acc
     return list.items;
 }
 
-static bool any_resource_matches(const struct record *record, const struct attribute *wanted) {
-    for (uint32_t index = 0; index < record->resources_count; index++) {
-        const struct record_resource *resource = &record->resources[index];
+static bool any_matches(const struct record_resource *resources, uint32_t count,
+                        const struct attribute *wanted) {
+    for (uint32_t index = 0; index < count; index++) {
+        const struct record_resource *resource = &resources[index];
         struct span value =
             wanted->kind == ATTRIBUTE_RESOURCE_NAME ? resource->name : resource->type;
         if (value.size > 0 && span_equal(cut(value), wanted->value)) return true;
         if (wanted->kind != ATTRIBUTE_RESOURCE_NAME) continue;
-        struct span name = short_name(value);
+        struct span name = record_short_name(value);
         if (name.size > 0 && span_equal(cut(name), wanted->value)) return true;
     }
     return false;
@@ -172,7 +175,8 @@ bool attribute_matches(const struct record *record, struct span account,
             return record->is_error && span_is(value, "true");
         case ATTRIBUTE_RESOURCE_NAME:
         case ATTRIBUTE_RESOURCE_TYPE:
-            return any_resource_matches(record, &cut_wanted);
+            return any_matches(record->resources, record->resources_count, &cut_wanted) ||
+                   any_matches(record->subjects, record->subjects_count, &cut_wanted);
         case ATTRIBUTE_KINDS:
             break;
     }

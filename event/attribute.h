@@ -35,7 +35,7 @@ enum attribute_kind {
 };
 
 enum {
-    ATTRIBUTE_COUNT_MAX = 800,        // of one event: three for each resource, and the rest
+    ATTRIBUTE_COUNT_MAX = 1000,       // of one event: three for each resource, and the rest
     ATTRIBUTE_VALUE_SIZE_MAX = 2048,  // bytes; longer values are cut here, in index and query alike
 };
 

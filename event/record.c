@@ -9,6 +9,7 @@
 #include "base/crypto.h"
 #include "event/record_fields_internal.h"
 #include "event/service.h"
+#include "event/subject_internal.h"
 
 static const char *const refusal_names[] = {
     [RECORD_GOOD] = "good",
@@ -302,6 +303,11 @@ static bool keep_strings(struct record *record, struct arena *arena, struct faul
         all_stay = false;
         size += resource->name.size + resource->type.size;
     }
+    for (uint32_t index = 0; index < record->subjects_count; index++) {
+        if (is_in_text(record->subjects[index].name, text)) continue;
+        all_stay = false;
+        size += record->subjects[index].name.size;
+    }
     if (all_stay) return true;
     uint8_t *to = arena_allocate(arena, size);
     if (to == NULL) return fault_set(fault, FAULT_FULL, "no memory for a record's fields");
@@ -309,6 +315,9 @@ static bool keep_strings(struct record *record, struct arena *arena, struct faul
     for (uint32_t index = 0; index < record->resources_count; index++) {
         move_span(&record->resources[index].name, text, &to);
         move_span(&record->resources[index].type, text, &to);
+    }
+    for (uint32_t index = 0; index < record->subjects_count; index++) {
+        move_span(&record->subjects[index].name, text, &to);
     }
     return true;
 }
@@ -374,6 +383,9 @@ bool record_read(struct json_reader *reader, struct arena *arena, struct span te
     read.is_read_only = is_read_only(&fields, read.event_name);
     read.is_global = read_global(&fields, &read);
     if (!read_resources(&fields, arena, &read, fault)) return false;
+    if (!subject_find(&read, fields.subjects, fields.subjects_picks, arena)) {
+        return fault_set(fault, FAULT_FULL, "no memory for what a call is about");
+    }
     if (!keep_strings(&read, arena, fault)) return false;
     *record = read;
     return true;
@@ -389,6 +401,13 @@ struct span record_display_user(const struct record *record) {
     const uint8_t *slash = memrchr(record->identity_arn.bytes, '/', record->identity_arn.size);
     if (slash == NULL) return record->identity_arn;
     return span_from(record->identity_arn, (size_t)(slash - record->identity_arn.bytes) + 1);
+}
+
+struct span record_short_name(struct span name) {
+    if (!span_starts(name, SPAN_LITERAL("arn:"))) return (struct span){NULL, 0};
+    size_t at = name.size;
+    while (at > 0 && name.bytes[at - 1] != '/' && name.bytes[at - 1] != ':') at--;
+    return span_from(name, at);
 }
 
 // The value of a hex digit, or 16 and more for any other byte. Arithmetic, since every event has

@@ -19,6 +19,7 @@
 enum {
     RECORD_SIZE_MAX = 1024 * 1024,  // bytes of text; CloudTrail's own largest is 1 MiB (Large)
     RECORD_RESOURCES_MAX = 256,     // entries of "resources" that are looked at
+    RECORD_SUBJECTS_MAX = 64,       // resources that are found in a call's parameters
     RECORD_ID_TEXT_MAX = 256,       // bytes of an eventID that is no UUID
     RECORD_ID_SIZE = 16,
 };
@@ -83,6 +84,10 @@ struct record {
     struct span vpc_endpoint;  // vpcEndpointId
     struct record_resource *resources;
     uint32_t resources_count;
+    // What a management call that changes something is about, by its parameters, with a name and a
+    // type each; none of them is among the resources. See subject.c.
+    struct record_resource *subjects;
+    uint32_t subjects_count;
 
     enum record_category category;
     bool is_read_only;  // readOnly, or for records older than that field by the event's name
@@ -109,6 +114,10 @@ bool record_category_find(struct span name, enum record_category *category);
 // The name LookupEvents shows as Username: userName, "root" for Root, the session name of an
 // assumed role, else the issuer's name, else invokedBy, else the ARN's last part; may be empty.
 struct span record_display_user(const struct record *record);
+
+// What people call a resource when they do not write its ARN: what follows the last '/' or ':'.
+// Absent if the name is no ARN.
+struct span record_short_name(struct span name);
 
 // Parses a UUID in its 36-character form, either case. False if it is none.
 bool record_parse_uuid(struct span text, uint8_t id[RECORD_ID_SIZE]);

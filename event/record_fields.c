@@ -1,4 +1,9 @@
+#include <assert.h>
+
 #include "event/record_fields_internal.h"
+#include "event/subject_internal.h"
+
+static_assert((int)FIELDS <= (int)SUBJECT_FIRST, "numbers of fields");
 
 #define WANT(name, field) \
     { name, sizeof(name) - 1, field, 0, NULL }
@@ -56,6 +61,8 @@ static const struct json_want of_record[] = {
     OUTER("insightDetails", FIELD_INSIGHT, of_insight),
     WANT("managementEvent", FIELD_MANAGEMENT),
     WANT("sourceIPAddress", FIELD_SOURCE_IP),
+    {"responseElements", 16, FIELD_NONE, SUBJECT_WANTS, subject_wants},
+    {"requestParameters", 17, FIELD_NONE, SUBJECT_WANTS, subject_wants},
     WANT("recipientAccountId", FIELD_RECIPIENT),
     OUTER("additionalEventData", 0, of_additional),
     WANT("sessionCredentialFromConsole", FIELD_CONSOLE),
@@ -72,6 +79,11 @@ bool fields_find(struct json_reader *reader, struct span text, struct fields *fi
         if (pick->field < FIELDS_SINGLE) {
             fields->strings[pick->field] = pick->string;
             fields->kinds[pick->field] = pick->kind;
+            continue;
+        }
+        if (pick->field >= SUBJECT_FIRST) {
+            if (fields->subjects == NULL) fields->subjects = pick;
+            fields->subjects_picks = (uint32_t)(pick - fields->subjects) + 1;
             continue;
         }
         // They come together: their array is there once.

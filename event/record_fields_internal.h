@@ -43,6 +43,7 @@ enum field {
     FIELD_RESOURCE_ARN_PREFIX,
     FIELD_RESOURCE_NAME,
     FIELD_RESOURCE_TYPE,
+    FIELDS,  // subject_internal.h has more
 };
 
 struct fields {
@@ -50,6 +51,8 @@ struct fields {
     enum json_kind kinds[FIELDS_SINGLE];        // JSON_ABSENT is 0
     const struct json_pick *resources;          // each FIELD_RESOURCE with its members behind it
     uint32_t resources_picks, resources_count;  // of picks, of FIELD_RESOURCE among them
+    const struct json_pick *subjects;  // from the first of subject_wants to the last, with others
+    uint32_t subjects_picks;
 };
 
 // Finds them in one record. Strings lie in the text or in the reader. As json_pick.

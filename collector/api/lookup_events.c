@@ -323,15 +323,22 @@ static void write_token(struct api_call *call, const char *token) {
 
 // ---- the page
 
-static void write_resources(struct json_writer *output, const struct record *record) {
-    json_write_list(output, "Resources");
-    for (uint32_t index = 0; index < record->resources_count; index++) {
-        const struct record_resource *resource = &record->resources[index];
+static void write_each(struct json_writer *output, const struct record_resource *resources,
+                       uint32_t count) {
+    for (uint32_t index = 0; index < count; index++) {
+        const struct record_resource *resource = &resources[index];
         json_write_object(output, NULL);
         if (resource->type.size > 0) json_write_string(output, "ResourceType", resource->type);
         if (resource->name.size > 0) json_write_string(output, "ResourceName", resource->name);
         json_write_end(output);
     }
+}
+
+// Those that the record lists, and those that its parameters name: what the index finds it by.
+static void write_resources(struct json_writer *output, const struct record *record) {
+    json_write_list(output, "Resources");
+    write_each(output, record->resources, record->resources_count);
+    write_each(output, record->subjects, record->subjects_count);
     json_write_end(output);
 }
 

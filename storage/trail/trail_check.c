@@ -130,6 +130,14 @@ static bool check_row(struct check *check, const struct checked_row *row,
     *attributes = attribute_extract(&record, account, check->reader->arena, attributes_count);
     if (*attributes == NULL)
         return fault_set(fault, FAULT_FULL, "trail: out of memory for attributes");
+    if (has_attributes(check, *attributes, *attributes_count, row->hashes, row->hashes_count)) {
+        return true;
+    }
+    // Stored before subjects were looked at, it is found without them.
+    record.subjects_count = 0;
+    *attributes = attribute_extract(&record, account, check->reader->arena, attributes_count);
+    if (*attributes == NULL)
+        return fault_set(fault, FAULT_FULL, "trail: out of memory for attributes");
     if (!has_attributes(check, *attributes, *attributes_count, row->hashes, row->hashes_count)) {
         report_row(check, row->block_index, row->sequence,
                    "its attributes are not those of its text");

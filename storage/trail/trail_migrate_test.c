@@ -257,6 +257,90 @@ static void test_survives_kills(void **state) {
     }
 }
 
+static void on_check_fault(void *user, const struct fault *found) {
+    (void)user;
+    print_message("%s\n", found->text);
+}
+
+static void on_check_progress(void *user, uint64_t done, uint64_t all) {
+    (void)user;
+    (void)done;
+    (void)all;
+}
+
+static uint32_t count_named(struct fixture *fixture, struct trail_reader *reader,
+                            const char *name) {
+    const struct attribute wanted = {ATTRIBUTE_RESOURCE_NAME, span_text(name)};
+    const struct trail_query query = {
+        .time_min_s = INT64_MIN,
+        .time_max_s = INT64_MAX,
+        .attributes = &wanted,
+        .attributes_count = 1,
+    };
+    struct trail_cursor *cursor = NULL;
+    struct trail_row row;
+    bool found = true;
+    uint32_t count = 0;
+    if (!trail_cursor_open(reader, &query, &cursor, &fixture->fault))
+        fail_msg("%s", fixture->fault.text);
+    while (true) {
+        if (!trail_cursor_next(cursor, &found, &row, &fixture->fault))
+            fail_msg("%s", fixture->fault.text);
+        if (!found) break;
+        count++;
+    }
+    trail_cursor_close(cursor);
+    return count;
+}
+
+// Stores of before the parameters were looked at: what was indexed then is found, and nothing is
+// wrong with them.
+static void test_events_without_their_subjects(void **state) {
+    static const char form[] =
+        "{\"eventID\":\"%08x-0000-4000-8000-000000000000\",\"eventTime\":"
+        "\"2023-11-14T22:13:2%dZ\",\"eventSource\":\"iam.amazonaws.com\",\"eventName\":"
+        "\"DeleteUser\",\"awsRegion\":\"us-east-1\",\"recipientAccountId\":\"000000000001\","
+        "\"readOnly\":false,\"requestParameters\":{\"userName\":\"eve\"},\"resources\":"
+        "[{\"ARN\":\"arn:aws:iam::1:role/listed\",\"type\":\"AWS::IAM::Role\"}]}";
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture.options.block_rows_min = 1;
+    fixture_open(&fixture);
+    for (int number = 0; number < 2; number++) {
+        char text[512];
+        struct record record;
+        enum record_refusal refusal;
+        enum trail_outcome outcome;
+        snprintf(text, sizeof text, form, (unsigned)number, number);
+        if (!record_read(fixture.json, fixture.arena, span_text(text), &record, &refusal,
+                         &fixture.fault))
+            fail_msg("%s", fixture.fault.text);
+        assert_int_equal(record.subjects_count, 1);
+        if (number == 0) record.subjects_count = 0;
+        const struct trail_entry entry = {.record = &record,
+                                          .account = record.recipient_account,
+                                          .agent = TRAIL_AGENT_OWN,
+                                          .received_ms = fixture.now_ms};
+        fixture_begin(&fixture);
+        if (!trail_add(fixture.trail, &entry, &outcome, &fixture.fault))
+            fail_msg("%s", fixture.fault.text);
+        fixture_commit(&fixture);
+    }
+    struct trail_reader *reader = NULL;
+    if (!trail_reader_open(fixture.directory, &reader, &fixture.fault))
+        fail_msg("%s", fixture.fault.text);
+    assert_int_equal(count_named(&fixture, reader, "listed"), 2);
+    assert_int_equal(count_named(&fixture, reader, "eve"), 1);
+    struct trail_check check = {0};
+    assert_true(trail_reader_check(reader, on_check_fault, on_check_progress, NULL, &check,
+                                   &fixture.fault));
+    assert_int_equal(check.events, 2);
+    assert_int_equal(check.faults, 0);
+    trail_reader_close(reader);
+    fixture_done(&fixture);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     archive = argv[1];
@@ -265,6 +349,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup_teardown(test_refuses_beside_a_writer, unpack, remove_folder),
         cmocka_unit_test_setup_teardown(test_damage_changes_nothing, unpack, remove_folder),
         cmocka_unit_test_setup_teardown(test_survives_kills, unpack, remove_folder),
+        cmocka_unit_test(test_events_without_their_subjects),
     };
     return cases_run("trail_migrate", tests, sizeof tests / sizeof tests[0]);
 }

@@ -54,7 +54,16 @@ class Event:
         self.read_only = self.find_read_only()
         self.access_key = identity.get("accessKeyId")
         self.users = self.find_users(identity)
-        self.resources = record.get("resources") or []
+        self.resources = self.find_resources()
+        self.subjects = None  # what the parameters name; see Service.learn_subjects
+
+    def find_resources(self):
+        """(type, name) of those that the record lists."""
+        listed = []
+        for item in self.record.get("resources") or []:
+            name = item.get("ARN") or item.get("ARNPrefix") or item.get("resourceName")
+            listed.append((item.get("type"), name))
+        return listed
 
     def find_read_only(self):
         if "readOnly" in self.record:
@@ -76,16 +85,16 @@ class Event:
 
     def values(self, key):
         """What an attribute of this key finds it by."""
+        resources = self.resources + (self.subjects or [])
         if key == "ResourceName":
-            names = [r.get("ARN") or r.get("ARNPrefix") or r.get("resourceName") for r in self.resources]
-            names = [name for name in names if name]
+            names = [name for _, name in resources if name]
             return names + [re.split("[/:]", name)[-1] for name in names if name.startswith("arn:")]
         return {
             "EventId": [self.id],
             "EventName": [self.name],
             "ReadOnly": [self.read_only],
             "Username": self.users,
-            "ResourceType": [r["type"] for r in self.resources if r.get("type")],
+            "ResourceType": [type_ for type_, _ in resources if type_],
             "EventSource": [self.source],
             "AccessKeyId": [self.access_key] if self.access_key else [],
         }[key]
@@ -112,7 +121,16 @@ def load_events():
     return list(events.values())
 
 
-Key = collections.namedtuple("Key", "id secret")
+def texts_of(value):
+    """All texts in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from texts_of(item)
+
+
+Key = collections.namedtuple("Key", "id secret token", defaults=[None])
 
 
 class Service:
@@ -136,6 +154,28 @@ class Service:
             self.agent.deliver([event.text for event in self.events])
             self.organization.wait_received(len(self.events))
         self.admin = self.make_key("admin", "--role", "admin")
+        if self.events:
+            self.learn_subjects()
+
+    def learn_subjects(self):
+        """Takes what each event's parameters name from one answer that holds all events: what lookups by those names
+        find is compared with it. That each is named by the record itself is seen here; tests/api/oracle_test.py and
+        event/subject_test.c say which it must be."""
+        client = self.boto(region="organization")
+        events = {(event.account, event.id): event for event in self.events}
+        for page in client.get_paginator("lookup_events").paginate(EventCategory="all"):
+            for answered in page["Events"]:
+                record = json.loads(answered["CloudTrailEvent"])
+                event = events.get((record["recipientAccountId"], answered["EventId"]))
+                if event is None:
+                    continue
+                shown = [(r.get("ResourceType"), r.get("ResourceName")) for r in answered["Resources"]]
+                count = len(event.resources)
+                assert shown[:count] == event.resources, (event.id, shown)
+                event.subjects = shown[count:]
+                named = set(texts_of([record.get("requestParameters"), record.get("responseElements")]))
+                for type_, name in event.subjects:
+                    assert type_.startswith("AWS::") and name in named, (event.id, type_, name)
 
     def __enter__(self):
         self.organization.__enter__()
@@ -247,4 +287,8 @@ def assert_events(answered, expected):
         when = event["EventTime"]
         when = when if isinstance(when, (int, float)) else when.timestamp()
         assert when == wanted.seconds, wanted.id
-        assert len(event["Resources"]) == len(wanted.resources)
+        shown = [(r.get("ResourceType"), r.get("ResourceName")) for r in event["Resources"]]
+        if wanted.subjects is None:
+            assert shown[: len(wanted.resources)] == wanted.resources, wanted.id
+        else:
+            assert shown == wanted.resources + wanted.subjects, wanted.id
