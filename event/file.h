@@ -6,7 +6,7 @@
 // A file is {"Records":[...]} with the records byte for byte. Whatever AWS draws by chance or takes
 // from the clock is derived from what is in the file, so that the same events give the same names:
 // the minute is that of the newest event, the 16 random letters are the SHA-256 of the text in base
-// 62. Digests: later. Pure.
+// 62. Digests: digest.h. Pure.
 
 #pragma once
 
