@@ -116,6 +116,7 @@ void http_connections_remove(struct http_connections *connections,
     buffer_done(&connection->uri);
     buffer_done(&connection->body);
     buffer_done(&connection->response.body);
+    buffer_done(&connection->response.header_texts);
     free(connection);
 }
 

@@ -113,16 +113,35 @@ static enum MHD_Result on_accept(void *context, const struct sockaddr *address, 
     return http_connections_admit(server->connections, address, size) ? MHD_YES : MHD_NO;
 }
 
-// Sends the response, whose body it takes.
-static enum MHD_Result send_response(struct MHD_Connection *wire, struct http_response *response) {
+// Never called: nobody asks for the body of an answer to HEAD.
+static ssize_t read_nothing(void *context, uint64_t offset, char *to, size_t size) {
+    (void)context;
+    (void)offset;
+    (void)to;
+    (void)size;
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static struct MHD_Response *make_response(struct http_response *response) {
     struct buffer *body = &response->body;
+    if (response->is_head_only) {
+        buffer_done(body);
+        return MHD_create_response_from_callback(response->head_size, 1, read_nothing, NULL, NULL);
+    }
     // libmicrohttpd frees the body with free, as buffer_done would. An empty one has no memory.
     bool empty = body->bytes == NULL;
     struct MHD_Response *made =
         MHD_create_response_from_buffer(body->size, empty ? (void *)(uintptr_t) "" : body->bytes,
                                         empty ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE);
+    if (made == NULL) buffer_done(body);
+    return made;
+}
+
+// Sends the response, whose body it takes.
+static enum MHD_Result send_response(struct MHD_Connection *wire, struct http_response *response) {
+    struct MHD_Response *made = make_response(response);
     if (made == NULL) {
-        buffer_done(body);
+        buffer_done(&response->header_texts);
         return MHD_NO;
     }
     bool good = MHD_add_response_header(made, "Content-Type", response->content_type) == MHD_YES &&
@@ -131,8 +150,10 @@ static enum MHD_Result send_response(struct MHD_Connection *wire, struct http_re
     // The rest of a body that was refused must not be read as the next request.
     for (uint32_t index = 0; index < response->headers_count; index++) {
         const struct http_header *header = &response->headers[index];
-        good = good && MHD_add_response_header(made, header->name, header->value) == MHD_YES;
+        const char *value = (const char *)response->header_texts.bytes + header->value;
+        good = good && MHD_add_response_header(made, header->name, value) == MHD_YES;
     }
+    buffer_done(&response->header_texts);
     if (response->status == MHD_HTTP_CONTENT_TOO_LARGE) {
         good = good && MHD_add_response_header(made, "Connection", "close") == MHD_YES;
     }
@@ -189,6 +210,7 @@ static void run_handler(const struct http_server *server, struct http_connection
     *response =
         (struct http_response){.status = MHD_HTTP_OK, .content_type = "text/plain; charset=utf-8"};
     buffer_init(&response->body, RESPONSE_SIZE_MAX);
+    buffer_init(&response->header_texts, HTTP_HEADERS_SIZE_MAX);
     server->options.handle(server->options.context, &request, response);
     assert(response->status >= 200);
     assert(response->status <= 599);
@@ -198,8 +220,11 @@ static enum MHD_Result send_answer(struct http_connection *connection,
                                    struct MHD_Connection *wire) {
     struct http_response response = connection->response;
     connection->response = (struct http_response){0};
-    if (!buffer_overflowed(&response.body)) return send_response(wire, &response);
+    bool is_whole =
+        !buffer_overflowed(&response.body) && !buffer_overflowed(&response.header_texts);
+    if (is_whole) return send_response(wire, &response);
     buffer_done(&response.body);
+    buffer_done(&response.header_texts);
     return refuse(wire, MHD_HTTP_INTERNAL_SERVER_ERROR, "The answer is too large.\n");
 }
 
@@ -482,6 +507,10 @@ void http_request_address(const struct http_request *request, char text[HTTP_ADD
 void http_response_add(struct http_response *response, const char *name, const char *value) {
     assert(response->headers_count < HTTP_HEADERS_MAX);
     struct http_header *header = &response->headers[response->headers_count++];
-    header->name = name;
-    snprintf(header->value, sizeof header->value, "%s", value);
+    *header = (struct http_header){name, response->header_texts.size};
+    for (const char *at = value; *at != 0; at++) {
+        bool is_good = (uint8_t)*at >= 0x20 && *at != 0x7f;
+        buffer_append_byte(&response->header_texts, is_good ? (uint8_t)*at : '?');
+    }
+    buffer_append_byte(&response->header_texts, 0);
 }

@@ -22,7 +22,7 @@
 struct http_server;
 
 enum { HTTP_CONNECTIONS_DEFAULT = 256, HTTP_WORKERS_MAX = 64 };
-enum { HTTP_HEADERS_MAX = 8, HTTP_HEADER_SIZE_MAX = 128 };  // that a handler adds to an answer
+enum { HTTP_HEADERS_MAX = 16, HTTP_HEADERS_SIZE_MAX = 8192 };  // that a handler adds to an answer
 
 struct http_request {
     uint32_t worker;  // which of the workers runs the handler: 0 to workers - 1
@@ -35,8 +35,8 @@ struct http_request {
 };
 
 struct http_header {
-    const char *name;  // static
-    char value[HTTP_HEADER_SIZE_MAX];
+    const char *name;  // static, or as long as the server
+    size_t value;      // where it begins in the answer's header_texts
 };
 
 struct http_response {
@@ -44,7 +44,10 @@ struct http_response {
     const char *content_type;  // static; "text/plain; charset=utf-8" unless set
     struct http_header headers[HTTP_HEADERS_MAX];
     uint32_t headers_count;
+    struct buffer header_texts;  // values with a zero behind each
     struct buffer body;
+    bool is_head_only;  // to a HEAD request without a body: Content-Length says head_size
+    uint64_t head_size;
 };
 
 struct http_server_options {
@@ -91,6 +94,7 @@ enum { HTTP_ADDRESS_SIZE = 64 };  // bytes of an address as text, with the final
 // The client's address without its port: "192.0.2.1", "2001:db8::1".
 void http_request_address(const struct http_request *request, char text[HTTP_ADDRESS_SIZE]);
 
-// Adds a header to the answer; the value is copied and cut at its limit, the name is static. No
-// more than HTTP_HEADERS_MAX.
+// Adds a header to the answer; the value is copied. Bytes that no header can have become '?'. No
+// more than HTTP_HEADERS_MAX, and HTTP_HEADERS_SIZE_MAX bytes of values: beyond them the answer is
+// 500.
 void http_response_add(struct http_response *response, const char *name, const char *value);

@@ -110,9 +110,9 @@ static int hex_value(uint8_t byte) {
     return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
 }
 
-// Parameters as they are sent are encoded already, by each client in its way: decoded and encoded
-// again all are alike.
-static struct span encode_again(struct buffer *output, struct span text) {
+// Parameters (and paths of S3) as they are sent are encoded already, by each client in its way:
+// decoded and encoded again all are alike.
+static struct span encode_again(struct buffer *output, struct span text, bool is_path) {
     size_t begin = output->size;
     for (size_t index = 0; index < text.size; index++) {
         uint8_t byte = text.bytes[index];
@@ -124,7 +124,11 @@ static struct span encode_again(struct buffer *output, struct span text) {
                 (uint8_t)(hex_value(text.bytes[index + 1]) * 16 + hex_value(text.bytes[index + 2]));
             index += 2;
         }
-        append_encoded(output, span_of(&byte, 1));
+        if (is_path && byte == '/') {
+            buffer_append_byte(output, byte);
+        } else {
+            append_encoded(output, span_of(&byte, 1));
+        }
     }
     return span_of(NULL, output->size - begin);
 }
@@ -138,8 +142,8 @@ static bool append_query(struct buffer *output, struct span query) {
     while (query.size > 0 && count < PARAMETERS_MAX) {
         struct span value = cut(&query, '&');
         struct span name = cut(&value, '=');
-        parameters[count].name = encode_again(&texts, name);
-        parameters[count++].value = encode_again(&texts, value);
+        parameters[count].name = encode_again(&texts, name, false);
+        parameters[count++].value = encode_again(&texts, value, false);
     }
     // The texts have stopped moving: where each begins is known.
     size_t at = 0;
@@ -189,20 +193,34 @@ static void append_hash(struct buffer *output, struct span bytes) {
     buffer_append_text(output, hex);
 }
 
+// S3 takes the path as it is, encoded once, and the body's hash as the client says it.
+static bool is_s3(const struct sigv4_claim *claim) {
+    return span_is(claim->service, "s3");
+}
+
 static bool append_canonical(struct buffer *output, const struct sigv4_request *request,
-                             struct span signed_headers) {
-    struct span names = signed_headers;
+                             const struct sigv4_claim *claim) {
+    struct span names = claim->signed_headers;
+    struct span said = {NULL, 0};
     buffer_append(output, request->method);
     buffer_append_byte(output, '\n');
-    append_path(output, request->path);
+    if (is_s3(claim)) {
+        (void)encode_again(output, request->path, true);
+    } else {
+        append_path(output, request->path);
+    }
     buffer_append_byte(output, '\n');
     if (!append_query(output, request->query)) return false;
     buffer_append_byte(output, '\n');
     while (names.size > 0) append_header(output, request, cut(&names, ';'));
     buffer_append_byte(output, '\n');
-    buffer_append(output, signed_headers);
+    buffer_append(output, claim->signed_headers);
     buffer_append_byte(output, '\n');
-    append_hash(output, request->body);
+    if (is_s3(claim) && find_header(request, SPAN_LITERAL("x-amz-content-sha256"), &said) > 0) {
+        buffer_append(output, said);
+    } else {
+        append_hash(output, request->body);
+    }
     return !buffer_overflowed(output);
 }
 
@@ -227,7 +245,7 @@ static bool sign(const struct sigv4_request *request, const struct sigv4_claim *
     uint8_t key[SHA256_SIZE];
     uint8_t digest[SHA256_SIZE];
     buffer_init(&text, SIGV4_CANONICAL_SIZE_MAX);
-    bool is_good = append_canonical(&text, request, claim->signed_headers);
+    bool is_good = append_canonical(&text, request, claim);
     if (is_good) {
         struct span canonical = buffer_span(&text);
         crypto_sha256(&canonical, 1, digest);
@@ -443,11 +461,13 @@ static enum sigv4_verdict check_time(struct span text, int64_t now_ms, struct fa
     return SIGV4_GOOD;
 }
 
-// A body that is not what x-amz-content-sha256 says was changed, or is not for us.
-static bool is_body_as_said(const struct sigv4_request *request) {
+// A body that is not what x-amz-content-sha256 says was changed, or is not for us. S3 wants it to
+// be said, if only that it is not.
+static bool is_body_as_said(const struct sigv4_request *request, const struct sigv4_claim *claim) {
     struct span said;
     uint8_t digests[2][SHA256_SIZE];
     if (find_header(request, SPAN_LITERAL("x-amz-content-sha256"), &said) == 0) return true;
+    if (is_s3(claim) && span_is(said, "UNSIGNED-PAYLOAD")) return true;
     crypto_sha256(&request->body, 1, digests[0]);
     return crypto_parse_hex(said, digests[1], sizeof digests[1]) &&
            crypto_equal(span_of(digests[0], SHA256_SIZE), span_of(digests[1], SHA256_SIZE));
@@ -461,7 +481,7 @@ enum sigv4_verdict sigv4_verify(const struct sigv4_request *request,
         fault_put(fault, FAULT_FULL, "The request is too large to be verified.");
         return SIGV4_NO_MEMORY;
     }
-    if (!is_body_as_said(request) ||
+    if (!is_body_as_said(request, claim) ||
         !crypto_equal(span_of(signature, sizeof signature),
                       span_of(claim->signature, sizeof claim->signature))) {
         fault_put(fault, FAULT_DENIED,

@@ -1,7 +1,9 @@
 // sigv4.h: AWS's Signature Version 4 in the Authorization header: read, verified, made.
 //
 // The canonical request is built from the request as it came: any list of signed headers with
-// rules, the body hashed again, the path and query as they stand on the wire. Pure.
+// rules, the body hashed again, the path and query as they stand on the wire. For the service "s3"
+// its own rules: the path is encoded once and not made shorter, the body's hash is the one that
+// x-amz-content-sha256 says, which may be UNSIGNED-PAYLOAD. Pure.
 
 #pragma once
 
