@@ -36,7 +36,8 @@ static bool read_pair(const struct settings *settings, struct pair *pair, struct
 }
 
 bool api_start(const struct settings *settings, struct roster_live *roster, struct server *server,
-               struct service **service, struct fault *fault) {
+               const struct objects_directory *buckets, struct service **service,
+               struct fault *fault) {
     struct pair pair;
     *service = NULL;
     if (settings->api_listen == NULL) return true;
@@ -53,7 +54,8 @@ bool api_start(const struct settings *settings, struct roster_live *roster, stru
         .world = {.organization = settings->organization,
                   .place = {settings->management_account, settings->home_region},
                   .roster = roster,
-                  .random = random_system()},
+                  .random = random_system(),
+                  .buckets = buckets},
         .append = server_append(server),
         .notes = server_notes(server),
         .clock = clock_system(),

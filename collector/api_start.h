@@ -10,9 +10,11 @@
 #include "collector/settings.h"
 
 // Reads certificate and key and starts the API, if the settings want one; otherwise *service is
-// NULL. Faults as service_start, and those of reading files.
+// NULL. Faults as service_start, and those of reading files. buckets: where trails deliver to;
+// NULL: nowhere.
 MUST_CHECK bool api_start(const struct settings *settings, struct roster_live *roster,
-                          struct server *server, struct service **service, struct fault *fault);
+                          struct server *server, const struct objects_directory *buckets,
+                          struct service **service, struct fault *fault);
 
 // Reads certificate and key again. FAULT_INPUT and faults of reading files: the old ones stay. A
 // service of NULL is allowed.

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "collector/append_commit_internal.h"
+#include "storage/trail/trail_followers.h"
 
 struct job {
     struct append_job base;  // first: a job is found from it
@@ -29,6 +30,25 @@ static bool compare(struct job *job, struct trail *trail, struct fault *fault) {
     return true;
 }
 
+static bool move_follower(const struct append_follower *follower, struct trail *trail,
+                          struct fault *fault) {
+    if (follower->name[0] == 0) return true;
+    if (!follower->is_dropped) {
+        if (trail_follower_move(trail, follower->name, follower->from, follower->to, fault)) {
+            return true;
+        }
+        // Too many followers: that is not the disk's, and keeps nobody else waiting.
+        if (fault->kind == FAULT_FULL) fault->kind = FAULT_RETRY;
+        return false;
+    }
+    struct fault absent;
+    if (trail_follower_drop(trail, follower->name, &absent) || absent.kind == FAULT_INPUT) {
+        return true;
+    }
+    *fault = absent;
+    return false;
+}
+
 static bool on_apply(struct append_job *base, struct append_commit *commit, struct fault *fault) {
     struct job *job = (struct job *)base;
     struct trail *trail = commit->options.trail;
@@ -39,6 +59,7 @@ static bool on_apply(struct append_job *base, struct append_commit *commit, stru
         if (span_equal(document->before, document->after)) continue;
         if (!trail_document_put(trail, document->name, document->after, fault)) return false;
     }
+    if (!move_follower(&job->options.follower, trail, fault)) return false;
     for (uint32_t index = 0; index < job->options.records_count; index++) {
         if (!append_commit_add_own_record(commit, job->options.records[index], fault)) return false;
     }

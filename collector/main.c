@@ -19,6 +19,7 @@
 #include "base/version.h"
 #include "collector/api_start.h"
 #include "collector/control.h"
+#include "collector/delivery_start.h"
 #include "collector/health.h"
 #include "collector/metrics.h"
 #include "collector/operate.h"
@@ -242,6 +243,7 @@ static bool serve(const struct settings *settings, struct roster_reload *roster,
     struct server *server = NULL;
     struct http_server *http = NULL;
     struct control *control = NULL;
+    struct delivery *delivery = NULL;
     const struct clock *clock = clock_system();
     if (!reload_start(settings, &roster->live, trail, &reload, &server, fault)) return false;
     settings_kept_check(settings, server);
@@ -256,7 +258,9 @@ static bool serve(const struct settings *settings, struct roster_reload *roster,
     };
     bool is_good = (operate.reloads != NULL || fault_set(fault, FAULT_FULL, "no memory")) &&
                    start_http(settings, server, &http, fault) &&
-                   api_start(settings, &roster->live, server, &operate.service, fault) &&
+                   delivery_start(settings, &roster->live, server, &delivery, fault) &&
+                   api_start(settings, &roster->live, server, delivery_directory(delivery),
+                             &operate.service, fault) &&
                    start_control(&operate, &control, fault);
     if (is_good) {
         LOG(LOG_INFO, "collector started", log_text("organization", settings->organization),
@@ -274,6 +278,7 @@ static bool serve(const struct settings *settings, struct roster_reload *roster,
     end_reloads(operate.reloads);
     service_stop(operate.service);
     http_server_stop(http);
+    delivery_stop(delivery);
     server_stop(server);
     service_destroy(operate.service);
     reload_end(reload);

@@ -58,6 +58,14 @@ struct api {
     uint32_t lookups_per_second;
 };
 
+struct delivery {
+    char *directory;
+    uint32_t interval_s;
+    uint32_t digest_interval_s;
+    uint32_t digest_key_lifetime_s;
+    char *file_size_max;
+};
+
 struct file_roster {
     enum roster_unknown unknown;
     struct roster_account *accounts;
@@ -72,6 +80,7 @@ struct settings_file {
     struct certificates certificates;
     struct control control;
     struct api api;
+    struct delivery delivery;
     struct file_roster roster;
     char *deny;
     uint32_t heartbeat_ms;
@@ -134,6 +143,17 @@ static const cyaml_schema_field_t api_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t delivery_fields[] = {
+    CYAML_FIELD_STRING_PTR("directory", NEEDED, struct delivery, directory, 1, PATH_SIZE_MAX),
+    CONFIG_FIELD_RANGE("interval_s", struct delivery, interval_s, 1, SETTINGS_INTERVAL_S_MAX),
+    CONFIG_FIELD_RANGE("digest_interval_s", struct delivery, digest_interval_s,
+                       SETTINGS_DIGEST_INTERVAL_S_MIN, SETTINGS_DIGEST_INTERVAL_S_MAX),
+    CONFIG_FIELD_RANGE("digest_key_lifetime_s", struct delivery, digest_key_lifetime_s,
+                       SETTINGS_DIGEST_KEY_LIFETIME_S_MIN, SETTINGS_DIGEST_KEY_LIFETIME_S_MAX),
+    CYAML_FIELD_STRING_PTR("file_size_max", OPTIONAL, struct delivery, file_size_max, 1, 32),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_value_t region_schema = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 64),
 };
@@ -175,6 +195,8 @@ static const cyaml_schema_field_t file_fields[] = {
     CYAML_FIELD_MAPPING("control", CYAML_FLAG_OPTIONAL, struct settings_file, control,
                         control_fields),
     CYAML_FIELD_MAPPING("api", CYAML_FLAG_OPTIONAL, struct settings_file, api, api_fields),
+    CYAML_FIELD_MAPPING("delivery", CYAML_FLAG_OPTIONAL, struct settings_file, delivery,
+                        delivery_fields),
     CYAML_FIELD_MAPPING("roster", CYAML_FLAG_OPTIONAL, struct settings_file, roster, roster_fields),
     CYAML_FIELD_STRING_PTR("deny", OPTIONAL, struct settings_file, deny, 1, PATH_SIZE_MAX),
     CONFIG_FIELD_RANGE("heartbeat_ms", struct settings_file, heartbeat_ms,
@@ -228,6 +250,16 @@ static const struct config_help helps[] = {
     {"api.connections_max", NULL, "1024", "Connections of clients that are open at a time."},
     {"api.lookups_per_second", NULL, "no limit",
      "LookupEvents calls of one account in one region. AWS allows 2."},
+    {"delivery.directory", "path", "trails deliver nothing",
+     "Where trails deliver to: one folder for each bucket, of its name. A bucket exists when its "
+     "folder does."},
+    {"delivery.interval_s", NULL, "300", "Seconds between deliveries of a trail."},
+    {"delivery.digest_interval_s", NULL, "3600",
+     "Seconds that a digest file stands for. Change it for tests only: verifiers expect an hour."},
+    {"delivery.digest_key_lifetime_s", NULL, "31536000, a year",
+     "How long a key signs digests before the next one does. Public keys are kept for ever."},
+    {"delivery.file_size_max", "size, 64KiB to 32MiB", "32MiB",
+     "The text of one log file, before it is compressed."},
     {"roster.unknown", NULL, "an account's agent: `quarantine`, an organization's: `admit`",
      "What becomes of events of accounts that are not listed."},
     {"roster.accounts[].id", "account", NULL,
@@ -386,6 +418,13 @@ static bool resolve_api(struct settings *settings, const struct origin *origin,
     return fault_set(fault, FAULT_FULL, "no memory for the settings");
 }
 
+static bool resolve_delivery(struct settings *settings, const struct origin *origin,
+                             struct fault *fault) {
+    const char *directory = settings->file->delivery.directory;
+    return directory == NULL ||
+           resolve_path(settings, origin, directory, &settings->delivery_directory, fault);
+}
+
 static bool resolve_paths(struct settings *settings, const struct origin *origin,
                           struct fault *fault) {
     const struct settings_file *file = settings->file;
@@ -396,7 +435,26 @@ static bool resolve_paths(struct settings *settings, const struct origin *origin
            resolve_path(settings, origin, file->certificates.certificate,
                         &settings->certificate_path, fault) &&
            resolve_path(settings, origin, file->certificates.key, &settings->key_path, fault) &&
-           resolve_api(settings, origin, fault);
+           resolve_api(settings, origin, fault) && resolve_delivery(settings, origin, fault);
+}
+
+static bool fill_delivery(struct settings *settings, const struct origin *origin,
+                          struct fault *fault) {
+    const struct delivery *delivery = &settings->file->delivery;
+    settings->delivery_interval_s = choose_number(delivery->interval_s, SETTINGS_INTERVAL_S);
+    settings->delivery_digest_interval_s =
+        choose_number(delivery->digest_interval_s, SETTINGS_DIGEST_INTERVAL_S);
+    settings->delivery_digest_key_lifetime_s =
+        choose_number(delivery->digest_key_lifetime_s, SETTINGS_DIGEST_KEY_LIFETIME_S);
+    uint64_t *size = &settings->delivery_file_size_max;
+    if (!parse_size(origin, "delivery.file_size_max", delivery->file_size_max, size, fault)) {
+        return false;
+    }
+    if (*size == 0) *size = SETTINGS_FILE_SIZE;
+    if (*size >= SETTINGS_FILE_SIZE_MIN && *size <= SETTINGS_FILE_SIZE) return true;
+    fault_set(fault, FAULT_INPUT, "delivery.file_size_max: \"%s\" is not 64KiB to 32MiB",
+              delivery->file_size_max);
+    return refuse(origin, "file_size_max", delivery->file_size_max, fault);
 }
 
 // Fills the settings from the file and checks each value.
@@ -430,6 +488,7 @@ static bool fill(struct settings *settings, const struct origin *origin, struct 
     if (settings->quarantine_size_max == 0) {
         settings->quarantine_size_max = SETTINGS_QUARANTINE_SIZE;
     }
+    if (!fill_delivery(settings, origin, fault)) return false;
     settings->heartbeat_ms = choose_number(file->heartbeat_ms, SETTINGS_HEARTBEAT_MS);
     settings->region_silent_s = choose_number(file->region_silent_s, SETTINGS_REGION_SILENT_S);
     settings->future_max_hours = choose_number(file->future_max_hours, SETTINGS_FUTURE_HOURS);

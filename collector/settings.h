@@ -12,6 +12,7 @@
 //       - {id: "222222222222", name: shop, unit: retail, regions: [eu-west-1, us-east-1]}
 //   control: {socket: ../store/control.sock, group: orgtrail, admin_group: orgtrail-admin}
 //   api: {listen: 127.0.0.1:8443}
+//   delivery: {directory: ../buckets, interval_s: 300, digest_interval_s: 3600}
 //   deny: deny.txt
 //   heartbeat_ms: 15000
 //   region_silent_s: 86400
@@ -49,6 +50,16 @@ enum {
     SETTINGS_API_CONNECTIONS = 1024,
     SETTINGS_API_CONNECTIONS_MAX = 16384,
     SETTINGS_API_RATE_MAX = 1000000,
+    SETTINGS_INTERVAL_S = 300,
+    SETTINGS_INTERVAL_S_MAX = 86400,
+    SETTINGS_DIGEST_INTERVAL_S = 3600,
+    SETTINGS_DIGEST_INTERVAL_S_MIN = 2,
+    SETTINGS_DIGEST_INTERVAL_S_MAX = 86400,
+    SETTINGS_DIGEST_KEY_LIFETIME_S = 365 * 86400,
+    SETTINGS_DIGEST_KEY_LIFETIME_S_MIN = 5,
+    SETTINGS_DIGEST_KEY_LIFETIME_S_MAX = 10 * 365 * 86400,
+    SETTINGS_FILE_SIZE = 32 << 20,  // bytes of a log file's text
+    SETTINGS_FILE_SIZE_MIN = 64 << 10,
     SETTINGS_FREE_SIZE = 1 << 30,  // bytes, or 2 % of the disk if that is less
 };
 
@@ -85,6 +96,11 @@ struct settings {
     uint32_t api_readers;
     uint32_t api_connections_max;
     uint32_t api_lookups_per_second;  // 0: no limit
+    const char *delivery_directory;   // NULL: trails deliver nothing
+    uint32_t delivery_interval_s;
+    uint32_t delivery_digest_interval_s;
+    uint32_t delivery_digest_key_lifetime_s;
+    uint64_t delivery_file_size_max;
     enum roster_unknown unknown;
     const struct roster_account *accounts;
     uint32_t accounts_count;

@@ -65,6 +65,11 @@ void settings_sums_print(const struct settings *settings, const struct settings 
     print_number("api.readers", settings->api_readers, text);
     print_number("api.connections_max", settings->api_connections_max, text);
     print_number("api.lookups_per_second", settings->api_lookups_per_second, text);
+    print_text("delivery.directory", settings->delivery_directory, text);
+    print_number("delivery.interval_s", settings->delivery_interval_s, text);
+    print_number("delivery.digest_interval_s", settings->delivery_digest_interval_s, text);
+    print_number("delivery.digest_key_lifetime_s", settings->delivery_digest_key_lifetime_s, text);
+    print_number("delivery.file_size_max", settings->delivery_file_size_max, text);
     print_text("deny", settings->deny_path, text);
     print_number("heartbeat_ms", settings->heartbeat_ms, text);
     print_number("region_silent_s", settings->region_silent_s, text);

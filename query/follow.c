@@ -60,7 +60,7 @@ static bool on_row(void *user, const struct trail_row *row) {
         step->has_failed = !pass_damage(step, &step->fault);
         return !step->has_failed;
     }
-    if (!filter_matches(follow->filter, &record, row)) return true;
+    if (follow->filter != NULL && !filter_matches(follow->filter, &record, row)) return true;
     step->is_stopped = !step->sink->on_event(step->sink->user, &record, row);
     return !step->is_stopped;
 }
@@ -83,6 +83,10 @@ bool follow_step(struct follow *follow, const struct follow_sink *sink, uint64_t
     }
     *seen = step.seen;
     return true;
+}
+
+uint64_t follow_place(const struct follow *follow) {
+    return follow->after;
 }
 
 // The newest sequence numbers of a run, in a ring.

@@ -21,7 +21,8 @@ struct follow_sink {
     void (*on_damage)(void *user, const struct fault *damage);
 };
 
-// Begins behind the event of this sequence number (0: at the very first). FAULT_FULL.
+// Begins behind the event of this sequence number (0: at the very first). A filter of NULL: every
+// event. FAULT_FULL.
 MUST_CHECK bool follow_open(struct trail_reader *reader, const struct filter *filter,
                             uint64_t after, struct follow **follow, struct fault *fault);
 void follow_close(struct follow *follow);
@@ -30,6 +31,9 @@ void follow_close(struct follow *follow);
 // What cannot be read is told to the sink and passed. FAULT_FULL, FAULT_IO.
 MUST_CHECK bool follow_step(struct follow *follow, const struct follow_sink *sink, uint64_t *seen,
                             struct fault *fault);
+
+// How far it has come: the sequence number of the last event that it has looked at or passed.
+uint64_t follow_place(const struct follow *follow);
 
 // The sequence number behind which the last `count` matching events begin: reads backwards in
 // growing windows, up to the beginning. What cannot be read is passed: whoever follows hears of it.

@@ -89,6 +89,8 @@ struct api_store {
     void *context;
 };
 
+struct objects_directory;
+
 // What all calls stand on; borrowed for the life of the workers.
 struct api_world {
     const char *organization;      // its name, as the configuration has it: "o-example"
@@ -96,6 +98,7 @@ struct api_world {
     struct roster_live *roster;
     const struct random *random;
     const uint8_t *token_key;  // API_TOKEN_KEY_SIZE bytes, for what clients bring back to us
+    const struct objects_directory *buckets;  // where trails deliver to; NULL: nowhere
 };
 
 struct api_call {
@@ -173,6 +176,11 @@ MUST_CHECK bool api_sees_organization(struct api_call *call, bool *sees);
 // Whether the caller may see an account: its own, or as one who sees the organization any, but none
 // that its key was not narrowed to. False from the function: the call is refused.
 MUST_CHECK bool api_sees_account(struct api_call *call, struct span account, bool *sees);
+
+// Whether an account is the management account or a delegated administrator, outside of a call; the
+// arena is for reading. FAULT_FULL; faults of reading the store.
+MUST_CHECK bool api_is_privileged(struct api_worker *worker, struct span account,
+                                  struct arena *arena, bool *is, struct fault *fault);
 
 // The document that lists the delegated administrators: a JSON list of account ids.
 #define API_DELEGATES "api/delegates"

@@ -110,6 +110,23 @@ static bool is_privileged(struct api_call *call, bool *is) {
     return true;
 }
 
+bool api_is_privileged(struct api_worker *worker, struct span account, struct arena *arena,
+                       bool *is, struct fault *fault) {
+    const struct yyjson_val *root = NULL;
+    struct search search = {.name = SPAN_LITERAL(API_DELEGATES), .arena = arena};
+    *is = span_is(account, worker->world.place.account);
+    if (*is) return true;
+    if (!worker->store.read(worker->store.context, search.name, on_found, &search, fault) ||
+        (search.value.size > 0 && !json_read_into(arena, search.value, &root, fault))) {
+        return false;
+    }
+    yyjson_val *list = (yyjson_val *)(uintptr_t)root;
+    for (size_t index = 0; index < yyjson_arr_size(list); index++) {
+        *is = *is || span_equal(json_string(yyjson_arr_get(list, index)), account);
+    }
+    return true;
+}
+
 bool api_sees_organization(struct api_call *call, bool *sees) {
     bool is = false;
     if (!is_privileged(call, &is)) return false;

@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/queue.h"
-#include "collector/api/store.h"
 #include "collector/append_documents.h"
 #include "collector/metrics.h"
 
@@ -97,8 +96,9 @@ static bool store_group(struct calls *calls, const struct group *group) {
         if (is_ending) wait_ms = ending_ms + CALLS_STOP_MS - now_ms();
         if (wait_ms <= 0) return false;
         // In turns, so that an end is noticed while the disk is full.
-        if (wait_ms > STORE_WAIT_MS) wait_ms = STORE_WAIT_MS;
-        if (store_change(calls->append, &options, wait_ms, &is_current, &fault)) return true;
+        if (wait_ms > APPEND_DOCUMENTS_WAIT_MS) wait_ms = APPEND_DOCUMENTS_WAIT_MS;
+        if (append_documents_change(calls->append, &options, wait_ms, &is_current, &fault))
+            return true;
         // A change that may happen yet and is made again is the same events: duplicates.
         if (fault.kind != FAULT_RETRY && fault.kind != FAULT_FULL) {
             LOG(LOG_ERROR, "events of API calls cannot be stored", log_fault(&fault),

@@ -1,4 +1,4 @@
-// public_keys.h: the keys that digest files are signed with: none, as long as none are written.
+// public_keys.h: the keys that digest files are signed with.
 
 #pragma once
 

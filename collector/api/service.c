@@ -6,20 +6,20 @@
 #include <time.h>
 
 #include "base/crypto.h"
-#include "base/files.h"
 #include "base/log.h"
+#include "collector/api/buckets.h"
 #include "collector/api/calls.h"
 #include "collector/api/gateway.h"
 #include "collector/api/store.h"
 #include "collector/metrics.h"
-
-enum { SECRET_SIZE_MAX = 64, OTHERS_MODE = 077 };
+#include "collector/secret.h"
 
 // What one thread has.
 struct seat {
     struct store *store;
     struct api_worker *worker;
     struct gateway_lane *lane;
+    struct arena *arena;  // for reads of buckets
 };
 
 struct service {
@@ -31,44 +31,6 @@ struct service {
     struct seat seats[SERVICE_READERS_MAX];
     struct http_server *server;
 };
-
-// ---- secret.key
-
-// Makes the file; two collectors of one folder do not run at a time.
-static bool make_secret(const char *path, const struct random *random,
-                        uint8_t secret[CRYPTO_SEAL_KEY_SIZE], struct fault *fault) {
-    random_fill(random, secret, CRYPTO_SEAL_KEY_SIZE);
-    if (!files_write_whole(files_system(), path, span_of(secret, CRYPTO_SEAL_KEY_SIZE), 0600,
-                           fault)) {
-        return fault_add(fault,
-                         "secret.key is missing and cannot be made (32 random bytes, mode 600, of "
-                         "the collector's user)");
-    }
-    LOG(LOG_INFO, "secret.key was made", log_text("path", path));
-    return true;
-}
-
-static bool load_secret(const char *path, const struct random *random,
-                        uint8_t secret[CRYPTO_SEAL_KEY_SIZE], struct fault *fault) {
-    bool is_there = false;
-    struct files_entry entry;
-    struct buffer bytes;
-    if (!files_find(files_system(), path, &is_there, &entry, fault)) return false;
-    if (!is_there) return make_secret(path, random, secret, fault);
-    if ((entry.mode & OTHERS_MODE) != 0) {
-        return fault_set(fault, FAULT_DENIED, "%s: others may read it: chmod 600 it", path);
-    }
-    buffer_init(&bytes, SECRET_SIZE_MAX);
-    bool is_good = files_read_whole(files_system(), path, SECRET_SIZE_MAX, &bytes, fault);
-    if (is_good && bytes.size != CRYPTO_SEAL_KEY_SIZE) {
-        is_good = fault_set(fault, FAULT_INPUT, "%s: %zu bytes, not %d", path, bytes.size,
-                            CRYPTO_SEAL_KEY_SIZE);
-    }
-    if (is_good) memcpy(secret, bytes.bytes, CRYPTO_SEAL_KEY_SIZE);
-    if (bytes.size > 0) crypto_wipe(bytes.bytes, bytes.size);
-    buffer_done(&bytes);
-    return is_good;
-}
 
 // ---- keys
 
@@ -87,7 +49,7 @@ static bool load_keys(struct service *service, struct fault *fault) {
     struct trail_reader *reader = NULL;
     const struct span use = SPAN_LITERAL("tokens of the API");
     const struct service_options *options = &service->options;
-    if (!load_secret(options->secret_path, options->world.random, secret, fault)) return false;
+    if (!secret_load(options->secret_path, options->world.random, secret, fault)) return false;
     service->keys = keys_create(secret);
     crypto_hmac_sha256(span_of(secret, sizeof secret), &use, 1, service->token_key);
     crypto_wipe(secret, sizeof secret);
@@ -158,6 +120,26 @@ static int64_t now_us(void) {
     return time.tv_sec * INT64_C(1000000) + time.tv_nsec / 1000;
 }
 
+// What is no POST reads a bucket.
+static enum gateway_outcome read_bucket(struct service *service, struct seat *seat,
+                                        const struct gateway_request *asked,
+                                        struct http_response *response) {
+    uint8_t id[OWN_EVENT_ID_SIZE];
+    char text[RECORD_UUID_TEXT_SIZE];
+    const struct service_options *options = &service->options;
+    const struct buckets buckets = {
+        .directory = options->world.buckets,
+        .region = options->world.place.region,
+        .keys = service->keys,
+        .clock = options->clock,
+        .on_refused = on_refused,
+        .context = service,
+    };
+    own_event_make_id(options->world.random, id);
+    record_print_uuid(id, text);
+    return buckets_run(&buckets, seat->worker, seat->arena, asked, text, response);
+}
+
 static void send_answer(const struct gateway_answer *answer, struct http_response *response) {
     char text[16];
     response->status = answer->status;
@@ -195,7 +177,12 @@ static void handle(void *context, const struct http_request *request,
                  .body = request->body},
         .source = span_text(address),
     };
-    gateway_run(service->seats[request->worker].lane, &asked, &answer);
+    struct seat *seat = &service->seats[request->worker];
+    if (service->options.world.buckets != NULL && strcmp(request->method, "POST") != 0) {
+        count_call(read_bucket(service, seat, &asked, response), now_us() - begun_us);
+        return;
+    }
+    gateway_run(seat->lane, &asked, &answer);
     send_answer(&answer, response);
     count_call(answer.outcome, now_us() - begun_us);
 }
@@ -210,7 +197,9 @@ static bool make_seat(struct service *service, struct seat *seat, struct fault *
     world.token_key = service->token_key;
     seat->worker = api_worker_create(&world, &interface);
     if (seat->worker != NULL) seat->lane = gateway_lane_create(service->gateway, seat->worker);
-    return seat->lane != NULL || fault_set(fault, FAULT_FULL, "no memory for a worker");
+    seat->arena = arena_create(BUCKETS_ARENA_SIZE);
+    return (seat->lane != NULL && seat->arena != NULL) ||
+           fault_set(fault, FAULT_FULL, "no memory for a worker");
 }
 
 static bool start_server(struct service *service, struct fault *fault) {
@@ -277,6 +266,7 @@ void service_stop(struct service *service) {
     for (uint32_t index = 0; index < SERVICE_READERS_MAX; index++) {
         struct seat *seat = &service->seats[index];
         gateway_lane_destroy(seat->lane);
+        arena_destroy(seat->arena);
         api_worker_destroy(seat->worker);
         store_close(seat->store);
         *seat = (struct seat){0};

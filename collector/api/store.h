@@ -9,8 +9,6 @@
 #include "collector/append.h"
 #include "storage/trail/trail_reader.h"
 
-enum { STORE_WAIT_MS = 10 * 1000 };  // for the disk, until the caller is told to try again
-
 struct store;
 
 // Opens the trail of a directory for one worker. Faults as trail_reader_open.
@@ -22,8 +20,3 @@ void store_close(struct store *store);
 
 // As api_worker_create wants it; lives as long as the store.
 struct api_store store_interface(struct store *store);
-
-// Hands a change to the writer and waits for it. FAULT_RETRY after STORE_WAIT_MS: it may happen
-// yet.
-MUST_CHECK bool store_change(struct append *append, const struct append_documents_options *options,
-                             int64_t wait_ms, bool *is_current, struct fault *fault);

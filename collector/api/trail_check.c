@@ -1,5 +1,7 @@
 #include "collector/api/trail_check.h"
 
+#include "collector/deliver/objects_directory.h"
+
 enum { BUCKET_MIN = 3, BUCKET_MAX = 63 };
 
 static bool is_digit(uint8_t byte) {
@@ -99,11 +101,32 @@ bool trail_check_prefix(struct api_call *call, struct span prefix) {
         length += (prefix.bytes[at] & 0xC0) != 0x80;
         is_good = is_good && prefix.bytes[at] >= 0x20;
     }
+    // In a folder, parts are names of folders.
+    if (call->world->buckets != NULL && prefix.size > 0) {
+        is_good = is_good && objects_is_key(prefix);
+    }
     if (is_good && length <= TRAIL_CHECK_PREFIX_MAX) return true;
     return api_refuse(call, "InvalidS3PrefixException",
                       "S3 prefix is not valid: it must have at most %d characters and must not "
-                      "begin with a slash.",
+                      "begin or end with a slash, nor have a part that is empty or begins with a "
+                      "period.",
                       TRAIL_CHECK_PREFIX_MAX);
+}
+
+bool trail_check_bucket_exists(struct api_call *call, struct span bucket) {
+    struct fault fault;
+    bool found = false;
+    const struct objects_directory *buckets = call->world->buckets;
+    if (buckets == NULL) return true;
+    // The interface has no const of its own; nothing is changed.
+    const struct objects objects =
+        objects_in_directory((struct objects_directory *)(uintptr_t)buckets);
+    if (!objects_find_bucket(&objects, bucket, &found, &fault)) {
+        return api_refuse_fault(call, &fault);
+    }
+    if (found) return true;
+    return api_refuse(call, "S3BucketDoesNotExistException", "S3 bucket %.*s does not exist!",
+                      SPAN_PRINT(bucket));
 }
 
 bool trail_check_split(struct span text, struct arn *arn) {

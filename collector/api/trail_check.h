@@ -1,7 +1,7 @@
 // trail_check.h: whether what somebody writes can be a trail's name, bucket, topic, key or role.
 //
-// Each refuses the call with CloudTrail's error for it. Nothing is asked of the thing itself:
-// whether a bucket is there shows when something is delivered to it.
+// Each refuses the call with CloudTrail's error for it. Of the things themselves only the bucket is
+// asked for, if trails deliver anywhere.
 
 #pragma once
 
@@ -20,6 +20,9 @@ MUST_CHECK bool trail_check_name(struct api_call *call, struct span name);
 
 // A bucket. InvalidS3BucketNameException.
 MUST_CHECK bool trail_check_bucket(struct api_call *call, struct span bucket);
+
+// Whether there is such a bucket; always, if trails deliver nowhere. S3BucketDoesNotExistException.
+MUST_CHECK bool trail_check_bucket_exists(struct api_call *call, struct span bucket);
 
 // What the names of its files begin with; empty: nothing. InvalidS3PrefixException.
 MUST_CHECK bool trail_check_prefix(struct api_call *call, struct span prefix);

@@ -4,12 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "base/crypto.h"
 #include "storage/trail/trail_types.h"
-
-enum {
-    NAME_HASH_SIZE = 10,  // bytes of a hash of region and name: names are longer than a document's
-};
 
 static bool refuse_memory(struct api_call *call) {
     struct fault fault;
@@ -17,15 +12,12 @@ static bool refuse_memory(struct api_call *call) {
     return api_refuse_fault(call, &fault);
 }
 
-// The name of a trail's document: "api/trail/ACCOUNT/HASH". NULL: the call is refused.
+// The name of a trail's document. NULL: the call is refused.
 static const char *document_of(struct api_call *call, struct span account, struct span region,
                                struct span name) {
-    const struct span parts[] = {region, SPAN_LITERAL("/"), name};
-    uint8_t digest[SHA256_SIZE];
-    char hex[2 * NAME_HASH_SIZE + 1];
-    crypto_sha256(parts, 3, digest);
-    crypto_print_hex(span_of(digest, NAME_HASH_SIZE), hex);
-    char *text = arena_print(call->arena, "api/trail/%.*s/%s", SPAN_PRINT(account), hex);
+    char document[TRAIL_NAME_SIZE_MAX + 1];
+    trail_document_name(account, region, name, document);
+    char *text = arena_copy_text(call->arena, span_text(document));
     if (text == NULL) (void)refuse_memory(call);
     return text;
 }
@@ -37,82 +29,11 @@ static bool is_account(struct span account) {
 
 // ---- a document's form
 
-static struct span text_of(const struct yyjson_val *root, const char *name) {
-    struct span text = json_member_string(root, span_text(name));
-    return text.bytes == NULL ? SPAN_LITERAL("") : text;
-}
-
-static bool flag_of(const struct yyjson_val *root, const char *name) {
-    return yyjson_is_true((yyjson_val *)(uintptr_t)json_member(root, span_text(name)));
-}
-
-static int64_t number_of(const struct yyjson_val *root, const char *name) {
-    return yyjson_get_sint((yyjson_val *)(uintptr_t)json_member(root, span_text(name)));
-}
-
 static bool read_document(struct api_call *call, struct span text, struct trail *trail) {
     const struct yyjson_val *root;
     if (!api_read_json(call, text, &root)) return false;
-    *trail = (struct trail){
-        .version = (uint64_t)number_of(root, "version"),
-        .account = text_of(root, "account"),
-        .region = text_of(root, "region"),
-        .name = text_of(root, "name"),
-        .bucket = text_of(root, "bucket"),
-        .prefix = text_of(root, "prefix"),
-        .topic = text_of(root, "topic"),
-        .logs_group = text_of(root, "logs_group"),
-        .logs_role = text_of(root, "logs_role"),
-        .key = text_of(root, "key"),
-        .is_global = flag_of(root, "global"),
-        .is_multi_region = flag_of(root, "multi_region"),
-        .is_organization = flag_of(root, "organization"),
-        .is_validated = flag_of(root, "validated"),
-        .is_recursive = flag_of(root, "recursive"),
-        .is_logging = flag_of(root, "logging"),
-        .created_ms = number_of(root, "created_ms"),
-        .changed_ms = number_of(root, "changed_ms"),
-        .started_ms = number_of(root, "started_ms"),
-        .stopped_ms = number_of(root, "stopped_ms"),
-        .advanced = json_member(root, SPAN_LITERAL("advanced")),
-        .basic = json_member(root, SPAN_LITERAL("basic")),
-        .insights = json_member(root, SPAN_LITERAL("insights")),
-    };
+    *trail = trail_document_read(root);
     return tags_add(call, json_member(root, SPAN_LITERAL("tags")), &trail->tags);
-}
-
-static void write_document(const struct trail *trail, struct buffer *buffer) {
-    struct json_writer writer = json_writer_begin(buffer);
-    const struct {
-        const char *name;
-        struct span value;
-    } texts[] = {
-        {"account", trail->account},       {"region", trail->region},       {"name", trail->name},
-        {"bucket", trail->bucket},         {"prefix", trail->prefix},       {"topic", trail->topic},
-        {"logs_group", trail->logs_group}, {"logs_role", trail->logs_role}, {"key", trail->key},
-    };
-    json_write_object(&writer, NULL);
-    json_write_integer(&writer, "version", (int64_t)trail->version);
-    for (size_t index = 0; index < sizeof texts / sizeof texts[0]; index++) {
-        if (texts[index].value.size > 0) {
-            json_write_string(&writer, texts[index].name, texts[index].value);
-        }
-    }
-    json_write_bool(&writer, "global", trail->is_global);
-    json_write_bool(&writer, "multi_region", trail->is_multi_region);
-    json_write_bool(&writer, "organization", trail->is_organization);
-    json_write_bool(&writer, "validated", trail->is_validated);
-    json_write_bool(&writer, "recursive", trail->is_recursive);
-    json_write_bool(&writer, "logging", trail->is_logging);
-    json_write_integer(&writer, "created_ms", trail->created_ms);
-    json_write_integer(&writer, "changed_ms", trail->changed_ms);
-    json_write_integer(&writer, "started_ms", trail->started_ms);
-    json_write_integer(&writer, "stopped_ms", trail->stopped_ms);
-    if (trail->advanced != NULL) json_write_value(&writer, "advanced", trail->advanced);
-    if (trail->basic != NULL) json_write_value(&writer, "basic", trail->basic);
-    if (trail->insights != NULL) json_write_value(&writer, "insights", trail->insights);
-    tags_write(&trail->tags, &writer, "tags");
-    json_write_end(&writer);
 }
 
 bool trails_put(struct api_call *call, struct trail *trail) {
@@ -123,7 +44,7 @@ bool trails_put(struct api_call *call, struct trail *trail) {
     trail->changed_ms = call->request->now_ms;
     struct buffer buffer;
     buffer_init(&buffer, API_DOCUMENT_SIZE_MAX);
-    write_document(trail, &buffer);
+    trail_document_print(trail, &buffer);
     bool is_good = buffer_overflowed(&buffer)
                        ? api_refuse(call, "InvalidParameterException",
                                     "Selectors and tags of a trail have more than %d bytes in all.",
@@ -294,7 +215,8 @@ static bool on_document(void *user, struct span name, struct span value) {
 
 static bool list_account(struct listing *listing, struct span account) {
     if (!is_account(account)) return true;
-    const char *prefix = arena_print(listing->call->arena, "api/trail/%.*s/", SPAN_PRINT(account));
+    const char *prefix =
+        arena_print(listing->call->arena, TRAIL_DOCUMENTS "%.*s/", SPAN_PRINT(account));
     if (prefix == NULL) return refuse_memory(listing->call);
     return api_visit(listing->call, span_text(prefix), on_document, listing) && listing->is_good;
 }
@@ -337,13 +259,6 @@ const char *trails_arn(struct api_call *call, const struct trail *trail) {
 
 bool trails_selectors(struct api_call *call, const struct trail *trail, struct selector_set *set) {
     struct fault fault;
-    *set = selector_default();
-    if (trail->advanced == NULL && trail->basic == NULL) return true;
-    bool is_good =
-        trail->advanced != NULL
-            ? selector_parse_advanced(trail->advanced, SELECTOR_FOR_TRAIL, call->arena, set, &fault)
-            : selector_parse_basic(trail->basic, call->arena, set, &fault);
-    if (is_good) return true;
-    if (fault.kind == FAULT_INPUT) fault.kind = FAULT_CORRUPT;
-    return api_refuse_fault(call, &fault);
+    return trail_document_selectors(trail, call->arena, set, &fault) ||
+           api_refuse_fault(call, &fault);
 }

@@ -12,39 +12,11 @@
 #pragma once
 
 #include "collector/api/api.h"
-#include "collector/api/tags.h"
 #include "collector/api/trail_check.h"
+#include "collector/api/trail_document.h"
 #include "event/match/selector.h"
 
 enum { TRAILS_REGION_MAX = 5 };  // trails that one account sees as its own in one region
-
-// All texts and values live as long as the call. Texts that are not set are empty.
-struct trail {
-    uint64_t version;     // 0: not kept yet
-    struct span account;  // its owner
-    struct span region;   // its home
-    struct span name;
-    struct span bucket;
-    struct span prefix;
-    struct span topic;  // as it was given: a name or an ARN
-    struct span logs_group;
-    struct span logs_role;
-    struct span key;  // ARN
-    bool is_global;   // with events of global services
-    bool is_multi_region;
-    bool is_organization;
-    bool is_validated;  // with digest files
-    bool is_recursive;  // with what its own deliveries write
-    bool is_logging;
-    int64_t created_ms;
-    int64_t changed_ms;
-    int64_t started_ms;                 // 0: never
-    int64_t stopped_ms;                 // 0: never
-    const struct yyjson_val *advanced;  // selectors as they were given; NULL: none
-    const struct yyjson_val *basic;     // the same; both NULL: the default ones
-    const struct yyjson_val *insights;  // NULL: none
-    struct tags tags;
-};
 
 // The trail of a name, which is one of the caller's account with this home region, or of an ARN
 // that the caller sees. *found false: there is none. False: the call is refused

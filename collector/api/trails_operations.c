@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "collector/api/trails.h"
+#include "collector/deliver/state.h"
 
 enum { DESCRIBE_MAX = 20 };  // names of one DescribeTrails
 
@@ -28,9 +29,11 @@ static bool read_flag(struct api_call *call, const char *name, bool *value, bool
 static bool read_settings(struct api_call *call, struct trail *trail) {
     bool given;
     if (!read_text(call, "S3BucketName", &trail->bucket, &given)) return false;
-    if ((given || trail->version == 0) && !trail_check_bucket(call, trail->bucket)) return false;
+    bool is_new_bucket = given || trail->version == 0;
+    if (is_new_bucket && !trail_check_bucket(call, trail->bucket)) return false;
     if (!read_text(call, "S3KeyPrefix", &trail->prefix, &given) ||
         !trail_check_prefix(call, trail->prefix) ||
+        (is_new_bucket && !trail_check_bucket_exists(call, trail->bucket)) ||
         !read_text(call, "SnsTopicName", &trail->topic, &given) ||
         !trail_check_topic(call, trail->topic)) {
         return false;
@@ -348,25 +351,74 @@ bool trails_run_list(struct api_call *call) {
     return true;
 }
 
-// Nothing is delivered yet, so there is no time of a delivery, and no error of one.
+// What is known of a trail's delivery, read from its document; *state as it is if there is none.
+struct finding {
+    struct api_call *call;
+    struct state *state;
+    bool is_good;
+};
+
+static bool on_state(void *user, struct span name, struct span value) {
+    struct finding *finding = user;
+    const struct yyjson_val *root;
+    struct fault fault;
+    struct span copy;
+    (void)name;
+    if (!arena_copy(finding->call->arena, value, &copy)) {
+        fault_set(&fault, FAULT_FULL, "no memory for a trail");
+        finding->is_good = api_refuse_fault(finding->call, &fault);
+        return false;
+    }
+    finding->is_good = api_read_json(finding->call, copy, &root);
+    if (finding->is_good && !state_read(root, finding->state, &fault)) {
+        finding->is_good = api_refuse_fault(finding->call, &fault);
+    }
+    return false;
+}
+
+static bool find_state(struct api_call *call, const struct trail *trail, struct state *state) {
+    char id[TRAIL_ID_SIZE];
+    char name[TRAIL_NAME_SIZE_MAX + 1];
+    struct finding finding = {call, state, true};
+    *state = (struct state){0};
+    trail_document_id(trail, id);
+    snprintf(name, sizeof name, STATE_DOCUMENTS "%s", id);
+    return api_visit(call, span_text(name), on_state, &finding) && finding.is_good;
+}
+
+static void write_moment(struct json_writer *output, const char *name, int64_t ms) {
+    if (ms != 0) json_write_time_ms(output, name, ms);
+}
+
+// The same as a text that CloudTrail still writes for old clients; empty: never.
+static void write_moment_text(struct json_writer *output, const char *name, int64_t ms) {
+    char time[TIME_TEXT_SIZE];
+    time_print(ms / 1000, time);
+    json_write_string(output, name, span_text(ms != 0 ? time : ""));
+}
+
 bool trails_run_status(struct api_call *call) {
     struct trail trail;
-    if (!trails_get(call, "Name", &trail)) return false;
+    struct state state;
+    if (!trails_get(call, "Name", &trail) || !find_state(call, &trail, &state)) return false;
     struct json_writer *output = call->output;
     json_write_bool(output, "IsLogging", trail.is_logging);
-    if (trail.started_ms != 0) json_write_time_ms(output, "StartLoggingTime", trail.started_ms);
-    if (trail.stopped_ms != 0) json_write_time_ms(output, "StopLoggingTime", trail.stopped_ms);
-    // Texts that CloudTrail still writes for old clients.
-    static const char *const attempts[] = {
-        "LatestDeliveryAttemptTime", "LatestNotificationAttemptTime",
-        "LatestNotificationAttemptSucceeded", "LatestDeliveryAttemptSucceeded"};
-    for (size_t index = 0; index < sizeof attempts / sizeof attempts[0]; index++) {
-        json_write_string(output, attempts[index], SPAN_LITERAL(""));
+    write_moment(output, "LatestDeliveryTime", state.delivered_ms);
+    if (state.error[0] != 0) {
+        json_write_string(output, "LatestDeliveryError", span_text(state.error));
     }
-    char time[TIME_TEXT_SIZE];
-    time_print(trail.started_ms / 1000, time);
-    json_write_string(output, "TimeLoggingStarted", span_text(trail.started_ms != 0 ? time : ""));
-    time_print(trail.stopped_ms / 1000, time);
-    json_write_string(output, "TimeLoggingStopped", span_text(trail.stopped_ms != 0 ? time : ""));
+    write_moment(output, "LatestDigestDeliveryTime", state.digest_delivered_ms);
+    if (state.digest_error[0] != 0) {
+        json_write_string(output, "LatestDigestDeliveryError", span_text(state.digest_error));
+    }
+    write_moment(output, "StartLoggingTime", trail.started_ms);
+    write_moment(output, "StopLoggingTime", trail.stopped_ms);
+    write_moment_text(output, "LatestDeliveryAttemptTime", state.attempted_ms);
+    // Nobody is notified.
+    write_moment_text(output, "LatestNotificationAttemptTime", 0);
+    write_moment_text(output, "LatestNotificationAttemptSucceeded", 0);
+    write_moment_text(output, "LatestDeliveryAttemptSucceeded", state.delivered_ms);
+    write_moment_text(output, "TimeLoggingStarted", trail.started_ms);
+    write_moment_text(output, "TimeLoggingStopped", trail.stopped_ms);
     return true;
 }

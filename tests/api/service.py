@@ -134,9 +134,9 @@ Key = collections.namedtuple("Key", "id secret token", defaults=[None])
 
 
 class Service:
-    """The running thing. `with` ends it."""
+    """The running thing. `with` ends it. settings go into the line of `api`, more behind all."""
 
-    def __init__(self, settings="", events=None, accounts=(), management=flow.MANAGEMENT):
+    def __init__(self, settings="", events=None, accounts=(), management=flow.MANAGEMENT, more=""):
         self.events = load_events() if events is None else events
         accounts = sorted({event.account for event in self.events} | set(accounts))
         self.organization = flow.Organization(
@@ -146,6 +146,9 @@ class Service:
             text = self.organization.read_settings()
             text = text.replace("api: {listen: 127.0.0.1:0", f"api: {{listen: 127.0.0.1:0, {settings}")
             self.organization.write_settings(text)
+        if more:
+            self.organization.write_settings(self.organization.read_settings() + more)
+        self.prepare()
         self.organization.start_collector()
         self.endpoint = f"https://localhost:{self.organization.api_port}"
         self.ca = os.path.join(self.organization.folder, "ca/ca.pem")
@@ -176,6 +179,9 @@ class Service:
                 named = set(texts_of([record.get("requestParameters"), record.get("responseElements")]))
                 for type_, name in event.subjects:
                     assert type_.startswith("AWS::") and name in named, (event.id, type_, name)
+
+    def prepare(self):
+        """What has to be there before the collector starts."""
 
     def __enter__(self):
         self.organization.__enter__()

@@ -1,0 +1,121 @@
+#include "collector/api/trail_document.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/crypto.h"
+#include "base/json_writer.h"
+
+enum {
+    NAME_HASH_SIZE = 10,  // bytes of a hash of region and name: names are longer than a document's
+};
+
+void trail_document_name(struct span account, struct span region, struct span name,
+                         char document[TRAIL_NAME_SIZE_MAX + 1]) {
+    const struct span parts[] = {region, SPAN_LITERAL("/"), name};
+    uint8_t digest[SHA256_SIZE];
+    char hex[2 * NAME_HASH_SIZE + 1];
+    crypto_sha256(parts, 3, digest);
+    crypto_print_hex(span_of(digest, NAME_HASH_SIZE), hex);
+    int size = snprintf(document, TRAIL_NAME_SIZE_MAX + 1, TRAIL_DOCUMENTS "%.*s/%s",
+                        SPAN_PRINT(account), hex);
+    assert(size > 0 && size <= TRAIL_NAME_SIZE_MAX);
+}
+
+void trail_document_id(const struct trail *trail, char id[TRAIL_ID_SIZE]) {
+    char text[512];
+    uint8_t digest[SHA256_SIZE];
+    snprintf(text, sizeof text, "%.*s/%.*s/%.*s/%" PRId64, SPAN_PRINT(trail->account),
+             SPAN_PRINT(trail->region), SPAN_PRINT(trail->name), trail->created_ms);
+    const struct span whole = span_text(text);
+    crypto_sha256(&whole, 1, digest);
+    crypto_print_hex(span_of(digest, (TRAIL_ID_SIZE - 1) / 2), id);
+}
+
+static struct span text_of(const struct yyjson_val *root, const char *name) {
+    struct span text = json_member_string(root, span_text(name));
+    return text.bytes == NULL ? SPAN_LITERAL("") : text;
+}
+
+static bool flag_of(const struct yyjson_val *root, const char *name) {
+    return yyjson_is_true((yyjson_val *)(uintptr_t)json_member(root, span_text(name)));
+}
+
+static int64_t number_of(const struct yyjson_val *root, const char *name) {
+    return yyjson_get_sint((yyjson_val *)(uintptr_t)json_member(root, span_text(name)));
+}
+
+struct trail trail_document_read(const struct yyjson_val *root) {
+    return (struct trail){
+        .version = (uint64_t)number_of(root, "version"),
+        .account = text_of(root, "account"),
+        .region = text_of(root, "region"),
+        .name = text_of(root, "name"),
+        .bucket = text_of(root, "bucket"),
+        .prefix = text_of(root, "prefix"),
+        .topic = text_of(root, "topic"),
+        .logs_group = text_of(root, "logs_group"),
+        .logs_role = text_of(root, "logs_role"),
+        .key = text_of(root, "key"),
+        .is_global = flag_of(root, "global"),
+        .is_multi_region = flag_of(root, "multi_region"),
+        .is_organization = flag_of(root, "organization"),
+        .is_validated = flag_of(root, "validated"),
+        .is_recursive = flag_of(root, "recursive"),
+        .is_logging = flag_of(root, "logging"),
+        .created_ms = number_of(root, "created_ms"),
+        .changed_ms = number_of(root, "changed_ms"),
+        .started_ms = number_of(root, "started_ms"),
+        .stopped_ms = number_of(root, "stopped_ms"),
+        .advanced = json_member(root, SPAN_LITERAL("advanced")),
+        .basic = json_member(root, SPAN_LITERAL("basic")),
+        .insights = json_member(root, SPAN_LITERAL("insights")),
+    };
+}
+
+void trail_document_print(const struct trail *trail, struct buffer *buffer) {
+    struct json_writer writer = json_writer_begin(buffer);
+    const struct {
+        const char *name;
+        struct span value;
+    } texts[] = {
+        {"account", trail->account},       {"region", trail->region},       {"name", trail->name},
+        {"bucket", trail->bucket},         {"prefix", trail->prefix},       {"topic", trail->topic},
+        {"logs_group", trail->logs_group}, {"logs_role", trail->logs_role}, {"key", trail->key},
+    };
+    json_write_object(&writer, NULL);
+    json_write_integer(&writer, "version", (int64_t)trail->version);
+    for (size_t index = 0; index < sizeof texts / sizeof texts[0]; index++) {
+        if (texts[index].value.size > 0) {
+            json_write_string(&writer, texts[index].name, texts[index].value);
+        }
+    }
+    json_write_bool(&writer, "global", trail->is_global);
+    json_write_bool(&writer, "multi_region", trail->is_multi_region);
+    json_write_bool(&writer, "organization", trail->is_organization);
+    json_write_bool(&writer, "validated", trail->is_validated);
+    json_write_bool(&writer, "recursive", trail->is_recursive);
+    json_write_bool(&writer, "logging", trail->is_logging);
+    json_write_integer(&writer, "created_ms", trail->created_ms);
+    json_write_integer(&writer, "changed_ms", trail->changed_ms);
+    json_write_integer(&writer, "started_ms", trail->started_ms);
+    json_write_integer(&writer, "stopped_ms", trail->stopped_ms);
+    if (trail->advanced != NULL) json_write_value(&writer, "advanced", trail->advanced);
+    if (trail->basic != NULL) json_write_value(&writer, "basic", trail->basic);
+    if (trail->insights != NULL) json_write_value(&writer, "insights", trail->insights);
+    tags_write(&trail->tags, &writer, "tags");
+    json_write_end(&writer);
+}
+
+bool trail_document_selectors(const struct trail *trail, struct arena *arena,
+                              struct selector_set *set, struct fault *fault) {
+    *set = selector_default();
+    if (trail->advanced == NULL && trail->basic == NULL) return true;
+    bool is_good =
+        trail->advanced != NULL
+            ? selector_parse_advanced(trail->advanced, SELECTOR_FOR_TRAIL, arena, set, fault)
+            : selector_parse_basic(trail->basic, arena, set, fault);
+    if (!is_good && fault->kind == FAULT_INPUT) fault->kind = FAULT_CORRUPT;
+    return is_good;
+}

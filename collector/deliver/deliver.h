@@ -1,0 +1,29 @@
+// deliver.h: the trails of the organization as they deliver.
+//
+// One follower looks for trails and adds a follower for each (trail.h).
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/crypto_seal.h"
+#include "base/fault.h"
+#include "collector/deliver/objects.h"
+#include "collector/follow/followers.h"
+#include "collector/roster_live.h"
+
+struct deliver_options {
+    struct followers *followers;
+    const struct objects *objects;
+    struct roster_live *roster;
+    const char *organization;  // "o-..."
+    const uint8_t *secret;     // CRYPTO_SEAL_KEY_SIZE bytes
+    uint32_t interval_s;
+    uint32_t digest_interval_s;
+    int64_t key_lifetime_ms;
+    uint64_t file_size_max;  // bytes of a file's text
+};
+
+// Looks for trails from now on, until the followers are stopped. Options are borrowed. FAULT_FULL.
+MUST_CHECK bool deliver_start(const struct deliver_options *options, struct fault *fault);

@@ -1,0 +1,66 @@
+// objects.h: where trails deliver to: buckets of objects with metadata, behind a small interface.
+//
+// The one there is keeps each bucket in a folder (objects_directory.h). Texts of faults begin with
+// a word that GetTrailStatus shows: "NoSuchBucket: ...", "AccessDenied: ...", "NoSpace: ...".
+//
+// Threads: any number at a time, but one for each object.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/crypto.h"
+#include "base/fault.h"
+#include "base/span.h"
+
+enum {
+    OBJECT_KEY_SIZE_MAX = 1024,  // bytes, as S3 has it
+    OBJECT_METADATA_MAX = 8,     // of one object
+};
+
+struct object_name {
+    struct span bucket;
+    struct span key;
+};
+
+// What S3 calls user metadata: a header x-amz-meta-NAME.
+struct object_metadata {
+    const char *name;   // lower case
+    struct span value;  // printable ASCII
+};
+
+struct object_facts {
+    uint64_t size;
+    uint8_t hash[SHA256_SIZE];
+};
+
+struct objects_operations {
+    bool (*find_bucket)(void *context, struct span bucket, bool *found, struct fault *fault);
+    bool (*put)(void *context, const struct object_name *name, struct span bytes,
+                const struct object_metadata *metadata, uint32_t metadata_count,
+                struct fault *fault);
+    bool (*head)(void *context, const struct object_name *name, bool *found,
+                 struct object_facts *facts, struct fault *fault);
+};
+
+struct objects {
+    const struct objects_operations *operations;
+    void *context;
+};
+
+// Whether there is a bucket of this name. FAULT_DENIED, FAULT_RETRY, FAULT_IO.
+MUST_CHECK bool objects_find_bucket(const struct objects *objects, struct span bucket, bool *found,
+                                    struct fault *fault);
+
+// Writes an object in place of the one there was and makes sure that it stands there, by its size
+// and hash. Doing it again with the same bytes changes nothing. FAULT_INPUT: no such bucket, or a
+// key that cannot be; FAULT_DENIED; FAULT_FULL; FAULT_RETRY: something else stands there, or not
+// now; FAULT_IO. Whatever it was, it may be tried again.
+MUST_CHECK bool objects_write(const struct objects *objects, const struct object_name *name,
+                              struct span bytes, const struct object_metadata *metadata,
+                              uint32_t metadata_count, struct fault *fault);
+
+// Whether a text can be an object's key here: 1 to OBJECT_KEY_SIZE_MAX bytes without control
+// characters, no part of it empty or beginning with a point.
+bool objects_is_key(struct span key);

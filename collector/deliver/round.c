@@ -1,0 +1,323 @@
+#include "collector/deliver/round.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/gzip.h"
+#include "base/hash.h"
+#include "base/json_writer.h"
+#include "collector/metrics.h"
+#include "event/file.h"
+#include "event/match/match.h"
+
+enum {
+    SLOTS = 4 * ROUND_FILES_MAX,
+    ARENA_SIZE = SELECTOR_ARENA_SIZE + 16 * 1024 * 1024,
+    REGION_SIZE_MAX = 256,
+    KEY_SIZE = 2 * FILE_NAME_SIZE,  // a prefix and a name; what is too long is refused as a key
+    TEXT_SIZE_MAX = ROUND_TEXT_SIZE_MAX + 4 * 1024 * 1024,
+};
+
+// A file that is being filled, or is full.
+struct part {
+    struct file_place place;  // without its day; texts lie in the arena
+    struct buffer text;
+    uint64_t events;
+    uint64_t first;  // sequence number
+    int64_t newest_s;
+    int64_t oldest_s;
+};
+
+struct round {
+    struct round_options options;
+    struct arena *arena;
+    struct match *match;
+    struct json_reader *json;
+    struct part *parts;
+    uint32_t parts_count;
+    uint32_t *table;  // index and 1 of the part of a place that is being filled
+    uint64_t size;    // of all texts
+    uint32_t events;  // looked at
+    uint64_t to;
+    int64_t session_ms;
+    bool is_stopped;
+    bool is_full;
+    bool has_failed;
+    struct fault fault;
+};
+
+static bool load_selectors(struct round *round, struct fault *fault) {
+    struct selector_set set;
+    return trail_document_selectors(round->options.trail, round->arena, &set, fault) &&
+           match_create(&set, &round->match, fault);
+}
+
+bool round_create(const struct round_options *options, struct round **round, struct fault *fault) {
+    struct round *made = calloc(1, sizeof *made);
+    if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for a round");
+    made->options = *options;
+    made->arena = arena_create(ARENA_SIZE);
+    made->json = json_reader_create();
+    made->parts = calloc(ROUND_FILES_MAX, sizeof *made->parts);
+    made->table = calloc(SLOTS, sizeof *made->table);
+    bool is_good =
+        (made->arena != NULL && made->json != NULL && made->parts != NULL && made->table != NULL) ||
+        fault_set(fault, FAULT_FULL, "no memory for a round");
+    if (!is_good || !load_selectors(made, fault)) {
+        round_destroy(made);
+        return false;
+    }
+    *round = made;
+    return true;
+}
+
+void round_destroy(struct round *round) {
+    if (round == NULL) return;
+    for (uint32_t index = 0; index < round->parts_count; index++) {
+        buffer_done(&round->parts[index].text);
+    }
+    match_destroy(round->match);
+    json_reader_destroy(round->json);
+    arena_destroy(round->arena);
+    free(round->parts);
+    free(round->table);
+    free(round);
+}
+
+// ---- which events
+
+static struct span account_of(const struct trail_row *row) {
+    return span_of(row->key.account, row->key.account_size);
+}
+
+static bool selects(const struct round *round, const struct record *record,
+                    const struct trail_row *row) {
+    const struct trail *trail = round->options.trail;
+    if (!trail->is_organization && !span_equal(account_of(row), trail->account)) return false;
+    if (!trail->is_multi_region && !span_equal(record->region, trail->region)) return false;
+    if (record->is_global && !trail->is_global) return false;
+    if (record->category == RECORD_INSIGHT) return trail->insights != NULL;
+    return match_selects(round->match, record);
+}
+
+// Whether a call that ended logging was about this trail: by its name, which is one of the caller's
+// account and region, or by its ARN.
+static bool is_named(const struct round *round, const struct yyjson_val *root) {
+    const struct trail *trail = round->options.trail;
+    const struct yyjson_val *input = json_member(root, SPAN_LITERAL("requestParameters"));
+    const struct yyjson_val *more = json_member(root, SPAN_LITERAL("additionalEventData"));
+    const struct yyjson_val *caller = json_member(root, SPAN_LITERAL("userIdentity"));
+    struct span name = json_member_string(input, SPAN_LITERAL("name"));
+    if (name.bytes == NULL) name = json_member_string(input, SPAN_LITERAL("Name"));
+    if (span_equal(name, trail->name)) {
+        return span_equal(json_member_string(more, SPAN_LITERAL("region")), trail->region) &&
+               span_equal(json_member_string(caller, SPAN_LITERAL("accountId")), trail->account);
+    }
+    char arn[512];
+    snprintf(arn, sizeof arn, ":cloudtrail:%.*s:%.*s:trail/%.*s", SPAN_PRINT(trail->region),
+             SPAN_PRINT(trail->account), SPAN_PRINT(trail->name));
+    return span_starts(name, SPAN_LITERAL("arn:")) && span_ends(name, span_text(arn));
+}
+
+// Whether the event is the call that ended the session.
+static bool ends_session(struct round *round, const struct record *record,
+                         const struct trail_row *row) {
+    struct fault ignored;
+    const struct yyjson_val *root;
+    bool is_end =
+        row->agent == TRAIL_AGENT_OWN && !record->is_error &&
+        row->received_ms >= round->session_ms &&
+        (span_is(record->event_name, "StopLogging") || span_is(record->event_name, "DeleteTrail"));
+    return is_end && json_read(round->json, row->text, &root, &ignored) && is_named(round, root);
+}
+
+// ---- which file
+
+static bool is_place(const struct part *part, const struct file_place *place) {
+    return span_equal(part->place.account, place->account) &&
+           span_equal(part->place.region, place->region) &&
+           file_category_folder(part->place.category) == file_category_folder(place->category);
+}
+
+static uint32_t find_slot(const struct round *round, const struct file_place *place) {
+    uint64_t hash = hash_plain(place->account) * 31 + hash_plain(place->region) * 7 +
+                    hash_plain(span_text(file_category_folder(place->category)));
+    uint32_t slot = (uint32_t)(hash % SLOTS);
+    while (round->table[slot] != 0 && !is_place(&round->parts[round->table[slot] - 1], place)) {
+        slot = (slot + 1) % SLOTS;
+    }
+    return slot;
+}
+
+// Begins a file; false: no memory.
+static bool begin_part(struct round *round, uint32_t slot, const struct file_place *place) {
+    struct part *part = &round->parts[round->parts_count];
+    struct part made = {.place = *place, .newest_s = INT64_MIN, .oldest_s = INT64_MAX};
+    if (!arena_copy(round->arena, place->account, &made.place.account) ||
+        !arena_copy(round->arena, place->region, &made.place.region)) {
+        return false;
+    }
+    buffer_init(&made.text, TEXT_SIZE_MAX);
+    file_begin(&made.text);
+    *part = made;
+    round->parts_count++;
+    round->table[slot] = round->parts_count;
+    return true;
+}
+
+// Adds an event; false: no memory.
+static bool add(struct round *round, const struct record *record, const struct trail_row *row) {
+    struct file_place place = {
+        .organization =
+            span_text(round->options.trail->is_organization ? round->options.organization : ""),
+        .account = account_of(row),
+        .region = record->region,
+        .category = record->category,
+    };
+    if (place.region.size > REGION_SIZE_MAX) place.region.size = REGION_SIZE_MAX;
+    uint32_t slot = find_slot(round, &place);
+    struct part *part = round->table[slot] == 0 ? NULL : &round->parts[round->table[slot] - 1];
+    bool is_new = part == NULL || (part->events > 0 && part->text.size + record->text.size + 3 >
+                                                           round->options.file_size_max);
+    if (is_new) {
+        if (!begin_part(round, slot, &place)) return false;
+        part = &round->parts[round->parts_count - 1];
+        part->first = row->sequence;
+    }
+    size_t before = part->text.size;
+    file_add(&part->text, row->text, part->events == 0);
+    part->events++;
+    if (row->key.event_time_s > part->newest_s) part->newest_s = row->key.event_time_s;
+    if (row->key.event_time_s < part->oldest_s) part->oldest_s = row->key.event_time_s;
+    round->size += part->text.size - before;
+    return !buffer_overflowed(&part->text);
+}
+
+static bool on_event(void *user, const struct record *record, const struct trail_row *row) {
+    struct round *round = user;
+    if (row->sequence > round->to) return false;
+    if (selects(round, record, row) && !add(round, record, row)) {
+        round->has_failed = true;
+        fault_set(&round->fault, FAULT_FULL, "no memory for a round's files");
+        return false;
+    }
+    round->is_stopped = ends_session(round, record, row);
+    round->is_full = round->size >= ROUND_TEXT_SIZE_MAX || round->parts_count == ROUND_FILES_MAX;
+    return !round->is_stopped && !round->is_full && row->sequence < round->to;
+}
+
+bool round_gather(struct round *round, struct seat *seat, uint64_t from, uint64_t to,
+                  int64_t session_ms, uint64_t *place, bool *is_stopped, bool *is_full,
+                  struct fault *fault) {
+    assert(round->parts_count == 0);
+    round->to = to;
+    round->session_ms = session_ms;
+    if (!seat_read(seat, round->options.follower, from, on_event, round, place, fault))
+        return false;
+    if (round->has_failed) {
+        *fault = round->fault;
+        return false;
+    }
+    *is_stopped = round->is_stopped;
+    *is_full = round->is_full;
+    return true;
+}
+
+bool round_is_empty(const struct round *round) {
+    return round->parts_count == 0;
+}
+
+// ---- writing
+
+// Where a file goes: its name depends on the store's epoch, its first event and its text.
+static void print_key(const struct round *round, const struct part *part,
+                      const struct state_round *plan, const uint8_t hash[SHA256_SIZE],
+                      char key[KEY_SIZE]) {
+    uint8_t sequence[8];
+    uint8_t digest[SHA256_SIZE];
+    char name[FILE_NAME_SIZE];
+    struct file_place place = part->place;
+    bytes_put_64(sequence, part->first);
+    const struct span parts[] = {span_of(plan->epoch, sizeof plan->epoch),
+                                 span_of(sequence, sizeof sequence), span_of(hash, SHA256_SIZE)};
+    crypto_sha256(parts, 3, digest);
+    place.day = time_day(plan->time_s);
+    file_print_name(&place, plan->time_s, digest, name);
+    struct span prefix = round->options.trail->prefix;
+    snprintf(key, KEY_SIZE, "%.*s%s%s", SPAN_PRINT(prefix), prefix.size > 0 ? "/" : "", name);
+}
+
+static void list_file(const struct part *part, const char *key, const uint8_t hash[SHA256_SIZE],
+                      struct json_writer *writer) {
+    char hex[SHA256_HEX_SIZE];
+    crypto_print_hex(span_of(hash, SHA256_SIZE), hex);
+    json_write_object(writer, NULL);
+    json_write_string(writer, "account", part->place.account);
+    json_write_string(writer, "region", part->place.region);
+    json_write_string(writer, "object", span_text(key));
+    json_write_string(writer, "hash", span_text(hex));
+    json_write_integer(writer, "newest_s", part->newest_s);
+    json_write_integer(writer, "oldest_s", part->oldest_s);
+    json_write_end(writer);
+}
+
+static void count(const struct round *round, uint64_t events, size_t size) {
+    const struct {
+        enum metrics_index index;
+        uint64_t value;
+    } counts[] = {{METRICS_DELIVERED_FILES, 1},
+                  {METRICS_DELIVERED_EVENTS, events},
+                  {METRICS_DELIVERED_BYTES, size}};
+    for (size_t index = 0; index < sizeof counts / sizeof counts[0]; index++) {
+        struct metric *metric = &metrics_table[counts[index].index];
+        metric_add(metric, metric_label(metric, span_text(round->options.follower)),
+                   (int64_t)counts[index].value);
+    }
+}
+
+static bool write_part(struct round *round, struct part *part, const struct objects *objects,
+                       const struct state_round *plan, struct buffer *packed,
+                       struct json_writer *list, struct fault *fault) {
+    uint8_t hash[SHA256_SIZE];
+    char key[KEY_SIZE];
+    file_end(&part->text);
+    struct span text = buffer_span(&part->text);
+    crypto_sha256(&text, 1, hash);
+    print_key(round, part, plan, hash, key);
+    buffer_reset(packed);
+    if (!gzip_write(text, ROUND_GZIP_LEVEL, packed, fault)) return false;
+    const struct object_name name = {round->options.trail->bucket, span_text(key)};
+    if (!objects_write(objects, &name, buffer_span(packed), NULL, 0, fault)) return false;
+    list_file(part, key, hash, list);
+    count(round, part->events, packed->size);
+    return true;
+}
+
+bool round_write(struct round *round, struct seat *seat, const struct objects *objects,
+                 const struct state_round *plan, struct buffer *list, struct fault *fault) {
+    struct buffer packed;
+    struct json_writer writer = json_writer_begin(list);
+    buffer_init(&packed, TEXT_SIZE_MAX);
+    json_write_object(&writer, NULL);
+    json_write_integer(&writer, "time_s", plan->time_s);
+    json_write_string(&writer, "bucket", round->options.trail->bucket);
+    json_write_list(&writer, "files");
+    bool is_good = true;
+    for (uint32_t index = 0; is_good && index < round->parts_count; index++) {
+        if (seat->is_stopping != NULL && seat->is_stopping(seat->context)) {
+            is_good = fault_set(fault, FAULT_RETRY, "the collector is stopping");
+        } else {
+            is_good =
+                write_part(round, &round->parts[index], objects, plan, &packed, &writer, fault);
+        }
+    }
+    buffer_done(&packed);
+    if (!is_good) return false;
+    json_write_end(&writer);
+    json_write_end(&writer);
+    return !buffer_overflowed(list) ||
+           fault_set(fault, FAULT_FULL, "no memory for a list of files");
+}

@@ -1,0 +1,59 @@
+// round.h: the log files of one round of a trail: events gathered, packed and written.
+//
+// Events come in order of arrival and go to the file of their account, region and kind; a file that
+// is full is followed by another. What a round makes depends on the trail's document, the events
+// and the plan alone, so that it is the same when it is done again. One thread.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/fault.h"
+#include "collector/api/trail_document.h"
+#include "collector/deliver/objects.h"
+#include "collector/deliver/state.h"
+#include "collector/follow/seat.h"
+
+enum {
+    ROUND_TEXT_SIZE_MAX = 32 * 1024 * 1024,     // bytes of all files' texts; then the round ends
+    ROUND_FILES_MAX = 4096,                     // the same
+    ROUND_EVENTS_MAX = 200000,                  // looked at; the same
+    ROUND_DOCUMENT_SIZE_MAX = 8 * 1024 * 1024,  // bytes of the list of files
+    ROUND_GZIP_LEVEL = 6,
+};
+
+struct round;
+
+// What a round delivers, and how.
+struct round_options {
+    const char *follower;      // for metrics and messages
+    const char *organization;  // "o-..."
+    const struct trail *trail;
+    uint64_t file_size_max;  // bytes of a file's text
+};
+
+// An empty round of a trail, whose options are borrowed. FAULT_FULL; FAULT_CORRUPT if its selectors
+// cannot be read.
+MUST_CHECK bool round_create(const struct round_options *options, struct round **round,
+                             struct fault *fault);
+
+// Frees it. NULL is allowed.
+void round_destroy(struct round *round);
+
+// Gathers the events behind `from` up to `to`, the round's limits, what there is, or the event that
+// ends the session, whichever comes first. *place: the last one; *is_stopped: it ends the session;
+// *is_full: there may be more at once. Faults as seat_read.
+MUST_CHECK bool round_gather(struct round *round, struct seat *seat, uint64_t from, uint64_t to,
+                             int64_t session_ms, uint64_t *place, bool *is_stopped, bool *is_full,
+                             struct fault *fault);
+
+// Whether there is nothing to deliver.
+bool round_is_empty(const struct round *round);
+
+// Writes its files and appends their list, the value of a document. Faults as objects_write;
+// FAULT_RETRY if the collector stops.
+MUST_CHECK bool round_write(struct round *round, struct seat *seat, const struct objects *objects,
+                            const struct state_round *plan, struct buffer *list,
+                            struct fault *fault);

@@ -1,0 +1,25 @@
+// delivery_start.h: the trails' deliveries as the settings want them.
+
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/fault.h"
+#include "collector/deliver/objects_directory.h"
+#include "collector/roster_live.h"
+#include "collector/server.h"
+#include "collector/settings.h"
+
+struct delivery;
+
+// Starts them, if the settings want any; otherwise *delivery is NULL. What is given is borrowed for
+// its life. Faults as secret_load; FAULT_INPUT if the directory is missing; FAULT_FULL.
+MUST_CHECK bool delivery_start(const struct settings *settings, struct roster_live *roster,
+                               struct server *server, struct delivery **delivery,
+                               struct fault *fault);
+
+// Lets what is under way end, and frees it. NULL is allowed.
+void delivery_stop(struct delivery *delivery);
+
+// Where they deliver to; NULL if nothing is delivered.
+const struct objects_directory *delivery_directory(const struct delivery *delivery);

@@ -1,0 +1,244 @@
+#include "collector/follow/followers.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/queue.h"
+#include "collector/follow/seat.h"
+#include "collector/metrics.h"
+
+enum {
+    LOOK_MS = 100,       // the dispatcher looks around at least this often
+    WORK_WAIT_MS = 200,  // so do workers
+    FAILURES_MAX = 16,   // that make a difference to the wait
+};
+
+// A follower between the dispatcher, who has it while it waits, and a worker.
+struct entry {
+    struct follower *follower;
+    int64_t due_ms;  // monotonic
+    uint32_t failures;
+    bool is_over;
+    char error[FAULT_TEXT_SIZE];  // that was logged last
+};
+
+struct worker {
+    struct followers *followers;
+    struct seat seat;
+    pthread_t thread;
+};
+
+struct followers {
+    struct followers_options options;
+    struct queue *due;   // entries, from the dispatcher to workers
+    struct queue *done;  // entries, from workers and from followers_add
+    struct entry *waiting[FOLLOWERS_MAX];
+    uint32_t waiting_count;
+    struct worker workers[FOLLOWERS_THREADS];
+    uint32_t workers_count;
+    pthread_t dispatcher;
+    bool has_dispatcher;
+    atomic_uint count;
+    atomic_bool is_stopping;
+};
+
+static int64_t now_ms(const struct followers *followers) {
+    const struct clock *clock = followers->options.clock;
+    return clock->monotonic_ms(clock->context);
+}
+
+// ---- a step
+
+// How long to wait after so many failures: half of it is chance, so that many do not come at once.
+static int64_t back_off(const struct followers *followers, uint32_t failures) {
+    int64_t wait_ms = FOLLOWERS_WAIT_MIN_MS;
+    for (uint32_t count = 1; count < failures && wait_ms < FOLLOWERS_WAIT_MAX_MS; count++) {
+        wait_ms *= 2;
+    }
+    if (wait_ms > FOLLOWERS_WAIT_MAX_MS) wait_ms = FOLLOWERS_WAIT_MAX_MS;
+    uint64_t half = (uint64_t)wait_ms / 2;
+    return (int64_t)(half + random_below(followers->options.random, half + 1));
+}
+
+static void on_failure(struct followers *followers, struct entry *entry,
+                       const struct fault *fault) {
+    struct metric *metric = &metrics_table[METRICS_FOLLOWER_FAILURES];
+    metric_add(metric, metric_label(metric, span_text(entry->follower->name)), 1);
+    if (entry->failures < FAILURES_MAX) entry->failures++;
+    entry->due_ms = now_ms(followers) + back_off(followers, entry->failures);
+    if (strcmp(entry->error, fault->text) == 0) return;
+    memcpy(entry->error, fault->text, sizeof entry->error);
+    LOG(LOG_WARNING, "a follower cannot go on: it tries again",
+        log_text("follower", entry->follower->name), log_fault(fault), log_kind(fault));
+}
+
+static bool open_seat(struct worker *worker, struct fault *fault) {
+    if (worker->seat.reader != NULL) return true;
+    return trail_reader_open(worker->followers->options.store_directory, &worker->seat.reader,
+                             fault);
+}
+
+static void run(struct worker *worker, struct entry *entry) {
+    struct followers *followers = worker->followers;
+    struct follower *follower = entry->follower;
+    struct fault fault = {0};
+    int64_t wait_ms = 0;
+    bool is_good =
+        open_seat(worker, &fault) && follower->step(follower, &worker->seat, &wait_ms, &fault);
+    if (!is_good) {
+        on_failure(followers, entry, &fault);
+        return;
+    }
+    if (entry->failures > 0) {
+        LOG(LOG_INFO, "a follower goes on", log_text("follower", follower->name));
+    }
+    entry->failures = 0;
+    entry->error[0] = 0;
+    entry->is_over = wait_ms < 0;
+    entry->due_ms = now_ms(followers) + wait_ms;
+}
+
+static void *work(void *context) {
+    struct worker *worker = context;
+    struct followers *followers = worker->followers;
+    void *item;
+    while (true) {
+        if (queue_pop(followers->due, &item, 1, WORK_WAIT_MS) == 0) {
+            if (queue_is_closed(followers->due)) return NULL;
+            continue;
+        }
+        if (!atomic_load(&followers->is_stopping)) run(worker, item);
+        // There is room for all that there are.
+        (void)queue_push(followers->done, item, 1);
+    }
+}
+
+// ---- the dispatcher
+
+static void end_entry(struct followers *followers, struct entry *entry) {
+    seat_show_lag(entry->follower->name, 0);
+    entry->follower->end(entry->follower);
+    free(entry);
+    atomic_fetch_sub(&followers->count, 1);
+}
+
+static void take_done(struct followers *followers, int64_t wait_ms) {
+    void *items[FOLLOWERS_THREADS];
+    uint32_t count = queue_pop(followers->done, items, FOLLOWERS_THREADS, wait_ms);
+    for (uint32_t index = 0; index < count; index++) {
+        struct entry *entry = items[index];
+        if (entry->is_over) {
+            end_entry(followers, entry);
+        } else {
+            followers->waiting[followers->waiting_count++] = entry;
+        }
+    }
+}
+
+// Hands out those that are due; says how long until the next one is.
+static int64_t hand_out(struct followers *followers) {
+    int64_t now = now_ms(followers);
+    int64_t wait_ms = LOOK_MS;
+    uint32_t kept = 0;
+    for (uint32_t index = 0; index < followers->waiting_count; index++) {
+        struct entry *entry = followers->waiting[index];
+        if (entry->due_ms <= now && queue_push(followers->due, entry, 1)) continue;
+        followers->waiting[kept++] = entry;
+        int64_t left_ms = entry->due_ms - now;
+        if (left_ms < wait_ms) wait_ms = left_ms < 0 ? 0 : left_ms;
+    }
+    followers->waiting_count = kept;
+    return wait_ms;
+}
+
+static void *dispatch(void *context) {
+    struct followers *followers = context;
+    while (!atomic_load(&followers->is_stopping)) {
+        take_done(followers, hand_out(followers));
+    }
+    return NULL;
+}
+
+// ---- start and stop
+
+static bool is_stopping(void *context) {
+    return followers_are_stopping(context);
+}
+
+static bool start(struct followers *followers) {
+    followers->due = queue_create(FOLLOWERS_MAX, FOLLOWERS_MAX);
+    followers->done = queue_create(FOLLOWERS_MAX, FOLLOWERS_MAX);
+    if (followers->due == NULL || followers->done == NULL) return false;
+    for (uint32_t index = 0; index < FOLLOWERS_THREADS; index++) {
+        struct worker *worker = &followers->workers[index];
+        worker->followers = followers;
+        worker->seat = (struct seat){.append = followers->options.append,
+                                     .clock = followers->options.clock,
+                                     .random = followers->options.random,
+                                     .is_stopping = is_stopping,
+                                     .context = followers};
+        if (pthread_create(&worker->thread, NULL, work, worker) != 0) return false;
+        followers->workers_count++;
+    }
+    followers->has_dispatcher =
+        pthread_create(&followers->dispatcher, NULL, dispatch, followers) == 0;
+    return followers->has_dispatcher;
+}
+
+bool followers_start(const struct followers_options *options, struct followers **followers,
+                     struct fault *fault) {
+    struct followers *made = calloc(1, sizeof *made);
+    if (made != NULL) {
+        made->options = *options;
+        if (start(made)) {
+            *followers = made;
+            return true;
+        }
+        followers_stop(made);
+    }
+    return fault_set(fault, FAULT_FULL, "no memory for followers");
+}
+
+bool followers_add(struct followers *followers, struct follower *follower) {
+    struct entry *entry = calloc(1, sizeof *entry);
+    if (entry == NULL) return false;
+    entry->follower = follower;
+    if (atomic_fetch_add(&followers->count, 1) < FOLLOWERS_MAX &&
+        queue_push(followers->done, entry, 1)) {
+        return true;
+    }
+    atomic_fetch_sub(&followers->count, 1);
+    free(entry);
+    return false;
+}
+
+bool followers_are_stopping(struct followers *followers) {
+    return atomic_load(&followers->is_stopping);
+}
+
+void followers_stop(struct followers *followers) {
+    if (followers == NULL) return;
+    atomic_store(&followers->is_stopping, true);
+    if (followers->has_dispatcher) (void)pthread_join(followers->dispatcher, NULL);
+    if (followers->due != NULL) queue_close(followers->due);
+    for (uint32_t index = 0; index < followers->workers_count; index++) {
+        (void)pthread_join(followers->workers[index].thread, NULL);
+        trail_reader_close(followers->workers[index].seat.reader);
+    }
+    void *item;
+    while (followers->due != NULL && queue_pop(followers->due, &item, 1, 0) == 1) {
+        end_entry(followers, item);
+    }
+    while (followers->done != NULL && queue_pop(followers->done, &item, 1, 0) == 1) {
+        end_entry(followers, item);
+    }
+    for (uint32_t index = 0; index < followers->waiting_count; index++) {
+        end_entry(followers, followers->waiting[index]);
+    }
+    queue_destroy(followers->due);
+    queue_destroy(followers->done);
+    free(followers);
+}

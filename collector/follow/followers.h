@@ -1,0 +1,64 @@
+// followers.h: those who follow the trail: deliveries, and whatever else reads the log as it grows.
+//
+// A follower does one bounded unit of work at a time: it reads on behind its place, has its effect,
+// and only then saves its place, with what it wants to remember, in one commit of the writer
+// (seat.h). So after a crash it repeats its last unit. What fails is tried again, later each time,
+// up to FOLLOWERS_WAIT_MAX_MS.
+//
+// Threads: a few do the steps of all; each follower is on one of them at a time. So a destination
+// that hangs holds up one thread, and neither intake nor another follower while a thread is free.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/random.h"
+#include "collector/append.h"
+#include "storage/trail/trail_types.h"
+
+enum {
+    FOLLOWERS_MAX = 256,
+    FOLLOWERS_THREADS = 4,
+    FOLLOWERS_WAIT_MIN_MS = 1000,  // after the first failure; then twice as long each time
+    FOLLOWERS_WAIT_MAX_MS = 60 * 1000,
+};
+
+struct seat;
+
+// A follower; its owner puts it at the beginning of a struct of its own.
+struct follower {
+    char name[TRAIL_FOLLOWER_NAME_SIZE];  // as the trail knows it
+    // Does a unit of work. *wait_ms: when it wants the next one; negative: never again. False: what
+    // went wrong, and it is called again.
+    bool (*step)(struct follower *follower, struct seat *seat, int64_t *wait_ms,
+                 struct fault *fault);
+    // It is not stepped any more, and is the owner's again.
+    void (*end)(struct follower *follower);
+};
+
+struct followers_options {
+    const char *store_directory;
+    struct append *append;
+    const struct clock *clock;
+    const struct random *random;
+};
+
+struct followers;
+
+// Starts the threads. Options are borrowed for its life. FAULT_FULL.
+MUST_CHECK bool followers_start(const struct followers_options *options,
+                                struct followers **followers, struct fault *fault);
+
+// [any] Takes a follower, to be stepped at once. False: there are FOLLOWERS_MAX; it stays the
+// caller's.
+bool followers_add(struct followers *followers, struct follower *follower);
+
+// Lets the steps under way end, ends all followers, and frees it. NULL is allowed. Before the
+// writer's end, which steps may wait for.
+void followers_stop(struct followers *followers);
+
+// [any] Whether it is being stopped: long steps look.
+bool followers_are_stopping(struct followers *followers);

@@ -1,0 +1,164 @@
+"""A collector that delivers trails to a folder, and the stock verifier beside it, for tests/deliver."""
+
+import collections
+import datetime
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.dont_write_bytecode = True
+sys.path.insert(0, ROOT)
+
+from tests.api import service as api  # noqa: E402
+from tests.flow import organization as flow  # noqa: E402
+
+BUCKET = "trail-logs"
+HOME = "us-east-1"
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+def moment(time):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Delivering(api.Service):
+    """Its buckets are folders beside the organization."""
+
+    def __init__(self, interval=1, digest_interval=3, more="", **options):
+        self.began = now()
+        # The folder is known only when the organization is: relative paths count from its settings.
+        delivery = f"delivery: {{directory: ../../buckets, interval_s: {interval}, " \
+                   f"digest_interval_s: {digest_interval}{more}}}\n"
+        self.buckets = None
+        self.delivery = delivery
+        super().__init__(more=delivery, **options)
+
+    def prepare(self):
+        self.buckets = os.path.join(self.organization.base, "buckets")
+        os.makedirs(os.path.join(self.buckets, BUCKET))
+
+    # --- clients
+
+    def environment(self, key=None, region=HOME):
+        config = os.path.join(self.organization.base, "aws.config")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write("[default]\ns3 =\n    addressing_style = path\n")
+        return super().environment(key, region) | {
+            "AWS_CONFIG_FILE": config,
+            "AWS_ENDPOINT_URL_CLOUDTRAIL": self.endpoint,
+            "AWS_ENDPOINT_URL_S3": self.endpoint,
+            "AWS_ENDPOINT_URL_ORGANIZATIONS": self.endpoint,
+        }
+
+    def aws(self, *arguments, key=None, region=HOME, code=0):
+        """The aws CLI of .cache/clients: what it printed."""
+        done = subprocess.run(
+            [os.path.join(api.CLIENTS, "python/bin/aws"), *arguments],
+            capture_output=True, text=True, timeout=300, check=False,
+            env=self.environment(key, region),
+        )
+        assert done.returncode == code, (
+            f"aws {' '.join(arguments)}: exit code {done.returncode}, not {code}\n"
+            f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
+        )
+        return done.stdout
+
+    def call(self, operation, **parameters):
+        return getattr(self.boto(), operation)(**parameters)
+
+    def make_trail(self, name="org", **parameters):
+        """A trail that logs; its ARN."""
+        settings = dict(
+            Name=name, S3BucketName=BUCKET, IsMultiRegionTrail=True, EnableLogFileValidation=True
+        )
+        settings.update(parameters)
+        arn = self.call("create_trail", **settings)["TrailARN"]
+        self.call("start_logging", Name=arn)
+        return arn
+
+    def status(self, arn):
+        return self.call("get_trail_status", Name=arn)
+
+    def wait_digest(self, arn, after=None, seconds=60):
+        """Waits for digests delivered after this moment."""
+        after = after or now()
+
+        def is_there():
+            latest = self.status(arn).get("LatestDigestDeliveryTime")
+            return latest is not None and latest > after
+
+        flow.wait_until("a digest", is_there, seconds, 0.2)
+
+    def validate(self, arn, account=None, region=HOME, code=0, start=None, end=None, verbose=False):
+        """`aws cloudtrail validate-logs`: what it printed."""
+        arguments = ["cloudtrail", "validate-logs", "--trail-arn", arn, "--region", region]
+        arguments += ["--start-time", moment(start or self.began - datetime.timedelta(hours=1))]
+        if end is not None:
+            arguments += ["--end-time", moment(end)]
+        if account is not None:
+            arguments += ["--account-id", account]
+        if verbose:
+            arguments.append("--verbose")
+        return self.aws(*arguments, region=region, code=code)
+
+    # --- what lies in the bucket
+
+    def files(self, kind="CloudTrail", bucket=BUCKET):
+        """Paths of the delivered files of a kind, by key."""
+        found = {}
+        top = os.path.join(self.buckets, bucket)
+        for folder, _, names in os.walk(top):
+            for name in names:
+                path = os.path.join(folder, name)
+                key = os.path.relpath(path, top)
+                if not name.startswith(".") and f"/{kind}/" in key:
+                    found[key] = path
+        return dict(sorted(found.items()))
+
+    def digests(self, bucket=BUCKET):
+        return self.files("CloudTrail-Digest", bucket)
+
+    def records(self, bucket=BUCKET):
+        """Every delivered record's bytes with the key of its file."""
+        records = []
+        for kind in ("CloudTrail", "CloudTrail-Insight", "CloudTrail-NetworkActivity"):
+            for key, path in self.files(kind, bucket).items():
+                text = read_one_member(path)
+                records += [(record, key) for record in flow.split_records(text)]
+        return records
+
+
+def read_one_member(path):
+    """The text of a file that is one gzip member and nothing else."""
+    import zlib
+
+    with open(path, "rb") as file:
+        packed = file.read()
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    text = inflater.decompress(packed) + inflater.flush()
+    assert inflater.eof and not inflater.unused_data, f"{path}: not one gzip member"
+    return text
+
+
+def summary(printed):
+    """The verifier's counts: {"digest": (valid, all), "backfill digest": ..., "log": ...}."""
+    found = {}
+    for line in printed.splitlines():
+        match = re.match(r"(\d+)/(\d+) (backfill digest|digest|log) files valid", line)
+        if match:
+            found[match.group(3)] = (int(match.group(1)), int(match.group(2)))
+    return found
+
+
+def count(items):
+    return collections.Counter(items)
+
+
+__all__ = ["BUCKET", "HOME", "Delivering", "count", "flow", "gzip", "json", "moment", "now", "summary"]
