@@ -14,6 +14,7 @@ struct node {
     uint64_t size, capacity;
     uint8_t *durable;
     uint64_t durable_size;
+    uint64_t lost_from, lost_end;  // bytes that a failed sync was about
     bool is_directory;
 };
 
@@ -191,12 +192,19 @@ static bool fake_sync_is_done(void *context, int handle) {
 // Makes the beginning of a file durable.
 static bool sync_until(struct fake_files *fake, struct node *node, uint64_t size,
                        struct fault *fault) {
-    if (!may(fake, "sync", fault)) return false;
+    if (!may(fake, "sync", fault)) {
+        if (node->lost_from >= node->lost_end) node->lost_from = node->durable_size;
+        node->lost_end = size;
+        return false;
+    }
     assert(size <= node->size);
     node->durable = realloc(node->durable, size + 1);
     assert(node->durable != NULL);
     if (size > 0) memcpy(node->durable, node->bytes, size);
     node->durable_size = size;
+    uint64_t lost_end = node->lost_end < size ? node->lost_end : size;
+    if (node->lost_from < lost_end)
+        memset(node->durable + node->lost_from, 0, lost_end - node->lost_from);
     fake->syncs++;
     return true;
 }
@@ -213,12 +221,21 @@ static bool fake_sync(void *context, int handle, struct fault *fault) {
     return sync_until(fake, node, node->size, fault);
 }
 
+static bool fake_renew(void *context, int handle, uint64_t offset, struct fault *fault) {
+    struct fake_files *fake = context;
+    if (!may(fake, "renew", fault)) return false;
+    struct node *node = node_of(fake, handle);
+    if (offset < node->lost_end) node->lost_end = offset;
+    return true;
+}
+
 static bool fake_truncate(void *context, int handle, uint64_t size, struct fault *fault) {
     struct fake_files *fake = context;
     if (!may(fake, "truncate", fault)) return false;
     struct node *node = node_of(fake, handle);
     assert(size <= node->size);
     node->size = size;
+    if (size < node->lost_end) node->lost_end = size;
     return true;
 }
 
@@ -371,6 +388,7 @@ struct fake_files *fake_files_create(void) {
         .sync_begin = fake_sync_begin,
         .sync_is_done = fake_sync_is_done,
         .sync_end = fake_sync_end,
+        .renew = fake_renew,
         .truncate = fake_truncate,
         .describe = fake_describe,
         .find = fake_find,

@@ -1,7 +1,9 @@
 // fake_files.h: files in memory that fail and crash as told, for tests.
 //
-// What was appended and not synced, and names whose folder was not synced, are lost by a crash, or
-// some of them, as a seed decides: a torn end, or a page of zeros in the middle.
+// What a sync that failed was about is in memory and never written, as it is with Linux: a later
+// sync succeeds without it, unless it was renewed. What was appended and not synced, and names
+// whose folder was not synced, are lost by a crash, or some of them, as a seed decides: a torn end,
+// or a page of zeros in the middle.
 
 #pragma once
 

@@ -313,8 +313,6 @@ bool gather_save(struct gather *gather, struct fault *fault) {
 
 // Says that the collector lost what no number can tell: once for each backup.
 static bool append_rewind(struct gather *gather, int64_t backup_time_ms, struct fault *fault) {
-    if (gather->count == 0) return true;
-    if (gather->has_rewound && gather->rewound_to_ms == backup_time_ms) return true;
     struct entry *entry = &gather->entries[0];
     char place[TIME_TEXT_SIZE];
     time_print_ms(backup_time_ms > 0 ? backup_time_ms : 0, place);
@@ -339,7 +337,7 @@ static bool append_rewind(struct gather *gather, int64_t backup_time_ms, struct 
     if (!spool_append(gather->spool, &item, &number, fault)) return false;
     gather->has_rewound = true;
     gather->rewound_to_ms = backup_time_ms;
-    return spool_sync(gather->spool, fault);
+    return true;
 }
 
 bool gather_rewind(struct gather *gather, int64_t backup_time_ms, struct fault *fault) {
@@ -347,7 +345,11 @@ bool gather_rewind(struct gather *gather, int64_t backup_time_ms, struct fault *
         const struct source *source = &gather->entries[index].source;
         if (!source->operations->rewind(source->context, backup_time_ms, fault)) return false;
     }
-    return append_rewind(gather, backup_time_ms, fault);
+    bool is_said = gather->has_rewound && gather->rewound_to_ms == backup_time_ms;
+    if (gather->count > 0 && !is_said && !append_rewind(gather, backup_time_ms, fault))
+        return false;
+    // Also when it was said before: its sync may have had no room then.
+    return spool_sync(gather->spool, fault);
 }
 
 static bool is_in_trouble(const struct source_status *status) {

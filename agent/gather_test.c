@@ -493,6 +493,56 @@ static void test_report_and_rewind(void **state) {
     end(&bench);
 }
 
+// What a failed sync was about is in memory only, and no later sync is about it by itself.
+static void test_a_failed_sync_is_made_good_at_the_next_start(void **state) {
+    (void)state;
+    struct bench bench;
+    struct fault fault;
+    begin(&bench);
+    bench.one.last = 5;
+    turn(&bench);
+    bench.one.last = 10;
+    // The write goes well.
+    fake_files_fail(bench.fake, 2, FAULT_IO);
+    assert_false(gather_step(bench.gather, &bench.turn, &fault));
+    assert_int_equal(fault.kind, FAULT_IO);
+    close_bench(&bench);
+    open_bench(&bench);
+    assert_int_equal(facts_of(&bench).synced, 10);
+    bench.one.last = 15;
+    turn(&bench);
+    close_bench(&bench);
+    fake_files_crash(bench.fake, 0);
+    open_bench(&bench);
+    assert_int_equal(facts_of(&bench).appended, 15);
+    struct spool_reader *reader = spool_reader_create(bench.spool);
+    spool_reader_seek(reader, 1);
+    for (uint64_t number = 1; number <= 15; number++) {
+        struct spool_frame frame;
+        struct spool_gap gap;
+        assert_int_equal(spool_reader_next(reader, &frame, &gap, &fault), SPOOL_NEXT_FRAME);
+        assert_int_equal(frame.number, number);
+    }
+    spool_reader_destroy(reader);
+    end(&bench);
+}
+
+// What was told of a rewinding is durable, or told to nobody.
+static void test_a_rewinding_without_room_is_synced_later(void **state) {
+    (void)state;
+    struct bench bench;
+    begin(&bench);
+    fake_files_fail(bench.fake, 1, FAULT_FULL);
+    struct fault fault;
+    assert_false(gather_rewind(bench.gather, 4711, &fault));
+    assert_int_equal(fault.kind, FAULT_FULL);
+    assert_int_equal(facts_of(&bench).synced, 0);
+    assert_true(gather_rewind(bench.gather, 4711, &fault));
+    assert_int_equal(facts_of(&bench).synced, 1);
+    assert_int_equal(facts_of(&bench).appended, 1);
+    end(&bench);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_turn_reads_appends_and_syncs),
@@ -505,6 +555,8 @@ int main(void) {
         cmocka_unit_test(test_sources_are_told_what_the_spool_holds),
         cmocka_unit_test(test_sources_save_before_the_spool),
         cmocka_unit_test(test_report_and_rewind),
+        cmocka_unit_test(test_a_failed_sync_is_made_good_at_the_next_start),
+        cmocka_unit_test(test_a_rewinding_without_room_is_synced_later),
     };
     return cases_run("gather_test", tests, sizeof tests / sizeof tests[0]);
 }

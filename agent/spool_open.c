@@ -111,6 +111,7 @@ struct recovery {
     bool has_salt;          // from `stream` or a header
     bool needs_stream;      // the file `stream` was not usable, or the chain is lost
     uint64_t chain_number;  // spool->chain is the chain after this number
+    uint64_t synced_end;    // behind the last frame of the last segment that surely was synced
 };
 
 // Takes over the sources of a header: later headers know at least as many.
@@ -185,6 +186,7 @@ static bool walk_segment(struct recovery *recovery, uint32_t index, uint64_t syn
     const struct segment *segment = &recovery->spool->segments[index];
     *end = segment->header_size;
     *last = segment->first - 1;
+    recovery->synced_end = *end;
     bool knows_end = segment->header_size > 0;
     for (;;) {
         struct spool_found found;
@@ -195,6 +197,7 @@ static bool walk_segment(struct recovery *recovery, uint32_t index, uint64_t syn
         take_frame(recovery, &found.frame);
         *end = found.offset + found.size;
         *last = found.frame.number;
+        if (*last <= synced) recovery->synced_end = *end;
         knows_end = true;
     }
 }
@@ -235,14 +238,17 @@ static bool recover_segments(struct recovery *recovery, uint64_t *end, struct fa
 
 // Opens the last segment for appending, cuts off what is behind `end` and makes the rest durable:
 // a process that was killed leaves frames that only the system's memory holds, and a segment whose
-// name may be no further, and all of them count as synced from here on.
-static bool open_last(struct spool *spool, uint64_t end, struct fault *fault) {
+// name may be no further, and all of them count as synced from here on. What is behind synced_end
+// is written again for that: the last process may have ended because its sync failed, and then
+// another one would leave it where it is.
+static bool open_last(struct spool *spool, uint64_t synced_end, uint64_t end, struct fault *fault) {
     struct segment *last = &spool->segments[spool->segments_count - 1];
     char path[SPOOL_PATH_SIZE];
     spool_segment_path(spool, last->first, path);
     if (!files_open(spool->files, path, FILES_APPEND, &spool->handle, fault)) return false;
     bool has_tail = last->size > end;
     if ((has_tail && !files_truncate(spool->files, spool->handle, end, fault)) ||
+        (synced_end < end && !files_renew(spool->files, spool->handle, synced_end, fault)) ||
         !files_sync(spool->files, spool->handle, fault) ||
         !files_sync_directory(spool->files, spool->directory, fault)) {
         fault->kind = FAULT_IO;
@@ -308,7 +314,8 @@ static bool recover(struct recovery *recovery, const struct spool_options *optio
     if (!merge_sources(spool, options, &added, fault)) return false;
     bool is_damaged = spool->segments[spool->segments_count - 1].header_size == 0;
     bool is_empty = spool->appended < spool->segments[spool->segments_count - 1].first;
-    if (!(is_damaged && is_empty) && !open_last(spool, end, fault)) return false;
+    if (!(is_damaged && is_empty) && !open_last(spool, recovery->synced_end, end, fault))
+        return false;
     return (!added && !is_damaged) || spool_begin_segment(spool, fault);
 }
 

@@ -17,9 +17,10 @@ enum {
     FILE_MODE = 0640,
     PRIVATE_MODE = 0600,
     DIRECTORY_MODE = 0750,
-    READ_SIZE = 64 * 1024,  // bytes of one read of files_read_whole
-    LIST_COUNT_MIN = 64,    // entries a listing begins with room for
-    PATH_SIZE = 4096,       // bytes with the final zero, as Linux's PATH_MAX
+    READ_SIZE = 64 * 1024,   // bytes of one read of files_read_whole
+    LIST_COUNT_MIN = 64,     // entries a listing begins with room for
+    RENEW_SIZE = 16 * 1024,  // bytes that are written again at once
+    PATH_SIZE = 4096,        // bytes with the final zero, as Linux's PATH_MAX
 };
 
 static enum fault_kind kind_of(int error) {
@@ -160,6 +161,37 @@ static bool system_sync_end(void *context, int handle, struct fault *fault) {
     int error = syncer_end();
     if (error != 0) return set_handle_fault(fault, error, "sync", handle);
     return true;
+}
+
+static bool write_at(int handle, uint64_t offset, const uint8_t *bytes, size_t size) {
+    size_t written = 0;
+    while (written < size) {
+        ssize_t part = pwrite(handle, bytes + written, size - written, (off_t)(offset + written));
+        if (part < 0 && errno == EINTR) continue;
+        if (part < 0) return false;
+        written += (size_t)part;
+    }
+    return true;
+}
+
+static bool system_renew(void *context, int handle, uint64_t offset, struct fault *fault) {
+    uint8_t bytes[RENEW_SIZE];
+    // With O_APPEND everything goes to the end, wherever it was meant to.
+    int flags = fcntl(handle, F_GETFL);
+    if (flags < 0 || fcntl(handle, F_SETFL, flags & ~O_APPEND) != 0) {
+        return set_handle_fault(fault, errno, "renew", handle);
+    }
+    bool is_good = true;
+    size_t got = sizeof bytes;
+    while (is_good && got == sizeof bytes) {
+        is_good = system_read_at(context, handle, offset, bytes, sizeof bytes, &got, fault);
+        if (!is_good) break;
+        is_good = write_at(handle, offset, bytes, got);
+        if (!is_good) set_handle_fault(fault, errno, "renew", handle);
+        offset += got;
+    }
+    if (fcntl(handle, F_SETFL, flags) == 0 || !is_good) return is_good;
+    return set_handle_fault(fault, errno, "renew", handle);
 }
 
 static bool system_truncate(void *context, int handle, uint64_t size, struct fault *fault) {
@@ -343,6 +375,7 @@ const struct files *files_system(void) {
         .sync_begin = system_sync_begin,
         .sync_is_done = system_sync_is_done,
         .sync_end = system_sync_end,
+        .renew = system_renew,
         .truncate = system_truncate,
         .describe = system_describe,
         .find = system_find,
@@ -392,6 +425,10 @@ bool files_sync_is_done(const struct files *files, int handle) {
 
 bool files_sync_end(const struct files *files, int handle, struct fault *fault) {
     return files->operations->sync_end(files->context, handle, fault);
+}
+
+bool files_renew(const struct files *files, int handle, uint64_t offset, struct fault *fault) {
+    return files->operations->renew(files->context, handle, offset, fault);
 }
 
 bool files_truncate(const struct files *files, int handle, uint64_t size, struct fault *fault) {

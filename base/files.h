@@ -44,6 +44,7 @@ struct files_operations {
     void (*sync_begin)(void *context, int handle);
     bool (*sync_is_done)(void *context, int handle);
     bool (*sync_end)(void *context, int handle, struct fault *fault);
+    bool (*renew)(void *context, int handle, uint64_t offset, struct fault *fault);
     bool (*truncate)(void *context, int handle, uint64_t size, struct fault *fault);
     bool (*describe)(void *context, int handle, struct files_entry *entry, struct fault *fault);
     bool (*find)(void *context, const char *path, bool *exists, struct files_entry *entry,
@@ -88,6 +89,8 @@ MUST_CHECK bool files_append(const struct files *files, int handle, struct span 
                              struct fault *fault);
 
 // Makes what was appended durable. After FAULT_IO nobody knows what the disk holds: never retried.
+// The next sync may succeed without a write of what this one was about, also in another process:
+// files_renew is what helps.
 MUST_CHECK bool files_sync(const struct files *files, int handle, struct fault *fault);
 
 // Begins to make durable what was appended until now, and does not wait: files_sync_end does, once
@@ -100,6 +103,11 @@ bool files_sync_is_done(const struct files *files, int handle);
 
 // Waits for it. Faults as files_sync.
 MUST_CHECK bool files_sync_end(const struct files *files, int handle, struct fault *fault);
+
+// Writes what a file that is open to append holds from this offset on again, in place, so that the
+// next sync is about it whatever became of one before.
+MUST_CHECK bool files_renew(const struct files *files, int handle, uint64_t offset,
+                            struct fault *fault);
 
 // Cuts an open file to this size.
 MUST_CHECK bool files_truncate(const struct files *files, int handle, uint64_t size,

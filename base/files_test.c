@@ -158,6 +158,35 @@ static void test_an_open_file_knows_its_path(void **state) {
     assert_int_equal(unlink(in_folder("link")), 0);
 }
 
+static void test_renewing_changes_nothing(void **state) {
+    (void)state;
+    enum { SIZE = 100000 };
+    static uint8_t bytes[SIZE + 3], found[SIZE + 4];
+    const struct files *files = files_system();
+    struct fault fault = {0};
+    int handle;
+    size_t got;
+    for (uint32_t index = 0; index < SIZE; index++)
+        bytes[index] = (uint8_t)(index * 7 + index / 251);
+    assert_true(files_open(files, in_folder("renewed"), FILES_APPEND, &handle, &fault));
+    assert_true(files_append(files, handle, span_of(bytes, SIZE), &fault));
+    assert_true(files_renew(files, handle, 0, &fault));
+    assert_true(files_renew(files, handle, 5000, &fault));
+    assert_true(files_renew(files, handle, SIZE, &fault));
+    assert_true(files_sync(files, handle, &fault));
+    // It still appends.
+    memcpy(bytes + SIZE, "end", 3);
+    assert_true(files_append(files, handle, span_of(bytes + SIZE, 3), &fault));
+    assert_true(files_read_at(files, handle, 0, found, sizeof found, &got, &fault));
+    assert_int_equal(got, sizeof bytes);
+    assert_memory_equal(found, bytes, sizeof bytes);
+    files_close(files, handle);
+    assert_true(files_open(files, "/dev/full", FILES_APPEND, &handle, &fault));
+    assert_false(files_renew(files, handle, 0, &fault));
+    assert_int_equal(fault.kind, FAULT_FULL);
+    files_close(files, handle);
+}
+
 static void test_full_disk(void **state) {
     (void)state;
     struct fault fault = {0};
@@ -363,6 +392,7 @@ int main(void) {
                                         remove_folder),
         cmocka_unit_test_setup_teardown(test_an_open_file_knows_its_path, make_folder,
                                         remove_folder),
+        cmocka_unit_test_setup_teardown(test_renewing_changes_nothing, make_folder, remove_folder),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test_setup_teardown(test_folders, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_list_is_sorted_by_bytes, make_folder, remove_folder),

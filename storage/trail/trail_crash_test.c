@@ -22,12 +22,24 @@ enum {
 };
 
 static bool dies_after_commit;
+static bool fails_at_commit;  // the meta page stands in the system's memory, not on the disk
+static uint32_t renewals;     // of both meta pages
+static bool is_renewal_synced;
 
 // Stands before the C library's for LMDB too: the commit's last write, of its meta page.
 ssize_t pwrite(int file, const void *bytes, size_t size, off_t offset) {
     ssize_t written = syscall(SYS_pwrite64, file, bytes, size, offset);
     if (dies_after_commit && offset < 2 * 4096) kill(getpid(), SIGKILL);
-    return written;
+    renewals += offset == 0 && size == 2 * 4096;
+    is_renewal_synced = false;
+    if (!fails_at_commit || offset >= 2 * 4096) return written;
+    errno = EIO;
+    return -1;
+}
+
+int fdatasync(int file) {
+    is_renewal_synced = true;
+    return (int)syscall(SYS_fdatasync, file);
 }
 
 // Appends for ever, and tells the number of events after each commit. Ends only by a signal.
@@ -346,8 +358,42 @@ static void test_goes_on_after_a_full_disk(void **state) {
     fixture_done(&fixture);
 }
 
+// What the meta page says after its sync failed is on the disk before anybody is told of it.
+static void test_makes_good_a_failed_commit_when_it_opens(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture.options.no_sync = false;
+    fixture_open(&fixture);
+    fixture_fill(&fixture, 0, 100, 50);
+    char *text = fixture_make_record(100, 0, 0);
+    struct trail_receipt receipt;
+    fixture_begin(&fixture);
+    fixture_store(&fixture, text);
+    fails_at_commit = true;
+    assert_false(trail_commit(fixture.trail, &receipt, &fixture.fault));
+    fails_at_commit = false;
+    assert_int_equal(fixture.fault.kind, FAULT_IO);
+    trail_close(fixture.trail);
+    renewals = 0;
+    fixture_open(&fixture);
+    assert_int_equal(renewals, 1);
+    assert_true(is_renewal_synced);
+    // Readers leave them alone.
+    struct trail_reader *reader = NULL;
+    trail_close(fixture.trail);
+    renewals = 0;
+    assert_true(trail_reader_open(fixture.directory, &reader, &fixture.fault));
+    trail_reader_close(reader);
+    assert_int_equal(renewals, 0);
+    fixture_open(&fixture);
+    free(text);
+    fixture_done(&fixture);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_makes_good_a_failed_commit_when_it_opens),
         cmocka_unit_test(test_survives_kills),
         cmocka_unit_test(test_is_whole_after_a_kill_at_the_commit),
         cmocka_unit_test(test_readers_beside_a_writer),

@@ -201,6 +201,21 @@ static bool check_whole(struct trail_environment *environment, struct fault *fau
                      environment->directory, size, wanted);
 }
 
+// Writes LMDB's two meta pages again as they are, and waits for the disk. The last process may have
+// ended because the sync of one of them failed: then the system's memory holds a commit that the
+// disk has not, and agents would be told that it is durable. What a meta page names was synced
+// before it was written.
+static bool renew_meta(struct trail_environment *environment, struct fault *fault) {
+    uint8_t pages[2 * TRAIL_PAGE_SIZE];
+    mdb_filehandle_t file;
+    mdb_env_get_fd(environment->lmdb, &file);
+    bool is_good = pread(file, pages, sizeof pages, 0) == (ssize_t)sizeof pages &&
+                   pwrite(file, pages, sizeof pages, 0) == (ssize_t)sizeof pages &&
+                   fdatasync(file) == 0;
+    return is_good || fault_set_errno(fault, FAULT_IO, errno, "trail in %s: sync data.mdb",
+                                      environment->directory);
+}
+
 static bool is_foreign(int status) {
     return status == MDB_INVALID || status == MDB_VERSION_MISMATCH;
 }
@@ -243,6 +258,8 @@ static bool open_new(const struct trail_environment_options *options,
     if (is_foreign(status)) return set_foreign(options->directory, fault);
     if (status != 0) return trail_environment_fault(environment, status, "open", fault);
     if (!options->read_only) set_modes(options->directory);
+    bool is_durable = options->read_only || options->no_sync;
+    if (!is_durable && !renew_meta(environment, fault)) return false;
     status = open_databases(environment);
     if (status == MDB_NOTFOUND) {
         return fault_set(fault, FAULT_INPUT,
