@@ -31,7 +31,8 @@ struct trail_options {
     uint64_t free_min;        // FAULT_FULL when the disk has less free than this; 0: no check
     uint32_t tail_rows_max;   // rows of the tail that make a block; 0: 4096
     uint32_t block_rows_min;  // rows of one day in one commit that go past the tail; 0: 1024
-    uint32_t window_ids;      // ids of the dedupe window; 0: 4 Mi (87 MiB of memory when full)
+    uint32_t window_ids;      // ids of the dedupe window; 0: 512 Ki (11 MiB of memory when full)
+    uint32_t window_traces;   // of ids before them, 2 bytes each; 0: 8 Mi (22 MiB when full)
     uint32_t window_bits;     // tests: significant bits of the window's hash, to force collisions;
                               // 0: 64
     bool no_sync;             // only for the simulator: a commit is in the file, not on the disk

@@ -1,9 +1,10 @@
 // Whether an event is stored already, exactly, whatever order events come in.
 //
 // A stored event lies in a block or in the tail (or came earlier in this commit). The window has
-// the keys of the tail, of this commit and of blocks written lately; blocks whose times include the
-// event's and which are not in the window are searched by fingerprint, and taken into the window
-// once that has been done so often that taking them in is cheaper. An entry of the window knows
+// the keys of the tail, of this commit and of blocks written lately, and traces of those before;
+// blocks whose times include the event's and of which the window does not know that they lack it
+// are searched by fingerprint, and taken into the window once that has been done so often that
+// taking them in is cheaper. An entry of the window knows
 // either the hash of the bytes or the frame where they are: then the hashes of that whole frame are
 // learnt, as a repeated import asks for all of its rows. Equal key and equal content hash (127 bits
 // under the store's secret) is a duplicate; everything else is decided on the stored bytes.
@@ -19,6 +20,7 @@ enum {
     LOPSIDED_SIZE_MIN = 64 * 1024,  // bytes; below it a comparison costs little
     LOPSIDED_SPENT_MAX = 16 << 20,  // bytes of stored records parsed for such, of one commit
     PROBES_MAX = 256,               // 0.3 us each, against 80 us for taking a block in
+    HIT_PROBES = 16,                // what a probe counts that finds the fingerprint
     SUSPECTS_MAX = 64,              // blocks with the right fingerprint; chance gives one in 8,000
 };
 
@@ -27,6 +29,7 @@ struct suspects {
     uint32_t indexes[SUSPECTS_MAX];
     uint32_t count;
     bool are_more;  // than fit: then every block of that time is looked into
+    bool is_taken;  // one of that time has been taken into the window instead
 };
 
 bool trail_open_block(struct trail *trail, uint32_t index, struct block *block,
@@ -81,17 +84,21 @@ static bool take_in(struct trail *trail, uint32_t index, const struct block *blo
     return true;
 }
 
-// Looks at one block of the right time that is not in the window.
-static bool probe(struct trail *trail, uint32_t index, uint32_t id_hash, struct suspects *suspects,
-                  struct fault *fault) {
+// Looks at one block of the right time that is not in the window. One that has left its traces is
+// only asked for what they do not exclude: what counts there is what it is likely to hold, as all
+// of them would be taken in for the few keys about which the traces are wrong.
+static bool probe(struct trail *trail, uint32_t index, uint32_t id_hash, bool has_traces,
+                  struct suspects *suspects, struct fault *fault) {
     struct trail_catalog_block *entry = trail_catalog_at(trail->catalog, index);
     struct block block;
     if (!trail_open_block(trail, index, &block, fault)) return false;
-    entry->probes++;
+    bool is_hit = block_may_hold_id(&block, id_hash);
+    if (is_hit || !has_traces) entry->probes += is_hit ? HIT_PROBES : 1;
     if (entry->probes > PROBES_MAX && trail_window_has_room(trail->window, entry->summary.rows)) {
+        suspects->is_taken = true;
         return take_in(trail, index, &block, fault);
     }
-    if (!block_may_hold_id(&block, id_hash)) return true;
+    if (!is_hit) return true;
     if (suspects->count == SUSPECTS_MAX) {
         suspects->are_more = true;
     } else {
@@ -100,26 +107,33 @@ static bool probe(struct trail *trail, uint32_t index, uint32_t id_hash, struct 
     return true;
 }
 
-// Makes sure that every block of that time is in the window or among the suspects.
-static bool cover(struct trail *trail, const struct key *key, struct suspects *suspects,
-                  struct fault *fault) {
+// Makes sure that every block of that time is in the window, among the suspects, or without the
+// key.
+static bool cover(struct trail *trail, const struct key *key, uint64_t hash,
+                  struct suspects *suspects, struct fault *fault) {
     uint64_t generation = trail_window_generation(trail->window);
     struct trail_memo *memo = &trail->memos[(uint64_t)key->event_time_s % TRAIL_MEMO_COUNT];
-    if (memo->time_s == key->event_time_s && memo->generation == generation) return true;
+    bool is_known = memo->time_s == key->event_time_s && memo->generation == generation;
+    if (is_known && !memo->has_traces) return true;
+    bool is_recalled = trail_window_may_recall(trail->window, hash);
+    if (is_known && !is_recalled) return true;
 
     const uint32_t *indexes = NULL;
     uint32_t count = 0;
     if (!trail_catalog_find(trail->catalog, key->event_time_s, &indexes, &count, fault))
         return false;
-    bool all = true;
+    bool all = true, any_traces = false;
     uint32_t id_hash = block_id_hash(trail->format.secret, key->id);
     for (uint32_t at = 0; at < count; at++) {
         const struct trail_catalog_block *entry = trail_catalog_at(trail->catalog, indexes[at]);
         if (trail_window_holds(trail->window, entry->generation)) continue;
-        if (!probe(trail, indexes[at], id_hash, suspects, fault)) return false;
-        if (!trail_window_holds(trail->window, entry->generation)) all = false;
+        bool has_traces = trail_window_recalls(trail->window, entry->generation);
+        any_traces = any_traces || has_traces;
+        if (has_traces && !is_recalled) continue;
+        if (!probe(trail, indexes[at], id_hash, has_traces, suspects, fault)) return false;
+        if (!has_traces && !trail_window_holds(trail->window, entry->generation)) all = false;
     }
-    if (all) *memo = (struct trail_memo){key->event_time_s, generation};
+    if (all) *memo = (struct trail_memo){key->event_time_s, generation, any_traces};
     return true;
 }
 
@@ -348,8 +362,12 @@ bool trail_dedupe(struct trail *trail, const struct key *key, uint64_t hash, uin
         *outcome = TRAIL_CONFLICT;
         return true;
     }
-    if (!cover(trail, key, &suspects, fault)) return false;
     if (!ask_window(trail, hash, content, &knowledge, fault)) return false;
+    if (!knowledge.has_same) {
+        if (!cover(trail, key, hash, &suspects, fault)) return false;
+        bool is_newer = suspects.is_taken;
+        if (is_newer && !ask_window(trail, hash, content, &knowledge, fault)) return false;
+    }
     if (knowledge.has_same) {
         *outcome = TRAIL_DUPLICATE;
         return true;

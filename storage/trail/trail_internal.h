@@ -46,10 +46,11 @@ struct trail_tail_mirror {
     size_t text_size;
 };
 
-// A second whose blocks all are in the window of this generation.
+// A second whose blocks all are in the window of this generation, or have left their traces there.
 struct trail_memo {
     int64_t time_s;
     uint64_t generation;
+    bool has_traces;
 };
 
 enum { TRAIL_LOPSIDED_KEYS = 64 };

@@ -6,7 +6,11 @@
 // never loses all. The first generation is small and each new one twice as large, up to the limit,
 // so that a small store takes little memory. One key may have several entries: the caller decides
 // which is meant. Whoever relies on an entry notes the generation it went into: it is held while
-// trail_window_holds(generation). One thread.
+// trail_window_holds(generation).
+//
+// Of the keys of a dropped generation 16 bits each stay for longer, their traces. They tell for
+// sure of most keys that they are not among them, which is what a new event wants to know; the
+// others have to be looked for where they are stored. One thread.
 
 #pragma once
 
@@ -16,8 +20,9 @@
 struct trail_window;
 
 // A window of about ids_count entries, with room for extra_count more that must always fit (one
-// commit and the tail). NULL if memory runs out.
-struct trail_window *trail_window_create(uint32_t ids_count, uint32_t extra_count);
+// commit and the tail), and traces of about traces_count. NULL if memory runs out.
+struct trail_window *trail_window_create(uint32_t ids_count, uint32_t extra_count,
+                                         uint32_t traces_count);
 void trail_window_destroy(struct trail_window *window);
 
 // The values an entry can have. Of a content hash the uppermost bit is not used.
@@ -50,7 +55,7 @@ bool trail_window_has_room(struct trail_window *window, uint32_t count);
 // Whether it is time to rotate: it is full, or more was wanted than fits.
 bool trail_window_is_due(const struct trail_window *window);
 
-// Drops the older generation and begins a new one.
+// Drops the older generation, of which traces stay, and begins a new one.
 void trail_window_rotate(struct trail_window *window);
 
 // The number of the younger generation; the first is 2.
@@ -58,3 +63,10 @@ uint64_t trail_window_generation(const struct trail_window *window);
 
 // Whether entries of this generation are still there.
 bool trail_window_holds(const struct trail_window *window, uint64_t generation);
+
+// Whether all keys of a generation that is not held have their traces.
+bool trail_window_recalls(const struct trail_window *window, uint64_t generation);
+
+// Whether a key may be among those of which there are traces. False is sure; true is a mistake for
+// one in some thousand keys.
+bool trail_window_may_recall(const struct trail_window *window, uint64_t key);

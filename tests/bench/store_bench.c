@@ -76,6 +76,50 @@ static void add_to_gzip(struct bench *bench, uint64_t number, struct span text) 
     buffer_reset(&bench->lines);
 }
 
+static void close_traffic(struct bench *bench) {
+    for (uint32_t index = 0; index < bench->lanes_count; index++)
+        traffic_destroy(bench->lanes[index].traffic);
+    bench->lanes_count = 0;
+    bench->given = NULL;
+}
+
+// Opens the traffic from its beginning. With late_s it is as many organizations as there are lanes,
+// each of which is late by as much as it always is.
+static void open_traffic(struct bench *bench) {
+    struct fault fault;
+    uint32_t late_s = bench->options.late_s;
+    uint32_t rate = bench->options.rate;
+    close_traffic(bench);
+    bench->lanes_count = late_s == 0 ? 1 : LANES;
+    for (uint32_t index = 0; index < bench->lanes_count; index++) {
+        struct lane *lane = &bench->lanes[index];
+        const struct traffic_options options = {
+            .directory = bench->options.data,
+            .seed = TRAFFIC_SEED + index,
+            .start_s = START_S - index * late_s / LANES,
+            .rate = (double)rate / bench->lanes_count,
+            .account = -1,
+            .region = -1,
+        };
+        if (!traffic_create(&options, &lane->traffic, &fault)) bench_stop(&fault);
+        traffic_next(lane->traffic, &lane->next);
+        lane->late_s = index * late_s / LANES;
+    }
+}
+
+// The event that arrives next. Its spans live until the next call.
+static const struct traffic_event *next_event(struct bench *bench) {
+    if (bench->given != NULL) traffic_next(bench->given->traffic, &bench->given->next);
+    struct lane *first = &bench->lanes[0];
+    for (uint32_t index = 1; index < bench->lanes_count; index++) {
+        struct lane *lane = &bench->lanes[index];
+        if (lane->next.event_time_s + lane->late_s < first->next.event_time_s + first->late_s)
+            first = lane;
+    }
+    bench->given = first;
+    return &first->next;
+}
+
 struct offered {
     struct span text;
     struct span account;
@@ -87,22 +131,21 @@ static void make_events(struct bench *bench, uint64_t first, uint32_t count,
     struct fault fault = {FAULT_NONE, "out of memory for events"};
     arena_reset(bench->texts);
     for (uint32_t index = 0; index < count; index++) {
-        struct traffic_event event;
-        traffic_next(bench->traffic, &event);
-        if (!arena_copy(bench->texts, event.record, &offered[index].text) ||
-            !arena_copy(bench->texts, event.account, &offered[index].account)) {
+        const struct traffic_event *event = next_event(bench);
+        if (!arena_copy(bench->texts, event->record, &offered[index].text) ||
+            !arena_copy(bench->texts, event->account, &offered[index].account)) {
             bench_stop(&fault);
         }
         if (!measure) continue;
-        bench->text_size += event.record.size;
-        add_to_gzip(bench, first + index, event.record);
+        bench->text_size += event->record.size;
+        add_to_gzip(bench, first + index, event->record);
         if (index % 16 != 0) continue;
         struct record record;
         enum record_refusal refusal;
         arena_reset(bench->record);
-        if (!record_read(bench->json, bench->record, event.record, &record, &refusal, &fault))
+        if (!record_read(bench->json, bench->record, event->record, &record, &refusal, &fault))
             bench_stop(&fault);
-        bench_take_samples(bench, &record, event.account, (first + index) / 16);
+        bench_take_samples(bench, &record, event->account, (first + index) / 16);
     }
 }
 
@@ -132,18 +175,6 @@ static uint32_t store_events(struct bench *bench, const struct offered *offered,
     return receipt.stored;
 }
 
-static void open_traffic(struct bench *bench) {
-    struct fault fault;
-    traffic_destroy(bench->traffic);
-    const struct traffic_options options = {
-        .directory = bench->options.data,
-        .start_s = START_S,
-        .account = -1,
-        .region = -1,
-    };
-    if (!traffic_create(&options, &bench->traffic, &fault)) bench_stop(&fault);
-}
-
 static void open_trail(struct bench *bench) {
     struct fault fault;
     const struct trail_options options = {
@@ -165,8 +196,7 @@ static uint64_t run_events(struct bench *bench, uint32_t first, uint32_t events,
     if (offered == NULL) exit(1);
     uint64_t stored = 0;
     open_traffic(bench);
-    struct traffic_event skipped;
-    for (uint32_t index = 0; index < first; index++) traffic_next(bench->traffic, &skipped);
+    for (uint32_t index = 0; index < first; index++) (void)next_event(bench);
     for (uint32_t done = first; done < events;) {
         uint32_t count = bench->options.commit;
         if (count > events - done) count = events - done;
@@ -283,6 +313,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
         case 'w':
             options->window = number;
             return 0;
+        case 'l':
+            options->late_s = number;
+            return 0;
+        case 'R':
+            options->rate = number;
+            return 0;
         case 'a':
             options->again = number;
             return 0;
@@ -319,6 +355,8 @@ int main(int argc, char **argv) {
         {"block-rows-min", 'b', "N", 0, "rows that go past the tail (the store's default)", 0},
         {"tail-rows-max", 't', "N", 0, "rows that end the waiting (the store's default)", 0},
         {"window", 'w', "N", 0, "ids of the dedupe window (the store's default)", 0},
+        {"late", 'l', "SECONDS", 0, "events are late by 0 to so many seconds (0)", 0},
+        {"rate", 'R', "N", 0, "events of a second of eventTime (1000)", 0},
         {"again", 'a', "N", 0, "events to offer again (200000)", 0},
         {"dir", 'd', "DIR", 0, "an empty folder for the store (one in /tmp)", 0},
         {"data", 'D', "DIR", 0, "the folder of model.json (tests/data)", 0},
@@ -336,6 +374,7 @@ int main(int argc, char **argv) {
     bench.options = (struct options){
         .events = 1000000,
         .commit = 4000,
+        .rate = 1000,
         .again = 200000,
         .data = "tests/data",
     };
@@ -360,7 +399,7 @@ int main(int argc, char **argv) {
     }
     if (own_folder && !bench.options.keep && !bench.options.only_fill)
         rmdir(bench.options.directory);
-    traffic_destroy(bench.traffic);
+    close_traffic(&bench);
     json_reader_destroy(bench.json);
     arena_destroy(bench.texts);
     arena_destroy(bench.record);

@@ -20,6 +20,7 @@ enum {
     START_S = 1767225600,
     SAMPLES = 300,        // values per kind that are looked up
     PAGE = 50,            // rows of a page
+    LANES = 16,           // of traffic that is late
     GZIP_EVENTS = 16000,  // of one gzip member that is measured
     GZIP_EVERY = 8,       // one in so many parts of that size is compressed
     ARENA_SIZE = 256 * 1024 * 1024,
@@ -32,6 +33,8 @@ struct options {
     uint32_t block_rows_min;
     uint32_t tail_rows_max;
     uint32_t window;
+    uint32_t late_s;
+    uint32_t rate;
     uint32_t again;
     const char *directory;
     const char *data;
@@ -42,9 +45,18 @@ struct options {
     const char *only;
 };
 
+// Traffic, all of which arrives late by as much.
+struct lane {
+    struct traffic *traffic;
+    struct traffic_event next;
+    int64_t late_s;
+};
+
 struct bench {
     struct options options;
-    struct traffic *traffic;
+    struct lane lanes[LANES];
+    uint32_t lanes_count;
+    struct lane *given;  // the lane of the event that was given last, or NULL
     struct json_reader *json;
     struct arena *texts;   // of one commit
     struct arena *record;  // of one record
