@@ -308,6 +308,109 @@ static void test_content_hash(void **state) {
     buffer_done(&made.authorization);
 }
 
+#define NOTHING "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+#define S3_NEEDS(hash)                                                          \
+    "Host", "examplebucket.s3.amazonaws.com", "x-amz-date", "20130524T000000Z", \
+        "x-amz-content-sha256", hash
+
+// The examples of S3's guide; the last is what botocore signs.
+static const struct vector S3_VECTORS[] = {
+    {"get object",
+     "GET",
+     "/test.txt",
+     "",
+     {S3_NEEDS(NOTHING), "Range", "bytes=0-9"},
+     "",
+     "us-east-1",
+     "s3",
+     "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"},
+    {"put object",
+     "PUT",
+     "/test%24file.text",
+     "",
+     {S3_NEEDS("44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072"), "date",
+      "Fri, 24 May 2013 00:00:00 GMT", "x-amz-storage-class", "REDUCED_REDUNDANCY"},
+     "Welcome to Amazon S3.",
+     "us-east-1",
+     "s3",
+     "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"},
+    {"get lifecycle",
+     "GET",
+     "/",
+     "lifecycle",
+     {S3_NEEDS(NOTHING)},
+     "",
+     "us-east-1",
+     "s3",
+     "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"},
+    {"list",
+     "GET",
+     "/",
+     "max-keys=2&prefix=J",
+     {S3_NEEDS(NOTHING)},
+     "",
+     "us-east-1",
+     "s3",
+     "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"},
+    {"metadata of a digest, parts of a path that others leave out",
+     "PUT",
+     "/b/a//c%20d%3D%2B%C3%BC%21/../e",
+     "uploadId=x%2By%3D&partNumber=1",
+     {"Host", "bucket.example.com:9000", "x-amz-date", "20130524T000000Z", "x-amz-content-sha256",
+      "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "x-amz-meta-signature",
+      "ab", "x-amz-meta-signature-algorithm", "SHA256withRSA"},
+     "abc",
+     "us-east-1",
+     "s3",
+     "2a1b5e779c739cc1075b44ea04738edf7dc56dde9ea11437612fdab2ef10432f"},
+};
+
+static void test_s3(void **state) {
+    (void)state;
+    const struct span secret = SPAN_LITERAL("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+    const int64_t now_ms = INT64_C(1369353600000);
+    for (size_t index = 0; index < sizeof S3_VECTORS / sizeof S3_VECTORS[0]; index++) {
+        const struct vector *vector = &S3_VECTORS[index];
+        const struct sigv4_signer signer = {SPAN_LITERAL("AKIAIOSFODNN7EXAMPLE"), secret,
+                                            span_text(vector->region), span_text(vector->service)};
+        struct made made;
+        struct fault fault;
+        make_request(&made, vector);
+        if (!sigv4_sign(&made.request, &signer, &made.authorization, &fault))
+            fail_msg("%s", fault.text);
+        if (!span_ends(buffer_span(&made.authorization), span_text(vector->signature))) {
+            fail_msg("%s: %.*s", vector->name, SPAN_PRINT(buffer_span(&made.authorization)));
+        }
+        made.headers[made.request.headers_count++] =
+            (struct sigv4_header){SPAN_LITERAL("Authorization"), buffer_span(&made.authorization)};
+        assert_int_equal(verify(&made, secret, now_ms, &fault), SIGV4_GOOD);
+        made.request.body = SPAN_LITERAL("another");
+        assert_int_equal(verify(&made, secret, now_ms, &fault), SIGV4_WRONG);
+        buffer_done(&made.authorization);
+    }
+}
+
+static void test_s3_body_that_is_not_signed(void **state) {
+    (void)state;
+    struct vector vector = S3_VECTORS[1];
+    struct made made;
+    struct fault fault;
+    const struct sigv4_signer signer = {KEY_ID, SECRET, SPAN_LITERAL("r"), SPAN_LITERAL("s3")};
+    vector.headers[5] = "UNSIGNED-PAYLOAD";
+    make_request(&made, &vector);
+    assert_true(sigv4_sign(&made.request, &signer, &made.authorization, &fault));
+    made.headers[made.request.headers_count++] =
+        (struct sigv4_header){SPAN_LITERAL("Authorization"), buffer_span(&made.authorization)};
+    assert_int_equal(verify(&made, SECRET, INT64_C(1369353600000), &fault), SIGV4_GOOD);
+    // The same request to another service is bound to its body.
+    struct sigv4_claim claim;
+    assert_int_equal(sigv4_read(&made.request, &claim, &fault), SIGV4_GOOD);
+    claim.service = SPAN_LITERAL("s4");
+    assert_int_equal(sigv4_verify(&made.request, &claim, SECRET, INT64_C(1369353600000), &fault),
+                     SIGV4_WRONG);
+    buffer_done(&made.authorization);
+}
+
 static enum sigv4_verdict read_header(const char *authorization, struct fault *fault) {
     struct made made;
     struct sigv4_claim claim;
@@ -412,6 +515,8 @@ int main(void) {
         cmocka_unit_test(test_any_change_is_found),
         cmocka_unit_test(test_clock),
         cmocka_unit_test(test_content_hash),
+        cmocka_unit_test(test_s3),
+        cmocka_unit_test(test_s3_body_that_is_not_signed),
         cmocka_unit_test(test_forms_of_the_header),
         cmocka_unit_test(test_headers_that_must_be_there_once),
     };

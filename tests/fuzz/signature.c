@@ -16,7 +16,7 @@ static struct span take(struct span *text, uint8_t end) {
     return part;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+static void try_request(const uint8_t *data, size_t size, struct span service) {
     struct sigv4_header headers[SIGV4_HEADERS_MAX];
     struct span text = span_of(data, size);
     struct span line = take(&text, '\n');
@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     // What we sign ourselves is good.
     const struct sigv4_signer signer = {SPAN_LITERAL("AKIDEXAMPLE"), secret, SPAN_LITERAL("r"),
-                                        SPAN_LITERAL("s")};
+                                        service};
     struct buffer authorization;
     buffer_init(&authorization, SIGV4_CANONICAL_SIZE_MAX);
     if (sigv4_sign(&request, &signer, &authorization, &fault)) {
@@ -56,5 +56,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
     }
     buffer_done(&authorization);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    try_request(data, size, SPAN_LITERAL("s"));
+    try_request(data, size, SPAN_LITERAL("s3"));
     return 0;
 }
