@@ -45,6 +45,8 @@ LIBRARIES = [
     (r"libdeflate\.h", r"base/(gzip|hash)\w*\.[ch]"),
     (r"zstd\.h|zdict\.h", r"base/zstd\w*\.[ch]"),
     (r"microhttpd\.h", r"base/http_server\w*\.[ch]"),
+    (r"curl/curl\.h", r"base/http_client\.c"),
+    (r"expat\.h", r"base/xml\.c"),
     (r"gnutls/.*", r"base/http_tls\w*\.[ch]"),
     (r"cyaml/.*|yaml\.h", r"base/config\w*\.[ch]"),
     (r"xxhash\.h|xxh_x86dispatch\.h", r"base/hash\w*\.[ch]"),
