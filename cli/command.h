@@ -36,6 +36,7 @@ int restore_run(int argc, char **argv);
 int status_run(int argc, char **argv);
 int store_run(int argc, char **argv);
 int tail_run(int argc, char **argv);
+int verify_command_run(int argc, char **argv);
 
 // Prints "orgtrail NAME: TEXT" to standard error and returns the exit code of the fault's kind.
 // `name` is argv[0] of the command.

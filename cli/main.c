@@ -25,6 +25,8 @@ static const struct command commands[] = {
     {"lookup", lookup_run, "look events up"},
     {"tail", tail_run, "show events as they arrive"},
     {"export", export_run, "write the consolidated trail of a time range as files"},
+    {"verify", verify_command_run,
+     "check what trails delivered: signatures, hashes, nothing missing"},
     {"status", status_run, "show how the trail stands"},
     {"agent", agent_run, "show how the agent on this machine is; forget one that is gone"},
     {"quarantine", quarantine_run, "show what was refused and why, retry or discard it"},

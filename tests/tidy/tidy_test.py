@@ -62,10 +62,11 @@ ROOMS = {
     "proto": {"proto"},
     "storage": {"base", "event", "storage"},
     "query": {"base", "event", "storage", "query"},
+    "verify": {"base", "event", "verify"},
     "agent": {"base", "event", "proto", "agent"},
     "collector": {"base", "event", "proto", "storage", "query", "collector"},
-    "cli": {"base", "event", "proto", "storage", "query", "agent", "cli"},
-    "tests": {"base", "event", "proto", "storage", "query", "agent", "collector", "cli", "tests"},
+    "cli": {"base", "event", "proto", "storage", "query", "verify", "agent", "cli"},
+    "tests": {"base", "event", "proto", "storage", "query", "agent", "collector", "verify", "cli", "tests"},
 }
 
 # Files of a room that are only built into its tests and benches.
@@ -375,6 +376,13 @@ def test_operations_are_those_of_the_api():
     others = {(service, name) for service, name, run in rows if service != "cloudtrail"}
     section = page.partition("## Other services")[2].partition("\n## ")[0]
     assert others == set(re.findall(r"^\| `(\w+)` \| `(\w+)` \|", section, re.M)), others
+
+
+def test_findings_are_explained():
+    """docs/verify.md has each kind of finding with its weight."""
+    rows = re.findall(r'^    \{"([a-z-]+)", FINDING_([A-Z]+),', read("verify/finding.c"), re.M)
+    told = re.findall(r"^\| `([a-z-]+)` \| (fault|unchecked|note) \|", read("docs/verify.md"), re.M)
+    assert len(rows) > 20 and told == [(name, weight.lower()) for name, weight in rows], set(rows) ^ set(told)
 
 
 def test_operators_find_what_they_are_told():
