@@ -49,13 +49,15 @@ enum api_role {
 
 // Who calls. All borrowed for the length of the call.
 struct api_caller {
-    struct span key_id;   // "AKIA…"
+    struct span key_id;   // "AKIA…"; of a session the key that it came from
     struct span name;     // the key's, as an IAM user's: "audit"
     struct span account;  // that the caller belongs to: 12 digits
     enum api_role role;
     // What the key was narrowed to when it was made; none: what its account may see.
     const struct span *accounts;
     uint32_t accounts_count;
+    struct span session_id;     // "ASIA…", or none: the call is signed with the key itself
+    int64_t session_issued_ms;  // of a session
 };
 
 // A request whose signature is good.
@@ -90,6 +92,7 @@ struct api_store {
 };
 
 struct objects_directory;
+struct keys;
 
 // What all calls stand on; borrowed for the life of the workers.
 struct api_world {
@@ -99,6 +102,7 @@ struct api_world {
     const struct random *random;
     const uint8_t *token_key;  // API_TOKEN_KEY_SIZE bytes, for what clients bring back to us
     const struct objects_directory *buckets;  // where trails deliver to; NULL: nowhere
+    const struct keys *keys;                  // for what sessions are sealed with
 };
 
 struct api_call {

@@ -91,6 +91,15 @@ static void append_text(struct buffer *buffer, const char *name, struct span tex
     json_append_string(buffer, text);
 }
 
+static void append_session(struct buffer *buffer, const struct api_caller *caller) {
+    char time[TIME_TEXT_SIZE];
+    time_print(caller->session_issued_ms / 1000, time);
+    buffer_print(buffer,
+                 ",\"sessionContext\":{\"attributes\":{\"creationDate\":\"%s\","
+                 "\"mfaAuthenticated\":\"false\"}}",
+                 time);
+}
+
 static void append_identity(struct buffer *buffer, const struct api_caller *caller) {
     buffer_append_text(buffer, "\"userIdentity\":{\"type\":\"IAMUser\"");
     append_text(buffer, "principalId", caller->key_id);
@@ -101,8 +110,10 @@ static void append_identity(struct buffer *buffer, const struct api_caller *call
     buffer_append(buffer, caller->name);
     buffer_append_byte(buffer, '"');
     append_text(buffer, "accountId", caller->account);
-    append_text(buffer, "accessKeyId", caller->key_id);
+    bool is_session = caller->session_id.bytes != NULL;
+    append_text(buffer, "accessKeyId", is_session ? caller->session_id : caller->key_id);
     append_text(buffer, "userName", caller->name);
+    if (is_session) append_session(buffer, caller);
     buffer_append_byte(buffer, '}');
 }
 

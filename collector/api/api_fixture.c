@@ -95,6 +95,7 @@ void api_fixture_init(struct api_fixture *fixture) {
         {.id = "333333333333", .name = "lab"},
     };
     static const uint8_t token_key[API_TOKEN_KEY_SIZE] = {1};
+    static const uint8_t sealing_key[CRYPTO_SEAL_KEY_SIZE] = {9};
     struct fault fault;
     *fixture = (struct api_fixture){
         .region = "eu-central-1",
@@ -107,12 +108,15 @@ void api_fixture_init(struct api_fixture *fixture) {
     assert_true(roster_create(accounts, 3, ROSTER_UNKNOWN_DEFAULT, &fixture->accounts, &fault));
     roster_live_init(&fixture->roster, fixture->accounts);
     fixture->random = random_seeded(&fixture->seed);
+    fixture->keys = keys_create(sealing_key);
+    assert_non_null(fixture->keys);
     fixture->world = (struct api_world){
         .organization = "o-example",
         .place = {"111111111111", "eu-central-1"},
         .roster = &fixture->roster,
         .random = &fixture->random,
         .token_key = token_key,
+        .keys = fixture->keys,
     };
     const struct api_store store = {.read = on_read, .change = on_change, .context = fixture};
     fixture->worker = api_worker_create(&fixture->world, &store);
@@ -121,6 +125,7 @@ void api_fixture_init(struct api_fixture *fixture) {
 
 void api_fixture_done(struct api_fixture *fixture) {
     api_worker_destroy(fixture->worker);
+    keys_destroy(fixture->keys);
     roster_destroy(fixture->accounts);
     while (fixture->documents_count > 0) {
         put(fixture, span_text(fixture->documents[0].name), (struct span){NULL, 0});

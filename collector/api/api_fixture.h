@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include "collector/api/keys.h"
 #include "collector/api/operations.h"
 
 enum { API_FIXTURE_DOCUMENTS_MAX = 256 };
@@ -19,6 +20,7 @@ struct api_fixture {
     struct api_world world;
     struct roster_live roster;
     struct roster *accounts;
+    struct keys *keys;  // none in it
     struct random random;
     uint64_t seed;
     struct api_fixture_document documents[API_FIXTURE_DOCUMENTS_MAX];  // in order of name

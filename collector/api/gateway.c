@@ -6,6 +6,7 @@
 
 #include "collector/api/gateway_form.h"
 #include "collector/api/gateway_rate.h"
+#include "collector/api/session.h"
 #include "event/record.h"
 
 #define JSON_TYPE "application/x-amz-json-1.1"
@@ -38,6 +39,7 @@ struct exchange {
     bool is_form;
     struct sigv4_claim claim;
     struct keys_facts key;
+    int64_t session_issued_ms;  // 0: no session
     struct api_request call;
 };
 
@@ -137,6 +139,7 @@ static bool turn_away_for(struct exchange *exchange, enum sigv4_verdict verdict,
 
 static bool authenticate(struct exchange *exchange) {
     static const char unknown[] = "The security token included in the request is invalid.";
+    static const char expired[] = "The security token included in the request is expired";
     struct fault fault;
     struct gateway_lane *lane = exchange->lane;
     const struct gateway_options *options = &lane->gateway->options;
@@ -144,17 +147,18 @@ static bool authenticate(struct exchange *exchange) {
     enum sigv4_verdict verdict = sigv4_read(wire, &exchange->claim, &fault);
     if (verdict != SIGV4_GOOD) return turn_away_for(exchange, verdict, &fault);
 
-    bool found = false;
     struct keys_facts *key = &exchange->key;
-    if (!keys_find(options->keys, exchange->claim.key_id, lane->arena, &found, key, &fault)) {
+    int64_t now_ms = options->clock->now_ms(options->clock->context);
+    enum session_verdict found = session_find(options->keys, &exchange->claim, now_ms, lane->arena,
+                                              key, &exchange->session_issued_ms, &fault);
+    if (found == SESSION_NO_MEMORY) {
         return refuse(exchange, 503, GATEWAY_FAILED, "ServiceUnavailableException", fault.text);
     }
-    // No key of ours has a session token: one that comes belongs to another key.
-    if (!found || key->is_disabled || key->is_unreadable || exchange->claim.token.bytes != NULL) {
+    if (found == SESSION_EXPIRED) return turn_away(exchange, 400, "ExpiredTokenException", expired);
+    if (found == SESSION_UNKNOWN || key->is_disabled || key->is_unreadable) {
         return turn_away(exchange, 400, "UnrecognizedClientException", unknown);
     }
-    verdict = sigv4_verify(wire, &exchange->claim, key->secret,
-                           options->clock->now_ms(options->clock->context), &fault);
+    verdict = sigv4_verify(wire, &exchange->claim, key->secret, now_ms, &fault);
     return verdict == SIGV4_GOOD || turn_away_for(exchange, verdict, &fault);
 }
 
@@ -286,6 +290,9 @@ static void fill_call(struct exchange *exchange) {
         .accounts = key->accounts,
         .accounts_count = key->accounts_count,
     };
+    if (exchange->claim.token.bytes == NULL) return;
+    call->caller.session_id = exchange->claim.key_id;
+    call->caller.session_issued_ms = exchange->session_issued_ms;
 }
 
 static enum gateway_outcome outcome_of(const struct api_answer *answer) {

@@ -79,19 +79,29 @@ static void append_text(struct buffer *output, struct span text) {
     }
 }
 
-void gateway_form_write(struct span action, const struct yyjson_val *members,
-                        const char *request_id, struct buffer *output) {
+// Calls itself as deep as the answer is, which is ours.
+static void append_members(const struct yyjson_val *members, struct buffer *output) {
     yyjson_obj_iter each;
     yyjson_obj_iter_init((yyjson_val *)(uintptr_t)members, &each);
     yyjson_val *key;
-    buffer_print(output, "<%.*sResponse xmlns=\"" NAMESPACE "\"><%.*sResult>", SPAN_PRINT(action),
-                 SPAN_PRINT(action));
     while ((key = yyjson_obj_iter_next(&each)) != NULL) {
         struct span name = json_string(key);
+        yyjson_val *value = yyjson_obj_iter_get_val(key);
         buffer_print(output, "<%.*s>", SPAN_PRINT(name));
-        append_text(output, json_string(yyjson_obj_iter_get_val(key)));
+        if (yyjson_is_obj(value)) {
+            append_members(value, output);
+        } else {
+            append_text(output, json_string(value));
+        }
         buffer_print(output, "</%.*s>", SPAN_PRINT(name));
     }
+}
+
+void gateway_form_write(struct span action, const struct yyjson_val *members,
+                        const char *request_id, struct buffer *output) {
+    buffer_print(output, "<%.*sResponse xmlns=\"" NAMESPACE "\"><%.*sResult>", SPAN_PRINT(action),
+                 SPAN_PRINT(action));
+    append_members(members, output);
     buffer_print(output,
                  "</%.*sResult><ResponseMetadata><RequestId>%s</RequestId></ResponseMetadata>"
                  "</%.*sResponse>",

@@ -96,10 +96,9 @@ static void end_gateway(void) {
 
 static int make_room(void **state) {
     (void)state;
-    static const uint8_t sealing_key[CRYPTO_SEAL_KEY_SIZE] = {9};
     api_fixture_init(&fixture);
     room = (struct room){.has_room = true, .clock = {now_ms, monotonic_ms, NULL}};
-    room.keys = keys_create(sealing_key);
+    room.keys = fixture.keys;
     room.arena = arena_create(1 << 20);
     room.key = add_key("good", false);
     room.disabled = add_key("disabled", true);
@@ -110,7 +109,6 @@ static int make_room(void **state) {
 static int end_room(void **state) {
     (void)state;
     end_gateway();
-    keys_destroy(room.keys);
     arena_destroy(room.arena);
     free(room.body);
     api_fixture_done(&fixture);

@@ -299,10 +299,10 @@ static bool make_text(const struct random *random, struct arena *arena, const ch
     return true;
 }
 
-bool keys_make(const struct random *random, struct arena *arena, struct keys_facts *facts,
-               struct fault *fault) {
+static bool make_pair(const struct random *random, struct arena *arena, const char *begin,
+                      struct keys_facts *facts, struct fault *fault) {
     // As AWS's look: 80 random bits of id, 240 of secret.
-    if (make_text(random, arena, "AKIA", "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", KEYS_ID_SIZE,
+    if (make_text(random, arena, begin, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", KEYS_ID_SIZE,
                   &facts->id) &&
         make_text(random, arena, "",
                   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
@@ -310,6 +310,21 @@ bool keys_make(const struct random *random, struct arena *arena, struct keys_fac
         return true;
     }
     return fault_set(fault, FAULT_FULL, "no memory for a key");
+}
+
+bool keys_make(const struct random *random, struct arena *arena, struct keys_facts *facts,
+               struct fault *fault) {
+    return make_pair(random, arena, "AKIA", facts, fault);
+}
+
+bool keys_make_session(const struct random *random, struct arena *arena, struct keys_facts *facts,
+                       struct fault *fault) {
+    return make_pair(random, arena, "ASIA", facts, fault);
+}
+
+void keys_derive(const struct keys *keys, struct span use, uint8_t key[CRYPTO_SEAL_KEY_SIZE]) {
+    static_assert((int)CRYPTO_SEAL_KEY_SIZE == (int)SHA256_SIZE, "a hash is a key");
+    crypto_hmac_sha256(span_of(keys->sealing_key, CRYPTO_SEAL_KEY_SIZE), &use, 1, key);
 }
 
 static bool is_name(struct span name) {

@@ -75,6 +75,13 @@ MUST_CHECK bool keys_take(struct keys *keys, struct span id, struct span documen
 MUST_CHECK bool keys_make(const struct random *random, struct arena *arena,
                           struct keys_facts *facts, struct fault *fault);
 
+// The same for a session (session.h): its id begins with ASIA.
+MUST_CHECK bool keys_make_session(const struct random *random, struct arena *arena,
+                                  struct keys_facts *facts, struct fault *fault);
+
+// Makes a key for another use out of the sealing key: always the same, and telling nothing of it.
+void keys_derive(const struct keys *keys, struct span use, uint8_t key[CRYPTO_SEAL_KEY_SIZE]);
+
 // Checks name, account and the accounts it is narrowed to. FAULT_INPUT.
 MUST_CHECK bool keys_check(const struct keys_facts *facts, struct fault *fault);
 

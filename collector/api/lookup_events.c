@@ -284,10 +284,13 @@ static bool make_filter(struct api_call *call, const struct view *view, struct f
 
 // ---- tokens: the query's own, and that it is ours and this caller's
 
-static void make_mac(const struct api_call *call, struct span token, char hex[2 * MAC_SIZE + 1]) {
+static void make_mac(const struct api_call *call, const struct view *view, struct span token,
+                     char hex[2 * MAC_SIZE + 1]) {
     uint8_t digest[SHA256_SIZE];
+    char count[24];
     const struct api_request *request = call->request;
-    const struct span parts[] = {request->caller.key_id, request->region, SPAN_LITERAL("|"), token};
+    snprintf(count, sizeof count, "|%" PRId64 "|", view->count_max);
+    const struct span parts[] = {request->caller.key_id, request->region, span_text(count), token};
     crypto_hmac_sha256(span_of(call->world->token_key, API_TOKEN_KEY_SIZE), parts, 4, digest);
     crypto_print_hex(span_of(digest, MAC_SIZE), hex);
 }
@@ -298,11 +301,12 @@ static bool refuse_token(struct api_call *call) {
 }
 
 // The query's token out of ours.
-static bool open_token(struct api_call *call, struct span given, char *token) {
+static bool open_token(struct api_call *call, const struct view *view, char *token) {
+    struct span given = view->token;
     char hex[2 * MAC_SIZE + 1];
     if (given.size <= 2 * MAC_SIZE || given.size >= TOKEN_SIZE_MAX) return refuse_token(call);
     struct span own = span_of(given.bytes, given.size - 2 * MAC_SIZE);
-    make_mac(call, own, hex);
+    make_mac(call, view, own, hex);
     if (!crypto_equal(span_from(given, own.size), span_text(hex)) ||
         memchr(own.bytes, 0, own.size) != NULL) {
         return refuse_token(call);
@@ -312,11 +316,11 @@ static bool open_token(struct api_call *call, struct span given, char *token) {
     return true;
 }
 
-static void write_token(struct api_call *call, const char *token) {
+static void write_token(struct api_call *call, const struct view *view, const char *token) {
     char text[TOKEN_SIZE_MAX];
     char hex[2 * MAC_SIZE + 1];
     if (token[0] == 0) return;
-    make_mac(call, span_text(token), hex);
+    make_mac(call, view, span_text(token), hex);
     snprintf(text, sizeof text, "%s%s", token, hex);
     json_write_string(call->output, "NextToken", span_text(text));
 }
@@ -376,7 +380,8 @@ static bool write_row(struct api_call *call, struct json_reader *reader,
     return fault_add(fault, "event %" PRIu64, row->sequence);
 }
 
-static bool write_page(struct api_call *call, struct lookup *lookup, struct fault *fault) {
+static bool write_page(struct api_call *call, const struct view *view, struct lookup *lookup,
+                       struct fault *fault) {
     char token[LOOKUP_TOKEN_SIZE];
     struct trail_row row;
     struct json_reader *reader = json_reader_create();
@@ -392,7 +397,7 @@ static bool write_page(struct api_call *call, struct lookup *lookup, struct faul
     json_write_end(call->output);
     json_reader_destroy(reader);
     if (!is_good || !lookup_print_token(lookup, token, fault)) return false;
-    write_token(call, token);
+    write_token(call, view, token);
     return true;
 }
 
@@ -418,14 +423,14 @@ static bool run_page(struct api_call *call, const struct view *view, struct filt
     };
     if (view->account.size == 0 && call->request->caller.accounts_count > 0) plan.wants = on_row;
     if (view->token.bytes != NULL) {
-        if (!open_token(call, view->token, token)) return false;
+        if (!open_token(call, view, token)) return false;
         plan.token = token;
     }
     if (!lookup_open(call->reader, &plan, &lookup, &fault)) {
         if (fault.kind == FAULT_INPUT && plan.token != NULL) return refuse_token(call);
         return api_refuse_fault(call, &fault);
     }
-    bool is_good = write_page(call, lookup, &fault);
+    bool is_good = write_page(call, view, lookup, &fault);
     lookup_close(lookup);
     return is_good || api_refuse_fault(call, &fault);
 }

@@ -4,6 +4,7 @@
 #include "collector/api/organization.h"
 #include "collector/api/public_keys.h"
 #include "collector/api/selectors_operations.h"
+#include "collector/api/session.h"
 #include "collector/api/tags.h"
 #include "collector/api/trails_operations.h"
 
@@ -73,6 +74,7 @@ const struct operation operations_table[] = {
     {"organizations", "DescribeOrganization", false, organization_run_describe},
     {"organizations", "ListAccounts", false, organization_run_list_accounts},
     {"sts", "GetCallerIdentity", false, organization_run_caller},
+    {"sts", "GetSessionToken", false, session_run_token},
 };
 const uint32_t operations_count = sizeof operations_table / sizeof operations_table[0];
 

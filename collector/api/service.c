@@ -195,6 +195,7 @@ static bool make_seat(struct service *service, struct seat *seat, struct fault *
     struct api_store interface = store_interface(seat->store);
     struct api_world world = options->world;
     world.token_key = service->token_key;
+    world.keys = service->keys;
     seat->worker = api_worker_create(&world, &interface);
     if (seat->worker != NULL) seat->lane = gateway_lane_create(service->gateway, seat->worker);
     seat->arena = arena_create(BUCKETS_ARENA_SIZE);

@@ -31,7 +31,7 @@ struct service_options {
     uint32_t connections_max;
     uint32_t lookups_per_second;  // of an account in a region; 0: no limit
     const char *store_directory;
-    struct api_world world;  // without its token key
+    struct api_world world;  // without its token key and its keys
     struct append *append;
     struct notes *notes;
     const struct clock *clock;

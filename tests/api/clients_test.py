@@ -190,20 +190,24 @@ def test_a_page_of_huge_records_ends_early():
 def test_a_token_is_of_its_question():
     member, admin = service().boto(Room.member), service().boto()
     token = member.lookup_events(MaxResults=10)["NextToken"]
-    assert member.lookup_events(MaxResults=20, NextToken=token)["Events"]
+    assert member.lookup_events(MaxResults=10, NextToken=token)["Events"]
+    unsaid = member.lookup_events()["NextToken"]
+    assert member.lookup_events(MaxResults=50, NextToken=unsaid)["Events"]
+    expect_error("InvalidNextTokenException", member.lookup_events, NextToken=token)
     for given in (
+        {"MaxResults": 20},
         {"LookupAttributes": attributes("ReadOnly", "true")},
         {"StartTime": 5},
         {"EndTime": 2000000000},
         {"EventCategory": "insight"},
     ):
-        expect_error("InvalidNextTokenException", member.lookup_events, NextToken=token, **given)
-    expect_error("InvalidNextTokenException", admin.lookup_events, NextToken=token)
+        expect_error("InvalidNextTokenException", member.lookup_events, **{"MaxResults": 10, "NextToken": token, **given})
+    expect_error("InvalidNextTokenException", admin.lookup_events, MaxResults=10, NextToken=token)
     elsewhere = service().boto(Room.member, "eu-west-1")
-    expect_error("InvalidNextTokenException", elsewhere.lookup_events, NextToken=token)
+    expect_error("InvalidNextTokenException", elsewhere.lookup_events, MaxResults=10, NextToken=token)
     changed = ("A" if token[20] != "A" else "B").join((token[:20], token[21:]))
     for wrong in (changed, token[:-1], token + "0", "x", "", "é", "0" * 5000, "a\0b" * 30):
-        expect_error("InvalidNextTokenException", member.lookup_events, NextToken=wrong)
+        expect_error("InvalidNextTokenException", member.lookup_events, MaxResults=10, NextToken=wrong)
 
 
 def test_parameters_that_are_wrong():
@@ -288,6 +292,65 @@ def test_keys_that_are_no_good():
     changes = [name for name in names if name != "ApiCallerRefused"]
     assert sorted(changes) == ["AccessKeyCreated", "AccessKeyDeleted", "AccessKeyDisabled", "AccessKeyEnabled"]
     assert service().organization.own_events("ApiCallerRefused")
+
+
+def begin_session(key, **given):
+    made = service().boto(key, service="sts").get_session_token(**given)["Credentials"]
+    assert made["AccessKeyId"].startswith("ASIA"), made
+    left = made["Expiration"].timestamp() - datetime.datetime.now().timestamp()
+    assert abs(left - given.get("DurationSeconds", 43200)) < 60, made
+    return api.Key(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+
+
+def test_temporary_credentials():
+    key = service().make_key("passing", "--account", SHOP)
+    session = begin_session(key, DurationSeconds=900)
+    # The same scope and role, and the same name.
+    client = service().boto(session)
+    expected = service().expect(SHOP, "us-east-1", "EventName", "DescribeInstances")
+    api.assert_events(pages(client, LookupAttributes=attributes("EventName", "DescribeInstances")), expected)
+    expect_error("AccessDeniedException", service().boto(session, "organization").lookup_events)
+    expect_error("AccessDeniedException", client.create_trail, Name="mine", S3BucketName="a-bucket")
+    sts = service().boto(session, service="sts")
+    assert sts.get_caller_identity()["Arn"] == f"arn:aws:iam::{SHOP}:user/passing"
+    expect_error("AccessDenied", sts.get_session_token)
+    for seconds in (899, 129601):
+        expect_error("ValidationError", service().boto(key, service="sts").get_session_token, DurationSeconds=seconds)
+    # Credentials that are renewed between two pages; those of another key are none of the question's.
+    token = client.lookup_events()["NextToken"]
+    renewed = service().boto(begin_session(key))
+    assert renewed.lookup_events(NextToken=token)["Events"]
+    assert service().boto(key).lookup_events(NextToken=token)["Events"]
+    expect_error("InvalidNextTokenException", service().boto(begin_session(Room.member)).lookup_events, NextToken=token)
+    # The other clients.
+    for program in (PYPI, DEBIAN):
+        if os.path.exists(program):
+            answer = service().cli(program, "lookup-events", "--max-items", "3", key=session)
+            assert isinstance(answer, dict) and len(answer["Events"]) == 3, answer
+            assert "ASIA" in service().cli(program, "get-session-token", key=key, service="sts")["Credentials"]["AccessKeyId"]
+    if shutil.which("node"):
+        assert len(service().node("LookupEvents", {"MaxResults": 3}, session)["answer"]["Events"]) == 3
+    # Nothing but all three together is good.
+    other = begin_session(key)
+    for wrong in (session._replace(token=None), session._replace(token=other.token), session._replace(token="x"),
+                  key._replace(token=session.token)):
+        expect_error("UnrecognizedClientException", service().boto(wrong).lookup_events)
+    expect_error("InvalidSignatureException", service().boto(session._replace(secret=key.secret)).lookup_events)
+    # It ends with its key, and outlives the collector.
+    organization = service().organization
+    assert organization.collector.stop() == 0
+    organization.start_collector()
+    assert service().boto(session).lookup_events()["Events"]
+    service().keys("disable", key.id)
+    expect_error("UnrecognizedClientException", service().boto(session).lookup_events)
+    service().keys("enable", key.id)
+    assert service().boto(session).lookup_events()["Events"]
+    service().keys("delete", key.id)
+    expect_error("UnrecognizedClientException", service().boto(session).lookup_events)
+    calls = [event for event in organization.own_events("LookupEvents")
+             if event["userIdentity"]["accessKeyId"] == session.id]
+    assert calls and all(event["userIdentity"]["principalId"] == key.id for event in calls)
+    assert all(text not in str(organization.own_events("GetSessionToken")) for text in (session.secret, session.token))
 
 
 def test_keys_outlive_the_collector():

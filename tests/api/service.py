@@ -211,7 +211,8 @@ class Service:
 
         key = key or self.admin
         return boto3.Session(
-            aws_access_key_id=key.id, aws_secret_access_key=key.secret, region_name=region
+            aws_access_key_id=key.id, aws_secret_access_key=key.secret, aws_session_token=key.token,
+            region_name=region,
         ).client(
             service,
             endpoint_url=self.endpoint,
@@ -229,6 +230,7 @@ class Service:
             "HOME": self.organization.base,
             "AWS_ACCESS_KEY_ID": key.id,
             "AWS_SECRET_ACCESS_KEY": key.secret,
+            **({"AWS_SESSION_TOKEN": key.token} if key.token else {}),
             "AWS_DEFAULT_REGION": region,
             "AWS_CA_BUNDLE": self.ca,
             "AWS_MAX_ATTEMPTS": "1",
