@@ -17,7 +17,8 @@
 
 enum {
     HEADER_MS = 10 * 1000,                 // from the connection to its first complete header
-    REQUEST_MS = 120 * 1000,               // from the complete header to the end of the response
+    BODY_MS = 20 * 1000,                   // from the complete header to the end of the body
+    REQUEST_MS = 120 * 1000,               // from there to the end of the response
     IDLE_S = 30,                           // without a byte in either direction
     NEXT_MS = IDLE_S * 1000 + HEADER_MS,   // from one response to the next complete header
     SWEEP_MS = 1000,                       // between two looks for connections past their time
@@ -177,11 +178,11 @@ static bool announces_too_much(const struct http_server *server, struct MHD_Conn
     return strtoull(text, NULL, 10) > server->options.body_size_max;
 }
 
-// The header is complete: from here on the whole request has its time.
+// The header is complete: from here on the body has its time.
 static enum MHD_Result begin_request(struct http_server *server, struct http_connection *connection,
                                      struct MHD_Connection *wire) {
     connection->began = true;
-    http_connections_extend(server->connections, connection, read_now() + REQUEST_MS);
+    http_connections_extend(server->connections, connection, read_now() + BODY_MS);
     if (announces_too_much(server, wire)) {
         return refuse(wire, MHD_HTTP_CONTENT_TOO_LARGE, "The body is too large.\n");
     }
@@ -242,6 +243,7 @@ static void answer_stopped(struct http_connection *connection) {
 static enum MHD_Result answer(struct http_server *server, struct http_connection *connection,
                               struct MHD_Connection *wire, const char *method) {
     if (connection->is_answered) return send_answer(connection, wire);
+    http_connections_extend(server->connections, connection, read_now() + REQUEST_MS);
     connection->wire = wire;
     connection->method = method;
     if (server->requests == NULL) {

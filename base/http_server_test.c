@@ -173,29 +173,54 @@ static void test_large_headers(void **state) {
 }
 
 // One byte a second keeps a connection from being idle, but not past its deadline.
-static void test_slow_header_is_cut(void **state) {
+// A client that sends a byte now and then.
+struct slow {
+    int descriptor;
+    time_t ended_s;  // after how long it was cut off; -1: not yet
+};
+
+static struct slow begin_slowly(const struct http_server *server, const char *text) {
+    struct slow slow = {dial(server), -1};
+    struct timeval patience = {.tv_usec = 250000};
+    setsockopt(slow.descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    send_all(slow.descriptor, span_text(text));
+    return slow;
+}
+
+static void send_slowly(struct slow *slow, time_t waited_s) {
+    char byte;
+    if (slow->ended_s >= 0) return;
+    send_all(slow->descriptor, SPAN_LITERAL("x"));
+    ssize_t got = recv(slow->descriptor, &byte, 1, 0);
+    // A reset is an end too.
+    if (got == 0 || (got < 0 && errno == ECONNRESET)) slow->ended_s = waited_s;
+    assert_true(got <= 0);
+}
+
+static void test_slow_clients_are_cut(void **state) {
     (void)state;
-    struct http_server *server = start("127.0.0.1:0", 0, 2);
-    int descriptor = dial(server);
-    struct timeval patience = {.tv_usec = 500000};
-    setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    struct http_server *server = start("127.0.0.1:0", 1000, 2);
+    struct slow header = begin_slowly(server, "GET / HTTP/1.1\r\nX: ");
+    struct slow body =
+        begin_slowly(server, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n");
+    struct slow chunk = begin_slowly(
+        server, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n");
     struct timespec began, now;
     clock_gettime(CLOCK_MONOTONIC, &began);
-    send_all(descriptor, SPAN_LITERAL("GET / HTTP/1.1\r\nX: "));
-    char byte;
-    ssize_t got = -1;
-    int64_t waited = 0;
-    while (waited < 20 && got < 0) {
-        send_all(descriptor, SPAN_LITERAL("x"));
-        got = recv(descriptor, &byte, 1, 0);
-        // A reset is an end too.
-        if (got < 0 && errno == ECONNRESET) got = 0;
+    time_t waited_s = 0;
+    while (waited_s < 30 && (header.ended_s < 0 || body.ended_s < 0 || chunk.ended_s < 0)) {
+        send_slowly(&header, waited_s);
+        send_slowly(&body, waited_s);
+        send_slowly(&chunk, waited_s);
         clock_gettime(CLOCK_MONOTONIC, &now);
-        waited = now.tv_sec - began.tv_sec;
+        waited_s = now.tv_sec - began.tv_sec;
     }
-    assert_int_equal(got, 0);
-    assert_in_range(waited, 9, 14);
-    close(descriptor);
+    assert_in_range(header.ended_s, 9, 14);
+    assert_in_range(body.ended_s, 19, 25);
+    assert_in_range(chunk.ended_s, 19, 25);
+    close(header.descriptor);
+    close(body.descriptor);
+    close(chunk.descriptor);
     http_server_stop(server);
 }
 
@@ -255,7 +280,7 @@ int main(void) {
         cmocka_unit_test(test_requests),
         cmocka_unit_test(test_bad_requests),
         cmocka_unit_test(test_large_headers),
-        cmocka_unit_test(test_slow_header_is_cut),
+        cmocka_unit_test(test_slow_clients_are_cut),
         cmocka_unit_test(test_many_connections_and_stop),
         cmocka_unit_test(test_addresses),
     };
