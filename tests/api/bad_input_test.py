@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
-"""What no client sends, against the API of a running collector: nothing crashes, hangs or holds up others."""
+"""What no client sends, against the API of a running collector: nothing crashes, hangs or holds up others.
+
+All the while an agent sends events, and each case ends when those have been received.
+"""
 
 import os
 import socket
 import ssl
 import sys
+import threading
 import time
+import warnings
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
@@ -23,14 +28,61 @@ from botocore.credentials import Credentials  # noqa: E402
 TARGET = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101."
 
 
+RECORD = (
+    '{"eventVersion":"1.08","eventTime":"2023-07-10T11:45:01Z","eventSource":"s3.amazonaws.com","eventName":"PutBucketAcl",'
+    '"awsRegion":"us-east-1","recipientAccountId":"' + api.flow.MANAGEMENT + '","readOnly":false,'
+    '"eventID":"%08d-0000-4000-8000-000000000000"}'
+)
+
+
+class Intake(threading.Thread):
+    """An agent whose file grows by 50 records ten times a second."""
+
+    def __init__(self, organization):
+        super().__init__(daemon=True)
+        self.organization = organization
+        self.agent = organization.enroll("--organization")
+        self.count = 0
+        self.growing = threading.Lock()
+        self.is_over = False
+
+    def run(self):
+        while not self.is_over:
+            with self.growing:
+                self.agent.append([(RECORD % (self.count + number)).encode() for number in range(50)])
+                self.count += 50
+            time.sleep(0.1)
+
+    def check(self):
+        """That all written so far is stored soon: what the API did held nothing up."""
+        with self.growing:
+            begun = time.monotonic()
+            status = self.organization.wait_received(self.count, 20)
+            assert status["total"]["stored"] == self.count, status["total"]
+            return time.monotonic() - begun
+
+
 class Room:
     service = None
+    intake = None
 
 
 def service():
     if Room.service is None:
-        Room.service = api.Service(events=[])
+        Room.service = api.Service(events=[], accounts=[api.flow.MANAGEMENT])
+        Room.intake = Intake(Room.service.organization)
+        Room.intake.start()
     return Room.service
+
+
+def count_files():
+    return len(os.listdir(f"/proc/{service().organization.collector.process.pid}/fd"))
+
+
+def measure_memory():
+    """MiB that the collector has."""
+    with open(f"/proc/{service().organization.collector.process.pid}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
 
 
 def dial(is_tls=True):
@@ -88,10 +140,24 @@ def assert_alive():
     assert service().organization.collector.is_running()
 
 
+def assert_intake_goes_on():
+    took = Room.intake.check()
+    # What waits when it is asked is a tenth of a second's.
+    assert took < 10, took
+
+
 def assert_refused(answer, status, code):
     assert answer.startswith(b"HTTP/1.1 %d " % status), answer[:500]
     assert b'"__type":"%s"' % code in answer, answer[:1000]
     assert b"x-amzn-RequestId: " in answer and b"Date: " in answer
+
+
+def with_intake(case):
+    def run():
+        case()
+        assert_intake_goes_on()
+
+    return run
 
 
 def test_a_good_request():
@@ -163,51 +229,120 @@ def test_garbage():
     assert_alive()
 
 
+def drip(connection):
+    """Sends a byte; whether the server has closed."""
+    try:
+        connection.sendall(b"x")
+        connection.settimeout(0.2)
+        return connection.recv(1) == b""
+    except (TimeoutError, ssl.SSLWantReadError):
+        return False
+    except (ConnectionError, ssl.SSLError):
+        return True
+
+
 def test_slow_clients_are_cut_off():
-    begun = time.monotonic()
     header, body = dial(), dial()
     header.sendall(b"POST / HTTP/1.1\r\nX: ")
-    ended = False
-    while not ended and time.monotonic() - begun < 25:
-        try:
-            header.sendall(b"x")
-            header.settimeout(0.5)
-            ended = header.recv(1) == b""
-        except (TimeoutError, ssl.SSLError):
-            ended = False
-        except ConnectionError:
-            ended = True
+    body.sendall(sign(b"{}") + b"\r\nContent-Length: 2000\r\n\r\n{")
+    # And two that send nothing more.
+    silent = [dial(), dial()]
+    silent[0].sendall(b"POST / HT")
+    silent[1].sendall(sign(b"{}") + b"\r\nContent-Length: 2\r\n\r\n{")
+    begun = time.monotonic()
+    ends = {}
+    while len(ends) < 2 and time.monotonic() - begun < 40:
+        for name, connection in (("header", header), ("body", body)):
+            if name not in ends and drip(connection):
+                ends[name] = time.monotonic() - begun
         # Others are served meanwhile.
         assert_alive()
-    assert ended and time.monotonic() - begun > 8, time.monotonic() - begun
-    header.close()
-    # A body that does not come holds nothing but its connection.
-    body.sendall(sign(b"{}") + b"\r\nContent-Length: 2\r\n\r\n{")
+        assert_intake_goes_on()
+    assert 8 < ends.get("header", 0) < 20 and 18 < ends.get("body", 0) < 40, ends
+    for connection in silent:
+        connection.settimeout(30)
+        receive(connection)
     assert_alive()
-    body.close()
 
 
 def test_a_thousand_idle_connections():
+    assert_alive()
+    files, memory = count_files(), measure_memory()
     held = []
-    for _ in range(1000):
-        connection = dial(is_tls=False)
+    # Half of them have shaken hands.
+    for number in range(1000):
+        connection = dial(is_tls=number % 2 == 0)
         connection.settimeout(None)
         held.append(connection)
+    assert count_files() > files + 400
     begun = time.monotonic()
     for _ in range(5):
         assert_alive()
+        assert_intake_goes_on()
     assert time.monotonic() - begun < 20, time.monotonic() - begun
     for connection in held:
         connection.close()
     assert_alive()
+    api.flow.wait_until("closed connections closed", lambda: count_files() < files + 10, 30)
+    assert measure_memory() < memory + 150, (memory, measure_memory())
+
+
+def test_much_of_it_leaks_nothing():
+    shapes = [
+        lambda: send(b"[" * 50000),
+        lambda: send(b'{"a":1,"a":2}'),
+        lambda: ask(sign(b"{}") + b"\r\nX-Amz-Extra: 1\r\nContent-Length: 2\r\n\r\n{}"),
+        lambda: ask(b"POST / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 40000 + b"\r\n\r\n"),
+        lambda: ask(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n"),
+        lambda: ask(sign(b"{}") + b"\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\nzz"),
+        lambda: send(b'{"Name":"' + b"x" * 200000 + b'"}', operation="GetTrail"),
+        lambda: send(b"{}", operation="NoSuchThing"),
+    ]
+    for _ in range(10):
+        for shape in shapes:
+            shape()
+    files, memory = count_files(), measure_memory()
+    for _ in range(40):
+        for shape in shapes:
+            shape()
+    assert_alive()
+    assert measure_memory() < memory + 40, (memory, measure_memory())
+    api.flow.wait_until("closed connections closed", lambda: count_files() < files + 10, 30)
+
+
+def test_old_tls_is_refused():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    for version in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
+        context = ssl.create_default_context(cafile=service().ca)
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, version
+        try:
+            context.wrap_socket(dial(is_tls=False), server_hostname="localhost")
+            raise AssertionError(f"{version} was taken")
+        except ssl.SSLError as error:
+            assert "PROTOCOL" in str(error).upper(), error
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = ssl.create_default_context(cafile=service().ca)
+        context.minimum_version, context.maximum_version = version, version
+        context.wrap_socket(dial(is_tls=False), server_hostname="localhost").close()
+    assert_alive()
 
 
 def test_it_ends_in_order():
-    assert service().organization.own_events("ApiCallerRefused")
-    assert service().organization.collector.stop() == 0
-    service().organization.check()
-    service().organization.end()
+    assert_intake_goes_on()
+    Room.intake.is_over = True
+    Room.intake.join()
+    Room.intake.check()
+    organization = service().organization
+    assert organization.own_events("ApiCallerRefused")
+    assert Room.intake.agent.stop() == 0
+    assert organization.collector.stop() == 0
+    assert organization.check() > Room.intake.count > 1000
+    organization.end()
 
 
 if __name__ == "__main__":
+    for name, case in list(globals().items()):
+        if name.startswith("test_") and name != "test_it_ends_in_order":
+            globals()[name] = with_intake(case)
     cases.run("bad_input_test", globals(), only=os.environ.get("ONLY"))

@@ -7,6 +7,7 @@ What they are to find is what a linear scan of the source files finds.
 import datetime
 import os
 import random
+import re
 import shutil
 import sys
 
@@ -20,9 +21,11 @@ from tests.kit import cases  # noqa: E402
 api.enter_clients()
 
 import botocore.exceptions  # noqa: E402
+from botocore import xform_name  # noqa: E402
 
 SHOP = "123837392027"  # a member account with 2,900 events in us-east-1
 OTHER = "347283850106"  # and one with 840 in eu-west-1
+EMPTY = ("900000000001", "900000000002")  # without events
 KEYS = ("EventId", "EventName", "ReadOnly", "Username", "ResourceType", "ResourceName", "EventSource",
         "AccessKeyId")
 PYPI = os.path.join(api.CLIENTS, "python/bin/aws")
@@ -38,7 +41,7 @@ class Room:
 
 def service():
     if Room.service is None:
-        Room.service = api.Service()
+        Room.service = api.Service(accounts=EMPTY)
         Room.member = Room.service.make_key("member", "--account", SHOP)
     return Room.service
 
@@ -265,6 +268,13 @@ def test_a_delegated_administrator_sees_the_organization():
     assert delegate.lookup_events()["Events"]
     admin.deregister_organization_delegated_admin(DelegatedAdminAccountId=SHOP)
     expect_error("AccessDeniedException", delegate.lookup_events)
+    four = [SHOP, OTHER, *EMPTY]
+    for account in four[:3]:
+        admin.register_organization_delegated_admin(MemberAccountId=account)
+    expect_error("DelegatedAdminAccountLimitExceededException", admin.register_organization_delegated_admin,
+                 MemberAccountId=four[3])
+    for account in four[:3]:
+        admin.deregister_organization_delegated_admin(DelegatedAdminAccountId=account)
 
 
 # --- keys
@@ -463,6 +473,22 @@ def test_the_sdk_for_javascript():
     assert service().node("LookupEvents", {}, wrong)["error"] == "InvalidSignatureException"
 
 
+def test_every_operation_is_known_by_name():
+    with open(os.path.join(os.path.dirname(os.path.dirname(api.HERE)), "docs/api.md"), encoding="utf-8") as file:
+        rows = re.findall(r"^\| `(\w+)` \| (answered|refused) \|", file.read(), re.MULTILINE)
+    client = service().boto()
+    assert sorted(name for name, _ in rows) == sorted(client.meta.service_model.operation_names)
+    assert len(rows) == 60
+    for name, what in rows:
+        try:
+            getattr(client, xform_name(name))()
+            code = None
+        except botocore.exceptions.ClientError as error:
+            code = error.response["Error"]["Code"]
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 400, (name, error.response)
+        assert (code == "UnsupportedOperationException") == (what == "refused"), (name, code)
+
+
 # --- trails, and what the calls leave
 
 
@@ -531,6 +557,10 @@ def test_a_limit_of_calls():
         patient = limited.boto(retries=5)
         for _ in range(6):
             patient.lookup_events()
+        if shutil.which("node"):
+            for _ in range(3):
+                said = limited.node("LookupEvents", {"MaxResults": 1}, pages=True)
+                assert "answer" in said, said
 
 
 def test_another_certificate_while_it_runs():
@@ -546,6 +576,38 @@ def test_another_certificate_while_it_runs():
     organization.run("reload", "--config", organization.config_path)
     assert service().boto(Room.member).lookup_events()["Events"]
     assert client.lookup_events()["Events"]
+
+
+INSIGHT = (
+    '{"eventVersion":"1.08","eventTime":"2023-07-10T12:0%d:00Z","awsRegion":"us-east-1","eventID":'
+    '"99999999-000%d-4000-8000-000000000000","eventType":"AwsCloudTrailInsight","recipientAccountId":"' + SHOP + '",'
+    '"sharedEventID":"99999999-0009-4000-8000-000000000000","insightDetails":{"state":"%s","eventSource":'
+    '"autoscaling.amazonaws.com","eventName":"CompleteLifecycleAction","insightType":"ApiCallRateInsight",'
+    '"insightContext":{"statistics":{"baseline":{"average":0.0017},"insight":{"average":9.8},"insightDuration":5}}},'
+    '"eventCategory":"Insight"}'
+)
+
+
+def test_insights():
+    client = service().boto(Room.member)
+    count = service().organization.status()["total"]["received"]
+    texts = [INSIGHT % (0, 1, "Start"), INSIGHT % (5, 2, "End")]
+    service().agent.deliver([text.encode() for text in texts])
+    service().organization.wait_received(count + 2)
+    newest = [texts[1], texts[0]]
+    for given in ([], attributes("EventName", "CompleteLifecycleAction"),
+                  attributes("EventSource", "autoscaling.amazonaws.com")):
+        found = client.lookup_events(EventCategory="insight", LookupAttributes=given)["Events"]
+        assert [event["CloudTrailEvent"] for event in found] == newest, (given, found)
+        assert {event["EventName"] for event in found} == {"CompleteLifecycleAction"}
+        assert {event["EventSource"] for event in found} == {"autoscaling.amazonaws.com"}
+    one = attributes("EventId", "99999999-0001-4000-8000-000000000000")
+    found = client.lookup_events(EventCategory="insight", LookupAttributes=one)["Events"]
+    assert [event["CloudTrailEvent"] for event in found] == texts[:1]
+    answer = service().cli(PYPI, "lookup-events", "--event-category", "insight", key=Room.member)
+    assert [event["CloudTrailEvent"] for event in answer["Events"]] == newest
+    # They are no management events.
+    assert client.lookup_events(LookupAttributes=one)["Events"] == []
 
 
 def test_the_store_is_good_at_the_end():
