@@ -112,6 +112,10 @@ struct block {
 MUST_CHECK bool block_open(struct span bytes, bool verify, struct block *block,
                            struct fault *fault);
 
+// Opens a block again that block_open opened and block_check_index found good: looks at header and
+// sizes only. FAULT_CORRUPT, FAULT_INPUT.
+MUST_CHECK bool block_open_known(struct span bytes, struct block *block, struct fault *fault);
+
 // Opens a block of version 1, of stores of format 1, and checks its checksum: for a migration. Of
 // it only columns and texts can be read, the texts with a dictionary that dictionary_load_first
 // made. FAULT_CORRUPT.
@@ -187,11 +191,15 @@ struct block_kind {
     const uint32_t *hash;
 };
 
-// Decodes one kind alone: for aggregates, and to find the rows of a frame that may match. Costs
-// about 1 us, whatever else the frame holds. FAULT_CORRUPT; FAULT_FULL if memory runs out.
+// Decodes one kind alone: for aggregates. FAULT_CORRUPT; FAULT_FULL if memory runs out.
 MUST_CHECK bool block_read_kind(const struct block *block, struct block_scratch *scratch,
                                 uint32_t frame, enum attribute_kind kind, struct block_kind *column,
                                 struct fault *fault);
+
+// The rows of a frame that may have an attribute of this hash, as two words of bits: rows 0-63,
+// 64-127. Reads no more of the frame's columns than it needs. FAULT_CORRUPT.
+MUST_CHECK bool block_find_rows(const struct block *block, uint32_t frame, uint32_t attribute_hash,
+                                uint64_t rows[2], struct fault *fault);
 
 // The rows of a frame, and the smallest and largest time of them, without decoding it.
 uint32_t block_frame_rows(const struct block *block, uint32_t frame);

@@ -145,6 +145,30 @@ bool block_read_kind(const struct block *block, struct block_scratch *scratch, u
     return true;
 }
 
+bool block_find_rows(const struct block *block, uint32_t frame, uint32_t attribute_hash,
+                     uint64_t rows[2], struct fault *fault) {
+    struct block_frame found;
+    struct parts parts;
+    bool has = false;
+    uint32_t place = 0;
+    uint32_t kind = attribute_hash >> BLOCK_HASH_BITS;
+    uint64_t matches[2] = {0, 0};
+    if (!block_frame_open(block, frame, &found) || !find_parts(&found, &parts))
+        return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged columns", frame);
+    bool is_good = postings_place(block->sections[BLOCK_POSTINGS], block->frames, attribute_hash,
+                                  frame, &has, &place);
+    if (is_good && has) {
+        struct kinds_reader kinds;
+        begin_kinds(&kinds, block, frame, &parts);
+        is_good = kind < ATTRIBUTE_KINDS && parts.kinds[kind].bytes != NULL &&
+                  kinds_match(&kinds, kind, place, matches);
+    }
+    if (!is_good)
+        return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged kind %u", frame, kind);
+    memcpy(rows, matches, sizeof matches);
+    return true;
+}
+
 // Decodes all kinds and puts them together row by row.
 static bool read_attributes(const struct block *block, struct block_scratch *scratch,
                             const struct parts *parts, uint32_t frame) {

@@ -85,6 +85,11 @@ void postings_append(const struct postings *postings, uint32_t frames, struct bu
 bool postings_list(struct span section, uint32_t frames, uint32_t kind, uint32_t frame,
                    struct buffer *hashes, uint32_t *count);
 
+// Which of a frame's hashes of its kind, in the order of postings_list, a hash is; *has false if
+// the frame has it not. False if the section is damaged.
+bool postings_place(struct span section, uint32_t frames, uint32_t hash, uint32_t frame, bool *has,
+                    uint32_t *place);
+
 // Whether the section is large enough to be read at all: what all below need.
 bool postings_check(struct span section);
 

@@ -82,3 +82,7 @@ struct kinds_reader {
 // they are damaged or memory runs out.
 bool kinds_read(struct kinds_reader *kinds, struct block_scratch *scratch, uint32_t kind,
                 struct buffer *hashes, uint32_t ends[BLOCK_FRAME_ROWS]);
+
+// Sets the bits of rows that have a value of a kind: that of this place among the frame's. False if
+// they are damaged.
+bool kinds_match(struct kinds_reader *kinds, uint32_t kind, uint32_t place, uint64_t rows[2]);

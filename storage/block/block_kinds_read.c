@@ -118,3 +118,24 @@ bool kinds_read(struct kinds_reader *kinds, struct block_scratch *scratch, uint3
     hashes->size += size;
     return true;
 }
+
+bool kinds_match(struct kinds_reader *kinds, uint32_t kind, uint32_t place, uint64_t rows[2]) {
+    if (!read_first(kinds, kind)) return false;
+    struct layer layer;
+    uint32_t flags = kinds->flags[kind];
+    layer_begin(&layer, kinds->rows);
+    memcpy(layer.codes, kinds->codes[kind], sizeof layer.codes);
+    for (;;) {
+        layer.has_empty = (flags & KIND_EMPTY) != 0;
+        uint32_t code = place + (layer.has_empty ? 1 : 0);
+        for (uint32_t index = 0; index < layer.count; index++) {
+            uint32_t row = layer.rows[index];
+            rows[row / 64] |= (uint64_t)(layer.codes[index] == code) << row % 64;
+        }
+        if ((flags & KIND_MORE) == 0) return reader_left(&kinds->rest[kind]) == 0;
+        layer_next(&layer);
+        if (layer.count == 0 || layer.depth == ATTRIBUTE_COUNT_MAX) return false;
+        follow_read(&kinds->rest[kind], layer.codes, layer.above, layer.count, &flags);
+        if (kinds->rest[kind].bad) return false;
+    }
+}

@@ -327,6 +327,42 @@ bool postings_list(struct span section, uint32_t frames, uint32_t kind, uint32_t
     return !walk.bad;
 }
 
+// How many of the first `count` entries stand in a frame. False if the section is damaged.
+static bool count_entries(const struct part *part, uint32_t count, uint32_t frame,
+                          uint32_t *found) {
+    uint8_t stands[CLASS_BITMAP] = {[CLASS_ALL] = 1};
+    stands[frame] = 1;
+    stands[CLASS_PAIR + frame] = 1;
+    if (frame > 0) stands[CLASS_PAIR + frame - 1] = 1;
+    uint64_t offset = 0;
+    uint32_t sum = 0;
+    for (uint32_t index = 0; index < count; index++) {
+        if (part->classes[index] < CLASS_BITMAP) {
+            sum += stands[part->classes[index]];
+            continue;
+        }
+        uint64_t frames;
+        if (!read_frames(part, index, &offset, &frames)) return false;
+        sum += (uint32_t)(frames >> frame & 1);
+    }
+    *found = sum;
+    return true;
+}
+
+bool postings_place(struct span section, uint32_t frames, uint32_t hash, uint32_t frame, bool *has,
+                    uint32_t *place) {
+    struct part part;
+    uint32_t index;
+    uint64_t found;
+    *has = false;
+    if (!open_part(section, frames, hash >> HASH_BITS, &part)) return false;
+    if (part.count == 0 || !sorted_find(&part.hashes, hash & HASH_MASK, &index)) return true;
+    uint64_t offset = part.classes[index] < CLASS_BITMAP ? 0 : rest_begin(&part, index);
+    if (!read_frames(&part, index, &offset, &found)) return false;
+    *has = (found >> frame & 1) != 0;
+    return !*has || count_entries(&part, index, frame, place);
+}
+
 bool postings_walk(struct span section, uint32_t frames,
                    bool (*on_entry)(void *user, uint32_t hash, uint64_t frames), void *user) {
     for (uint32_t kind = 0; kind < KINDS; kind++) {

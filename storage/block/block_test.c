@@ -293,6 +293,24 @@ static void test_attributes_against_brute_force(void **state) {
     }
 }
 
+// The rows of a frame that are found by a hash are those that have it.
+static void check_found_rows(struct kit_fixture *fixture, uint32_t frame,
+                             const struct block_kind *column) {
+    uint32_t values = column->end[column->rows - 1];
+    for (uint32_t value = 0; value < values; value++) {
+        uint64_t expected[2] = {0, 0};
+        uint64_t rows[2];
+        for (uint32_t at = 0, row = 0; at < values; at++) {
+            while (at >= column->end[row]) row++;
+            if (column->hash[at] == column->hash[value])
+                expected[row / 64] |= (uint64_t)1 << row % 64;
+        }
+        assert_true(
+            block_find_rows(&fixture->block, frame, column->hash[value], rows, &fixture->fault));
+        assert_memory_equal(rows, expected, sizeof rows);
+    }
+}
+
 static void test_one_kind(void **state) {
     struct kit_fixture *fixture = *state;
     kit_make_rows(&fixture->kit, 700);
@@ -314,6 +332,11 @@ static void test_one_kind(void **state) {
                 assert_int_equal(column.hash[found++], columns.attribute_hash[at]);
             }
             assert_int_equal(found, column.end[column.rows - 1]);
+            check_found_rows(fixture, frame, &column);
+            uint64_t rows[2] = {1, 1};
+            assert_true(
+                block_find_rows(&fixture->block, frame, kind << 27 | 5, rows, &fixture->fault));
+            assert_int_equal(rows[0] | rows[1], 0);
         }
     }
 }
@@ -469,6 +492,10 @@ static void read_all(struct kit_fixture *fixture, struct span bytes, bool verify
         (void)!block_read_columns(&block, fixture->scratch, frame, 7, &columns, &fixture->fault);
         (void)!block_read_kind(&block, fixture->scratch, frame, ATTRIBUTE_RESOURCE_NAME, &kind,
                                &fixture->fault);
+        for (uint32_t hash = 0; hash < 32; hash++) {
+            uint64_t rows[2];
+            (void)!block_find_rows(&block, frame, hash << 27, rows, &fixture->fault);
+        }
         if (block.summary.epoch != dictionary_epoch(fixture->dictionary)) continue;
         (void)!block_read_texts(&block, fixture->scratch, fixture->dictionary, frame, all_rows,
                                 texts, accounts, &fixture->fault);
@@ -530,6 +557,9 @@ static void test_damaged_columns_of_a_frame(void **state) {
             assert_int_equal(frame != 1,
                              block_read_kind(block, fixture->scratch, frame, ATTRIBUTE_EVENT_NAME,
                                              &kind, &fixture->fault));
+            uint64_t rows[2];
+            assert_int_equal(frame != 1,
+                             block_find_rows(block, frame, 1 << 27, rows, &fixture->fault));
             assert_int_equal(frame != 1,
                              block_read_texts(block, fixture->scratch, fixture->dictionary, frame,
                                               all_rows, texts, accounts, &fixture->fault));

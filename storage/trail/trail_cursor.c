@@ -10,8 +10,7 @@
 #include "storage/trail/trail_cursor_internal.h"
 
 enum {
-    HEAP_ROWS_MAX = 256 * 1024,  // 10 MB; above, a frame gives only PART_ROWS at a time
-    PART_ROWS = 8,               // a page takes one or two rows of a frame
+    PART_ROWS = 16,    // of a frame at a time when very many rows are at hand
     LOAD_FIRST = 4,    // rows rebuilt when a frame is first asked for one: a page takes few of each
     LOAD_SECOND = 16,  // and the second time; then all
     LOAD_ALL_AFTER = 256,  // rows given out that show that this is no page
@@ -190,6 +189,7 @@ void trail_cursor_close(struct trail_cursor *cursor) {
     free(cursor->candidates);
     free(cursor->groups);
     free(cursor->ties);
+    trail_cursor_free_runs(cursor);
     trail_heap_done(&cursor->heap);
     trail_frames_destroy(cursor->frames);
     free(cursor);
@@ -211,21 +211,19 @@ static bool push(struct trail_cursor *cursor, const struct trail_heap_item *item
     return trail_heap_push(&cursor->heap, item) || no_memory(fault);
 }
 
-// Takes the rows of a frame that were not taken before: while this may be a page, or when very many
-// rows are at hand already, only the foremost, and the frame again for the rest.
+// Takes the rows of a frame that were not taken before: when very many are at hand already, only
+// the foremost, and the frame again for the rest.
 static bool expand_frame(struct trail_cursor *cursor, const struct block *block,
                          uint32_t block_index, uint32_t frame, uint32_t taken,
                          struct fault *fault) {
     struct trail_cursor_rows rows;
     if (!trail_cursor_find_rows(cursor, block, block_index, frame, &rows, fault)) return false;
-    bool is_part = !cursor->by_sequence &&
-                   (cursor->given < LOAD_ALL_AFTER || cursor->heap.count > HEAP_ROWS_MAX) &&
-                   rows.count > taken + PART_ROWS + 1;
+    if (rows.count <= taken) return true;
+    bool is_part = !cursor->by_sequence && cursor->rows_count > cursor->reader->cursor_rows_max &&
+                   rows.count > taken + PART_ROWS;
     uint32_t end = is_part ? taken + PART_ROWS : rows.count;
-    if (taken > 0 || is_part) trail_cursor_sort_rows(&rows, is_part ? end + 1 : rows.count);
-    for (uint32_t at = taken; at < end; at++) {
-        if (!push(cursor, &rows.items[at], fault)) return false;
-    }
+    if (taken > 0 || is_part) trail_cursor_sort_rows(&rows);
+    if (!trail_cursor_add_run(cursor, rows.items + taken, end - taken, fault)) return false;
     if (!is_part) return true;
     struct trail_heap_item rest = {
         .rank = rows.items[end].rank,
@@ -281,6 +279,7 @@ static bool advance(struct trail_cursor *cursor, struct fault *fault) {
                 bool wanted = false;
                 if (!enter(cursor, fault)) return false;
                 cursor->candidates_next++;
+                cursor->steps++;
                 if (!trail_cursor_wants_block(cursor, index, &wanted, fault)) return false;
                 if (wanted && !expand_block(cursor, index, fault)) return false;
                 continue;
@@ -288,6 +287,7 @@ static bool advance(struct trail_cursor *cursor, struct fault *fault) {
         }
         if (!has_top || trail_heap_top(&cursor->heap)->level != TRAIL_HEAP_FRAME) return true;
         struct trail_heap_item item = trail_heap_pop(&cursor->heap);
+        cursor->steps++;
         bool found = false;
         struct block block;
         if (!enter(cursor, fault)) return false;
@@ -308,30 +308,6 @@ static uint32_t choose_load(const struct trail_cursor *cursor, const struct trai
     return loads == 1 ? LOAD_SECOND : BLOCK_FRAME_ROWS;
 }
 
-// Finds the rows of an item's frame that come after it: while this may be a page, those at hand.
-static bool find_later(struct trail_cursor *cursor, const struct block *block,
-                       const struct trail_heap_item *item, struct trail_cursor_rows *rows,
-                       struct fault *fault) {
-    const struct trail_heap_item *from = cursor->heap.items;
-    uint32_t count = cursor->heap.count;
-    struct trail_cursor_rows all;
-    if (cursor->by_sequence || cursor->given >= LOAD_ALL_AFTER) {
-        if (!trail_cursor_find_rows(cursor, block, item->block_index, item->frame, &all, fault))
-            return false;
-        from = all.items;
-        count = all.count;
-    }
-    rows->count = 0;
-    for (uint32_t at = 0; at < count; at++) {
-        const struct trail_heap_item *other = &from[at];
-        if (other->block_index == item->block_index && other->frame == item->frame &&
-            other->level == TRAIL_HEAP_ROW && trail_heap_before(item, other)) {
-            rows->items[rows->count++] = *other;
-        }
-    }
-    return true;
-}
-
 // Rebuilds a row of a block, and some that come after it in its frame.
 static bool load_row(struct trail_cursor *cursor, const struct trail_heap_item *item, bool *found,
                      const struct trail_row **row, struct fault *fault) {
@@ -343,16 +319,10 @@ static bool load_row(struct trail_cursor *cursor, const struct trail_heap_item *
     if (!trail_reader_open_block(cursor->reader, item->block_index, found, &block, fault))
         return false;
     if (!*found) return true;
-    uint64_t bits[2] = {0, 0};
-    bits[item->row / 64] = (uint64_t)1 << (item->row % 64);
-    uint32_t most = choose_load(cursor, item);
-    struct trail_cursor_rows rows;
-    if (!find_later(cursor, &block, item, &rows, fault)) return false;
-    if (rows.count > most - 1) trail_cursor_sort_rows(&rows, most - 1);
-    for (uint32_t at = 0; at < rows.count && at < most - 1; at++)
-        bits[rows.items[at].row / 64] |= (uint64_t)1 << (rows.items[at].row % 64);
     const uint64_t alone[2] = {item->row < 64 ? (uint64_t)1 << item->row : 0,
                                item->row < 64 ? 0 : (uint64_t)1 << (item->row - 64)};
+    uint64_t bits[2] = {alone[0], alone[1]};
+    trail_cursor_find_later(cursor, item, choose_load(cursor, item) - 1, bits);
     bool loaded = trail_frames_load(cursor->frames, cursor->reader, &block, item->block_index,
                                     item->frame, bits, fault);
     // What another row of the frame refers to may be damaged: that is for that row to say.
@@ -409,7 +379,8 @@ static bool order_ties(struct trail_cursor *cursor, struct fault *fault) {
 static bool take_ties(struct trail_cursor *cursor, struct fault *fault) {
     cursor->ties_count = 0;
     cursor->ties_next = 0;
-    struct trail_heap_item first = trail_heap_pop(&cursor->heap);
+    struct trail_heap_item first;
+    if (!trail_cursor_take_row(cursor, &first, fault)) return false;
     if (!add_tie(cursor, &first, fault)) return false;
     while (cursor->heap.count > 0) {
         const struct trail_heap_item *top = trail_heap_top(&cursor->heap);
@@ -417,7 +388,8 @@ static bool take_ties(struct trail_cursor *cursor, struct fault *fault) {
             top->id_low != first.id_low || top->level == TRAIL_HEAP_FRAME) {
             break;
         }
-        struct trail_heap_item next = trail_heap_pop(&cursor->heap);
+        struct trail_heap_item next;
+        if (!trail_cursor_take_row(cursor, &next, fault)) return false;
         if (!add_tie(cursor, &next, fault)) return false;
     }
     return cursor->ties_count == 1 || order_ties(cursor, fault);
@@ -435,6 +407,7 @@ static bool find_next(struct trail_cursor *cursor, bool *found, struct trail_row
             if (!take_ties(cursor, fault)) return false;
         }
         const struct trail_heap_item *item = &cursor->ties[cursor->ties_next++].item;
+        cursor->steps++;
         struct trail_row next;
         if (item->level == TRAIL_HEAP_TAIL_ROW) {
             const struct trail_cursor_tail *tail = &cursor->tail[item->block_index];
@@ -485,11 +458,10 @@ static bool find_readable(struct trail_cursor *cursor, struct following *followi
                           struct trail_row *row, struct fault *fault) {
     struct fault reason;
     for (;;) {
-        uint64_t place = cursor->candidates_next + cursor->heap.count + cursor->ties_next;
+        uint64_t steps = cursor->steps;
         if (trail_cursor_next(cursor, found, row, &reason)) break;
         // What is damaged is behind the cursor then. If nothing is, it is the trail as a whole.
-        bool has_moved = place != cursor->candidates_next + cursor->heap.count + cursor->ties_next;
-        if (reason.kind != FAULT_CORRUPT || !has_moved)
+        if (reason.kind != FAULT_CORRUPT || steps == cursor->steps)
             return fault_set(fault, reason.kind, "%s", reason.text);
         if (!following->is_damaged) following->reason = reason;
         following->is_damaged = true;

@@ -25,6 +25,16 @@ struct trail_cursor_group {
     uint64_t blocks;
 };
 
+// The rows of an open frame: the foremost is on the cursor's heap.
+struct trail_cursor_run {
+    uint32_t block_index;
+    uint32_t frame;
+    uint32_t first;          // the foremost row
+    bool is_used;            // it has one
+    uint32_t next_free;      // of one that is not in use: another such + 1, or 0
+    struct trail_heap rows;  // the others
+};
+
 // Rows that are equal in time and id and differ in account, in the order they are given out.
 struct trail_cursor_tie {
     struct trail_heap_item item;
@@ -48,13 +58,19 @@ struct trail_cursor {
     uint32_t tail_count;
     uint32_t tail_capacity;
 
-    struct trail_heap heap;
+    struct trail_heap heap;  // of each run one row
+    struct trail_cursor_run *runs;
+    uint32_t runs_count;
+    uint32_t runs_capacity;
+    uint32_t runs_free;   // the first that is not in use + 1, or 0
+    uint64_t rows_count;  // in all runs
     struct trail_cursor_tie *ties;
     uint32_t ties_count;
     uint32_t ties_next;
     uint32_t ties_capacity;
     struct trail_frames *frames;
     uint64_t given;  // rows
+    uint64_t steps;  // what it has put behind it: blocks, frames, rows
 };
 
 // Rows of a frame that may match; in no order before trail_cursor_sort_rows.
@@ -62,6 +78,22 @@ struct trail_cursor_rows {
     uint32_t count;
     struct trail_heap_item items[BLOCK_FRAME_ROWS];
 };
+
+// trail_cursor_runs.c
+
+// Puts rows of one frame, at least one and in no order, before the cursor.
+MUST_CHECK bool trail_cursor_add_run(struct trail_cursor *cursor, struct trail_heap_item *items,
+                                     uint32_t count, struct fault *fault);
+
+// Takes the foremost row off the heap; the next of its run takes its place.
+MUST_CHECK bool trail_cursor_take_row(struct trail_cursor *cursor, struct trail_heap_item *item,
+                                      struct fault *fault);
+
+// Sets the bits of the foremost rows, at most `most`, that come after a row in its frame.
+void trail_cursor_find_later(const struct trail_cursor *cursor, const struct trail_heap_item *item,
+                             uint32_t most, uint64_t bits[2]);
+
+void trail_cursor_free_runs(struct trail_cursor *cursor);
 
 // trail_cursor_match.c
 
@@ -81,8 +113,8 @@ MUST_CHECK bool trail_cursor_find_rows(struct trail_cursor *cursor, const struct
                                        uint32_t block_index, uint32_t frame,
                                        struct trail_cursor_rows *rows, struct fault *fault);
 
-// Puts the foremost `first` rows in order to the front.
-void trail_cursor_sort_rows(struct trail_cursor_rows *rows, uint32_t first);
+// Puts the rows in order.
+void trail_cursor_sort_rows(struct trail_cursor_rows *rows);
 
 // Whether a row of the tail may match.
 bool trail_cursor_wants_tail_row(const struct trail_cursor *cursor,

@@ -5,14 +5,11 @@
 #include <string.h>
 
 #include "event/record.h"
+#include "storage/block/bytes.h"
 #include "storage/trail/trail_cursor_internal.h"
 
-enum { SORT_MIN = 12 };  // rows from which on sorting all costs less than choosing one by one
-
 static uint64_t load_big_endian(const uint8_t *bytes) {
-    uint64_t value = 0;
-    for (uint32_t index = 0; index < 8; index++) value = value << 8 | bytes[index];
-    return value;
+    return __builtin_bswap64(bytes_get_64(bytes));
 }
 
 void trail_cursor_rank(const struct trail_cursor *cursor, const struct key *key, uint64_t sequence,
@@ -72,23 +69,6 @@ uint64_t trail_cursor_find_frames(const struct trail_cursor *cursor, const struc
     return frames;
 }
 
-// Clears the bits of rows that have no attribute of this kind and hash.
-static bool keep_attribute(struct trail_cursor *cursor, const struct block *block, uint32_t frame,
-                           uint32_t index, uint64_t rows[2], struct fault *fault) {
-    struct block_kind kind;
-    if (!block_read_kind(block, cursor->reader->scratch, frame,
-                         cursor->query.attributes[index].kind, &kind, fault)) {
-        return false;
-    }
-    uint32_t at = 0;
-    for (uint32_t row = 0; row < kind.rows; row++) {
-        bool has = false;
-        for (; at < kind.end[row]; at++) has = has || kind.hash[at] == cursor->hashes[index];
-        if (!has) rows[row / 64] &= ~((uint64_t)1 << (row % 64));
-    }
-    return true;
-}
-
 // A frame's rows are taken in parts, each after sorting anew: rows that differ in account alone,
 // which is not known here, need an order that is the same every time.
 static int compare_items(const void *left, const void *right) {
@@ -129,8 +109,11 @@ bool trail_cursor_find_rows(struct trail_cursor *cursor, const struct block *blo
     struct trail_reader *reader = cursor->reader;
     uint64_t bits[2] = {UINT64_MAX, UINT64_MAX};
     for (uint32_t index = 0; index < cursor->query.attributes_count; index++) {
-        if (!keep_attribute(cursor, block, frame, index, bits, fault))
+        uint64_t matches[2];
+        if (!block_find_rows(block, frame, cursor->hashes[index], matches, fault))
             return trail_reader_blame(reader, block_index, fault);
+        bits[0] &= matches[0];
+        bits[1] &= matches[1];
     }
     rows->count = 0;
     if ((bits[0] | bits[1]) == 0) return true;
@@ -160,20 +143,8 @@ bool trail_cursor_find_rows(struct trail_cursor *cursor, const struct block *blo
     return true;
 }
 
-void trail_cursor_sort_rows(struct trail_cursor_rows *rows, uint32_t first) {
-    if (first >= SORT_MIN) {
-        qsort(rows->items, rows->count, sizeof rows->items[0], compare_items);
-        return;
-    }
-    for (uint32_t at = 0; at < first && at < rows->count; at++) {
-        uint32_t best = at;
-        for (uint32_t other = at + 1; other < rows->count; other++) {
-            if (compare_items(&rows->items[other], &rows->items[best]) < 0) best = other;
-        }
-        struct trail_heap_item item = rows->items[best];
-        rows->items[best] = rows->items[at];
-        rows->items[at] = item;
-    }
+void trail_cursor_sort_rows(struct trail_cursor_rows *rows) {
+    qsort(rows->items, rows->count, sizeof rows->items[0], compare_items);
 }
 
 bool trail_cursor_wants_tail_row(const struct trail_cursor *cursor,

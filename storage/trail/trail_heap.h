@@ -1,4 +1,4 @@
-// trail_heap.h: what a cursor has before it, the foremost first. Pure.
+// trail_heap.h: what lies before a cursor, the foremost first. Pure.
 //
 // A block or a frame stands for the foremost row it may hold; at the same rank it comes before
 // rows, so that a row that comes out is behind nothing that is not opened yet. One thread.
@@ -19,6 +19,7 @@ struct trail_heap_item {
     uint64_t id_high;  // then this
     uint64_t id_low;
     uint32_t block_index;
+    uint32_t run;  // TRAIL_HEAP_ROW: where the cursor has the rows of its frame that come later
     uint8_t frame;
     uint8_t row;
     uint8_t level;
@@ -33,6 +34,9 @@ struct trail_heap {
 
 // Frees its memory and empties it.
 void trail_heap_done(struct trail_heap *heap);
+
+// Makes it one of these items in place of what it held. False if memory runs out.
+bool trail_heap_fill(struct trail_heap *heap, const struct trail_heap_item *items, uint32_t count);
 
 // False if memory runs out.
 bool trail_heap_push(struct trail_heap *heap, const struct trail_heap_item *item);

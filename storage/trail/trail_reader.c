@@ -235,10 +235,10 @@ bool trail_reader_open_block(struct trail_reader *reader, uint32_t index, bool *
         return trail_reader_blame(reader, index, fault);
     }
     if (!*found) return true;
-    if (!block_open(value, false, block, fault) ||
-        (!entry->is_checked && !block_check_index(block, fault))) {
-        return trail_reader_blame(reader, index, fault);
-    }
+    bool is_good = entry->is_checked
+                       ? block_open_known(value, block, fault)
+                       : block_open(value, false, block, fault) && block_check_index(block, fault);
+    if (!is_good) return trail_reader_blame(reader, index, fault);
     entry->is_checked = true;
     return true;
 }
@@ -288,6 +288,7 @@ struct trail_row trail_reader_tail_row(const struct trail_tail_row *row) {
 }
 
 static bool create_parts(struct trail_reader *reader, struct fault *fault) {
+    reader->cursor_rows_max = CURSOR_ROWS_MAX;
     reader->catalog = trail_catalog_create();
     reader->dictionaries = trail_dictionaries_create(reader->environment);
     reader->scratch = block_scratch_create();

@@ -17,6 +17,8 @@
 #include "storage/trail/trail_summaries.h"
 #include "storage/trail/trail_tail.h"
 
+enum { CURSOR_ROWS_MAX = 256 * 1024 };  // 10 MB
+
 struct trail_reader {
     struct trail_environment *environment;
     struct trail_format format;
@@ -41,6 +43,7 @@ struct trail_reader {
     uint64_t snapshot_number;
     int64_t entered_ms;
 
+    uint32_t cursor_rows_max;  // rows at hand above which a cursor takes frames in parts
     struct trail_dictionaries *dictionaries;
     struct block_scratch *scratch;
     struct zstd *zstd;

@@ -7,6 +7,7 @@
 
 #include "storage/trail/trail_environment.h"
 #include "storage/trail/trail_fixture.h"
+#include "storage/trail/trail_reader_internal.h"
 #include "tests/kit/cases.h"
 
 static struct trail_reader *open_reader(struct fixture *fixture) {
@@ -99,6 +100,8 @@ static void test_answers_random_queries(void **state) {
     fixture_fill(&fixture, 9000, 900, 45);
     struct trail_reader *reader = open_reader(&fixture);
     for (uint32_t round = 0; round < 150; round++) {
+        // Every other one with so few rows at hand that frames are taken in parts.
+        reader->cursor_rows_max = round % 2 == 0 ? CURSOR_ROWS_MAX : 40;
         struct attribute attributes[3];
         char texts[3][64];
         struct trail_query query = pick_query(&fixture, attributes, texts);

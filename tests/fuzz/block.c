@@ -105,6 +105,11 @@ static void read_frames(const struct block *block) {
         block_frame_times(block, frame, &time_min_s, &time_max_s);
         if (block_read_columns(block, sample.scratch, frame, which, &columns, &fault)) {
             assert(columns.rows <= BLOCK_FRAME_ROWS);
+            uint32_t values = columns.attribute_end[columns.rows - 1];
+            uint64_t rows[2];
+            // What a damaged block says of itself may not agree.
+            for (uint32_t at = 0; at < values; at += 7)
+                (void)!block_find_rows(block, frame, columns.attribute_hash[at], rows, &fault);
         }
         // A reader takes the dictionary of the block's epoch; ours has one.
         if (block->summary.epoch == dictionary_epoch(sample.dictionary) &&
