@@ -99,10 +99,18 @@ static bool has_room(const struct intake *intake) {
     return intake->state != OPEN || intake->link.has_room(intake->link.context);
 }
 
+// A stream may have more than its share of what the others leave free. One that is held back has
+// batches under way, and looks again when one of them comes back.
+static bool has_share(const struct intake *intake) {
+    const struct intake_settings *settings = intake->settings;
+    return intake->queued_weight < settings->share_size ||
+           batch_pool_weight(settings->pool) < settings->spare_size;
+}
+
 static bool may_read(const struct intake *intake) {
     return !intake->is_closing && !intake->is_closed && !intake->is_throttled &&
-           !intake->is_draining && intake->waiting.size == 0 &&
-           intake->queued_weight < intake->settings->share_size && has_room(intake);
+           !intake->is_draining && intake->waiting.size == 0 && has_share(intake) &&
+           has_room(intake);
 }
 
 static void resume_if_possible(struct intake *intake) {

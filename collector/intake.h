@@ -41,7 +41,8 @@ struct intake_settings {
     int64_t backup_time_ms;  // of the backup the trail was restored from; 0: none
     uint32_t heartbeat_ms;
     int64_t future_max_s;
-    uint64_t share_size;    // weight of batches one stream may have; more pauses reading
+    uint64_t share_size;    // weight of batches one stream may have; more pauses reading, unless
+    uint64_t spare_size;    // all batches of the pool weigh less than this
     uint64_t arrive_size;   // bytes that may arrive at once from all agents: each is told how large
                             // its batches may be. 0: as large as can be
     uint32_t agents_count;  // as many send at least

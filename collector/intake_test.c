@@ -453,6 +453,33 @@ static void test_share_pauses_and_resumes(void **state) {
     finish(&bench);
 }
 
+// More than a share is what the others leave free.
+static void test_more_than_a_share_while_there_is_room(void **state) {
+    (void)state;
+    struct bench bench;
+    uint8_t chain[TRAIL_CHAIN_SIZE] = {0};
+    begin(&bench, ONE);
+    bench.settings.share_size = 2 * BATCH_WEIGHT_MIN;
+    bench.settings.spare_size = SHARE_SIZE;
+    open_stream(&bench, 0);
+    uint64_t number = 1;
+    while (say_events(&bench, number, number, RECORD, chain)) number++;
+    assert_true(batch_pool_weight(bench.settings.pool) >= SHARE_SIZE);
+    assert_true(number > 3);
+    answer(&bench, 1, false);
+    assert_int_equal(bench.resumes, 1);
+    // Others have it all: the share is left.
+    struct batch *other = batch_take(bench.settings.pool, SHARE_SIZE);
+    batch_weigh(bench.settings.pool, other);
+    for (uint64_t at = 2; at <= number; at++) answer(&bench, at, false);
+    number++;
+    assert_true(say_events(&bench, number, number, "{}", chain));
+    while (say_events(&bench, number + 1, number + 1, "{}", chain)) number++;
+    assert_in_range(bench.submitted_count, 2, 4);
+    batch_give(bench.settings.pool, other);
+    finish(&bench);
+}
+
 // What a small batch holds beside its message counts too.
 static void test_small_batches_use_up_the_share(void **state) {
     (void)state;
@@ -713,6 +740,7 @@ int main(void) {
         cmocka_unit_test(test_garbage_and_disorder),
         cmocka_unit_test(test_numbers_have_an_end),
         cmocka_unit_test(test_share_pauses_and_resumes),
+        cmocka_unit_test(test_more_than_a_share_while_there_is_room),
         cmocka_unit_test(test_small_batches_use_up_the_share),
         cmocka_unit_test(test_full_queue_is_tried_again),
         cmocka_unit_test(test_no_room_pauses_reading),
