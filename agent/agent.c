@@ -586,6 +586,7 @@ bool agent_is_stopped(const struct agent *agent) {
 
 void agent_reload(struct agent *agent) {
     begin_renewal(agent);
+    if (agent->choice != NULL) choice_reload(agent->choice, agent->config->event_selectors);
 }
 
 void agent_describe(const struct agent *agent, struct agent_status *status) {

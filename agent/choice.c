@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "event/match/match.h"
 #include "event/record.h"
 
@@ -51,6 +52,21 @@ bool choice_load(const char *path, struct choice **choice, struct fault *fault) 
     }
     *choice = made;
     return true;
+}
+
+void choice_reload(struct choice *choice, const char *path) {
+    struct choice *made;
+    struct fault fault;
+    if (!choice_load(path, &made, &fault)) {
+        LOG(LOG_ERROR, "event selectors not taken: the old ones stay", log_fault(&fault),
+            log_kind(&fault));
+        return;
+    }
+    struct match *old = choice->match;
+    choice->match = made->match;
+    made->match = old;
+    choice_destroy(made);
+    LOG(LOG_INFO, "event selectors taken", log_text("path", path));
 }
 
 void choice_destroy(struct choice *choice) {

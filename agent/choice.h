@@ -20,6 +20,10 @@ struct choice;
 // FAULT_IO.
 MUST_CHECK bool choice_load(const char *path, struct choice **choice, struct fault *fault);
 
+// Reads the file again and goes by what it says from then on, or as before if it is no good; the
+// log says which.
+void choice_reload(struct choice *choice, const char *path);
+
 // Frees it. NULL is allowed.
 void choice_destroy(struct choice *choice);
 

@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/config.h"
 #include "base/files.h"
+#include "cli/settings.h"
 
 #define SOCKET_NAME "control.sock"
 
@@ -51,6 +52,12 @@ static bool find_by_settings(const char *name, char path[ORGANIZATION_PATH_SIZE]
     buffer_init(&text, CONFIG_SIZE_MAX);
     bool is_good = files_read_whole(files_system(), name, CONFIG_SIZE_MAX, &text, fault) &&
                    config_load(buffer_span(&text), name, &settings_schema, &loaded, fault);
+    if (!is_good && fault->kind == FAULT_INPUT && settings_have(buffer_span(&text), "store:")) {
+        fault_set(fault, FAULT_INPUT,
+                  "%s holds a collector's settings, an agent's are needed here; "
+                  "\"orgtrail status --config %s\" asks that collector",
+                  name, name);
+    }
     buffer_done(&text);
     if (!is_good) return false;
     const struct agent_settings *settings = loaded;

@@ -189,6 +189,9 @@ static bool run_create(const struct options *options, struct fault *fault) {
     request.n_accounts = options->accounts_count;
     if (!ask_one(options, "KeyCreate", &request.base, &reply, fault)) return false;
     print_created(options, reply);
+    for (size_t index = 0; index < reply->n_unlisted; index++) {
+        fprintf(stderr, "warning: account %s is not in the roster\n", reply->unlisted[index]);
+    }
     orgtrail__v1__key_reply__free_unpacked(reply, NULL);
     return true;
 }

@@ -84,9 +84,26 @@ bool settings_load(const char *path, struct settings **settings, struct fault *f
     void *loaded = NULL;
     bool is_good = files_read_whole(files_system(), path, CONFIG_SIZE_MAX, &text, fault) &&
                    config_load(buffer_span(&text), path, &settings_schema, &loaded, fault);
+    if (!is_good && fault->kind == FAULT_INPUT && settings_have(buffer_span(&text), "spool:")) {
+        fault_set(fault, FAULT_INPUT,
+                  "%s holds an agent's settings, the collector's are needed here; "
+                  "\"orgtrail agent status --config %s\" asks that agent",
+                  path, path);
+    }
     buffer_done(&text);
     if (is_good) *settings = loaded;
     return is_good;
+}
+
+bool settings_have(struct span text, const char *key) {
+    struct span wanted = span_text(key);
+    while (text.size >= wanted.size) {
+        if (memcmp(text.bytes, wanted.bytes, wanted.size) == 0) return true;
+        const uint8_t *end = memchr(text.bytes, '\n', text.size);
+        if (end == NULL) break;
+        text = span_from(text, (size_t)(end - text.bytes) + 1);
+    }
+    return false;
 }
 
 void settings_destroy(struct settings *settings) {

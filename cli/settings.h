@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "base/fault.h"
+#include "base/span.h"
 
 enum {
     SETTINGS_ACCOUNTS_MAX = 100000,  // of a roster: ten times AWS's largest organizations
@@ -48,6 +49,10 @@ struct settings {
 // Loads the file. The caller destroys it. FAULT_INPUT with file and line.
 MUST_CHECK bool settings_load(const char *path, struct settings **settings, struct fault *fault);
 void settings_destroy(struct settings *settings);
+
+// Whether a line of the text begins with this key ("spool:"): tells whose settings they are where
+// they cannot be loaded.
+bool settings_have(struct span text, const char *key);
 
 // The roster's account of this id, or NULL.
 const struct settings_account *settings_find_account(const struct settings *settings,

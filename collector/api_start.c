@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/crypto_seal.h"
 #include "base/files.h"
+#include "collector/secret.h"
 
 enum { PEM_SIZE_MAX = 64 * 1024, OTHERS_MODE = 07 };
 
@@ -33,6 +34,15 @@ static bool read_pair(const struct settings *settings, struct pair *pair, struct
     }
     if (!is_good) done(pair);
     return is_good || fault_add(fault, "api");
+}
+
+bool api_check(const struct settings *settings, bool *has_secret, struct fault *fault) {
+    struct pair pair;
+    *has_secret = true;
+    if (settings->api_listen == NULL) return true;
+    if (!read_pair(settings, &pair, fault)) return false;
+    done(&pair);
+    return secret_check(settings->secret_path, has_secret, fault) || fault_add(fault, "api");
 }
 
 bool api_start(const struct settings *settings, struct roster_live *roster, struct server *server,

@@ -9,6 +9,10 @@
 #include "collector/server.h"
 #include "collector/settings.h"
 
+// Whether certificate, key and secret.key could be used, if the settings want an API. *has_secret
+// is false if the start would make secret.key. Faults as api_start.
+MUST_CHECK bool api_check(const struct settings *settings, bool *has_secret, struct fault *fault);
+
 // Reads certificate and key and starts the API, if the settings want one; otherwise *service is
 // NULL. Faults as service_start, and those of reading files. buckets: where trails deliver to;
 // NULL: nowhere.

@@ -294,6 +294,18 @@ static bool print_reference(struct fault *fault) {
     return is_good;
 }
 
+// The answer of --check.
+static void print_good(const struct arguments *arguments, const struct settings *settings,
+                       bool has_secret) {
+    printf("%s: good, %u %s\n", arguments->config, settings->accounts_count,
+           settings->accounts_count == 1 ? "account" : "accounts");
+    if (has_secret) return;
+    printf(
+        "%s is not there: the start makes it, and access keys that another one sealed cannot be "
+        "used\n",
+        settings->secret_path);
+}
+
 static bool run(const struct arguments *arguments, const sigset_t *signals, struct fault *fault) {
     struct settings *settings = NULL;
     struct roster_reload roster = {0};
@@ -301,11 +313,12 @@ static bool run(const struct arguments *arguments, const sigset_t *signals, stru
     uint64_t free_min;
     if (arguments->is_reference) return print_reference(fault);
     if (!settings_load(arguments->config, &settings, fault)) return false;
-    bool is_good = settings_check(settings, now_s(), fault) && reload_check(settings, fault);
+    bool has_secret = true;
+    bool is_good = settings_check(settings, now_s(), fault) && reload_check(settings, fault) &&
+                   api_check(settings, &has_secret, fault);
     if (!is_good) fault_add(fault, "%s", arguments->config);
     if (is_good && arguments->is_check) {
-        printf("%s: good, %u %s\n", arguments->config, settings->accounts_count,
-               settings->accounts_count == 1 ? "account" : "accounts");
+        print_good(arguments, settings, has_secret);
     } else if (is_good) {
         is_good =
             roster_reload_init(&roster, arguments->config, settings, fault) && rpc_init(fault);

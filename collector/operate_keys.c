@@ -44,8 +44,16 @@ static void fill_key(struct arena *arena, const struct keys_facts *facts, Orgtra
     }
 }
 
+// What the reply says beside the keys.
+struct extra {
+    struct span secret;  // of the one that was made; without bytes: none was
+    char **unlisted;     // accounts of it that the roster lacks
+    uint32_t unlisted_count;
+};
+
 static void send_keys(struct control_call *call, struct arena *arena,
-                      const struct keys_facts *facts, uint32_t count, struct span secret) {
+                      const struct keys_facts *facts, uint32_t count, const struct extra *extra) {
+    const struct span secret = extra->secret;
     Orgtrail__V1__Key keys[REPLY_KEYS_MAX];
     Orgtrail__V1__Key *list[REPLY_KEYS_MAX];
     Orgtrail__V1__KeyReply reply = ORGTRAIL__V1__KEY_REPLY__INIT;
@@ -56,6 +64,8 @@ static void send_keys(struct control_call *call, struct arena *arena,
     reply.keys = list;
     reply.n_keys = count;
     if (secret.size > 0) reply.secret = copy_text(arena, secret);
+    reply.unlisted = extra->unlisted;
+    reply.n_unlisted = extra->unlisted_count;
     struct buffer bytes;
     buffer_init(&bytes, REPLY_SIZE_MAX);
     size_t size = protobuf_c_message_get_packed_size(&reply.base);
@@ -94,7 +104,7 @@ void operate_run_key_list(void *context, struct control_call *call) {
     is_good = is_good && keys_list(keys, arena, &list, &count, &fault);
     for (uint32_t index = 0; is_good && index < count; index += REPLY_KEYS_MAX) {
         uint32_t part = count - index < REPLY_KEYS_MAX ? count - index : REPLY_KEYS_MAX;
-        send_keys(call, arena, &list[index], part, (struct span){NULL, 0});
+        send_keys(call, arena, &list[index], part, &(struct extra){.unlisted = NULL});
     }
     for (uint32_t index = 0; index < count; index++) {
         crypto_wipe((void *)(uintptr_t)list[index].secret.bytes, list[index].secret.size);
@@ -113,6 +123,7 @@ struct change {
     const char *event;        // name of the own event
     struct keys_facts facts;  // as they will be
     bool is_new;
+    struct extra extra;
     struct buffer before;  // documents
     struct buffer after;
 };
@@ -145,8 +156,8 @@ static void on_done(void *context, bool is_current, const struct fault *fault) {
             (struct log_field){"id", change->facts.id, 0},
             (struct log_field){"name", change->facts.name, 0},
             log_text("user", control_call_user(change->call)));
-        send_keys(change->call, change->arena, &change->facts, 1,
-                  change->is_new ? change->facts.secret : (struct span){NULL, 0});
+        if (change->is_new) change->extra.secret = change->facts.secret;
+        send_keys(change->call, change->arena, &change->facts, 1, &change->extra);
     }
     end(change, fault);
 }
@@ -221,6 +232,24 @@ static struct change *make_change(const struct operate *operate, struct control_
     return change;
 }
 
+// Notes which accounts of the key the roster lacks: allowed, and often a typing error.
+static void find_unlisted(const struct operate *operate, struct change *change) {
+    const struct keys_facts *facts = &change->facts;
+    struct extra *extra = &change->extra;
+    uint32_t place;
+    extra->unlisted =
+        arena_allocate_array(change->arena, facts->accounts_count + 1, sizeof *extra->unlisted);
+    if (extra->unlisted == NULL) return;
+    const struct roster *roster = roster_live_enter(operate->roster, &place);
+    for (uint32_t index = 0; index <= facts->accounts_count; index++) {
+        struct span account = index == 0 ? facts->account : facts->accounts[index - 1];
+        bool is_management = span_is(account, operate->settings->management_account);
+        if (is_management || roster_find(roster, account) != NULL) continue;
+        extra->unlisted[extra->unlisted_count++] = copy_text(change->arena, account);
+    }
+    roster_live_leave(operate->roster, place);
+}
+
 static bool fill_new(const struct operate *operate, const Orgtrail__V1__KeyCreateRequest *request,
                      struct change *change, struct fault *fault) {
     struct keys_facts *facts = &change->facts;
@@ -243,6 +272,7 @@ static bool fill_new(const struct operate *operate, const Orgtrail__V1__KeyCreat
     if (!keys_find_role(span_text(request->role), &facts->role)) {
         return fault_set(fault, FAULT_INPUT, "a role is read or admin");
     }
+    find_unlisted(operate, change);
     return keys_check(facts, fault) && keys_make(random_system(), change->arena, facts, fault) &&
            keys_print(change->keys, facts, random_system(), &change->after, fault);
 }

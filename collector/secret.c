@@ -22,13 +22,13 @@ static bool make_secret(const char *path, const struct random *random,
     return true;
 }
 
-bool secret_load(const char *path, const struct random *random,
-                 uint8_t secret[CRYPTO_SEAL_KEY_SIZE], struct fault *fault) {
-    bool is_there = false;
+// *is_there is false, and nothing is read, if the file is missing.
+static bool read_secret(const char *path, bool *is_there, uint8_t secret[CRYPTO_SEAL_KEY_SIZE],
+                        struct fault *fault) {
     struct files_entry entry;
     struct buffer bytes;
-    if (!files_find(files_system(), path, &is_there, &entry, fault)) return false;
-    if (!is_there) return make_secret(path, random, secret, fault);
+    if (!files_find(files_system(), path, is_there, &entry, fault)) return false;
+    if (!*is_there) return true;
     if ((entry.mode & OTHERS_MODE) != 0) {
         return fault_set(fault, FAULT_DENIED, "%s: others may read it: chmod 600 it", path);
     }
@@ -42,4 +42,18 @@ bool secret_load(const char *path, const struct random *random,
     if (bytes.size > 0) crypto_wipe(bytes.bytes, bytes.size);
     buffer_done(&bytes);
     return is_good;
+}
+
+bool secret_check(const char *path, bool *is_there, struct fault *fault) {
+    uint8_t secret[CRYPTO_SEAL_KEY_SIZE];
+    bool is_good = read_secret(path, is_there, secret, fault);
+    crypto_wipe(secret, sizeof secret);
+    return is_good;
+}
+
+bool secret_load(const char *path, const struct random *random,
+                 uint8_t secret[CRYPTO_SEAL_KEY_SIZE], struct fault *fault) {
+    bool is_there = false;
+    if (!read_secret(path, &is_there, secret, fault)) return false;
+    return is_there || make_secret(path, random, secret, fault);
 }

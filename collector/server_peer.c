@@ -148,7 +148,8 @@ static void on_closed(void *stream_context, const struct fault *reason) {
     metric_add(&metrics_table[METRICS_STREAMS_ENDED], (uint32_t)reason->kind, 1);
     enum log_level level = reason->kind == FAULT_NONE ? LOG_INFO : LOG_WARNING;
     if (may_print(peer->server)) {
-        LOG(level, "stream ended", (struct log_field){"peer", uri, 0}, log_fault(reason),
+        const char *text = reason->text[0] == 0 ? "none: it ended in order" : reason->text;
+        LOG(level, "stream ended", (struct log_field){"peer", uri, 0}, log_text("error", text),
             log_kind(reason));
     }
     intake_closed(peer->intake);

@@ -39,7 +39,7 @@ static bool make_paths(const char *folder, const char *suffix, struct paths *pat
     while (size > 1 && folder[size - 1] == '/') size--;
     int printed = snprintf(paths->folder, PATH_SIZE, "%.*s%s", (int)size, folder, suffix);
     if (size == 0 || printed >= PATH_SIZE)
-        return fault_set(fault, FAULT_INPUT, "backup: \"%.200s\" is no usable path", folder);
+        return fault_set(fault, FAULT_INPUT, "\"%.200s\" is no usable path", folder);
     snprintf(paths->data, sizeof paths->data, "%s/data.mdb", paths->folder);
     snprintf(paths->lock, sizeof paths->lock, "%s/lock.mdb", paths->folder);
     snprintf(paths->manifest, sizeof paths->manifest, "%s/backup.json", paths->folder);
@@ -59,11 +59,11 @@ static bool clear_target(const char *folder, struct fault *fault) {
     if (!files_find(files_system(), folder, &exists, &entry, fault)) return false;
     if (!exists) return true;
     if (!entry.is_directory)
-        return fault_set(fault, FAULT_INPUT, "backup: %s is a file: name a new folder", folder);
+        return fault_set(fault, FAULT_INPUT, "%s is a file: name a new folder", folder);
     if (!files_list(files_system(), folder, find_first, name, fault)) return false;
     if (name[0] != '\0') {
         return fault_set(fault, FAULT_INPUT,
-                         "backup: %s is not empty (%s): a backup replaces nothing, name a new "
+                         "%s is not empty (%s): a backup replaces nothing, name a new "
                          "folder",
                          folder, name);
     }
@@ -99,7 +99,7 @@ static bool copy(const struct trail_backup_options *options, struct trail_enviro
     struct copying copying = {.environment = environment, .handle = handle};
     pthread_t thread;
     int status = pthread_create(&thread, NULL, run_copy, &copying);
-    if (status != 0) return fault_set_errno(fault, FAULT_FULL, status, "backup: start a thread");
+    if (status != 0) return fault_set_errno(fault, FAULT_FULL, status, "start a thread");
     uint64_t all = trail_environment_used(environment);
     while (!atomic_load(&copying.is_done)) {
         struct files_entry entry;
@@ -111,7 +111,7 @@ static bool copy(const struct trail_backup_options *options, struct trail_enviro
     }
     (void)pthread_join(thread, NULL);
     return copying.is_good ||
-           fault_set(fault, copying.fault.kind, "backup: write %s: %s", path, copying.fault.text);
+           fault_set(fault, copying.fault.kind, "write %s: %s", path, copying.fault.text);
 }
 
 // Hashes the file as it can be read back.
@@ -122,7 +122,7 @@ static bool hash_file(const char *path, struct trail_backup_facts *facts, struct
     uint8_t *bytes = buffer_reserve(&chunk, CHUNK_SIZE);
     struct crypto_sha256_stream *stream = crypto_sha256_create();
     bool is_good = (bytes != NULL && stream != NULL) ||
-                   fault_set(fault, FAULT_FULL, "backup: no memory to read it back");
+                   fault_set(fault, FAULT_FULL, "no memory to read it back");
     is_good = is_good && files_open(files_system(), path, FILES_READ, &handle, fault);
     size_t got = CHUNK_SIZE;
     facts->size = 0;
@@ -158,7 +158,8 @@ static bool write_manifest(const struct paths *part, const struct trail_backup_f
                  ",\n  \"sha256\": \"%s\"\n}\n",
                  MANIFEST_VERSION, VERSION_TEXT, started, facts->started_ms, epoch, facts->events,
                  facts->sequence_last, facts->size, sha256);
-    bool is_good = !buffer_overflowed(&text) || fault_set(fault, FAULT_FULL, "backup: no memory");
+    bool is_good =
+        !buffer_overflowed(&text) || fault_set(fault, FAULT_FULL, "no memory for backup.json");
     is_good = is_good && files_open(files_system(), part->manifest, FILES_CREATE, &handle, fault) &&
               files_append(files_system(), handle, buffer_span(&text), fault) &&
               files_sync(files_system(), handle, fault);
@@ -170,7 +171,7 @@ static bool write_manifest(const struct paths *part, const struct trail_backup_f
 static bool take_manifest(struct span text, struct trail_backup_facts *facts, struct fault *fault) {
     struct json_reader *json = json_reader_create();
     const struct yyjson_val *root = NULL;
-    if (json == NULL) return fault_set(fault, FAULT_FULL, "backup: no memory");
+    if (json == NULL) return fault_set(fault, FAULT_FULL, "no memory for backup.json");
     bool is_read = json_read(json, text, &root, fault);
     yyjson_val *object = (yyjson_val *)(uintptr_t)root;
     *facts = (struct trail_backup_facts){
@@ -249,7 +250,7 @@ bool trail_backup_verify(const char *directory, const struct trail_backup_facts 
         (memcmp(facts.epoch, expected->epoch, TRAIL_EPOCH_SIZE) != 0 ||
          facts.events != expected->events || facts.sequence_last != expected->sequence_last)) {
         is_good = fault_set(fault, FAULT_CORRUPT,
-                            "backup: %s holds %" PRIu64 " events up to %" PRIu64 ", %" PRIu64
+                            "%s holds %" PRIu64 " events up to %" PRIu64 ", %" PRIu64
                             " up to %" PRIu64 " are expected",
                             paths.folder, facts.events, facts.sequence_last, expected->events,
                             expected->sequence_last);
@@ -276,7 +277,7 @@ static bool make_part(const struct trail_backup_options *options, const struct p
     }
     if (free_size < needed) {
         return fault_set(fault, FAULT_FULL,
-                         "backup: the disk of %s has %" PRIu64 " bytes free, about %" PRIu64
+                         "the disk of %s has %" PRIu64 " bytes free, about %" PRIu64
                          " are needed: make room or name a folder elsewhere",
                          part->folder, free_size, needed);
     }

@@ -282,6 +282,11 @@ def test_a_delegated_administrator_sees_the_organization():
 
 def test_keys_that_are_no_good():
     key = service().make_key("short-lived", "--account", SHOP)
+    assert "roster" not in service().complaints
+    service().make_key("mistyped", "--account", "999999999999", "--only", f"{SHOP},888888888888")
+    assert "warning: account 999999999999 is not in the roster" in service().complaints
+    assert "warning: account 888888888888 is not" in service().complaints
+    assert service().complaints.count("warning") == 2
     client = service().boto(key)
     assert client.lookup_events()["Events"]
     wrong = service().boto(api.Key(key.id, key.secret[::-1]))

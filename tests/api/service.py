@@ -193,9 +193,11 @@ class Service:
     # --- keys
 
     def keys(self, *arguments, code=0):
-        return self.organization.run(
+        done = self.organization.run(
             "keys", *arguments, "--config", self.organization.config_path, code=code
-        ).stdout
+        )
+        self.complaints = done.stderr
+        return done.stdout
 
     def make_key(self, name, *arguments):
         key = json.loads(self.keys("create", name, "--json", *arguments))["AccessKey"]

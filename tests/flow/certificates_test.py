@@ -239,6 +239,26 @@ def test_a_broken_or_missing_deny_list_lets_nobody_in():
         assert organization.status()["total"]["received"] == 0
 
 
+def test_check_reads_what_the_api_needs():
+    with make_organization() as organization:
+        organization.write_settings(organization.read_settings() + "api: {listen: 127.0.0.1:0}\n")
+        path = os.path.join(organization.folder, "collector/secret.key")
+        secret = read(path)
+        assert run_check(organization.collector) == (0, f"{organization.config_path}: good, 2 accounts\n")
+        os.remove(path)
+        code, said = run_check(organization.collector)
+        assert code == 0 and "secret.key is not there: the start makes it" in said, said
+        assert not os.path.exists(path)
+        write(secret[1:], path)
+        os.chmod(path, 0o600)
+        code, said = run_check(organization.collector)
+        assert code == 2 and "secret.key: 31 bytes, not 32" in said, said
+        write(secret, path)
+        os.chmod(path, 0o644)
+        code, said = run_check(organization.collector)
+        assert code != 0 and "secret.key: others may read it" in said, said
+
+
 def test_check_reads_the_deny_list_and_the_certificates():
     with make_organization() as organization:
         agent = organization.enroll("-a", SHOP, is_started=False)

@@ -93,6 +93,17 @@ def test_status_with_and_without_the_collector():
         assert not os.path.exists(os.path.join(organization.store, "control.sock"))
 
 
+def test_settings_of_the_other_daemon():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP, is_started=False)
+        theirs = os.path.join(agent.folder, "agent.yaml")
+        said = organization.run("status", "--config", theirs, code=2).stderr
+        assert f"{theirs} holds an agent's settings" in said and "orgtrail agent status --config" in said, said
+        ours = organization.config_path
+        said = organization.run("agent", "status", "--config", ours, code=2).stderr
+        assert f"{ours} holds a collector's settings" in said and "orgtrail status --config" in said, said
+
+
 def test_unknown_accounts_come_in_when_the_roster_has_them():
     with make_organization("  unknown: quarantine\n", start=False) as organization:
         text = organization.read_settings().replace("  unknown: quarantine\n", "")

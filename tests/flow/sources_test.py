@@ -4,6 +4,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -120,6 +121,8 @@ def test_event_selectors():
     """What they do not select stays away and is counted; what cannot be read is sent all the same."""
     writes = [{"Field": "eventCategory", "Equals": ["Management"]},
               {"Field": "readOnly", "Equals": ["false"]}]
+    data_events = [{"Field": "eventCategory", "Equals": ["Data"]},
+                   {"Field": "resources.type", "Equals": ["AWS::S3::Object"]}]
     with make_organization() as organization:
         agent = organization.enroll("-a", SHOP, is_started=False)
         edit(agent, "sources:", 'event_selectors: "selectors.json"\nsources:')
@@ -158,6 +161,15 @@ def test_event_selectors():
         organization.wait_received(22)
         told = json.loads(organization.run("agent", "status", agent.folder, "--json").stdout)
         assert told["left_out"] <= 10, told  # those behind the log's last event
+        # Other selectors without a restart; what is no good changes nothing.
+        for selectors, said in (("nonsense", "event selectors not taken"), ([
+                {"FieldSelectors": writes}, {"FieldSelectors": data_events}], "event selectors taken")):
+            select(agent, selectors)
+            agent.process.send_signal(signal.SIGHUP)
+            agent.wait_for_message(said)
+        resources = [{"type": "AWS::S3::Object", "ARN": "arn:aws:s3:::shop/receipt"}]
+        agent.deliver([make(number, eventCategory="Data", resources=resources) for number in (2101, 2102)])
+        organization.wait_received(24)
 
 
 def test_reading_while_nobody_writes():
