@@ -114,7 +114,7 @@ PROVOKED = {
     "OrgtrailSilentRegion": (FLOW, "test_silent_region_begins_and_ends", "silent_regions"),
     "OrgtrailStoreFull": (STUCK, "test_a_disk_that_fills", "full_store"),
     "OrgtrailDiskLow": (STUCK, "test_a_disk_that_fills", "disk_free_bytes"),
-    "OrgtrailDiskFullSoon": (STUCK, "test_a_disk_that_fills", "disk_free_bytes"),
+    "OrgtrailDiskFullSoon": (HERE, "test_a_filling_disk_is_told_days_ahead", "disk_free_bytes"),
     "OrgtrailSlowDisk": (HERE, "test_a_slow_disk_is_seen", "commit_seconds"),
     "OrgtrailStuckCursor": (STUCK, "test_stuck_follower", "held_retention"),
     "OrgtrailDamagedStore": (FLOW, "test_a_damaged_store", "damaged_parts"),
@@ -125,9 +125,9 @@ PROVOKED = {
         "find_left",
     ),
     "OrgtrailCertificateEndsToday": (
-        "tests/flow/certificates_test.py",
-        "test_ends_are_told_in_status_metrics_events_and_logs",
-        "find_left",
+        HERE,
+        "test_alarms_fire_over_running_programs",
+        "OrgtrailCertificateEndsToday",
     ),
     "OrgtrailClockSkew": (HERE, "test_clock_of_an_agent_that_is_wrong_is_seen", "clock_skew_seconds"),
     "OrgtrailUnlistedAccount": (FLOW, "test_unlisted_account", "unlisted_events_total"),
@@ -165,6 +165,7 @@ SEEN = {
     "OrgtrailAgentGap": (FLOW, "test_gap"),
     "OrgtrailAgentSourceErrors": (FLOW, "test_notice"),
     "OrgtrailAgentCertificateEnds": ENDS,
+    "OrgtrailCertificateEndsToday": ENDS,
 }
 
 # What only a mistake in the program could provoke: its metric is served, and a unit test with a
@@ -372,6 +373,55 @@ def test_each_alarm_fires_when_it_should_and_only_then():
     os.remove(path)
 
 
+def test_a_filling_disk_is_told_days_ahead():
+    """What a running collector says of its disk, each value for an hour of the rule's time."""
+    promtool = find_tool("promtool")
+    alarm = read_alarms()["OrgtrailDiskFullSoon"]
+    with flow.Organization(accounts=[SHOP], management=OWNER) as organization:
+        world = World(organization, free_permille=390)
+        organization.start_collector()
+        facts = os.statvfs(organization.base)
+        values = []
+        for permille in (390, 380, 370, 360, 350, 340, 330):
+            world.set(free_permille=permille)
+            values.append(facts.f_blocks * permille // 1000 * facts.f_frsize)
+            flow.wait_until(
+                f"{permille} in a thousand are free",
+                lambda: read_values(organization.fetch("/metrics"), "disk_free_bytes")[""] == values[-1],
+            )
+        size = read_values(organization.fetch("/metrics"), "disk_bytes")[""]
+        shown = world.run(organization, "status", organization.store)
+        assert f"{values[-1] / 2**20:.1f} MiB free" in shown, shown
+    expected = {
+        "exp_labels": {"severity": alarm["severity"]},
+        "exp_annotations": {key: alarm[key] for key in ("summary", "description")},
+    }
+    tests = [
+        {
+            "interval": "1m",
+            "input_series": [
+                {
+                    "series": COLLECTOR + "disk_free_bytes",
+                    "values": " ".join(f"{value}+0x59" for value in series),
+                },
+                {"series": COLLECTOR + "disk_bytes", "values": f"{size:.0f}+0x420"},
+            ],
+            "alert_rule_test": [
+                {"eval_time": "400m", "alertname": "OrgtrailDiskFullSoon", "exp_alerts": alerts}
+            ],
+        }
+        for series, alerts in ((values, [expected]), (values[:1] * 7, []))
+    ]
+    path = os.path.join(os.environ.get("TEST_TMPDIR", "/tmp"), f"disk-{os.getpid()}.yml")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({"rule_files": [RULES], "evaluation_interval": "1m", "tests": tests}, file)
+    done = subprocess.run(
+        [promtool, "test", "rules", path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    os.remove(path)
+
+
 class Prometheus:
     """Debian's, in a folder of its own, asking every second."""
 
@@ -450,7 +500,14 @@ def test_alarms_fire_over_running_programs():
         foreign = make(11, recipientAccountId=BANK)
         programs.agent.append([conflict, foreign])
         flow.write_file(os.path.join(programs.agent.files, "broken.json.gz"), b"no gzip at all")
-        expected = {"OrgtrailConflict", "OrgtrailIdentityViolation", "OrgtrailNotice"}
+        ending = programs.organization.enroll("-a", SHOP, "-g", "second", "--days", "12h")
+        ending.wait_for_message("session begun")
+        expected = {
+            "OrgtrailConflict",
+            "OrgtrailIdentityViolation",
+            "OrgtrailNotice",
+            "OrgtrailCertificateEndsToday",
+        }
 
         def are_firing():
             alarms = prometheus.alarms()
