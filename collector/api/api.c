@@ -76,7 +76,8 @@ static bool check_operation(struct api_call *call, const struct operation *opera
     const struct api_caller *caller = &request->caller;
     if (operation == NULL) {
         return api_refuse(call, "UnknownOperationException",
-                          "The service %.*s has no operation of that name.",
+                          "orgtrail answers no operation of that name for the service %.*s. "
+                          "docs/api.md lists what it answers.",
                           SPAN_PRINT(request->service));
     }
     if (operation->run == NULL) {

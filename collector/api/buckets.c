@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "collector/api/api_internal.h"
 #include "collector/api/buckets_internal.h"
+#include "collector/api/session.h"
 
 enum { DATE_SIZE = 40 };
 
@@ -110,7 +111,7 @@ static bool refuse_fault(struct bucket_call *call, const struct fault *fault) {
 static bool authenticate(struct bucket_call *call) {
     struct fault fault;
     struct sigv4_claim claim;
-    bool found = false;
+    int64_t issued_ms;
     const struct buckets *buckets = call->buckets;
     const struct sigv4_request *wire = &call->request->wire;
     enum sigv4_verdict verdict = sigv4_read(wire, &claim, &fault);
@@ -121,15 +122,18 @@ static bool authenticate(struct bucket_call *call) {
         return bucket_refuse(call, 400, "AuthorizationHeaderMalformed",
                              verdict != SIGV4_GOOD ? fault.text : "The scope's service is not s3.");
     }
-    if (!keys_find(buckets->keys, claim.key_id, call->arena, &found, &call->key, &fault)) {
-        return refuse_memory(call);
+    int64_t now_ms = buckets->clock->now_ms(buckets->clock->context);
+    enum session_verdict found =
+        session_find(buckets->keys, &claim, now_ms, call->arena, &call->key, &issued_ms, &fault);
+    if (found == SESSION_NO_MEMORY) return refuse_memory(call);
+    if (found == SESSION_EXPIRED) {
+        return turn_away(call, "ExpiredToken", "The provided token has expired.", claim.key_id);
     }
-    if (!found || call->key.is_disabled || call->key.is_unreadable || claim.token.bytes != NULL) {
+    if (found == SESSION_UNKNOWN || call->key.is_disabled || call->key.is_unreadable) {
         return turn_away(call, "InvalidAccessKeyId",
                          "The AWS Access Key Id you provided does not exist in our records.",
                          claim.key_id);
     }
-    int64_t now_ms = buckets->clock->now_ms(buckets->clock->context);
     verdict = sigv4_verify(wire, &claim, call->key.secret, now_ms, &fault);
     if (verdict == SIGV4_GOOD) return true;
     if (verdict == SIGV4_NO_MEMORY) return refuse_memory(call);

@@ -309,17 +309,9 @@ def test_keys_that_are_no_good():
     assert service().organization.own_events("ApiCallerRefused")
 
 
-def begin_session(key, **given):
-    made = service().boto(key, service="sts").get_session_token(**given)["Credentials"]
-    assert made["AccessKeyId"].startswith("ASIA"), made
-    left = made["Expiration"].timestamp() - datetime.datetime.now().timestamp()
-    assert abs(left - given.get("DurationSeconds", 43200)) < 60, made
-    return api.Key(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
-
-
 def test_temporary_credentials():
     key = service().make_key("passing", "--account", SHOP)
-    session = begin_session(key, DurationSeconds=900)
+    session = service().begin_session(key, DurationSeconds=900)
     # The same scope and role, and the same name.
     client = service().boto(session)
     expected = service().expect(SHOP, "us-east-1", "EventName", "DescribeInstances")
@@ -333,10 +325,10 @@ def test_temporary_credentials():
         expect_error("ValidationError", service().boto(key, service="sts").get_session_token, DurationSeconds=seconds)
     # Credentials that are renewed between two pages; those of another key are none of the question's.
     token = client.lookup_events()["NextToken"]
-    renewed = service().boto(begin_session(key))
+    renewed = service().boto(service().begin_session(key))
     assert renewed.lookup_events(NextToken=token)["Events"]
     assert service().boto(key).lookup_events(NextToken=token)["Events"]
-    expect_error("InvalidNextTokenException", service().boto(begin_session(Room.member)).lookup_events, NextToken=token)
+    expect_error("InvalidNextTokenException", service().boto(service().begin_session(Room.member)).lookup_events, NextToken=token)
     # The other clients.
     for program in (PYPI, DEBIAN):
         if os.path.exists(program):
@@ -346,7 +338,7 @@ def test_temporary_credentials():
     if shutil.which("node"):
         assert len(service().node("LookupEvents", {"MaxResults": 3}, session)["answer"]["Events"]) == 3
     # Nothing but all three together is good.
-    other = begin_session(key)
+    other = service().begin_session(key)
     for wrong in (session._replace(token=None), session._replace(token=other.token), session._replace(token="x"),
                   key._replace(token=session.token)):
         expect_error("UnrecognizedClientException", service().boto(wrong).lookup_events)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -106,7 +107,6 @@ class Event:
 
 def flow_seconds(text):
     import calendar
-    import time
 
     return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
 
@@ -203,6 +203,13 @@ class Service:
         key = json.loads(self.keys("create", name, "--json", *arguments))["AccessKey"]
         assert key["UserName"] == name
         return Key(key["AccessKeyId"], key["SecretAccessKey"])
+
+    def begin_session(self, key=None, **given):
+        """Temporary credentials of a key."""
+        made = self.boto(key, service="sts").get_session_token(**given)["Credentials"]
+        assert made["AccessKeyId"].startswith("ASIA"), made
+        assert abs(made["Expiration"].timestamp() - time.time() - given.get("DurationSeconds", 43200)) < 60, made
+        return Key(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
 
     # --- clients
 

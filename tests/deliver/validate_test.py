@@ -65,6 +65,11 @@ def test_an_organization_trail_is_valid():
             valid, of = found.get("log", (0, 0))
             assert valid == of, printed
             listed += of
+        # Temporary credentials read what their key reads, and nothing without their token.
+        session = service.begin_session()
+        listing = service.aws("s3", "ls", "--recursive", f"s3://{BUCKET}/AWSLogs/", key=session).splitlines()
+        assert len(listing) >= len(service.files()) + len(service.digests()), len(listing)
+        service.aws("s3", "ls", f"s3://{BUCKET}/AWSLogs/", key=session._replace(token="x"), code=255)
         # Each file is in one digest.
         assert listed == len(service.files()), (listed, len(service.files()))
 
