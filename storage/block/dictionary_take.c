@@ -9,7 +9,7 @@
 enum {
     FIXED_LEVEL = 3,
     HEAD_LEVEL = 3,
-    PAGE_LEVEL = 3,  // of what is compressed against the head
+    PAGE_LEVEL = 1,  // of what is compressed against the head
     PARTS_SIZE_MAX = 2 * DICTIONARY_SIZE_MAX,
 };
 
