@@ -168,7 +168,10 @@ static bool tokenize(struct block_scratch *scratch, uint32_t first, uint32_t cou
     tokens_encoder_begin(scratch->encoder);
     for (uint32_t row = 0; row < count; row++) {
         if (row + PREFETCH_ROWS < count) prefetch_row(rows[row + PREFETCH_ROWS]);
-        if (row + 1 < count) prefetch_text(rows[row + 1]->text);
+        if (row + 1 < count) {
+            tokens_encoder_prefetch(scratch->encoder, hint_of(scratch, first + row + 1));
+            prefetch_text(rows[row + 1]->text);
+        }
         struct tokens_row token_row = {rows[row]->key.id, rows[row]->key.event_time_s};
         if (!tokens_encoder_add(scratch->encoder, &token_row, rows[row]->text,
                                 hint_of(scratch, first + row), whole[row])) {

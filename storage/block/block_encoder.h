@@ -268,6 +268,9 @@ uint32_t encoder_find_shape(struct tokens_encoder *encoder, struct span text, ui
 // The habit of a slot's key in texts of a hint.
 struct habit *encoder_habit(struct tokens_encoder *encoder, uint32_t hint, uint32_t key);
 
+// Fetches the habit of texts of a hint.
+void encoder_prefetch_text(struct tokens_encoder *encoder, uint32_t hint);
+
 // Whether the dictionary shall be asked for a value.
 bool encoder_asks(struct habit *habit);
 

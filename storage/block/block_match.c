@@ -1,8 +1,23 @@
 #include "storage/block/block_encoder.h"
 
+static uint32_t habit_tag(uint32_t hint, uint32_t key) {
+    return hint * 0x9E3779B1u + key;
+}
+
+// Where the habit of a tag is, if it is there.
+static struct habit *habit_at(struct tokens_encoder *encoder, uint32_t tag) {
+    return &encoder->habits[(tag * 0x85EBCA6Bu >> 12) % ENCODER_HABITS];
+}
+
+void encoder_prefetch_text(struct tokens_encoder *encoder, uint32_t hint) {
+    const struct habit *habit = habit_at(encoder, habit_tag(hint, TEXT_KEY));
+    __builtin_prefetch(habit);
+    __builtin_prefetch(encoder_shapes(encoder, habit));
+}
+
 struct habit *encoder_habit(struct tokens_encoder *encoder, uint32_t hint, uint32_t key) {
-    uint32_t tag = hint * 0x9E3779B1u + key;
-    struct habit *habit = &encoder->habits[(tag * 0x85EBCA6Bu >> 12) % ENCODER_HABITS];
+    uint32_t tag = habit_tag(hint, key);
+    struct habit *habit = habit_at(encoder, tag);
     if (habit->tag == tag) return habit;
     *habit = (struct habit){.tag = tag, .trust = HABIT_TRUST};
     *encoder_shapes(encoder, habit) = (struct habit_shapes){0};
@@ -125,6 +140,8 @@ static bool match_shape(struct tokens_encoder *encoder, struct cut *cut,
         if (is_same) {
             value->identity = seen->identity;
         } else if (size > 0 && piece[size - 1] == '"') {
+            // The habit will be asked for when the whole text is cut.
+            __builtin_prefetch(habit_at(encoder, habit_tag(cut->hint, keys[index])));
             value->end = structure_string_end(text, begin);
             if (value->end >= text.size) break;
         } else if (!find_value(encoder, cut, keys[index], depth, value)) {

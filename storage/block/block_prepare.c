@@ -141,15 +141,16 @@ static bool is_relative(const struct value *value) {
     return value->state == VALUE_ID || value->state == VALUE_TIME || value->state == VALUE_INSTANCE;
 }
 
-// What a slot and its key have after a value, as far as that can be told.
+// What a slot and its key have after a value, as far as that can be told. Member by member: what
+// was written in pieces and is read as a whole has to wait for the cache.
 static void set_seen(const struct cut *cut, const struct value *value, struct seen *slot,
                      struct seen *key) {
-    *slot = (struct seen){
-        .text = cut->text.bytes + value->begin,
-        .size = value->end - value->begin,
-        .identity = is_relative(value) ? IDENTITY_RELATIVE : value->identity,
-    };
-    *key = *slot;
+    const uint8_t *text = cut->text.bytes + value->begin;
+    uint32_t size = value->end - value->begin;
+    uint32_t identity = is_relative(value) ? IDENTITY_RELATIVE : value->identity;
+    slot->text = key->text = text;
+    slot->size = key->size = size;
+    slot->identity = key->identity = identity;
 }
 
 // Goes through the values of an instance as step 3 will do.
@@ -247,11 +248,16 @@ static void open_container(struct tokens_encoder *encoder, struct cut *cut, stru
 
 void encoder_look(struct tokens_encoder *encoder, struct cut *cut) {
     // Containers that are cut here add values of their own.
+    uint32_t looked = 0;
     for (uint32_t index = 0; index < cut->asked_count; index++) {
+        // All are looked for before one is opened: that needs what looking for it has fetched.
+        for (; looked < cut->asked_count; looked++) {
+            struct value *value = cut->asked[looked].value;
+            value->number = dictionary_look(encoder->dictionary, value->end - value->begin,
+                                            value->hash, &value->string);
+        }
         const struct asked *asked = &cut->asked[index];
         struct value *value = asked->value;
-        value->number = dictionary_look(encoder->dictionary, value->end - value->begin, value->hash,
-                                        &value->string);
         if (value->number != DICTIONARY_NONE) continue;
         if (!value->is_container) {
             prefetch_sample(encoder, cut, value);

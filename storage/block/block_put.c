@@ -12,46 +12,58 @@ static uint32_t put_bytes(struct tokens_encoder *encoder, const uint8_t *text, u
     return encoder_make_word(TOKEN_INLINE, size);
 }
 
-// Puts a word into a slot whose token means other bytes in other rows, or is given its identity
-// afterwards. Returns whether the token changed.
-static bool put_word(struct tokens_encoder *encoder, struct slot *slot, uint32_t token,
-                     uint64_t number) {
-    uint32_t word = encoder_make_word(token, number);
+// Both get the same, member by member: what was written in pieces and is read as a whole has to
+// wait for the cache.
+static void set_slots(struct slot *slot, struct slot *key, uint32_t identity, uint32_t word) {
+    slot->identity = key->identity = identity;
+    slot->word = key->word = word;
+}
+
+// Puts a word into a slot and its key. Returns whether the slot's token changed.
+static bool put_word(struct tokens_encoder *encoder, struct slot *slot, struct slot *key,
+                     uint32_t identity, uint32_t word) {
     bool changed = word != slot->word;
-    *slot = (struct slot){IDENTITY_RELATIVE, word};
+    set_slots(slot, key, identity, word);
     if (changed) encoder_push_word(encoder, word);
     return changed;
+}
+
+// The same for a token that means other bytes in other rows.
+static bool put_relative(struct tokens_encoder *encoder, struct slot *slot, struct slot *key,
+                         uint32_t token, uint64_t number) {
+    return put_word(encoder, slot, key, IDENTITY_RELATIVE, encoder_make_word(token, number));
 }
 
 // Puts a value that nobody has; its bytes go where they belong. Returns whether the slot's token
 // changed.
 static bool put_new(struct tokens_encoder *encoder, const struct cut *cut,
-                    const struct value *value, struct slot *slot) {
+                    const struct value *value, struct slot *slot, struct slot *key) {
     const uint8_t *text = cut->text.bytes + value->begin;
     uint32_t size = value->end - value->begin;
     uint8_t *uuid = encoder->uuids.bytes + encoder->uuids.size;
     int64_t time_s;
     uint32_t tail;
     enum forms_alphabet alphabet = FORMS_NONE;
-    slot->identity = value->identity;
-    // Even if the word is the same as before, bytes of their own are others.
+    uint32_t word;
     if (size == FORMS_UUID_SIZE && forms_parse_uuid(text, uuid)) {
         encoder->uuids.size += RECORD_ID_SIZE;
-        slot->word = encoder_make_word(TOKEN_UUID, 0);
+        word = encoder_make_word(TOKEN_UUID, 0);
     } else if (size == FORMS_TIME_SIZE && forms_parse_time(text, &time_s) &&
                bytes_zigzag(time_s - cut->row.time_s) <= WORD_NUMBER_MAX) {
-        return put_word(encoder, slot, TOKEN_TIME, bytes_zigzag(time_s - cut->row.time_s));
+        return put_relative(encoder, slot, key, TOKEN_TIME, bytes_zigzag(time_s - cut->row.time_s));
     } else if ((alphabet = forms_find_alphabet(span_of(text, size), &tail)) != FORMS_NONE) {
         uint32_t characters = size - tail;
         forms_pack(alphabet, span_of(text, characters),
                    encoder->packed.bytes + encoder->packed.size);
         encoder->packed.size += forms_packed_size(alphabet, characters);
-        slot->word =
+        word =
             encoder_make_word(TOKEN_HEX + alphabet - FORMS_HEX, (uint64_t)characters << 2 | tail);
     } else {
-        slot->word = put_bytes(encoder, text, size);
+        word = put_bytes(encoder, text, size);
     }
-    encoder_push_word(encoder, slot->word);
+    // Even if the word is the same as before, bytes of their own are others.
+    set_slots(slot, key, value->identity, word);
+    encoder_push_word(encoder, word);
     return true;
 }
 
@@ -62,8 +74,7 @@ static void put_instance(struct tokens_encoder *encoder, struct cut *cut, uint32
 static bool put_container(struct tokens_encoder *encoder, struct cut *cut,
                           const struct value *value, struct slot *slot, struct slot *key,
                           uint32_t depth) {
-    bool changed = put_word(encoder, slot, TOKEN_INSTANCE, value->shape);
-    *key = *slot;
+    bool changed = put_relative(encoder, slot, key, TOKEN_INSTANCE, value->shape);
     put_instance(encoder, cut, value->shape, cut->values + value->first, depth + 1);
     return changed;
 }
@@ -96,10 +107,9 @@ static bool put_value(struct tokens_encoder *encoder, struct cut *cut, struct va
                       struct slot *slot, struct slot *key, uint32_t depth) {
     if (value->state == VALUE_ASKED || value->state == VALUE_STRING) {
         if (find_string(encoder, cut, value)) {
-            bool changed = put_word(encoder, slot, TOKEN_STRINGS, value->number);
+            bool changed = put_word(encoder, slot, key, value->identity,
+                                    encoder_make_word(TOKEN_STRINGS, value->number));
             encoder->strings_words += changed;
-            slot->identity = value->identity;
-            *key = *slot;
             return changed;
         }
         value->state = VALUE_NEW;
@@ -111,16 +121,9 @@ static bool put_value(struct tokens_encoder *encoder, struct cut *cut, struct va
     if (value->state == VALUE_INSTANCE) {
         return put_container(encoder, cut, value, slot, key, depth);
     }
-    bool changed;
-    if (value->state == VALUE_ID) {
-        changed = put_word(encoder, slot, TOKEN_ID, 0);
-    } else if (value->state == VALUE_TIME) {
-        changed = put_word(encoder, slot, TOKEN_TIME, 0);
-    } else {
-        changed = put_new(encoder, cut, value, slot);
-    }
-    *key = *slot;
-    return changed;
+    if (value->state == VALUE_ID) return put_relative(encoder, slot, key, TOKEN_ID, 0);
+    if (value->state == VALUE_TIME) return put_relative(encoder, slot, key, TOKEN_TIME, 0);
+    return put_new(encoder, cut, value, slot, key);
 }
 
 // Puts an instance of a shape, by the frame's number.

@@ -136,6 +136,10 @@ static bool print_words(struct tokens_encoder *encoder) {
     return true;
 }
 
+void tokens_encoder_prefetch(struct tokens_encoder *encoder, uint32_t hint) {
+    encoder_prefetch_text(encoder, hint);
+}
+
 bool tokens_encoder_add(struct tokens_encoder *encoder, const struct tokens_row *row,
                         struct span text, uint32_t hint, bool whole) {
     assert(text.size <= WORD_NUMBER_MAX);

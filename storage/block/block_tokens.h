@@ -98,6 +98,9 @@ void tokens_encoder_begin_block(struct tokens_encoder *encoder, struct dictionar
 // Begins a frame of the block.
 void tokens_encoder_begin(struct tokens_encoder *encoder);
 
+// Fetches what adding a text of a hint begins with.
+void tokens_encoder_prefetch(struct tokens_encoder *encoder, uint32_t hint);
+
 // Adds a row's text, as it stands if `whole`. Texts of one hint have one shape as a rule. The text
 // is borrowed until the frame's end. False if memory runs out.
 bool tokens_encoder_add(struct tokens_encoder *encoder, const struct tokens_row *row,

@@ -449,6 +449,7 @@ bool trail_add(struct trail *trail, const struct trail_entry *entry, enum trail_
     }
     struct key key = key_of(entry->record, entry->account);
     uint64_t hash = trail_hash_key(trail, &key);
+    trail_window_prefetch(trail->window, hash);
     uint64_t content = trail_hash_content(trail, text);
     enum trail_outcome decided = TRAIL_STORED;
     if (!trail_dedupe(trail, &key, hash, content, text, &decided, fault)) return false;

@@ -124,6 +124,13 @@ static uint32_t first_slot(uint32_t slots_count, uint64_t key) {
     return (uint32_t)((key >> 32) * slots_count >> 32);
 }
 
+void trail_window_prefetch(const struct trail_window *window, uint64_t key) {
+    for (uint32_t index = 0; index < 2; index++) {
+        const struct generation *generation = &window->generations[index];
+        __builtin_prefetch(&generation->slots[first_slot(generation->slots_count, key)]);
+    }
+}
+
 uint64_t *trail_window_insert(struct trail_window *window, uint64_t key, uint64_t value) {
     struct generation *generation = &window->generations[window->number % 2];
     assert(generation->count + 1 < generation->slots_count);

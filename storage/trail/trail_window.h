@@ -32,6 +32,9 @@ bool trail_window_is_place(uint64_t value);
 uint64_t trail_window_place_block(uint64_t value);
 uint32_t trail_window_place_frame(uint64_t value);
 
+// Fetches what the two functions below will touch for a key.
+void trail_window_prefetch(const struct trail_window *window, uint64_t key);
+
 // Adds an entry to the younger generation and returns where its value is until the next rotation.
 // There must be room: rotate in time.
 uint64_t *trail_window_insert(struct trail_window *window, uint64_t key, uint64_t value);
