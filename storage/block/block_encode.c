@@ -8,7 +8,11 @@ enum {
     ATTRIBUTES_FIRST = 64 * 1024,
     CACHE_LINE = 64,
     PREFETCH_MAX = 1024,  // bytes of a text; the processor sees by itself how that goes on
-    PREFETCH_ROWS = 4,    // rows ahead
+    PREFETCH_ROWS = 4,    // rows ahead, of texts
+    // The same of attributes: rows, lists, values.
+    ROW_AHEAD = 12,
+    LIST_AHEAD = 7,
+    VALUES_AHEAD = 3,
 };
 
 // All that encoding needs beside buffers. Made with the first block, so that a scratch that only
@@ -36,18 +40,28 @@ static bool make_room(struct block_scratch *scratch) {
     return scratch->id_hashes != NULL;
 }
 
-// Rows lie in order of arrival: what the next ones are compared by is fetched while this one is.
+static void prefetch_row(const struct block_row *row) {
+    const uint8_t *bytes = (const uint8_t *)row;
+    for (size_t offset = 0; offset < sizeof *row; offset += CACHE_LINE) {
+        __builtin_prefetch(bytes + offset);
+    }
+}
+
+// Rows lie in order of arrival: what the next ones are compared by is fetched while this one is,
+// each step when the one before it has come.
 static void prefetch_attributes(const struct block_row *const *rows, uint32_t left) {
-    if (left > 2) {
-        const uint8_t *list = (const uint8_t *)rows[2]->attributes;
-        size_t size = rows[2]->attributes_count * sizeof(struct attribute);
+    if (left > ROW_AHEAD) prefetch_row(rows[ROW_AHEAD]);
+    if (left > LIST_AHEAD) {
+        const uint8_t *list = (const uint8_t *)rows[LIST_AHEAD]->attributes;
+        size_t size = rows[LIST_AHEAD]->attributes_count * sizeof(struct attribute);
         for (size_t offset = 0; offset < size; offset += CACHE_LINE) {
             __builtin_prefetch(list + offset);
         }
     }
-    if (left > 1) {
-        for (uint32_t number = 0; number < rows[1]->attributes_count; number++) {
-            __builtin_prefetch(rows[1]->attributes[number].value.bytes);
+    if (left > VALUES_AHEAD) {
+        const struct block_row *row = rows[VALUES_AHEAD];
+        for (uint32_t number = 0; number < row->attributes_count; number++) {
+            __builtin_prefetch(row->attributes[number].value.bytes);
         }
     }
 }
@@ -139,14 +153,7 @@ static uint32_t verify_texts(struct block_scratch *scratch, const struct diction
     return wrong;
 }
 
-// Rows and their texts lie in order of arrival: the next ones are fetched while one is read.
-static void prefetch_row(const struct block_row *row) {
-    const uint8_t *bytes = (const uint8_t *)row;
-    for (size_t offset = 0; offset < sizeof *row; offset += CACHE_LINE) {
-        __builtin_prefetch(bytes + offset);
-    }
-}
-
+// Texts lie in order of arrival, too.
 static void prefetch_text(struct span text) {
     size_t size = text.size < PREFETCH_MAX ? text.size : PREFETCH_MAX;
     for (size_t offset = 0; offset < size; offset += CACHE_LINE) {
@@ -166,17 +173,20 @@ static bool tokenize(struct block_scratch *scratch, uint32_t first, uint32_t cou
                      const bool *whole, struct tokens_frame *frame) {
     const struct block_row *const *rows = scratch->ordered + first;
     tokens_encoder_begin(scratch->encoder);
+    uint32_t hint = hint_of(scratch, first);
     for (uint32_t row = 0; row < count; row++) {
+        uint32_t next = 0;
         if (row + PREFETCH_ROWS < count) prefetch_row(rows[row + PREFETCH_ROWS]);
         if (row + 1 < count) {
-            tokens_encoder_prefetch(scratch->encoder, hint_of(scratch, first + row + 1));
+            next = hint_of(scratch, first + row + 1);
+            tokens_encoder_prefetch(scratch->encoder, next);
             prefetch_text(rows[row + 1]->text);
         }
         struct tokens_row token_row = {rows[row]->key.id, rows[row]->key.event_time_s};
-        if (!tokens_encoder_add(scratch->encoder, &token_row, rows[row]->text,
-                                hint_of(scratch, first + row), whole[row])) {
+        if (!tokens_encoder_add(scratch->encoder, &token_row, rows[row]->text, hint, whole[row])) {
             return false;
         }
+        hint = next;
     }
     return tokens_encoder_end(scratch->encoder, frame);
 }

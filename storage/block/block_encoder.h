@@ -197,11 +197,27 @@ __attribute__((no_sanitize_address)) static inline bool begins_equal(const uint8
     return ((equal + 1) & (((uint64_t)1 << size) - 1)) == 0;
 }
 
+// Whether two runs of COPY bytes are equal.
+static inline bool pieces_equal(const uint8_t *left, const uint8_t *right) {
+    const __m128i *lefts = (const __m128i *)(const void *)left;
+    const __m128i *rights = (const __m128i *)(const void *)right;
+    __m128i low = _mm_cmpeq_epi8(_mm_loadu_si128(lefts), _mm_loadu_si128(rights));
+    __m128i high = _mm_cmpeq_epi8(_mm_loadu_si128(lefts + 1), _mm_loadu_si128(rights + 1));
+    return _mm_movemask_epi8(_mm_and_si128(low, high)) == 0xffff;
+}
+
+// The same for runs of more than COPY bytes: the last piece overlaps the one before.
+static inline bool long_equal(const uint8_t *left, const uint8_t *right, size_t size) {
+    for (size_t at = 0; at + COPY < size; at += COPY) {
+        if (!pieces_equal(left + at, right + at)) return false;
+    }
+    return pieces_equal(left + size - COPY, right + size - COPY);
+}
+
 // Whether two runs of bytes are equal; quick for short ones.
 static inline bool bytes_equal(const uint8_t *left, const uint8_t *right, size_t size) {
-    if (size > COPY || !is_loadable(left) || !is_loadable(right)) {
-        return memcmp(left, right, size) == 0;
-    }
+    if (size > COPY) return long_equal(left, right, size);
+    if (!is_loadable(left) || !is_loadable(right)) return memcmp(left, right, size) == 0;
     return begins_equal(left, right, size);
 }
 
@@ -210,6 +226,9 @@ static inline bool bytes_equal(const uint8_t *left, const uint8_t *right, size_t
     return memcmp(left, right, size) == 0;
 }
 static inline bool begins_equal(const uint8_t *left, const uint8_t *right, size_t size) {
+    return memcmp(left, right, size) == 0;
+}
+static inline bool long_equal(const uint8_t *left, const uint8_t *right, size_t size) {
     return memcmp(left, right, size) == 0;
 }
 #endif

@@ -82,9 +82,9 @@ static inline bool match_seen(const uint8_t *at, size_t left, uint8_t next,
     if (seen->size >= left || at[seen->size] != next || seen->identity < IDENTITY_FIRST) {
         return false;
     }
-    return seen->size <= COPY && left >= COPY && is_loadable(seen->text)
-               ? begins_equal(at, seen->text, seen->size)
-               : memcmp(at, seen->text, seen->size) == 0;
+    if (seen->size > COPY) return long_equal(at, seen->text, seen->size);
+    return left >= COPY && is_loadable(seen->text) ? begins_equal(at, seen->text, seen->size)
+                                                   : memcmp(at, seen->text, seen->size) == 0;
 }
 
 // How far a text was cut by a shape: the pieces before this one and the values between them.
@@ -111,11 +111,11 @@ static bool match_shape(struct tokens_encoder *encoder, struct cut *cut,
         uint32_t size = pieces[index];
         size_t left = text.size - at;
         // Behind the pieces of shapes there are as many bytes to read.
-        if (size > left ||
-            !(size <= COPY && left >= COPY ? begins_equal(text.bytes + at, piece, size)
-                                           : memcmp(text.bytes + at, piece, size) == 0)) {
-            break;
-        }
+        if (size > left) break;
+        bool is_next = size > COPY    ? long_equal(text.bytes + at, piece, size)
+                       : left >= COPY ? begins_equal(text.bytes + at, piece, size)
+                                      : memcmp(text.bytes + at, piece, size) == 0;
+        if (!is_next) break;
         matches = index == count;
         if (matches) {
             at += size;

@@ -86,7 +86,7 @@ static bool find_string(struct tokens_encoder *encoder, const struct cut *cut,
     if (value->state == VALUE_STRING) return true;
     struct span text = span_of(cut->text.bytes + value->begin, value->end - value->begin);
     struct habit *habit = value->habit;
-    if (value->number == DICTIONARY_NONE || memcmp(value->string, text.bytes, text.size) != 0) {
+    if (value->number == DICTIONARY_NONE || !bytes_equal(value->string, text.bytes, text.size)) {
         value->number = dictionary_admit(encoder->dictionary, text, value->hash, &value->string);
     }
     if (value->number == DICTIONARY_NONE) {
