@@ -18,6 +18,7 @@ from tests.flow import organization as flow  # noqa: E402
 
 BUCKET = "trail-logs"
 HOME = "us-east-1"
+OWN = b'"eventSource":"orgtrail.local"'
 
 
 def now():
@@ -58,7 +59,7 @@ class Delivering(api.Service):
         }
 
     def aws(self, *arguments, key=None, region=HOME, code=0):
-        """The aws CLI of .cache/clients: what it printed."""
+        """The aws CLI of .cache/clients: what it printed, and what it complained of if it was to."""
         done = subprocess.run(
             [os.path.join(api.CLIENTS, "python/bin/aws"), *arguments],
             capture_output=True, text=True, timeout=300, check=False,
@@ -68,7 +69,7 @@ class Delivering(api.Service):
             f"aws {' '.join(arguments)}: exit code {done.returncode}, not {code}\n"
             f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
         )
-        return done.stdout
+        return done.stdout + (done.stderr if code else "")
 
     def call(self, operation, **parameters):
         return getattr(self.boto(), operation)(**parameters)
@@ -107,6 +108,54 @@ class Delivering(api.Service):
         if verbose:
             arguments.append("--verbose")
         return self.aws(*arguments, region=region, code=code)
+
+    # --- events
+
+    def feed(self, events):
+        """Brings events in, after what came before."""
+        if not hasattr(self, "feeder"):
+            self.feeder = self.organization.enroll("--organization")
+            self.fed = 0
+        self.feeder.deliver([event.text for event in events])
+        self.fed += len(events)
+        flow.wait_until(
+            "acknowledgement",
+            lambda: (self.organization.agent_status(self.feeder) or {"durable": 0})["durable"] >= self.fed,
+            60,
+        )
+
+    def delivered(self, bucket=BUCKET):
+        """Records that are not the collector's own."""
+        return [record for record, _ in self.records(bucket) if OWN not in record]
+
+    def wait_records(self, records, bucket=BUCKET, seconds=60):
+        flow.wait_until(
+            f"{len(records)} records in {bucket}",
+            lambda: len(self.delivered(bucket)) >= len(records), seconds, 0.3,
+        )
+
+    def check_records(self, records, bucket=BUCKET):
+        """That these were delivered, each once and byte for byte."""
+        found = count(self.delivered(bucket))
+        wanted = count(records)
+        assert found == wanted, (
+            f"{sum((found - wanted).values())} too many, {sum((wanted - found).values())} missing"
+        )
+
+    def follower_names(self):
+        listed = self.organization.run(
+            "follower", "list", "--config", self.organization.config_path
+        ).stdout
+        return re.findall(r"deliver-\S+", listed)
+
+    def end_logging(self, arn):
+        """Stops, and waits for the end of all that follows."""
+        self.call("stop_logging", Name=arn)
+        flow.wait_until("the end of the session", lambda: not self.follower_names(), 60, 0.2)
+
+    def read_digests(self, bucket=BUCKET):
+        """Each digest by its key, in order of keys."""
+        return [(key, json.loads(gzip.open(path).read())) for key, path in self.digests(bucket).items()]
 
     # --- what lies in the bucket
 
@@ -157,8 +206,15 @@ def summary(printed):
     return found
 
 
+def selected(events, accounts=None, regions=None):
+    """The records that a trail without selectors delivers."""
+    return [
+        event.text for event in events
+        if event.category == "Management" and (accounts is None or event.account in accounts)
+        and (regions is None or event.region in regions)
+    ]
+
+
 def count(items):
     return collections.Counter(items)
 
-
-__all__ = ["BUCKET", "HOME", "Delivering", "count", "flow", "gzip", "json", "moment", "now", "summary"]

@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+"""What trails deliver: which events, each once, whatever crashes or stands in the way."""
+
+import json
+import os
+import random
+import shutil
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from tests.deliver import delivery  # noqa: E402
+from tests.deliver.delivery import BUCKET, Delivering, flow, now  # noqa: E402
+from tests.api import service as api  # noqa: E402
+from tests.kit import cases  # noqa: E402
+
+api.enter_clients()
+
+OWNER = flow.MANAGEMENT
+SHOP = "123456789123"
+
+
+def add_buckets(service, *names):
+    for name in names:
+        os.makedirs(os.path.join(service.buckets, name))
+
+
+def test_each_trail_has_its_events():
+    events = api.load_events()
+    accounts = sorted({event.account for event in events} | {OWNER})
+    trails = {
+        "all-of-all": dict(IsOrganizationTrail=True),
+        "one-account": dict(),
+        "one-region": dict(IsOrganizationTrail=True, IsMultiRegionTrail=False),
+        "no-globals": dict(
+            IsOrganizationTrail=True, IsMultiRegionTrail=False, IncludeGlobalServiceEvents=False
+        ),
+        "selected": dict(IsOrganizationTrail=True),
+    }
+    selectors = [
+        {"Name": "writes of ec2 and iam", "FieldSelectors": [
+            {"Field": "eventCategory", "Equals": ["Management"]},
+            {"Field": "readOnly", "Equals": ["false"]},
+            {"Field": "eventSource", "Equals": ["ec2.amazonaws.com", "iam.amazonaws.com"]}]},
+        {"Name": "objects", "FieldSelectors": [
+            {"Field": "eventCategory", "Equals": ["Data"]},
+            {"Field": "resources.type", "Equals": ["AWS::S3::Object"]}]},
+    ]
+    with Delivering(events=[], accounts=accounts) as service:
+        add_buckets(service, *trails)
+        arns = {}
+        for name, settings in trails.items():
+            arns[name] = service.call(
+                "create_trail", **{"Name": name, "S3BucketName": name, "IsMultiRegionTrail": True, **settings}
+            )["TrailARN"]
+        service.call("put_event_selectors", TrailName=arns["selected"],
+                     AdvancedEventSelectors=selectors)
+        for arn in arns.values():
+            service.call("start_logging", Name=arn)
+        service.feed(events)
+        management = [event for event in events if event.category == "Management"]
+        one_region = [event.text for event in management if event.region == "us-east-1"]
+        everywhere = set(service.organization.export("--global"))
+        wanted = {
+            "all-of-all": [event.text for event in management],
+            "one-account": [event.text for event in management if event.account == OWNER],
+            "one-region": one_region,
+            "no-globals": [text for text in one_region if text not in everywhere],
+            "selected": [
+                event.text for event in events
+                if (event.category == "Management" and event.read_only == "false"
+                    and event.source in ("ec2.amazonaws.com", "iam.amazonaws.com"))
+                or (event.category == "Data"
+                    and any(r.get("type") == "AWS::S3::Object" for r in event.record.get("resources") or []))
+            ],
+        }
+        assert 0 < len(wanted["no-globals"]) < len(one_region), len(wanted["no-globals"])
+        for name, records in wanted.items():
+            service.wait_records(records, bucket=name)
+            service.check_records(records, bucket=name)
+            # Layouts: the organization's folder where the trail is the organization's.
+            keys = list(service.files(bucket=name))
+            is_organization = trails[name].get("IsOrganizationTrail", False)
+            assert all(("/o-example123/" in key) == is_organization for key in keys), keys[:3]
+            status = service.status(arns[name])
+            assert status["LatestDeliveryTime"] > service.began and "LatestDeliveryError" not in status
+        # Validation was not asked for.
+        assert not any(service.digests(name) for name in trails)
+        # The own events of the API are the management account's; what was stopped is the last.
+        for arn in arns.values():
+            service.call("stop_logging", Name=arn)
+        flow.wait_until("the end", lambda: not service.follower_names(), 60, 0.2)
+        own = [json.loads(record) for record, _ in service.records("one-account")
+               if delivery.OWN in record]
+        assert own[-1]["eventName"] == "StopLogging", own[-1]["eventName"]
+        assert "one-account" in json.dumps(own[-1]["requestParameters"])
+
+
+def test_nothing_is_lost_or_double_when_the_collector_is_killed():
+    events = api.load_events()
+    accounts = sorted({event.account for event in events})
+    chance = random.Random(5)
+    with Delivering(events=[], accounts=accounts) as service:
+        arn = service.make_trail(IsOrganizationTrail=True)
+        rounds = 8
+        size = len(events) // rounds + 1
+        for number in range(rounds):
+            service.feed(events[number * size:(number + 1) * size])
+            # At any moment of a delivery, which comes within a second.
+            time.sleep(chance.uniform(0.0, 1.2))
+            service.organization.collector.kill()
+            service.organization.start_collector()
+        service.wait_records(delivery.selected(events))
+        service.wait_digest(arn)
+        service.end_logging(arn)
+        service.check_records(delivery.selected(events))
+        # The digests name each file once.
+        named = [file["s3Object"] for _, digest in service.read_digests() for file in digest["logFiles"]]
+        assert sorted(named) == list(service.files()), (len(named), len(service.files()))
+        for region in ("us-east-1", "eu-west-1"):
+            account = next(event.account for event in events if event.region == region)
+            printed = service.validate(arn, account=account, region=region)
+            found = delivery.summary(printed)
+            assert found["digest"][0] == found["digest"][1] and found["log"][0] == found["log"][1]
+
+
+def test_a_dead_destination_holds_nobody_else_up():
+    events = [event for event in api.load_events() if event.account == SHOP]
+    half = len(events) // 2
+    with Delivering(events=[], accounts=[SHOP]) as service:
+        add_buckets(service, "dead-bucket", "blocked-bucket")
+        good = service.make_trail("good", IsOrganizationTrail=True)
+        dead = service.make_trail("dead", IsOrganizationTrail=True, S3BucketName="dead-bucket")
+        blocked = service.make_trail(
+            "blocked", IsOrganizationTrail=True, S3BucketName="blocked-bucket", S3KeyPrefix="in/the/way"
+        )
+        shutil.rmtree(os.path.join(service.buckets, "dead-bucket"))
+        in_the_way = os.path.join(service.buckets, "blocked-bucket/in")
+        shutil.rmtree(in_the_way, ignore_errors=True)
+        with open(in_the_way, "w", encoding="utf-8") as file:
+            file.write("a file where a folder should be")
+        service.feed(events[:half])
+        service.wait_records(delivery.selected(events[:half]))
+
+        def errors(arn):
+            status = service.status(arn)
+            return status.get("LatestDeliveryError", "") + status.get("LatestDigestDeliveryError", "")
+
+        flow.wait_until("an error", lambda: "NoSuchBucket" in errors(dead), 30, 0.3)
+        flow.wait_until("an error", lambda: "DiskError" in errors(blocked), 30, 0.3)
+        assert errors(good) == ""
+        log = service.organization.collector.log()
+        assert "a follower cannot go on" in log
+        add_buckets(service, "dead-bucket")
+        os.remove(in_the_way)
+        service.feed(events[half:])
+        for bucket in (BUCKET, "dead-bucket", "blocked-bucket"):
+            service.wait_records(delivery.selected(events), bucket=bucket, seconds=90)
+            service.check_records(delivery.selected(events), bucket=bucket)
+        for arn in (good, dead, blocked):
+            service.wait_digest(arn, seconds=90)
+            flow.wait_until("no error", lambda arn=arn: errors(arn) == "", 30, 0.3)
+
+
+def test_a_trail_goes_and_comes_again():
+    events = [event for event in api.load_events() if event.account == SHOP]
+    third = len(events) // 3
+    with Delivering(events=[], accounts=[SHOP]) as service:
+        service.feed(events[:third])  # before logging: not its
+        arn = service.make_trail(IsOrganizationTrail=True)
+        service.feed(events[third:2 * third])
+        service.wait_records(delivery.selected(events[third:2 * third]))
+        service.call("delete_trail", Name=arn)
+        flow.wait_until("the end", lambda: not service.follower_names(), 60, 0.2)
+        service.feed(events[2 * third:2 * third + 5])  # nobody's
+        chain = [digest for key, digest in service.read_digests() if f"/{OWNER}/" in key]
+        assert len(chain) > 1 and chain[-1]["previousDigestS3Object"] == chain[-2]["digestS3Object"]
+        # Another trail of the same name begins anew.
+        arn = service.make_trail(IsOrganizationTrail=True)
+        service.feed(events[2 * third + 5:])
+        wanted = delivery.selected(events[third:2 * third] + events[2 * third + 5:])
+        service.wait_records(wanted)
+        service.end_logging(arn)
+        service.check_records(wanted)
+        state = service.organization.run("follower", "list", "--config",
+                                         service.organization.config_path).stdout
+        assert "deliver-" not in state
+
+
+def test_buckets_and_prefixes_that_cannot_be():
+    with Delivering(events=[]) as service:
+        client = service.boto()
+
+        def refused(operation, **parameters):
+            try:
+                getattr(client, operation)(**parameters)
+            except client.exceptions.ClientError as error:
+                return error.response["Error"]["Code"]
+            return None
+
+        assert refused("create_trail", Name="org", S3BucketName="no-such-bucket") == \
+            "S3BucketDoesNotExistException"
+        for prefix in ("../../etc", "a//b", "a/.hidden", "a/"):
+            assert refused("create_trail", Name="org", S3BucketName=BUCKET, S3KeyPrefix=prefix) == \
+                "InvalidS3PrefixException", prefix
+        assert refused("create_trail", Name="org", S3BucketName=BUCKET, S3KeyPrefix="a/b") is None
+        assert refused("update_trail", Name="org", S3BucketName="no-such-bucket") == \
+            "S3BucketDoesNotExistException"
+
+
+cases.run("delivery", globals())

@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+"""Delivered files read as S3 reads them, by unmodified clients, from the collector itself."""
+
+import os
+import sys
+import urllib.request
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from tests.deliver import delivery  # noqa: E402
+from tests.deliver.delivery import BUCKET, Delivering, flow  # noqa: E402
+from tests.api import service as api  # noqa: E402
+from tests.kit import cases  # noqa: E402
+
+api.enter_clients()
+
+SHOP, BANK = "123456789123", "347283850106"
+STATE = {}
+
+
+def open_service():
+    """One service for all cases: they only read."""
+    if not STATE:
+        events = [event for account in (SHOP, BANK)
+                  for event in [e for e in api.load_events() if e.account == account][:80]]
+        service = Delivering(events=[], accounts=[SHOP, BANK])
+        arn = service.make_trail(IsOrganizationTrail=True)
+        service.feed(events)
+        service.wait_records(delivery.selected(events))
+        service.wait_digest(arn)
+        service.end_logging(arn)
+        top = os.path.join(service.buckets, BUCKET, "odd")
+        os.makedirs(top)
+        for name in ("a b+c.txt", "ä=&.txt", "a.txt", "a-b.txt"):
+            with open(os.path.join(top, name), "wb") as file:
+                file.write(name.encode() * 1000)
+        os.makedirs(os.path.join(top, "a"))
+        with open(os.path.join(top, "a", "inner.txt"), "wb") as file:
+            file.write(b"inner")
+        STATE["service"] = service
+    return STATE["service"]
+
+
+def s3(service, key=None, **config):
+    import boto3
+    from botocore.config import Config
+
+    key = key or service.admin
+    return boto3.Session(
+        aws_access_key_id=key.id, aws_secret_access_key=key.secret, region_name="us-east-1"
+    ).client(
+        "s3", endpoint_url=service.endpoint, verify=service.ca,
+        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, **config),
+    )
+
+
+def all_keys(service):
+    """Every key of the bucket in the order of S3, from the file system."""
+    top = os.path.join(service.buckets, BUCKET)
+    keys = []
+    for folder, _, names in os.walk(top):
+        keys += [os.path.relpath(os.path.join(folder, name), top) for name in names if name[0] != "."]
+    return sorted(keys, key=lambda key: key.encode())
+
+
+def code_of(call, **parameters):
+    from botocore.exceptions import ClientError
+
+    try:
+        call(**parameters)
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    return None
+
+
+def test_lists_have_every_key_in_order():
+    service = open_service()
+    client = s3(service)
+    keys = all_keys(service)
+    assert len(keys) > 10
+    for operation in ("list_objects", "list_objects_v2"):
+        for size in (1, 3, 1000):
+            pages = client.get_paginator(operation).paginate(
+                Bucket=BUCKET, PaginationConfig={"PageSize": size}
+            )
+            found = [item["Key"] for page in pages for item in page.get("Contents", [])]
+            assert found == keys, (operation, size, found[:5], keys[:5])
+    # A marker need not be a key.
+    for marker in ("", "A", "AWSLogs", "AWSLogs/o-example123/2", "odd/a", "odd/a.", "zzz"):
+        found = client.list_objects(Bucket=BUCKET, Marker=marker).get("Contents", [])
+        assert [item["Key"] for item in found] == [
+            key for key in keys if key.encode() > marker.encode()
+        ], marker
+        found = client.list_objects_v2(Bucket=BUCKET, StartAfter=marker).get("Contents", [])
+        assert [item["Key"] for item in found] == [
+            key for key in keys if key.encode() > marker.encode()
+        ], marker
+    for prefix in ("AWSLogs/", "AWSLogs/o-example123/1234", "odd/a", "odd/a/", "nothing"):
+        found = client.list_objects(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
+        assert [item["Key"] for item in found] == [key for key in keys if key.startswith(prefix)]
+
+
+def test_lists_with_a_delimiter():
+    service = open_service()
+    client = s3(service)
+    keys = all_keys(service)
+    for prefix in ("", "odd/", "AWSLogs/o-example123/", "odd/a"):
+        contents, prefixes = [], []
+        for key in keys:
+            if not key.startswith(prefix):
+                continue
+            rest = key[len(prefix):]
+            if "/" in rest:
+                folder = prefix + rest.split("/")[0] + "/"
+                if folder not in prefixes:
+                    prefixes.append(folder)
+            else:
+                contents.append(key)
+        for size in (1, 1000):
+            pages = list(client.get_paginator("list_objects_v2").paginate(
+                Bucket=BUCKET, Prefix=prefix, Delimiter="/", PaginationConfig={"PageSize": size}
+            ))
+            assert [i["Key"] for page in pages for i in page.get("Contents", [])] == contents
+            assert [i["Prefix"] for page in pages for i in page.get("CommonPrefixes", [])] == prefixes
+
+
+def test_objects_whole_and_in_ranges():
+    service = open_service()
+    client = s3(service)
+    for key in all_keys(service):
+        with open(os.path.join(service.buckets, BUCKET, key), "rb") as file:
+            content = file.read()
+        answer = client.get_object(Bucket=BUCKET, Key=key)
+        assert answer["Body"].read() == content, key
+        head = client.head_object(Bucket=BUCKET, Key=key)
+        assert head["ContentLength"] == len(content) and head["ETag"] == answer["ETag"]
+        if "/CloudTrail-Digest/" in key:
+            assert set(answer["Metadata"]) == {"signature", "signature-algorithm"}
+            assert head["Metadata"] == answer["Metadata"] and len(head["Metadata"]["signature"]) == 512
+    key = "odd/a b+c.txt"
+    content = b"a b+c.txt" * 1000
+    for text, part in (
+        ("bytes=0-0", content[:1]), ("bytes=5-", content[5:]), ("bytes=-7", content[-7:]),
+        ("bytes=10-19", content[10:20]), ("bytes=8990-99999", content[8990:]),
+    ):
+        answer = client.get_object(Bucket=BUCKET, Key=key, Range=text)
+        assert answer["Body"].read() == part, text
+        assert answer["ResponseMetadata"]["HTTPStatusCode"] == 206
+        assert answer["ContentRange"].endswith(f"/{len(content)}")
+    assert code_of(client.get_object, Bucket=BUCKET, Key=key, Range="bytes=9000-") == "InvalidRange"
+    tag = client.head_object(Bucket=BUCKET, Key=key)["ETag"]
+    assert code_of(client.get_object, Bucket=BUCKET, Key=key, IfNoneMatch=tag) == "304"
+    assert code_of(client.get_object, Bucket=BUCKET, Key=key, IfMatch='"other"') == "PreconditionFailed"
+    assert client.get_object(Bucket=BUCKET, Key=key, IfMatch=tag)["Body"].read() == content
+
+
+def test_the_aws_cli():
+    service = open_service()
+    listed = service.aws("s3", "ls", "--recursive", f"s3://{BUCKET}").splitlines()
+    assert [line[31:] for line in listed] == all_keys(service)
+    target = os.path.join(service.organization.base, "copied")
+    service.aws("s3", "cp", "--recursive", "--quiet", f"s3://{BUCKET}/AWSLogs", target)
+    copied = sorted(
+        os.path.relpath(os.path.join(folder, name), target)
+        for folder, _, names in os.walk(target) for name in names
+    )
+    assert copied == sorted(
+        key.removeprefix("AWSLogs/") for key in all_keys(service) if key.startswith("AWSLogs/")
+    )
+    assert BUCKET in service.aws("s3", "ls")
+
+
+def test_who_may_read_what():
+    service = open_service()
+    shop = service.make_key("shop", "--account", SHOP)
+    narrow = service.make_key("narrow", "--only", BANK)
+    for key, account in ((shop, SHOP), (narrow, BANK)):
+        client = s3(service, key)
+        seen = [item["Key"] for item in client.list_objects_v2(Bucket=BUCKET)["Contents"]]
+        assert seen == [k for k in all_keys(service) if f"/{account}/" in k], seen[:3]
+        assert client.get_object(Bucket=BUCKET, Key=seen[0])["Body"].read()
+        other = next(k for k in all_keys(service) if f"/{account}/" not in k)
+        assert code_of(client.get_object, Bucket=BUCKET, Key=other) == "NoSuchKey"
+        assert code_of(client.head_object, Bucket=BUCKET, Key=other) == "404"
+    client = s3(service, api.Key(service.admin.id, "x" * 40))
+    assert code_of(client.list_objects, Bucket=BUCKET) == "SignatureDoesNotMatch"
+    client = s3(service, api.Key("AKIAABCDEFGHIJKLMNOP", "x" * 40))
+    assert code_of(client.list_objects, Bucket=BUCKET) == "InvalidAccessKeyId"
+    client = s3(service)
+    assert code_of(client.list_objects, Bucket="no-such-bucket") == "NoSuchBucket"
+    assert code_of(client.head_bucket, Bucket="no-such-bucket") == "404"
+    assert code_of(client.get_object, Bucket=BUCKET, Key="no/such/key") == "NoSuchKey"
+    assert code_of(client.put_object, Bucket=BUCKET, Key="mine", Body=b"x") == "MethodNotAllowed"
+    assert code_of(client.delete_object, Bucket=BUCKET, Key=all_keys(service)[0]) == "MethodNotAllowed"
+    assert code_of(client.get_bucket_acl, Bucket=BUCKET) == "NotImplemented"
+    assert client.get_bucket_location(Bucket=BUCKET)["LocationConstraint"] is None
+    refused = service.organization.own_events("ApiCallerRefused")
+    assert {"SignatureDoesNotMatch", "InvalidAccessKeyId"} <= {
+        event["serviceEventDetails"]["reason"] for event in refused
+    }
+
+
+def test_nothing_beside_the_buckets_is_read():
+    import ssl
+
+    service = open_service()
+    client = s3(service)
+    for key in ("../organization/collector/secret.key", "a/../../organization", ".", "..", "odd//a.txt",
+                "odd/.a.txt.metadata", "odd", "odd/a"):
+        assert code_of(client.get_object, Bucket=BUCKET, Key=key) in ("NoSuchKey", "400", "404"), key
+    digest = next(k for k in all_keys(service) if "Digest" in k)
+    folder, name = os.path.split(digest)
+    assert code_of(client.get_object, Bucket=BUCKET, Key=f"{folder}/.{name}.metadata") == "NoSuchKey"
+    for path in ("/", f"/{BUCKET}", f"/{BUCKET}/odd/a.txt"):
+        context = ssl.create_default_context(cafile=service.ca)
+        try:
+            urllib.request.urlopen(service.endpoint + path, context=context)
+            raise AssertionError(path)
+        except urllib.error.HTTPError as error:
+            assert error.code == 403, (path, error.code)
+
+
+def test_zz_end():
+    STATE["service"].__exit__(None, None, None)
+
+
+cases.run("reads", globals())
