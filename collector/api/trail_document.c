@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "base/crypto.h"
-#include "base/json_writer.h"
 
 enum {
     NAME_HASH_SIZE = 10,  // bytes of a hash of region and name: names are longer than a document's
@@ -72,40 +71,6 @@ struct trail trail_document_read(const struct yyjson_val *root) {
         .basic = json_member(root, SPAN_LITERAL("basic")),
         .insights = json_member(root, SPAN_LITERAL("insights")),
     };
-}
-
-void trail_document_print(const struct trail *trail, struct buffer *buffer) {
-    struct json_writer writer = json_writer_begin(buffer);
-    const struct {
-        const char *name;
-        struct span value;
-    } texts[] = {
-        {"account", trail->account},       {"region", trail->region},       {"name", trail->name},
-        {"bucket", trail->bucket},         {"prefix", trail->prefix},       {"topic", trail->topic},
-        {"logs_group", trail->logs_group}, {"logs_role", trail->logs_role}, {"key", trail->key},
-    };
-    json_write_object(&writer, NULL);
-    json_write_integer(&writer, "version", (int64_t)trail->version);
-    for (size_t index = 0; index < sizeof texts / sizeof texts[0]; index++) {
-        if (texts[index].value.size > 0) {
-            json_write_string(&writer, texts[index].name, texts[index].value);
-        }
-    }
-    json_write_bool(&writer, "global", trail->is_global);
-    json_write_bool(&writer, "multi_region", trail->is_multi_region);
-    json_write_bool(&writer, "organization", trail->is_organization);
-    json_write_bool(&writer, "validated", trail->is_validated);
-    json_write_bool(&writer, "recursive", trail->is_recursive);
-    json_write_bool(&writer, "logging", trail->is_logging);
-    json_write_integer(&writer, "created_ms", trail->created_ms);
-    json_write_integer(&writer, "changed_ms", trail->changed_ms);
-    json_write_integer(&writer, "started_ms", trail->started_ms);
-    json_write_integer(&writer, "stopped_ms", trail->stopped_ms);
-    if (trail->advanced != NULL) json_write_value(&writer, "advanced", trail->advanced);
-    if (trail->basic != NULL) json_write_value(&writer, "basic", trail->basic);
-    if (trail->insights != NULL) json_write_value(&writer, "insights", trail->insights);
-    tags_write(&trail->tags, &writer, "tags");
-    json_write_end(&writer);
 }
 
 bool trail_document_selectors(const struct trail *trail, struct arena *arena,

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "base/arena.h"
-#include "base/buffer.h"
 #include "base/fault.h"
 #include "collector/api/tags.h"
 #include "event/match/selector.h"
@@ -51,9 +50,6 @@ void trail_document_id(const struct trail *trail, char id[TRAIL_ID_SIZE]);
 
 // Reads a document but for its tags; the trail borrows from it.
 struct trail trail_document_read(const struct yyjson_val *root);
-
-// Appends a document.
-void trail_document_print(const struct trail *trail, struct buffer *buffer);
 
 // The trail's selectors, read into an arena. FAULT_CORRUPT, FAULT_FULL.
 MUST_CHECK bool trail_document_selectors(const struct trail *trail, struct arena *arena,

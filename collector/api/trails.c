@@ -36,6 +36,40 @@ static bool read_document(struct api_call *call, struct span text, struct trail 
     return tags_add(call, json_member(root, SPAN_LITERAL("tags")), &trail->tags);
 }
 
+static void write_document(const struct trail *trail, struct buffer *buffer) {
+    struct json_writer writer = json_writer_begin(buffer);
+    const struct {
+        const char *name;
+        struct span value;
+    } texts[] = {
+        {"account", trail->account},       {"region", trail->region},       {"name", trail->name},
+        {"bucket", trail->bucket},         {"prefix", trail->prefix},       {"topic", trail->topic},
+        {"logs_group", trail->logs_group}, {"logs_role", trail->logs_role}, {"key", trail->key},
+    };
+    json_write_object(&writer, NULL);
+    json_write_integer(&writer, "version", (int64_t)trail->version);
+    for (size_t index = 0; index < sizeof texts / sizeof texts[0]; index++) {
+        if (texts[index].value.size > 0) {
+            json_write_string(&writer, texts[index].name, texts[index].value);
+        }
+    }
+    json_write_bool(&writer, "global", trail->is_global);
+    json_write_bool(&writer, "multi_region", trail->is_multi_region);
+    json_write_bool(&writer, "organization", trail->is_organization);
+    json_write_bool(&writer, "validated", trail->is_validated);
+    json_write_bool(&writer, "recursive", trail->is_recursive);
+    json_write_bool(&writer, "logging", trail->is_logging);
+    json_write_integer(&writer, "created_ms", trail->created_ms);
+    json_write_integer(&writer, "changed_ms", trail->changed_ms);
+    json_write_integer(&writer, "started_ms", trail->started_ms);
+    json_write_integer(&writer, "stopped_ms", trail->stopped_ms);
+    if (trail->advanced != NULL) json_write_value(&writer, "advanced", trail->advanced);
+    if (trail->basic != NULL) json_write_value(&writer, "basic", trail->basic);
+    if (trail->insights != NULL) json_write_value(&writer, "insights", trail->insights);
+    tags_write(&trail->tags, &writer, "tags");
+    json_write_end(&writer);
+}
+
 bool trails_put(struct api_call *call, struct trail *trail) {
     assert(trail->account.size > 0 && trail->region.size > 0 && trail->name.size > 0);
     const char *document = document_of(call, trail->account, trail->region, trail->name);
@@ -44,7 +78,7 @@ bool trails_put(struct api_call *call, struct trail *trail) {
     trail->changed_ms = call->request->now_ms;
     struct buffer buffer;
     buffer_init(&buffer, API_DOCUMENT_SIZE_MAX);
-    trail_document_print(trail, &buffer);
+    write_document(trail, &buffer);
     bool is_good = buffer_overflowed(&buffer)
                        ? api_refuse(call, "InvalidParameterException",
                                     "Selectors and tags of a trail have more than %d bytes in all.",
