@@ -173,7 +173,7 @@ static bool has_place(struct world *world) {
 
 static void make_bucket(struct world *world) {
     struct fault fault;
-    const char *const folders[] = {"/", "/root", "/root/bucket"};
+    const char *const folders[] = {"/", "/top", "/top/bucket"};
     for (size_t index = 1; index < 3; index++) {
         assert_true(files_make_directory(world->directory.files, folders[index], &fault));
         assert_true(files_sync_directory(world->directory.files, folders[index - 1], &fault));
@@ -187,7 +187,7 @@ static bool live(struct world *world, uint64_t nth, bool is_crash) {
     world->is_crash = is_crash;
     world->has_crashed = false;
     world->fake = fake_files_create();
-    world->directory = (struct objects_directory){fake_files_interface(world->fake), "/root"};
+    world->directory = (struct objects_directory){fake_files_interface(world->fake), "/top"};
     make_bucket(world);
     world->rig->now_ms += 60000;
     world->first_event = world->next_event;
@@ -280,7 +280,7 @@ static void check_signature(struct world *world, const char *path, const struct 
     assert_true(json_read_into(arena, buffer_span(&key), &document, &fault));
     assert_true(crypto_parse_base64(digest_key_read(document).public_key, &der));
     const struct object_name name = {SPAN_LITERAL("bucket"),
-                                     span_text(path + strlen("/root/bucket/"))};
+                                     span_text(path + strlen("/top/bucket/"))};
     assert_true(objects_directory_metadata(&world->directory, &name, &metadata, &fault));
     assert_true(json_read_into(arena, buffer_span(&metadata), &meta, &fault));
     assert_true(crypto_parse_hex(json_member_string(meta, SPAN_LITERAL("signature")), signature,
@@ -314,7 +314,7 @@ static uint32_t check_digest(struct world *world, const char *path, struct arena
     yyjson_arr_foreach(list, index, count, item) {
         char file[600], hex[SHA256_HEX_SIZE];
         uint8_t hash[SHA256_SIZE];
-        snprintf(file, sizeof file, "/root/bucket/%.*s",
+        snprintf(file, sizeof file, "/top/bucket/%.*s",
                  SPAN_PRINT(json_member_string(item, SPAN_LITERAL("s3Object"))));
         struct span log = inflate(world, file, arena);
         crypto_sha256(&log, 1, hash);
@@ -339,7 +339,7 @@ static void check(struct world *world) {
     uint32_t logs = 0, digests = 0, named = 0;
     uint32_t seen[EVENTS + 1] = {0};
     found = (struct found){.world = world};
-    walk(&found, "/root/bucket");
+    walk(&found, "/top/bucket");
     for (uint32_t index = 0; index < found.count; index++) {
         struct arena *arena = arena_create(64 << 20);
         assert_non_null(arena);
