@@ -171,6 +171,14 @@ def test_the_aws_cli():
     assert BUCKET in service.aws("s3", "ls")
 
 
+def test_temporary_credentials_read_what_their_key_reads():
+    service = open_service()
+    session = service.begin_session()
+    listed = service.aws("s3", "ls", "--recursive", f"s3://{BUCKET}/AWSLogs/", key=session).splitlines()
+    assert len(listed) == len([key for key in all_keys(service) if key.startswith("AWSLogs/")])
+    service.aws("s3", "ls", f"s3://{BUCKET}/AWSLogs/", key=session._replace(token="x"), code=255)
+
+
 def test_who_may_read_what():
     service = open_service()
     shop = service.make_key("shop", "--account", SHOP)
