@@ -88,3 +88,10 @@ void json_write_raw(struct json_writer *writer, const char *name, struct span te
     begin_value(writer, name);
     buffer_append(writer->output, text);
 }
+
+void json_write_members(struct json_writer *writer, struct span text) {
+    assert(text.size > 0);
+    if (writer->has_value) buffer_append_byte(writer->output, ',');
+    writer->has_value = true;
+    buffer_append(writer->output, text);
+}

@@ -43,3 +43,7 @@ void json_write_value(struct json_writer *writer, const char *name, const struct
 
 // Writes text that is JSON already.
 void json_write_raw(struct json_writer *writer, const char *name, struct span text);
+
+// Writes members of the innermost object, or values of the innermost list, that are JSON already:
+// at least one, without what stands around them.
+void json_write_members(struct json_writer *writer, struct span text);

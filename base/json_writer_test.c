@@ -69,6 +69,20 @@ static void test_values_that_were_read(void **state) {
     buffer_done(&output);
 }
 
+static void test_members_that_are_json_already(void **state) {
+    (void)state;
+    struct buffer output;
+    buffer_init(&output, 1024);
+    struct json_writer writer = json_writer_begin(&output);
+    json_write_object(&writer, NULL);
+    json_write_members(&writer, SPAN_LITERAL("\"a\":1,\"b\":[2]"));
+    json_write_members(&writer, SPAN_LITERAL("\"c\":3"));
+    json_write_bool(&writer, "d", true);
+    json_write_end(&writer);
+    assert_written(&output, "{\"a\":1,\"b\":[2],\"c\":3,\"d\":true}");
+    buffer_done(&output);
+}
+
 static void test_no_room_marks_the_buffer(void **state) {
     (void)state;
     struct buffer output;
@@ -86,6 +100,7 @@ int main(void) {
         cmocka_unit_test(test_nests),
         cmocka_unit_test(test_times_are_numbers_of_seconds),
         cmocka_unit_test(test_values_that_were_read),
+        cmocka_unit_test(test_members_that_are_json_already),
         cmocka_unit_test(test_no_room_marks_the_buffer),
     };
     return cases_run("json_writer", tests, sizeof tests / sizeof tests[0]);

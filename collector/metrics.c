@@ -18,6 +18,11 @@ static const char *const API_OUTCOMES[METRICS_API_OUTCOMES] = {
     [METRICS_API_FAILED] = "failed",
 };
 
+static const char *const API_LOOKUPS[METRICS_API_LOOKUP_ANSWERS] = {
+    [METRICS_API_LOOKED_UP] = "looked_up",
+    [METRICS_API_AGAIN] = "again",
+};
+
 // Filled from their enums at start, so that the names stand in one place.
 static const char *reasons[METRICS_REASONS];
 static const char *kinds[FAULT_CORRUPT + 1];
@@ -192,6 +197,12 @@ struct metric metrics_table[METRICS_COUNT] = {
                              .help = "How long a call took, from its whole request to its answer.",
                              .kind = METRIC_HISTOGRAM,
                              .scale = 0.00001},
+    [METRICS_API_LOOKUPS] = {.name = "orgtrail_collector_api_lookups_total",
+                             .help = "Lookups that were answered, and how.",
+                             .kind = METRIC_COUNTER,
+                             .label = "answer",
+                             .label_values = API_LOOKUPS,
+                             .label_values_count = METRICS_API_LOOKUP_ANSWERS},
     [METRICS_API_EVENTS_WAITING] = {.name = "orgtrail_collector_api_events_waiting",
                                     .help = "Own events of calls that the writer has not stored.",
                                     .kind = METRIC_GAUGE},

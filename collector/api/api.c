@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "collector/api/answers.h"
 #include "collector/api/api_event.h"
 #include "collector/api/api_internal.h"
 
@@ -14,8 +15,9 @@ struct api_worker *api_worker_create(const struct api_world *world, const struct
     worker->arena = arena_create(API_ARENA_SIZE_MAX);
     buffer_init(&worker->body, API_OUTPUT_SIZE_MAX);
     buffer_init(&worker->event, API_EVENT_SIZE_MAX);
-    if (worker->arena != NULL) return worker;
-    free(worker);
+    worker->answers = answers_create();
+    if (worker->arena != NULL && worker->answers != NULL) return worker;
+    api_worker_destroy(worker);
     return NULL;
 }
 
@@ -24,6 +26,7 @@ void api_worker_destroy(struct api_worker *worker) {
     buffer_done(&worker->body);
     buffer_done(&worker->event);
     arena_destroy(worker->arena);
+    answers_destroy(worker->answers);
     free(worker);
 }
 
@@ -200,6 +203,7 @@ void operations_run(const struct operation *operation, struct api_worker *worker
     worker->failure = (struct api_failure){0};
     struct api_call call = {.world = &worker->world,
                             .reader = worker->store.reader,
+                            .answers = worker->answers,
                             .request = request,
                             .arena = worker->arena,
                             .worker = worker};
@@ -214,5 +218,6 @@ void operations_run(const struct operation *operation, struct api_worker *worker
         .code = is_good ? NULL : worker->failure.code,
         .message = is_good ? NULL : worker->failure.message,
         .event = event,
+        .is_again = call.is_again,
     };
 }

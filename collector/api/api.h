@@ -73,6 +73,7 @@ struct api_request {
     int64_t now_ms;
 };
 
+struct answers;
 struct trail_reader;
 
 // Where documents are. The collector's is the trail; tests have one in memory.
@@ -108,12 +109,14 @@ struct api_world {
 struct api_call {
     const struct api_world *world;
     struct trail_reader *reader;  // for events; NULL in tests that look none up
+    struct answers *answers;      // of lookups, of this worker
     const struct api_request *request;
     const struct roster *roster;     // as it is now
     const struct yyjson_val *input;  // an object; yyjson's functions walk it, through base/json.h
     struct json_writer *output;      // inside the answer's object: write members
     struct arena *arena;
     struct api_worker *worker;  // for api.c alone
+    bool is_again;              // set by an operation whose answer was one of `answers`
 };
 
 // ---- what an operation asks of its call
@@ -205,6 +208,7 @@ struct api_answer {
     const char *code;     // the error's name; NULL: none
     const char *message;  // the error's text; NULL: none
     struct span event;    // the call's own event, a record, if it is not stored yet; else none
+    bool is_again;        // the body was made for an earlier call
 };
 
 // Runs a call from its operation's name to its answer. Waits for the disk if something changes.

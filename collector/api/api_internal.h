@@ -16,6 +16,7 @@ struct api_worker {
     struct api_world world;
     struct api_store store;
     struct arena *arena;
+    struct answers *answers;
     struct buffer body;
     struct buffer event;
     struct api_failure failure;

@@ -295,6 +295,12 @@ static void fill_call(struct exchange *exchange) {
     call->caller.session_issued_ms = exchange->session_issued_ms;
 }
 
+static enum gateway_lookup lookup_of(const struct api_request *call,
+                                     const struct api_answer *answer) {
+    if (answer->code != NULL || !span_is(call->operation, "LookupEvents")) return GATEWAY_NO_LOOKUP;
+    return answer->is_again ? GATEWAY_ANSWERED_AGAIN : GATEWAY_LOOKED_UP;
+}
+
 static enum gateway_outcome outcome_of(const struct api_answer *answer) {
     if (answer->code == NULL) return GATEWAY_ANSWERED;
     return answer->status >= 500 ? GATEWAY_FAILED : GATEWAY_REFUSED;
@@ -326,6 +332,7 @@ static void run_call(struct exchange *exchange) {
     api_run(exchange->lane->worker, &exchange->call, &made);
     answer->status = made.status;
     answer->outcome = outcome_of(&made);
+    answer->lookup = lookup_of(&exchange->call, &made);
     answer->body = made.body;
     if (exchange->is_form) write_form(exchange, &made);
     // Room was there when the call began; others may have taken it since.

@@ -35,6 +35,13 @@ enum gateway_outcome {
     GATEWAY_OUTCOMES,
 };
 
+// What became of a lookup, for metrics.
+enum gateway_lookup {
+    GATEWAY_NO_LOOKUP,  // another operation, or refused
+    GATEWAY_LOOKED_UP,
+    GATEWAY_ANSWERED_AGAIN,  // nothing was committed since the same was asked
+};
+
 struct gateway_options {
     const struct clock *clock;
     const struct random *random;
@@ -62,6 +69,7 @@ struct gateway_answer {
     char request_id[GATEWAY_ID_SIZE];
     uint32_t retry_after_ms;  // 0: no word of it
     enum gateway_outcome outcome;
+    enum gateway_lookup lookup;
 };
 
 struct gateway;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/crypto.h"
+#include "collector/api/answers.h"
 #include "event/key.h"
 #include "query/filter.h"
 #include "query/lookup.h"
@@ -435,21 +436,42 @@ static bool run_page(struct api_call *call, const struct view *view, struct filt
     return is_good || api_refuse_fault(call, &fault);
 }
 
-bool lookup_events_run(struct api_call *call) {
+static bool look_up(struct api_call *call, const struct view *view) {
     struct fault fault;
     struct filter filter;
-    struct view view = {0};
-    if (!choose_account(call, &view) || !read_parameters(call, &view)) return false;
     if (!filter_init(&filter, &fault)) return api_refuse_fault(call, &fault);
-    bool is_good = make_filter(call, &view, &filter);
+    bool is_good = make_filter(call, view, &filter);
     // A second that no event can have: StartTime and EndTime within one.
     bool is_empty = filter.time_min_s > filter.time_max_s;
     if (is_good && is_empty) {
         json_write_list(call->output, "Events");
         json_write_end(call->output);
     } else if (is_good) {
-        is_good = run_page(call, &view, &filter);
+        is_good = run_page(call, view, &filter);
     }
     filter_done(&filter);
     return is_good;
+}
+
+bool lookup_events_run(struct api_call *call) {
+    struct fault fault;
+    struct view view = {0};
+    struct span members;
+    uint64_t commit;
+    const struct api_request *request = call->request;
+    const struct answers_call asked = {request->caller.key_id, request->region, request->body};
+    if (!choose_account(call, &view) || !read_parameters(call, &view)) return false;
+    // Before the events are looked at: what is committed meanwhile is another answer's.
+    if (!trail_reader_commit(call->reader, &commit, &fault)) return api_refuse_fault(call, &fault);
+    call->is_again = answers_find(call->answers, commit, &asked, &members);
+    if (call->is_again) {
+        json_write_members(call->output, members);
+        return true;
+    }
+    size_t begin = call->output->output->size;
+    if (!look_up(call, &view)) return false;
+    members = span_from(buffer_span(call->output->output), begin);
+    if (!buffer_overflowed(call->output->output))
+        answers_keep(call->answers, commit, &asked, members);
+    return true;
 }

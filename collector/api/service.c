@@ -102,6 +102,13 @@ static bool on_header(void *user, const char *name, const char *value) {
     return true;
 }
 
+static void count_lookup(enum gateway_lookup lookup) {
+    if (lookup == GATEWAY_NO_LOOKUP) return;
+    bool is_again = lookup == GATEWAY_ANSWERED_AGAIN;
+    metric_add(&metrics_table[METRICS_API_LOOKUPS],
+               is_again ? METRICS_API_AGAIN : METRICS_API_LOOKED_UP, 1);
+}
+
 static void count_call(enum gateway_outcome outcome, int64_t took_us) {
     static const enum metrics_api_outcome outcomes[GATEWAY_OUTCOMES] = {
         [GATEWAY_ANSWERED] = METRICS_API_ANSWERED,
@@ -184,6 +191,7 @@ static void handle(void *context, const struct http_request *request,
     }
     gateway_run(seat->lane, &asked, &answer);
     send_answer(&answer, response);
+    count_lookup(answer.lookup);
     count_call(answer.outcome, now_us() - begun_us);
 }
 

@@ -304,6 +304,11 @@ bool block_may_hold_id(const struct block *block, uint32_t id_hash) {
     return fingerprints_find(block->sections[BLOCK_FINGERPRINTS], block->summary.rows, id_hash);
 }
 
+bool block_read_id_hashes(const struct block *block, uint32_t bits, uint32_t *hashes) {
+    return fingerprints_read(block->sections[BLOCK_FINGERPRINTS], block->summary.rows, bits,
+                             hashes);
+}
+
 uint32_t block_find_id(const struct block *block, const uint8_t id[RECORD_ID_SIZE],
                        struct block_place *places, uint32_t places_max) {
     const uint8_t *ids = block->sections[BLOCK_IDS].bytes;

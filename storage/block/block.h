@@ -136,6 +136,10 @@ uint64_t block_find_attribute(const struct block *block, uint32_t attribute_hash
 // Whether the block may hold an id of this hash. True by chance once in 1,024 blocks or less.
 bool block_may_hold_id(const struct block *block, uint32_t id_hash);
 
+// The top `bits` bits (at most 20) of the hash of each row's id, smallest first; `hashes` has
+// room for summary.rows. False if the block, of few rows, has fewer bits of them.
+bool block_read_id_hashes(const struct block *block, uint32_t bits, uint32_t *hashes);
+
 // Where a row lies.
 struct block_place {
     uint32_t frame;

@@ -30,3 +30,16 @@ bool fingerprints_find(struct span section, uint32_t rows, uint32_t hash) {
     return sorted_open(section, rows, bits, &sorted) &&
            sorted_find(&sorted, hash >> (32 - bits), &index);
 }
+
+bool fingerprints_read(struct span section, uint32_t rows, uint32_t bits, uint32_t *hashes) {
+    uint32_t own_bits = fingerprint_bits(rows);
+    struct sorted sorted;
+    if (own_bits < bits || !sorted_open(section, rows, own_bits, &sorted)) return false;
+    struct sorted_walk walk = sorted_walk_of(&sorted);
+    for (uint32_t row = 0; row < rows; row++) {
+        uint32_t number = sorted_number(&sorted, row, sorted_walk_next(&walk));
+        if (walk.bad || number >> own_bits != 0) return false;
+        hashes[row] = number >> (own_bits - bits);
+    }
+    return true;
+}

@@ -105,6 +105,7 @@ void fingerprints_append(uint32_t *hashes, uint64_t *sorting, uint32_t count,
                          struct buffer *output);
 bool fingerprints_check(struct span section, uint32_t rows);
 bool fingerprints_find(struct span section, uint32_t rows, uint32_t hash);
+bool fingerprints_read(struct span section, uint32_t rows, uint32_t bits, uint32_t *hashes);
 
 // Who brought the rows, in order of sequence: runs of rows with numbers one after another, of one
 // agent, received at one time.

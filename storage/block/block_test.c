@@ -341,17 +341,30 @@ static void test_one_kind(void **state) {
     }
 }
 
+static bool holds_hash(const uint32_t *hashes, uint32_t count, uint32_t hash) {
+    for (uint32_t index = 0; index < count; index++) {
+        if (hashes[index] == hash) return true;
+    }
+    return false;
+}
+
 static void test_ids(void **state) {
     struct kit_fixture *fixture = *state;
     kit_make_rows(&fixture->kit, 4000);
     // Two rows of one id: other accounts or times.
     memcpy(fixture->kit.rows[17].key.id, fixture->kit.rows[3900].key.id, RECORD_ID_SIZE);
     encode(fixture);
+    static uint32_t hashes[4000];
+    assert_true(block_read_id_hashes(&fixture->block, 20, hashes));
+    // As many as there are rows, in order.
+    for (uint32_t row = 1; row < 4000; row++) assert_true(hashes[row - 1] <= hashes[row]);
     uint32_t chance = 0;
     for (uint32_t row = 0; row < fixture->kit.count; row++) {
         struct block_place places[4];
         const uint8_t *id = fixture->kit.rows[row].key.id;
-        assert_true(block_may_hold_id(&fixture->block, block_id_hash(fixture->kit.secret, id)));
+        uint32_t hash = block_id_hash(fixture->kit.secret, id);
+        assert_true(block_may_hold_id(&fixture->block, hash));
+        assert_true(holds_hash(hashes, 4000, hash >> 12));
         uint32_t expected = row == 17 || row == 3900 ? 2 : 1;
         assert_int_equal(block_find_id(&fixture->block, id, places, 4), expected);
         struct block_columns columns;

@@ -22,6 +22,7 @@ struct trail_catalog_block {
     uint32_t probes;          // writer: how often it was searched for an id
     bool is_dropped;          // its day has been dropped: it is not there any more
     bool is_checked;          // it was as it was written once in this process
+    bool has_good_ids;        // reader: so were its columns and ids
 };
 
 struct trail_catalog;

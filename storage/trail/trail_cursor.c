@@ -130,8 +130,11 @@ static bool bind(struct trail_cursor *cursor, struct fault *fault) {
         cursor->hashes[index] =
             block_attribute_hash(reader->format.secret, &query->attributes[index]);
     }
-    if (query->id != NULL) cursor->id_hash = block_id_hash(reader->format.secret, query->id);
-    if (query->attributes_count > 0) {
+    if (query->id != NULL) {
+        cursor->id_hash = block_id_hash(reader->format.secret, query->id);
+        reader->id_queries++;
+    }
+    if (query->attributes_count > 0 || query->id != NULL) {
         cursor->groups_count = (uint32_t)(reader->head.block_next / TRAIL_GROUP_BLOCKS);
         cursor->groups = calloc(cursor->groups_count + 1, sizeof *cursor->groups);
         if (cursor->groups == NULL) return no_memory(fault);
@@ -154,6 +157,7 @@ static bool open_cursor(struct trail_reader *reader, const struct trail_query *q
     cursor->query = *query;
     cursor->by_sequence = by_sequence;
     cursor->sequence_after = sequence_after;
+    cursor->may_learn = true;
     cursor->frames = trail_frames_create();
     if (!by_sequence && query->has_after) {
         int64_t time_s = query->after.event_time_s;
@@ -239,7 +243,7 @@ static bool expand_block(struct trail_cursor *cursor, uint32_t block_index, stru
     bool found = false;
     struct block block;
     if (!trail_reader_open_block(cursor->reader, block_index, &found, &block, fault)) return false;
-    uint64_t frames = found ? trail_cursor_find_frames(cursor, &block) : 0;
+    uint64_t frames = found ? trail_cursor_find_frames(cursor, &block, block_index) : 0;
     for (uint32_t frame = 0; frame < BLOCK_FRAMES_MAX && frames >> frame != 0; frame++) {
         if ((frames >> frame & 1) == 0) continue;
         int64_t time_min_s = 0;
@@ -275,6 +279,10 @@ static bool advance(struct trail_cursor *cursor, struct fault *fault) {
         bool has_top = cursor->heap.count > 0;
         if (cursor->candidates_next < cursor->candidates_count) {
             uint32_t index = cursor->candidates[cursor->candidates_next];
+            if (trail_cursor_is_ruled_out(cursor, index)) {
+                cursor->candidates_next++;
+                continue;
+            }
             if (!has_top || block_rank(cursor, index) >= trail_heap_top(&cursor->heap)->rank) {
                 bool wanted = false;
                 if (!enter(cursor, fault)) return false;

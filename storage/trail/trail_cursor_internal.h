@@ -19,7 +19,7 @@ struct trail_cursor_tail {
     const struct trail_tail_row *row;
 };
 
-// The blocks of a group that may hold all attributes asked for.
+// The blocks of a group that may hold all that is asked for.
 struct trail_cursor_group {
     bool is_known;
     uint64_t blocks;
@@ -48,6 +48,7 @@ struct trail_cursor {
     uint64_t sequence_after;
     uint32_t hashes[TRAIL_QUERY_ATTRIBUTES_MAX];
     uint32_t id_hash;
+    bool may_learn;  // what a group says of ids; once
 
     uint32_t *candidates;  // indexes of blocks, the foremost first
     uint32_t candidates_count;
@@ -101,12 +102,16 @@ void trail_cursor_free_runs(struct trail_cursor *cursor);
 void trail_cursor_rank(const struct trail_cursor *cursor, const struct key *key, uint64_t sequence,
                        struct trail_heap_item *item);
 
+// Whether it is known already that the block holds no matching row.
+bool trail_cursor_is_ruled_out(const struct trail_cursor *cursor, uint32_t block_index);
+
 // Whether the block may hold matching rows at all.
 MUST_CHECK bool trail_cursor_wants_block(struct trail_cursor *cursor, uint32_t block_index,
                                          bool *wanted, struct fault *fault);
 
 // The frames of an open block that may hold matching rows, as a bitmap.
-uint64_t trail_cursor_find_frames(const struct trail_cursor *cursor, const struct block *block);
+uint64_t trail_cursor_find_frames(const struct trail_cursor *cursor, const struct block *block,
+                                  uint32_t block_index);
 
 // The rows of a frame that may match, in no order.
 MUST_CHECK bool trail_cursor_find_rows(struct trail_cursor *cursor, const struct block *block,

@@ -29,8 +29,8 @@ void trail_cursor_rank(const struct trail_cursor *cursor, const struct key *key,
     item->id_low = ~item->id_low;
 }
 
-// Asks the group's table once which of its blocks may hold all attributes. Blocks of a group that
-// is not complete yet have no table: all of them may, as where the table is damaged.
+// Asks the group's tables once which of its blocks may hold all that is asked for. Blocks of a
+// group that is not complete yet have no table: all of them may, as where the table is damaged.
 static bool load_group(struct trail_cursor *cursor, uint32_t group, struct fault *fault) {
     struct trail_reader *reader = cursor->reader;
     bool found = false;
@@ -45,14 +45,30 @@ static bool load_group(struct trail_cursor *cursor, uint32_t group, struct fault
             holders = UINT64_MAX;
         blocks &= holders;
     }
+    if (cursor->query.id != NULL && blocks != 0) {
+        uint64_t holders = 0;
+        if (!trail_reader_find_id(reader, group, cursor->id_hash, &cursor->may_learn, &holders,
+                                  fault)) {
+            return false;
+        }
+        blocks &= holders;
+    }
     cursor->groups[group] = (struct trail_cursor_group){true, blocks};
     return true;
+}
+
+bool trail_cursor_is_ruled_out(const struct trail_cursor *cursor, uint32_t block_index) {
+    if (cursor->groups == NULL) return false;
+    uint64_t number = trail_catalog_at(cursor->reader->catalog, block_index)->number;
+    uint64_t group = number / TRAIL_GROUP_BLOCKS;
+    return group < cursor->groups_count && cursor->groups[group].is_known &&
+           (cursor->groups[group].blocks >> (number % TRAIL_GROUP_BLOCKS) & 1) == 0;
 }
 
 bool trail_cursor_wants_block(struct trail_cursor *cursor, uint32_t block_index, bool *wanted,
                               struct fault *fault) {
     *wanted = true;
-    if (cursor->query.attributes_count == 0) return true;
+    if (cursor->query.attributes_count == 0 && cursor->query.id == NULL) return true;
     uint64_t number = trail_catalog_at(cursor->reader->catalog, block_index)->number;
     uint32_t group = (uint32_t)(number / TRAIL_GROUP_BLOCKS);
     if (group >= cursor->groups_count) return true;
@@ -61,9 +77,26 @@ bool trail_cursor_wants_block(struct trail_cursor *cursor, uint32_t block_index,
     return true;
 }
 
-uint64_t trail_cursor_find_frames(const struct trail_cursor *cursor, const struct block *block) {
+// The frames that hold the id. If one of the block is damaged, all: it says so when it is read.
+static uint64_t find_id(const struct trail_cursor *cursor, const struct block *block,
+                        uint32_t block_index) {
+    struct trail_catalog_block *entry = trail_catalog_at(cursor->reader->catalog, block_index);
+    struct block_place places[BLOCK_FRAMES_MAX];
+    struct fault ignored;
+    if (!block_may_hold_id(block, cursor->id_hash)) return 0;
+    if (!entry->has_good_ids && !block_check_ids(block, &ignored)) return UINT64_MAX;
+    entry->has_good_ids = true;
+    uint32_t count = block_find_id(block, cursor->query.id, places, BLOCK_FRAMES_MAX);
+    if (count > BLOCK_FRAMES_MAX) return UINT64_MAX;
+    uint64_t frames = 0;
+    for (uint32_t at = 0; at < count; at++) frames |= (uint64_t)1 << places[at].frame;
+    return frames;
+}
+
+uint64_t trail_cursor_find_frames(const struct trail_cursor *cursor, const struct block *block,
+                                  uint32_t block_index) {
     uint64_t frames = block->frames == 64 ? UINT64_MAX : ((uint64_t)1 << block->frames) - 1;
-    if (cursor->query.id != NULL && !block_may_hold_id(block, cursor->id_hash)) return 0;
+    if (cursor->query.id != NULL) frames &= find_id(cursor, block, block_index);
     for (uint32_t index = 0; index < cursor->query.attributes_count && frames != 0; index++)
         frames &= block_find_attribute(block, cursor->hashes[index]);
     return frames;
@@ -108,15 +141,15 @@ bool trail_cursor_find_rows(struct trail_cursor *cursor, const struct block *blo
                             struct fault *fault) {
     struct trail_reader *reader = cursor->reader;
     uint64_t bits[2] = {UINT64_MAX, UINT64_MAX};
+    rows->count = 0;
     for (uint32_t index = 0; index < cursor->query.attributes_count; index++) {
         uint64_t matches[2];
         if (!block_find_rows(block, frame, cursor->hashes[index], matches, fault))
             return trail_reader_blame(reader, block_index, fault);
         bits[0] &= matches[0];
         bits[1] &= matches[1];
+        if ((bits[0] | bits[1]) == 0) return true;
     }
-    rows->count = 0;
-    if ((bits[0] | bits[1]) == 0) return true;
     // Sequences only matter where a block reaches over the cursor's bounds.
     bool needs_sequence =
         cursor->by_sequence || block->summary.sequence_last > cursor->query.sequence_max;

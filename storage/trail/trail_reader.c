@@ -202,6 +202,15 @@ void trail_reader_leave(struct trail_reader *reader) {
     reader->is_reading = false;
 }
 
+bool trail_reader_commit(struct trail_reader *reader, uint64_t *commit, struct fault *fault) {
+    assert(!reader->is_reading);
+    // The lists in memory stay as they are: it may be that nobody needs them.
+    if (!begin_snapshot(reader, fault)) return false;
+    *commit = mdb_txn_id(reader->reading);
+    trail_reader_leave(reader);
+    return true;
+}
+
 bool trail_reader_is_due(const struct trail_reader *reader) {
     return monotonic_ms() - reader->entered_ms >= SNAPSHOT_MS;
 }
@@ -291,12 +300,14 @@ static bool create_parts(struct trail_reader *reader, struct fault *fault) {
     reader->cursor_rows_max = CURSOR_ROWS_MAX;
     reader->catalog = trail_catalog_create();
     reader->dictionaries = trail_dictionaries_create(reader->environment);
+    reader->ids = trail_ids_create();
     reader->scratch = block_scratch_create();
     reader->zstd = zstd_create();
     reader->json = json_reader_create();
     reader->arena = arena_create(ARENA_SIZE_MAX);
-    if (reader->catalog == NULL || reader->dictionaries == NULL || reader->scratch == NULL ||
-        reader->zstd == NULL || reader->json == NULL || reader->arena == NULL) {
+    if (reader->catalog == NULL || reader->dictionaries == NULL || reader->ids == NULL ||
+        reader->scratch == NULL || reader->zstd == NULL || reader->json == NULL ||
+        reader->arena == NULL) {
         return no_memory(fault);
     }
     return true;
@@ -327,6 +338,7 @@ void trail_reader_close(struct trail_reader *reader) {
     assert(!reader->is_reading);
     trail_environment_free(reader->reading);
     trail_dictionaries_destroy(reader->dictionaries);
+    trail_ids_destroy(reader->ids);
     trail_environment_close(reader->environment);
     release_chunks(reader, 0);
     free(reader->chunks);

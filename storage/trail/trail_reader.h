@@ -34,6 +34,10 @@ const char *trail_reader_directory(const struct trail_reader *reader);
 uint32_t trail_reader_readings(struct trail_reader *reader, struct trail_reading *list,
                                uint32_t list_max);
 
+// A number that another commit changes: as long as it is the same, so is what readers see.
+MUST_CHECK bool trail_reader_commit(struct trail_reader *reader, uint64_t *commit,
+                                    struct fault *fault);
+
 struct trail_facts {
     uint16_t format_major;
     uint16_t format_minor;

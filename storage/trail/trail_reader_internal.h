@@ -13,6 +13,7 @@
 #include "storage/trail/trail_codec.h"
 #include "storage/trail/trail_dictionaries.h"
 #include "storage/trail/trail_environment.h"
+#include "storage/trail/trail_ids.h"
 #include "storage/trail/trail_reader.h"
 #include "storage/trail/trail_summaries.h"
 #include "storage/trail/trail_tail.h"
@@ -43,6 +44,8 @@ struct trail_reader {
     uint64_t snapshot_number;
     int64_t entered_ms;
 
+    struct trail_ids *ids;
+    uint64_t id_queries;       // that were begun
     uint32_t cursor_rows_max;  // rows at hand above which a cursor takes frames in parts
     struct trail_dictionaries *dictionaries;
     struct block_scratch *scratch;
@@ -76,6 +79,12 @@ MUST_CHECK bool trail_reader_open_block(struct trail_reader *reader, uint32_t in
 // anything then. Its sum is verified once in a process. FAULT_FULL, FAULT_IO.
 MUST_CHECK bool trail_reader_group(struct trail_reader *reader, uint32_t group, bool *found,
                                    struct span *table, struct fault *fault);
+
+// The blocks of a group that may hold an id of this hash; all of them if that is not known without
+// opening them. Who asks often gets to know it: *may_learn lets a filter be made for this group,
+// and is false afterwards. FAULT_FULL, FAULT_IO.
+MUST_CHECK bool trail_reader_find_id(struct trail_reader *reader, uint32_t group, uint32_t id_hash,
+                                     bool *may_learn, uint64_t *blocks, struct fault *fault);
 
 // The dictionary of a block's epoch.
 MUST_CHECK bool trail_reader_dictionary(struct trail_reader *reader, uint32_t epoch,

@@ -169,6 +169,39 @@ def test_pages_neither_repeat_nor_skip_while_events_arrive():
     api.assert_events(pages(client), service().expect(OTHER, "eu-west-1"))
 
 
+def count_answers(how):
+    """How many lookups were answered so, as the metrics say."""
+    name = f'orgtrail_collector_api_lookups_total{{answer="{how}"}} '
+    lines = service().organization.fetch("/metrics").splitlines()
+    return sum(int(float(line[len(name):])) for line in lines if line.startswith(name))
+
+
+def test_an_answer_that_is_given_again_is_none_of_the_past():
+    client = service().boto(service().make_key("asker", "--account", OTHER), "eu-west-1")
+    again = count_answers("again")
+    answers = [client.lookup_events(MaxResults=5)["Events"] for _ in range(20)]
+    assert all(answer == answers[0] for answer in answers)
+    assert again < count_answers("again") <= again + 19
+    template = service().expect(OTHER, "eu-west-1")[-1]
+    for turn in range(5):
+        text = template.text.replace(template.id.encode(), f"88888888-{turn:04d}-4000-8000-000000000000".encode())
+        text = text.replace(template.time.encode(), f"2026-02-01T00:00:{turn:02d}Z".encode())
+        assert len(client.lookup_events(MaxResults=5)["Events"]) == 5
+        count = service().organization.status()["total"]["received"]
+        service().agent.deliver([text])
+        service().organization.wait_received(count + 1)
+        service().events.append(api.Event(text))
+        for _ in range(3):
+            newest = client.lookup_events(MaxResults=5)["Events"][0]
+            assert newest["EventId"] == service().events[-1].id, newest
+    # Whoever asks is judged each time.
+    shut = service().make_key("shut", "--account", OTHER)
+    client = service().boto(shut, "eu-west-1")
+    client.lookup_events(MaxResults=5)
+    service().keys("disable", shut.id)
+    expect_error("UnrecognizedClientException", client.lookup_events, MaxResults=5)
+
+
 def test_a_page_of_huge_records_ends_early():
     client = service().boto(service().make_key("huge", "--account", OTHER), "eu-west-1")
     template = service().expect(OTHER, "eu-west-1")[-1]

@@ -122,6 +122,7 @@ static void read_frames(const struct block *block) {
 
 static void read_block(struct span bytes) {
     static struct block_place places[BLOCK_ROWS_MAX];
+    static uint32_t hashes[BLOCK_ROWS_MAX];
     struct block block;
     struct fault fault = {.kind = FAULT_NONE};
     if (!block_open(bytes, false, &block, &fault)) {
@@ -133,6 +134,7 @@ static void read_block(struct span bytes) {
     (void)block_find_attribute(&block, 0x12345678);
     (void)block_may_hold_id(&block, block_id_hash(sample.secret, id));
     (void)block_find_id(&block, id, places, BLOCK_ROWS_MAX);
+    if (block_read_id_hashes(&block, 20, hashes)) assert(hashes[block.summary.rows - 1] >> 20 == 0);
     if (!block_order(&block, places, &fault)) assert(fault.kind == FAULT_CORRUPT);
     read_frames(&block);
 }
