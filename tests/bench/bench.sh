@@ -7,6 +7,9 @@
 #   ./dev bench --agents [--stored N] [--store DIR]   1,000 agents over a store of 10 M events, which
 #                         DIR keeps for the next time: memory, delay, how soon all are back after a
 #                         restart; about 8 minutes and 3 GB of disk
+#   ./dev bench --api [--stored N] [--store DIR] [--check]   the AWS API over a store of 10 M events while
+#                         10 k a second come in, beside moto and DuckDB; about 6 minutes and 5 GB of
+#                         disk. With --stored 100000 --seconds 5 about 2 minutes
 #   ./dev bench --check   small and quick: fails if something is far below what is promised
 #
 # BENCH_FOLDER names the folder whose disk is measured (default: a temporary one).
@@ -21,12 +24,21 @@ if [ "${1:-}" = --agents ]; then
     exec python3 -B tests/bench/agents.py --folder "${BENCH_FOLDER:-${TMPDIR:-/tmp}}" "$@"
 fi
 
+if [ "${1:-}" = --api ]; then
+    shift
+    case " $* " in *" --check "* | *" --sample 0 "*) ;; *) tools/peers.sh ;; esac
+    ORGTRAIL_BIN=$(tests/flow/build.sh //agent:orgtrail-agent //cli:orgtrail //collector:orgtrail-collector \
+        //tests/bench:api_bench //tests/bench:store_bench //tests/kit:make_traffic)
+    export ORGTRAIL_BIN
+    exec python3 -B tests/bench/api.py --folder "${BENCH_FOLDER:-${TMPDIR:-/tmp}}" "$@"
+fi
+
 events=1000000 large=false check=false peers=200000
 case "${1:-}" in
     "") ;;
     --large) large=true ;;
     --check) check=true events=200000 peers=50000 ;;
-    *) echo "usage: ./dev bench [--large | --agents | --check]" >&2; exit 2 ;;
+    *) echo "usage: ./dev bench [--large | --agents | --api | --check]" >&2; exit 2 ;;
 esac
 
 bin=$(tests/flow/build.sh //agent:orgtrail-agent //cli:orgtrail //collector:orgtrail-collector \

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -17,6 +18,7 @@ enum {
     PILE_SIZE_MAX = 64 * 1024 * 1024,
     PATH_SIZE = 1024,
     GZIP_LEVEL = 6,
+    PACE_STEPS = 100,  // in a second
 };
 
 static const char usage[] =
@@ -32,6 +34,7 @@ static const char usage[] =
     "  --no-repeats     without copies of global events and resends\n"
     "  --files DIR      write .json.gz files into DIR/ACCOUNT/REGION, by the reporting agent;\n"
     "                   otherwise lines on standard output\n"
+    "  --pace N         lines a second by the clock, and eventTimes from now on\n"
     "  --per-file N     records of one file (500)\n"
     "Prints a count of what was made on standard error.\n";
 
@@ -40,6 +43,7 @@ struct request {
     const char *files;
     uint64_t count;
     uint32_t per_file;
+    uint32_t pace;
 };
 
 // The records that go into the next file of one agent.
@@ -87,6 +91,10 @@ static int take_option(char **arguments, struct request *request) {
         request->traffic.region = (int32_t)strtol(value, NULL, 10);
     } else if (strcmp(name, "--rate") == 0) {
         request->traffic.rate = strtod(value, NULL);
+    } else if (strcmp(name, "--pace") == 0) {
+        request->pace = (uint32_t)strtoul(value, NULL, 10);
+        request->traffic.rate = request->pace;
+        request->traffic.start_s = time(NULL);
     } else if (strcmp(name, "--per-file") == 0) {
         request->per_file = (uint32_t)strtoul(value, NULL, 10);
     } else if (strcmp(name, "--start") == 0) {
@@ -194,12 +202,26 @@ static bool write_files(struct traffic *traffic, const struct request *request,
     return written;
 }
 
+// Waits until the line is due, for some lines at a time.
+static void wait_for(const struct timespec *begin, const struct request *request, uint64_t index) {
+    if (request->pace == 0 || index % ((request->pace + PACE_STEPS - 1) / PACE_STEPS) != 0) return;
+    uint64_t due_ns = (uint64_t)begin->tv_nsec + index * 1000000000 / request->pace;
+    const struct timespec due = {.tv_sec = begin->tv_sec + (time_t)(due_ns / 1000000000),
+                                 .tv_nsec = (long)(due_ns % 1000000000)};
+    fflush(stdout);
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) != 0) {
+    }
+}
+
 static bool write_lines(struct traffic *traffic, const struct request *request,
                         struct totals *totals, struct fault *fault) {
+    struct timespec begin;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
     for (uint64_t index = 0; index < request->count; index++) {
         struct traffic_event event;
         traffic_next(traffic, &event);
         count(totals, &event);
+        wait_for(&begin, request, index);
         fwrite(event.record.bytes, 1, event.record.size, stdout);
         putc('\n', stdout);
     }

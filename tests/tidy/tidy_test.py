@@ -39,7 +39,7 @@ LIBRARIES = [
     (r"cmocka\.h", r"tests/kit/cases\.h"),
     (r"lmdb\.h", r"storage/trail/\w+\.[ch]"),
     (r"grpc/.*", r"base/rpc/.*"),
-    (r"openssl/.*", r"base/(crypto|certificate)\w*\.[ch]|base/rpc/.*"),
+    (r"openssl/.*", r"base/(crypto|certificate)\w*\.[ch]|base/rpc/.*|tests/bench/api_bench\.c"),
     (r"yyjson\.h", r"base/json\.[ch]"),
     (r"zlib\.h", r"base/gzip\w*\.[ch]"),
     (r"libdeflate\.h", r"base/(gzip|hash)\w*\.[ch]"),
