@@ -28,7 +28,7 @@ enum {
     INTAKE_PROTOCOL = 1,
     INTAKE_UNACKED_SIZE_MAX = 8 << 20,  // bytes an agent may have sent without an Ack; advice,
     INTAKE_UNACKED_BATCHES = 4,         // and as many batches, where batches are made smaller
-    INTAKE_BATCH_SIZE_MIN = 32 * 1024,  // they are not made smaller than this
+    INTAKE_BATCH_SIZE_MIN = 16 * 1024,  // they are not made smaller than this
     INTAKE_HELLO_MS = 10000,            // a stream that has not said Hello by then is closed
     INTAKE_SEEN_MS = 60000,             // at most this often a silent agent's last-seen is stored
     INTAKE_THROTTLE_MS = 60000,         // what Throttle asks for while the quarantine is full

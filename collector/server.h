@@ -24,7 +24,7 @@ enum {
                                          // beyond it streams are not read
     SERVER_SHARE = 16,                   // one stream may hold that size divided by this, and more
     SERVER_SPARE_SIZE = SERVER_BATCHES_SIZE_MAX / 2,  // while all together hold less than this
-    SERVER_ARRIVE_SIZE = 32 << 20,                    // bytes of one batch of each agent
+    SERVER_ARRIVE_SIZE = 16 << 20,                    // bytes of one batch of each agent
     SERVER_DRAIN_MS = 8000,  // streams have so long to hear their last acknowledgement
     SERVER_GRACE_MS = RPC_LINGER_MS + 2000,  // and are then cut off within this
     SERVER_STALL_MS = 60000,  // the writer is called stuck after this long in one step
