@@ -10,6 +10,8 @@
 #   ./dev bench --api [--stored N] [--store DIR] [--check]   the AWS API over a store of 10 M events while
 #                         10 k a second come in, beside moto and DuckDB; about 6 minutes and 5 GB of
 #                         disk. With --stored 100000 --seconds 5 about 2 minutes
+#   ./dev bench --verify [--files N]   orgtrail verify and AWS's verifier on the same delivered files;
+#                         about 3 minutes, most of them AWS's
 #   ./dev bench --check   small and quick: fails if something is far below what is promised
 #
 # BENCH_FOLDER names the folder whose disk is measured (default: a temporary one).
@@ -33,12 +35,20 @@ if [ "${1:-}" = --api ]; then
     exec python3 -B tests/bench/api.py --folder "${BENCH_FOLDER:-${TMPDIR:-/tmp}}" "$@"
 fi
 
+if [ "${1:-}" = --verify ]; then
+    shift
+    tools/setup.sh --clients
+    ORGTRAIL_BIN=$(tests/flow/build.sh //cli:orgtrail //tests/verify:make_delivered)
+    export ORGTRAIL_BIN
+    exec python3 -B tests/bench/verify.py --folder "${BENCH_FOLDER:-${TMPDIR:-/tmp}}" "$@"
+fi
+
 events=1000000 large=false check=false peers=200000
 case "${1:-}" in
     "") ;;
     --large) large=true ;;
     --check) check=true events=200000 peers=50000 ;;
-    *) echo "usage: ./dev bench [--large | --agents | --api | --check]" >&2; exit 2 ;;
+    *) echo "usage: ./dev bench [--large | --agents | --api | --verify | --check]" >&2; exit 2 ;;
 esac
 
 bin=$(tests/flow/build.sh //agent:orgtrail-agent //cli:orgtrail //collector:orgtrail-collector \

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""orgtrail verify on what a collector delivers, with the collector's store at hand and without."""
+
+import json
+import os
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from tests.deliver.delivery import Delivering, flow  # noqa: E402
+from tests.api import service as api  # noqa: E402
+from tests.kit import cases  # noqa: E402
+
+api.enter_clients()
+
+
+def verify(service, *options, store=True):
+    """(exit code, report) of --json."""
+    against = ["--store", service.organization.store] if store else []
+    run = subprocess.run(
+        [flow.find_program("cli", "orgtrail"), "verify", service.buckets, "--json", *against, *options],
+        capture_output=True, text=True, timeout=120, check=False,
+    )
+    assert run.stdout, (run.returncode, run.stderr)
+    return run.returncode, json.loads(run.stdout)
+
+
+def expect_whole(service, *options, store=True, notes=()):
+    code, report = verify(service, *options, store=store)
+    assert code == 0 and set(report["found"]) <= set(notes), (code, report["found"], report["findings"][:5])
+    return report
+
+
+def write_keys(service):
+    """The answer of ListPublicKeys, as the CLI prints it."""
+    path = os.path.join(service.organization.base, "keys.json")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(service.aws("cloudtrail", "list-public-keys"))
+    return path
+
+
+def feed(service):
+    events = api.load_events()
+    agent = service.organization.enroll("--organization")
+    agent.deliver([event.text for event in events])
+    service.organization.wait_received(len(events))
+
+
+def accounts():
+    return sorted({event.account for event in api.load_events()})
+
+
+def test_what_is_delivered_is_whole():
+    with Delivering(events=[], accounts=accounts()) as service:
+        arn = service.make_trail(IsOrganizationTrail=True)
+        feed(service)
+        service.wait_digest(arn)
+        # While digests are written: what the store knows is there.
+        for _ in range(8):
+            expect_whole(service)
+        service.wait_digest(arn)
+        service.call("stop_logging", Name=arn)
+        flow.wait_until(
+            "the last digest",
+            lambda: "deliver-" not in service.organization.run(
+                "follower", "list", "--config", service.organization.config_path).stdout, 30, 0.2,
+        )
+        counts = expect_whole(service)["counts"]
+        assert counts["logFiles"] == len(service.files()), (counts, len(service.files()))
+        digests = counts["digests"] + counts["backfillDigests"]
+        assert digests == len(service.digests()), (counts, len(service.digests()))
+        # With the collector's own answer about its keys in place of its store.
+        assert expect_whole(service, "--keys", write_keys(service), store=False)["counts"] == counts
+
+
+def test_restarts():
+    with Delivering(events=[], accounts=accounts()) as service:
+        arn = service.make_trail(IsOrganizationTrail=True)
+        feed(service)
+        service.wait_digest(arn)
+        service.call("stop_logging", Name=arn)
+        service.call("start_logging", Name=arn)
+        service.wait_digest(arn)
+        service.organization.collector.stop()
+        service.organization.start_collector()
+        service.wait_digest(arn)
+        service.wait_digest(arn)
+        expect_whole(service, notes=("restarted",))
+
+
+def test_older_copy_is_found_by_the_store():
+    with Delivering(events=[], accounts=accounts()) as service:
+        arn = service.make_trail(IsOrganizationTrail=True)
+        feed(service)
+        service.wait_digest(arn)
+        keys = write_keys(service)
+        service.organization.collector.stop()
+        earlier = set(service.digests()) | set(service.files())
+        report = expect_whole(service)
+        path = os.path.join(service.organization.base, "report.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(report, file)
+        service.organization.start_collector()
+        service.wait_digest(arn)
+        service.organization.collector.stop()
+        expect_whole(service, "--since-report", path)
+        for key, file in (service.digests() | service.files()).items():
+            if key not in earlier:
+                os.remove(file)
+        code, found = verify(service)
+        assert code == 1 and set(found["found"]) == {"rolled-back"}, found
+        assert found["found"]["rolled-back"] == found["counts"]["chains"], found
+        # The files alone are whole.
+        expect_whole(service, "--keys", keys, "--since-report", path, store=False)
+        # And those of before, less one chain's newest, are not what the report knows.
+        last = report["chains"][0]["last"]["object"]
+        os.remove(service.digests()[last])
+        code, found = verify(service, "--keys", keys, "--since-report", path, store=False)
+        assert code != 0 and found["counts"]["faults"] >= 1, found
+
+
+cases.run("verify_delivered", globals())
