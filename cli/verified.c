@@ -129,6 +129,8 @@ void verified_print(const struct verification *verification, const struct verifi
     print_share("digests", counts->digests_good, counts->digests, text);
     print_share("backfill digests", counts->backfills_good, counts->backfills, text);
     print_share("log files", counts->logs_good, counts->logs, text);
+    if (request->has_records)
+        buffer_print(text, "%" PRIu64 " records compared with the store\n", request->records);
     if (counts->waiting > 0)
         buffer_print(text, "%" PRIu64 " newer log files wait for their digest\n", counts->waiting);
     if (verification->faults > 0) {
@@ -236,6 +238,8 @@ void verified_print_json(const struct verification *verification,
     write_time(&writer, "from", request->from_s);
     write_time(&writer, "to", request->to_s);
     write_counts(&writer, verification);
+    if (request->has_records)
+        json_write_integer(&writer, "recordsCompared", (int64_t)request->records);
     json_write_bool(&writer, "findingsCut", verification->is_cut);
     json_write_list(&writer, "findings");
     for (uint32_t index = 0; index <= verification->results_count; index++) {

@@ -19,6 +19,8 @@ struct verified_request {
     int64_t to_s;    // INT64_MAX: until now
     int64_t now_s;
     bool has_colour;
+    bool has_records;  // records were compared with the store, so many
+    uint64_t records;
 };
 
 // Appends the text.

@@ -15,6 +15,7 @@
 #include "cli/progress.h"
 #include "cli/store.h"
 #include "cli/verified.h"
+#include "cli/verify_records.h"
 #include "cli/verify_store.h"
 #include "query/filter.h"
 #include "verify/delivered_directory.h"
@@ -247,13 +248,15 @@ static void on_progress(void *user, uint64_t done, uint64_t all) {
 }
 
 static bool write_report(const struct options *options, const struct verification *verification,
-                         struct fault *fault) {
+                         uint64_t records, struct fault *fault) {
     const char *no_colour = getenv("NO_COLOR");
     const struct verified_request request = {
         .folder = options->folder,
         .from_s = options->plan.from_s,
         .to_s = options->plan.to_s,
         .now_s = options->plan.now_s,
+        .has_records = has_store(options),
+        .records = records,
         .has_colour = isatty(STDOUT_FILENO) == 1 && (no_colour == NULL || no_colour[0] == 0),
     };
     struct buffer text;
@@ -277,6 +280,7 @@ static bool run(struct options *options, int *code, struct fault *fault) {
     struct known known = {0};
     struct verification *verification = NULL;
     struct progress progress;
+    uint64_t records = 0;
     struct public_keys *keys = keys_create();
     struct arena *arena = arena_create(REPORT_ARENA_SIZE);
     bool is_good = keys != NULL && arena != NULL;
@@ -290,9 +294,13 @@ static bool run(struct options *options, int *code, struct fault *fault) {
         options->plan.user = &progress;
         progress_begin(&progress, "verifying");
         is_good = verify_run(&options->plan, &verification, fault);
+        if (is_good && has_store(options)) {
+            is_good = verify_records_compare(&options->store, &options->plan, verification,
+                                             &records, fault);
+        }
         progress_end(&progress);
     }
-    is_good = is_good && write_report(options, verification, fault);
+    is_good = is_good && write_report(options, verification, records, fault);
     if (is_good && verification->faults > 0) {
         *code = EXIT_FAULTS;
     } else if (is_good && verification->unchecked > 0) {
@@ -315,7 +323,8 @@ int verify_command_run(int argc, char **argv) {
             "Verifies what trails delivered to FOLDER (a folder of buckets, or a bucket's): each "
             "digest's place, signature and link to the one before it, each log file's hash, that "
             "no digest is missing until now and no file is there that none names. Reads public "
-            "keys from --keys or --store; with --store also compares how far chains go there. "
+            "keys from --keys or --store; with --store also compares how far chains go there, and "
+            "every event. "
             "Exit code: 0 whole, 1 faults were found (also when nothing was found), 2 something "
             "could not be checked.",
         .children = children,

@@ -60,6 +60,12 @@ static const struct {
      "(EnableLogFileValidation)."},
     {"nothing-found", FINDING_FAULT, "nothing found",
      "No digest is there that was to be checked: nothing was verified."},
+    {"record-missing", FINDING_FAULT, "event that no delivered file has",
+     "The store has it, the trail selects it, and its time has been delivered: its file was "
+     "deleted or changed."},
+    {"record-unknown", FINDING_FAULT, "delivered event that the store does not have",
+     "It was put into the file, or it was taken from the store, or this is not the store that "
+     "the trail delivers from."},
     {"unproven", FINDING_UNCHECKED, "log files whose digests are missing",
      "No digest that is whole names them: they may be as they were delivered, changed, or put "
      "there."},

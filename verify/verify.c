@@ -130,15 +130,23 @@ static void add_counts(struct walk_counts *sum, const struct walk_counts *counts
     sum->waiting += counts->waiting;
 }
 
+static void add_total(struct verification *verification, enum finding_kind kind, uint64_t total) {
+    enum finding_weight weight = finding_weigh(kind);
+    verification->totals[kind] += total;
+    if (weight == FINDING_FAULT) verification->faults += total;
+    if (weight == FINDING_UNCHECKED) verification->unchecked += total;
+}
+
 static void add_findings(struct verification *verification, const struct findings *findings) {
     verification->is_cut |= findings->is_cut;
-    for (int kind = 0; kind < FINDING_KINDS_COUNT; kind++) {
-        uint64_t total = findings->totals[kind];
-        enum finding_weight weight = finding_weigh((enum finding_kind)kind);
-        verification->totals[kind] += total;
-        if (weight == FINDING_FAULT) verification->faults += total;
-        if (weight == FINDING_UNCHECKED) verification->unchecked += total;
-    }
+    for (int kind = 0; kind < FINDING_KINDS_COUNT; kind++)
+        add_total(verification, (enum finding_kind)kind, findings->totals[kind]);
+}
+
+void verification_add(struct verification *verification, const struct finding *finding) {
+    findings_add(&verification->general, finding);
+    verification->is_cut |= verification->general.is_cut;
+    add_total(verification, finding->kind, 1);
 }
 
 static bool take_results(struct crew *crew, struct verification *verification,
@@ -178,16 +186,16 @@ static void find_gone(const struct verify_plan *plan, const struct regions *regi
         time_print(end->end_s, time);
         snprintf(detail, sizeof detail, "%s knows digests until %s; none is here", end->source,
                  time);
-        findings_add(&verification->general, &(struct finding){
-                                                 .kind = FINDING_CHAIN_GONE,
-                                                 .account = end->account,
-                                                 .region = end->region,
-                                                 .trail = end->trail,
-                                                 .bucket = end->bucket,
-                                                 .object = end->object,
-                                                 .to_s = end->end_s,
-                                                 .detail = detail,
-                                             });
+        verification_add(verification, &(struct finding){
+                                           .kind = FINDING_CHAIN_GONE,
+                                           .account = end->account,
+                                           .region = end->region,
+                                           .trail = end->trail,
+                                           .bucket = end->bucket,
+                                           .object = end->object,
+                                           .to_s = end->end_s,
+                                           .detail = detail,
+                                       });
     }
 }
 
@@ -224,11 +232,10 @@ static bool run(const struct verify_plan *plan, const struct regions *regions,
     if (!is_good) return false;
     find_gone(plan, regions, verification);
     if (verification->counts.digests + verification->counts.backfills == 0)
-        findings_add(&verification->general,
-                     &(struct finding){.kind = FINDING_NOTHING,
-                                       .detail = "no digest of that account, region, trail and "
-                                                 "time is below this folder"});
-    add_findings(verification, &verification->general);
+        verification_add(verification,
+                         &(struct finding){.kind = FINDING_NOTHING,
+                                           .detail = "no digest of that account, region, trail and "
+                                                     "time is below this folder"});
     return true;
 }
 

@@ -50,5 +50,8 @@ struct verification {
 MUST_CHECK bool verify_run(const struct verify_plan *plan, struct verification **verification,
                            struct fault *fault);
 
+// Adds a finding of no region to it; copies what it needs.
+void verification_add(struct verification *verification, const struct finding *finding);
+
 // Frees it. NULL is allowed.
 void verification_destroy(struct verification *verification);
