@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/queue.h"
@@ -219,14 +220,35 @@ bool followers_are_stopping(struct followers *followers) {
     return atomic_load(&followers->is_stopping);
 }
 
+// Joins the workers that end in time; how many did not.
+static uint32_t join_workers(struct followers *followers) {
+    uint32_t stuck = 0;
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += FOLLOWERS_STOP_S;
+    for (uint32_t index = 0; index < followers->workers_count; index++) {
+        struct worker *worker = &followers->workers[index];
+        if (pthread_timedjoin_np(worker->thread, NULL, &until) == 0) {
+            trail_reader_close(worker->seat.reader);
+        } else {
+            stuck++;
+        }
+    }
+    return stuck;
+}
+
 void followers_stop(struct followers *followers) {
     if (followers == NULL) return;
     atomic_store(&followers->is_stopping, true);
     if (followers->has_dispatcher) (void)pthread_join(followers->dispatcher, NULL);
     if (followers->due != NULL) queue_close(followers->due);
-    for (uint32_t index = 0; index < followers->workers_count; index++) {
-        (void)pthread_join(followers->workers[index].thread, NULL);
-        trail_reader_close(followers->workers[index].seat.reader);
+    uint32_t stuck = join_workers(followers);
+    if (stuck > 0) {
+        // Whoever hangs in a system call may come back: nothing of it is freed, and the process
+        // ends.
+        LOG(LOG_ERROR, "a follower did not end in time: the collector ends without it",
+            log_number("followers", stuck));
+        return;
     }
     void *item;
     while (followers->due != NULL && queue_pop(followers->due, &item, 1, 0) == 1) {

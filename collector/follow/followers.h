@@ -24,6 +24,7 @@ enum {
     FOLLOWERS_THREADS = 4,
     FOLLOWERS_WAIT_MIN_MS = 1000,  // after the first failure; then twice as long each time
     FOLLOWERS_WAIT_MAX_MS = 60 * 1000,
+    FOLLOWERS_STOP_S = 8,  // steps under way have so long to end
 };
 
 struct seat;
@@ -57,7 +58,8 @@ MUST_CHECK bool followers_start(const struct followers_options *options,
 bool followers_add(struct followers *followers, struct follower *follower);
 
 // Lets the steps under way end, ends all followers, and frees it. NULL is allowed. Before the
-// writer's end, which steps may wait for.
+// writer's end, which steps may wait for. What hangs for FOLLOWERS_STOP_S is left behind, with all
+// it uses: only a process that is about to end may call this.
 void followers_stop(struct followers *followers);
 
 // [any] Whether it is being stopped: long steps look.

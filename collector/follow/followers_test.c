@@ -1,0 +1,119 @@
+#include "collector/follow/followers.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+#include "collector/follow/seat.h"
+#include "collector/metrics.h"
+#include "collector/test_trail.h"
+#include "tests/kit/cases.h"
+
+enum { PATIENCE_MS = 20000 };
+
+struct counter {
+    struct follower base;  // first: it is found from it
+    atomic_uint steps;
+    atomic_uint ends;
+    atomic_bool is_held;  // its step does not come back
+    uint32_t failures;    // of the first steps
+    uint32_t steps_max;   // 0: for ever
+};
+
+static void nap(void) {
+    const struct timespec time = {0, 1000000};
+    (void)nanosleep(&time, NULL);
+}
+
+static bool on_step(struct follower *follower, struct seat *seat, int64_t *wait_ms,
+                    struct fault *fault) {
+    struct counter *counter = (struct counter *)follower;
+    uint32_t step = atomic_fetch_add(&counter->steps, 1) + 1;
+    assert_non_null(seat->reader);
+    while (atomic_load(&counter->is_held)) nap();
+    if (step <= counter->failures) return fault_set(fault, FAULT_RETRY, "not yet");
+    *wait_ms = counter->steps_max > 0 && step >= counter->steps_max ? -1 : 1;
+    return true;
+}
+
+static void on_end(struct follower *follower) {
+    atomic_fetch_add(&((struct counter *)follower)->ends, 1);
+}
+
+static void add(struct followers *followers, struct counter *counter, const char *name) {
+    snprintf(counter->base.name, sizeof counter->base.name, "%s", name);
+    counter->base.step = on_step;
+    counter->base.end = on_end;
+    assert_true(followers_add(followers, &counter->base));
+}
+
+static void wait_for(atomic_uint *count, uint32_t least) {
+    for (uint32_t waited = 0; atomic_load(count) < least; waited++) {
+        assert_true(waited < PATIENCE_MS);
+        nap();
+    }
+}
+
+static struct followers *start(struct test_trail *trail) {
+    struct followers *followers = NULL;
+    struct fault fault;
+    const struct followers_options options = {
+        .store_directory = trail->directory,
+        .clock = clock_system(),
+        .random = random_system(),
+    };
+    assert_true(followers_start(&options, &followers, &fault));
+    return followers;
+}
+
+static void test_one_that_hangs_holds_no_other_up(void **state) {
+    static struct counter held, other, brief;
+    held = other = brief = (struct counter){0};
+    atomic_store(&held.is_held, true);
+    brief.steps_max = 3;
+    struct followers *followers = start(*state);
+    add(followers, &held, "held");
+    add(followers, &other, "other");
+    add(followers, &brief, "brief");
+    wait_for(&held.steps, 1);
+    wait_for(&other.steps, 20);
+    // One that is over is not stepped again.
+    wait_for(&brief.ends, 1);
+    assert_int_equal(atomic_load(&brief.steps), 3);
+    assert_int_equal(atomic_load(&held.steps), 1);
+    atomic_store(&held.is_held, false);
+    followers_stop(followers);
+    assert_int_equal(atomic_load(&held.ends), 1);
+    assert_int_equal(atomic_load(&other.ends), 1);
+    assert_int_equal(atomic_load(&brief.ends), 1);
+}
+
+static void test_what_fails_is_tried_again_later(void **state) {
+    static struct counter failing, other;
+    failing = other = (struct counter){0};
+    failing.failures = 1;
+    struct followers *followers = start(*state);
+    add(followers, &failing, "failing");
+    add(followers, &other, "other");
+    wait_for(&failing.steps, 1);
+    uint32_t before = atomic_load(&other.steps);
+    wait_for(&failing.steps, 2);
+    // It waited for half a second at least, and the other one did not.
+    assert_true(atomic_load(&other.steps) > before + 20);
+    wait_for(&failing.steps, 10);
+    followers_stop(followers);
+    struct metric *metric = &metrics_table[METRICS_FOLLOWER_FAILURES];
+    assert_int_equal(metric_get(metric, metric_label(metric, SPAN_LITERAL("failing"))), 1);
+    assert_int_equal(atomic_load(&failing.ends), 1);
+}
+
+int main(void) {
+    metrics_start();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_one_that_hangs_holds_no_other_up, test_trail_make,
+                                        test_trail_end),
+        cmocka_unit_test_setup_teardown(test_what_fails_is_tried_again_later, test_trail_make,
+                                        test_trail_end),
+    };
+    return cases_run("followers_test", tests, sizeof tests / sizeof tests[0]);
+}
