@@ -69,8 +69,8 @@ bool delivery_start(const struct settings *settings, struct roster_live *roster,
 }
 
 void delivery_stop(struct delivery *delivery) {
-    if (delivery == NULL) return;
-    followers_stop(delivery->followers);
+    // What a follower that hangs still uses stays.
+    if (delivery == NULL || !followers_stop(delivery->followers)) return;
     crypto_wipe(delivery->secret, sizeof delivery->secret);
     free(delivery);
 }

@@ -198,7 +198,7 @@ bool followers_start(const struct followers_options *options, struct followers *
             *followers = made;
             return true;
         }
-        followers_stop(made);
+        (void)followers_stop(made);
     }
     return fault_set(fault, FAULT_FULL, "no memory for followers");
 }
@@ -237,8 +237,8 @@ static uint32_t join_workers(struct followers *followers) {
     return stuck;
 }
 
-void followers_stop(struct followers *followers) {
-    if (followers == NULL) return;
+bool followers_stop(struct followers *followers) {
+    if (followers == NULL) return true;
     atomic_store(&followers->is_stopping, true);
     if (followers->has_dispatcher) (void)pthread_join(followers->dispatcher, NULL);
     if (followers->due != NULL) queue_close(followers->due);
@@ -248,7 +248,7 @@ void followers_stop(struct followers *followers) {
         // ends.
         LOG(LOG_ERROR, "a follower did not end in time: the collector ends without it",
             log_number("followers", stuck));
-        return;
+        return false;
     }
     void *item;
     while (followers->due != NULL && queue_pop(followers->due, &item, 1, 0) == 1) {
@@ -263,4 +263,5 @@ void followers_stop(struct followers *followers) {
     queue_destroy(followers->due);
     queue_destroy(followers->done);
     free(followers);
+    return true;
 }

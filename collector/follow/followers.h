@@ -58,9 +58,9 @@ MUST_CHECK bool followers_start(const struct followers_options *options,
 bool followers_add(struct followers *followers, struct follower *follower);
 
 // Lets the steps under way end, ends all followers, and frees it. NULL is allowed. Before the
-// writer's end, which steps may wait for. What hangs for FOLLOWERS_STOP_S is left behind, with all
-// it uses: only a process that is about to end may call this.
-void followers_stop(struct followers *followers);
+// writer's end, which steps may wait for. False: something hangs for FOLLOWERS_STOP_S and is left
+// behind. All that it uses stays, and the process is to end.
+bool followers_stop(struct followers *followers);
 
 // [any] Whether it is being stopped: long steps look.
 bool followers_are_stopping(struct followers *followers);

@@ -82,7 +82,7 @@ static void test_one_that_hangs_holds_no_other_up(void **state) {
     assert_int_equal(atomic_load(&brief.steps), 3);
     assert_int_equal(atomic_load(&held.steps), 1);
     atomic_store(&held.is_held, false);
-    followers_stop(followers);
+    assert_true(followers_stop(followers));
     assert_int_equal(atomic_load(&held.ends), 1);
     assert_int_equal(atomic_load(&other.ends), 1);
     assert_int_equal(atomic_load(&brief.ends), 1);
@@ -101,7 +101,7 @@ static void test_what_fails_is_tried_again_later(void **state) {
     // It waited for half a second at least, and the other one did not.
     assert_true(atomic_load(&other.steps) > before + 20);
     wait_for(&failing.steps, 10);
-    followers_stop(followers);
+    assert_true(followers_stop(followers));
     struct metric *metric = &metrics_table[METRICS_FOLLOWER_FAILURES];
     assert_int_equal(metric_get(metric, metric_label(metric, SPAN_LITERAL("failing"))), 1);
     assert_int_equal(atomic_load(&failing.ends), 1);
