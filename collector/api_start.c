@@ -46,8 +46,7 @@ bool api_check(const struct settings *settings, bool *has_secret, struct fault *
 }
 
 bool api_start(const struct settings *settings, struct roster_live *roster, struct server *server,
-               const struct objects_directory *buckets, struct service **service,
-               struct fault *fault) {
+               const struct delivery *delivery, struct service **service, struct fault *fault) {
     struct pair pair;
     *service = NULL;
     if (settings->api_listen == NULL) return true;
@@ -65,7 +64,8 @@ bool api_start(const struct settings *settings, struct roster_live *roster, stru
                   .place = {settings->management_account, settings->home_region},
                   .roster = roster,
                   .random = random_system(),
-                  .buckets = buckets},
+                  .objects = delivery_objects(delivery),
+                  .buckets = delivery_directory(delivery)},
         .append = server_append(server),
         .notes = server_notes(server),
         .clock = clock_system(),

@@ -6,6 +6,7 @@
 
 #include "base/fault.h"
 #include "collector/api/service.h"
+#include "collector/delivery_start.h"
 #include "collector/server.h"
 #include "collector/settings.h"
 
@@ -14,10 +15,10 @@
 MUST_CHECK bool api_check(const struct settings *settings, bool *has_secret, struct fault *fault);
 
 // Reads certificate and key and starts the API, if the settings want one; otherwise *service is
-// NULL. Faults as service_start, and those of reading files. buckets: where trails deliver to;
-// NULL: nowhere.
+// NULL. Faults as service_start, and those of reading files. delivery: of the trails; NULL:
+// there is none.
 MUST_CHECK bool api_start(const struct settings *settings, struct roster_live *roster,
-                          struct server *server, const struct objects_directory *buckets,
+                          struct server *server, const struct delivery *delivery,
                           struct service **service, struct fault *fault);
 
 // Reads certificate and key again. FAULT_INPUT and faults of reading files: the old ones stay. A

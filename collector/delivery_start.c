@@ -6,11 +6,13 @@
 #include "base/crypto_seal.h"
 #include "base/random.h"
 #include "collector/deliver/deliver.h"
+#include "collector/deliver/objects_s3.h"
 #include "collector/follow/followers.h"
 #include "collector/secret.h"
 
 struct delivery {
     struct objects_directory directory;
+    struct objects_s3 *s3;  // NULL: they deliver to the directory
     struct objects objects;
     struct followers *followers;
     uint8_t secret[CRYPTO_SEAL_KEY_SIZE];
@@ -25,11 +27,39 @@ static bool check_directory(const char *path, struct fault *fault) {
                      path);
 }
 
-static bool start(struct delivery *delivery, const struct settings *settings,
-                  struct roster_live *roster, struct server *server, struct fault *fault) {
+// S3 as the settings have it. The bucket of each trail is asked for when it is made and written to.
+static bool create_s3(struct delivery *delivery, const struct settings *settings,
+                      struct fault *fault) {
+    const struct settings_s3 *s3 = &settings->delivery_s3;
+    const struct objects_s3_options options = {
+        .s3 = {.endpoint = s3->endpoint,
+               .region = s3->region,
+               .style = s3->style,
+               .credentials_file = settings->delivery_s3_credentials,
+               .profile = s3->profile,
+               .http = {.ca_file = settings->delivery_s3_ca, .proxy = s3->proxy},
+               .clock = clock_system(),
+               .files = files_system()},
+        .encryption = s3->encryption,
+        .kms_key = s3->kms_key,
+        .acl = s3->acl,
+    };
+    if (!objects_s3_create(&options, &delivery->s3, fault)) return fault_add(fault, "s3");
+    delivery->objects = objects_in_s3(delivery->s3);
+    return true;
+}
+
+static bool open_objects(struct delivery *delivery, const struct settings *settings,
+                         struct fault *fault) {
+    if (settings->delivery_directory == NULL) return create_s3(delivery, settings, fault);
     delivery->directory = (struct objects_directory){files_system(), settings->delivery_directory};
     delivery->objects = objects_in_directory(&delivery->directory);
-    if (!check_directory(settings->delivery_directory, fault) ||
+    return check_directory(settings->delivery_directory, fault);
+}
+
+static bool start(struct delivery *delivery, const struct settings *settings,
+                  struct roster_live *roster, struct server *server, struct fault *fault) {
+    if (!open_objects(delivery, settings, fault) ||
         !secret_load(settings->secret_path, random_system(), delivery->secret, fault)) {
         return false;
     }
@@ -57,7 +87,8 @@ static bool start(struct delivery *delivery, const struct settings *settings,
 bool delivery_start(const struct settings *settings, struct roster_live *roster,
                     struct server *server, struct delivery **delivery, struct fault *fault) {
     *delivery = NULL;
-    if (settings->delivery_directory == NULL) return true;
+    bool is_wanted = settings->delivery_directory != NULL || settings->delivery_s3.region != NULL;
+    if (!is_wanted) return true;
     struct delivery *made = calloc(1, sizeof *made);
     if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for deliveries");
     if (!start(made, settings, roster, server, fault)) {
@@ -69,12 +100,21 @@ bool delivery_start(const struct settings *settings, struct roster_live *roster,
 }
 
 void delivery_stop(struct delivery *delivery) {
+    if (delivery == NULL) return;
+    // What waits for a store that does not answer ends first, as the last thing of a follower.
+    followers_end_soon(delivery->followers);
+    if (delivery->s3 != NULL) objects_s3_stop(delivery->s3);
     // What a follower that hangs still uses stays.
-    if (delivery == NULL || !followers_stop(delivery->followers)) return;
+    if (!followers_stop(delivery->followers)) return;
+    objects_s3_destroy(delivery->s3);
     crypto_wipe(delivery->secret, sizeof delivery->secret);
     free(delivery);
 }
 
 const struct objects_directory *delivery_directory(const struct delivery *delivery) {
-    return delivery == NULL ? NULL : &delivery->directory;
+    return delivery == NULL || delivery->s3 != NULL ? NULL : &delivery->directory;
+}
+
+const struct objects *delivery_objects(const struct delivery *delivery) {
+    return delivery == NULL ? NULL : &delivery->objects;
 }

@@ -13,7 +13,8 @@
 struct delivery;
 
 // Starts them, if the settings want any; otherwise *delivery is NULL. What is given is borrowed for
-// its life. Faults as secret_load; FAULT_INPUT if the directory is missing; FAULT_FULL.
+// its life. Faults as secret_load and s3_create; FAULT_INPUT if the directory is missing;
+// FAULT_FULL.
 MUST_CHECK bool delivery_start(const struct settings *settings, struct roster_live *roster,
                                struct server *server, struct delivery **delivery,
                                struct fault *fault);
@@ -22,4 +23,7 @@ MUST_CHECK bool delivery_start(const struct settings *settings, struct roster_li
 void delivery_stop(struct delivery *delivery);
 
 // Where they deliver to; NULL if nothing is delivered.
+const struct objects *delivery_objects(const struct delivery *delivery);
+
+// The same if it is a folder, otherwise NULL.
 const struct objects_directory *delivery_directory(const struct delivery *delivery);

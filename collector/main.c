@@ -259,8 +259,7 @@ static bool serve(const struct settings *settings, struct roster_reload *roster,
     bool is_good = (operate.reloads != NULL || fault_set(fault, FAULT_FULL, "no memory")) &&
                    start_http(settings, server, &http, fault) &&
                    delivery_start(settings, &roster->live, server, &delivery, fault) &&
-                   api_start(settings, &roster->live, server, delivery_directory(delivery),
-                             &operate.service, fault) &&
+                   api_start(settings, &roster->live, server, delivery, &operate.service, fault) &&
                    start_control(&operate, &control, fault);
     if (is_good) {
         LOG(LOG_INFO, "collector started", log_text("organization", settings->organization),

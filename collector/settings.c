@@ -60,6 +60,7 @@ struct api {
 
 struct delivery {
     char *directory;
+    struct settings_s3 s3;
     uint32_t interval_s;
     uint32_t digest_interval_s;
     uint32_t digest_key_lifetime_s;
@@ -144,7 +145,8 @@ static const cyaml_schema_field_t api_fields[] = {
 };
 
 static const cyaml_schema_field_t delivery_fields[] = {
-    CYAML_FIELD_STRING_PTR("directory", NEEDED, struct delivery, directory, 1, PATH_SIZE_MAX),
+    CYAML_FIELD_STRING_PTR("directory", OPTIONAL, struct delivery, directory, 1, PATH_SIZE_MAX),
+    CYAML_FIELD_MAPPING("s3", CYAML_FLAG_OPTIONAL, struct delivery, s3, settings_s3_fields),
     CONFIG_FIELD_RANGE("interval_s", struct delivery, interval_s, 1, SETTINGS_INTERVAL_S_MAX),
     CONFIG_FIELD_RANGE("digest_interval_s", struct delivery, digest_interval_s,
                        SETTINGS_DIGEST_INTERVAL_S_MIN, SETTINGS_DIGEST_INTERVAL_S_MAX),
@@ -253,6 +255,25 @@ static const struct config_help helps[] = {
     {"delivery.directory", "path", "trails deliver nothing",
      "Where trails deliver to: one folder for each bucket, of its name. A bucket exists when its "
      "folder does."},
+    {"delivery.s3.region", "region", "trails deliver to no S3",
+     "Where trails deliver to in place of `directory`: S3, or a store that speaks like it. Its "
+     "region "
+     "signs requests; a store without regions takes `us-east-1`."},
+    {"delivery.s3.endpoint", "`https://HOST[:PORT]`", "AWS's of the region",
+     "The store's address."},
+    {"delivery.s3.style", NULL, "`auto`: `virtual` with AWS, `path` elsewhere",
+     "Whether a bucket is in the path or before the host's name."},
+    {"delivery.s3.ca", "path", "the system's", "PEM of the CA that the store's certificate is of."},
+    {"delivery.s3.credentials", "path", "`AWS_ACCESS_KEY_ID` and so on of the environment",
+     "A file like `~/.aws/credentials`, mode 600 or 640. Read again when it changes."},
+    {"delivery.s3.profile", "name", "`default`", "The file's section."},
+    {"delivery.s3.encryption", NULL, "`bucket`: what the bucket does by itself",
+     "Asks for SSE-S3 (`s3`) or SSE-KMS (`kms`)."},
+    {"delivery.s3.kms_key", "key id, ARN or alias", "the account's own for S3", "With `kms`."},
+    {"delivery.s3.acl", "text", "none",
+     "`bucket-owner-full-control` for another account's bucket."},
+    {"delivery.s3.proxy", "`http://HOST:PORT`", "none",
+     "An HTTP proxy; the environment's is not used."},
     {"delivery.interval_s", NULL, "300", "Seconds between deliveries of a trail."},
     {"delivery.digest_interval_s", NULL, "3600",
      "Seconds that a digest file stands for. Change it for tests only: verifiers expect an hour."},
@@ -420,9 +441,20 @@ static bool resolve_api(struct settings *settings, const struct origin *origin,
 
 static bool resolve_delivery(struct settings *settings, const struct origin *origin,
                              struct fault *fault) {
-    const char *directory = settings->file->delivery.directory;
-    return directory == NULL ||
-           resolve_path(settings, origin, directory, &settings->delivery_directory, fault);
+    const struct delivery *delivery = &settings->file->delivery;
+    const struct settings_s3 *s3 = &delivery->s3;
+    if (delivery->directory != NULL && s3->region != NULL) {
+        fault_set(fault, FAULT_INPUT, "delivery: directory or s3, not both");
+        return refuse(origin, "directory", delivery->directory, fault);
+    }
+    if (!settings_s3_check(s3, fault)) return refuse(origin, "region", s3->region, fault);
+    settings->delivery_s3 = *s3;
+    return (delivery->directory == NULL || resolve_path(settings, origin, delivery->directory,
+                                                        &settings->delivery_directory, fault)) &&
+           (s3->ca == NULL ||
+            resolve_path(settings, origin, s3->ca, &settings->delivery_s3_ca, fault)) &&
+           (s3->credentials == NULL || resolve_path(settings, origin, s3->credentials,
+                                                    &settings->delivery_s3_credentials, fault));
 }
 
 static bool resolve_paths(struct settings *settings, const struct origin *origin,

@@ -31,6 +31,7 @@
 #include "base/certificate_files.h"
 #include "base/fault.h"
 #include "collector/roster.h"
+#include "collector/settings_s3.h"
 
 enum {
     SETTINGS_HEARTBEAT_MS = 15000,  // unless set
@@ -96,7 +97,10 @@ struct settings {
     uint32_t api_readers;
     uint32_t api_connections_max;
     uint32_t api_lookups_per_second;  // 0: no limit
-    const char *delivery_directory;   // NULL: trails deliver nothing
+    const char *delivery_directory;   // NULL: trails do not deliver to a folder
+    struct settings_s3 delivery_s3;   // as the file has it; paths are:
+    const char *delivery_s3_ca;
+    const char *delivery_s3_credentials;
     uint32_t delivery_interval_s;
     uint32_t delivery_digest_interval_s;
     uint32_t delivery_digest_key_lifetime_s;

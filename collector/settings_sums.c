@@ -40,6 +40,20 @@ static uint64_t sum_account(const struct roster_account *account) {
     return sum;
 }
 
+static void print_s3(const struct settings *settings, struct buffer *text) {
+    const struct settings_s3 *s3 = &settings->delivery_s3;
+    print_text("delivery.s3.endpoint", s3->endpoint, text);
+    print_text("delivery.s3.region", s3->region, text);
+    print_number("delivery.s3.style", s3->style, text);
+    print_text("delivery.s3.ca", settings->delivery_s3_ca, text);
+    print_text("delivery.s3.credentials", settings->delivery_s3_credentials, text);
+    print_text("delivery.s3.profile", s3->profile, text);
+    print_number("delivery.s3.encryption", s3->encryption, text);
+    print_text("delivery.s3.kms_key", s3->kms_key, text);
+    print_text("delivery.s3.acl", s3->acl, text);
+    print_text("delivery.s3.proxy", s3->proxy, text);
+}
+
 void settings_sums_print(const struct settings *settings, const struct settings *roster,
                          struct buffer *text) {
     print_text("organization.id", settings->organization, text);
@@ -66,6 +80,7 @@ void settings_sums_print(const struct settings *settings, const struct settings 
     print_number("api.connections_max", settings->api_connections_max, text);
     print_number("api.lookups_per_second", settings->api_lookups_per_second, text);
     print_text("delivery.directory", settings->delivery_directory, text);
+    print_s3(settings, text);
     print_number("delivery.interval_s", settings->delivery_interval_s, text);
     print_number("delivery.digest_interval_s", settings->delivery_digest_interval_s, text);
     print_number("delivery.digest_key_lifetime_s", settings->delivery_digest_key_lifetime_s, text);

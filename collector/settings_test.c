@@ -165,6 +165,12 @@ static void test_mistakes_say_where(void **state) {
         {HEAD "api: {listen: \"127.0.0.1:8443\", key: k}\n", "certificate and key come together"},
         {HEAD "api: {listen: \"127.0.0.1:8443\", readers: 17}\n", "from 1 to 16"},
         {HEAD "api: {readers: 1}\n", "listen"},
+        {HEAD "delivery: {directory: d, s3: {region: eu-west-1}}\n", "directory or s3, not both"},
+        {HEAD "delivery: {s3: {endpoint: \"https://a\"}}\n", "region"},
+        {HEAD "delivery: {s3: {region: Frankfurt}}\n", "write it like eu-central-1"},
+        {HEAD "delivery: {s3: {region: r, kms_key: k}}\n", "only with encryption: kms"},
+        {HEAD "delivery: {s3: {region: r, profile: p}}\n", "of which credentials file"},
+        {HEAD "delivery: {s3: {region: r, style: sideways}}\n", "line 5"},
         {HEAD "http: {listen: 9090}\n", "line 5: http.listen: \"9090\" is no address"},
         {"organization: {id: o-abc}\n", "line 1"},
         {"organization: {id: o-abc, management_account: a1}\nlisten: here:7443\n"
@@ -327,7 +333,7 @@ static void test_every_setting_has_a_sum(void **state) {
     for (const char *line = (const char *)text.bytes; line != NULL; line = strchr(line, '\n')) {
         line += *line == '\n';
         char name[64], wanted[80];
-        if (sscanf(line, "| `%63[a-z_.]", name) != 1) continue;
+        if (sscanf(line, "| `%63[a-z0-9_.]", name) != 1) continue;
         if (name[strlen(name) - 1] == '.') name[strlen(name) - 1] = 0;
         snprintf(wanted, sizeof wanted, "%s ", name);
         if (strstr((const char *)sums.bytes, wanted) == NULL) fail_msg("%s has no sum", name);

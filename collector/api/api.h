@@ -92,6 +92,7 @@ struct api_store {
     void *context;
 };
 
+struct objects;
 struct objects_directory;
 struct keys;
 
@@ -101,8 +102,9 @@ struct api_world {
     struct own_event_place place;  // the management account and the home region
     struct roster_live *roster;
     const struct random *random;
-    const uint8_t *token_key;  // API_TOKEN_KEY_SIZE bytes, for what clients bring back to us
-    const struct objects_directory *buckets;  // where trails deliver to; NULL: nowhere
+    const uint8_t *token_key;       // API_TOKEN_KEY_SIZE bytes, for what clients bring back to us
+    const struct objects *objects;  // where trails deliver to; NULL: nowhere
+    const struct objects_directory *buckets;  // the same, if it is a folder
     const struct keys *keys;                  // for what sessions are sealed with
 };
 

@@ -1,6 +1,6 @@
 #include "collector/api/trail_check.h"
 
-#include "collector/deliver/objects_directory.h"
+#include "collector/deliver/objects.h"
 
 enum { BUCKET_MIN = 3, BUCKET_MAX = 63 };
 
@@ -101,8 +101,8 @@ bool trail_check_prefix(struct api_call *call, struct span prefix) {
         length += (prefix.bytes[at] & 0xC0) != 0x80;
         is_good = is_good && prefix.bytes[at] >= 0x20;
     }
-    // In a folder, parts are names of folders.
-    if (call->world->buckets != NULL && prefix.size > 0) {
+    // In a folder, parts are names of folders; a bucket may become one.
+    if (call->world->objects != NULL && prefix.size > 0) {
         is_good = is_good && objects_is_key(prefix);
     }
     if (is_good && length <= TRAIL_CHECK_PREFIX_MAX) return true;
@@ -116,12 +116,9 @@ bool trail_check_prefix(struct api_call *call, struct span prefix) {
 bool trail_check_bucket_exists(struct api_call *call, struct span bucket) {
     struct fault fault;
     bool found = false;
-    const struct objects_directory *buckets = call->world->buckets;
-    if (buckets == NULL) return true;
-    // The interface has no const of its own; nothing is changed.
-    const struct objects objects =
-        objects_in_directory((struct objects_directory *)(uintptr_t)buckets);
-    if (!objects_find_bucket(&objects, bucket, &found, &fault)) {
+    const struct objects *objects = call->world->objects;
+    if (objects == NULL) return true;
+    if (!objects_find_bucket(objects, bucket, &found, &fault)) {
         return api_refuse_fault(call, &fault);
     }
     if (found) return true;

@@ -220,6 +220,10 @@ bool followers_are_stopping(struct followers *followers) {
     return atomic_load(&followers->is_stopping);
 }
 
+void followers_end_soon(struct followers *followers) {
+    if (followers != NULL) atomic_store(&followers->is_stopping, true);
+}
+
 // Joins the workers that end in time; how many did not.
 static uint32_t join_workers(struct followers *followers) {
     uint32_t stuck = 0;
@@ -239,7 +243,7 @@ static uint32_t join_workers(struct followers *followers) {
 
 bool followers_stop(struct followers *followers) {
     if (followers == NULL) return true;
-    atomic_store(&followers->is_stopping, true);
+    followers_end_soon(followers);
     if (followers->has_dispatcher) (void)pthread_join(followers->dispatcher, NULL);
     if (followers->due != NULL) queue_close(followers->due);
     uint32_t stuck = join_workers(followers);

@@ -57,6 +57,10 @@ MUST_CHECK bool followers_start(const struct followers_options *options,
 // caller's.
 bool followers_add(struct followers *followers, struct follower *follower);
 
+// Says that it is going to be stopped, and does not wait: whoever steps wait for may be ended then.
+// NULL is allowed.
+void followers_end_soon(struct followers *followers);
+
 // Lets the steps under way end, ends all followers, and frees it. NULL is allowed. Before the
 // writer's end, which steps may wait for. False: something hangs for FOLLOWERS_STOP_S and is left
 // behind. All that it uses stays, and the process is to end.

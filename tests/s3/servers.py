@@ -59,7 +59,10 @@ def write_credentials(folder, key_id, secret, name="credentials"):
 
 
 class Server:
-    """One of them, in a folder of its own: endpoint, key_id, secret, credentials, ca."""
+    """One of them, in a folder of its own: endpoint, key_id, secret, credentials, ca.
+
+    It takes a port, a key and a bucket of the test's if the test has any.
+    """
 
     name = None
     region = "us-east-1"
@@ -69,9 +72,10 @@ class Server:
     has_first = True  # knows If-None-Match: *
     tells_parts = True  # by an ETag that ends in their number
 
-    def __init__(self):
+    def __init__(self, port=None, key=None, bucket="trail-bucket"):
         self.folder = tempfile.mkdtemp(prefix="s3-")
-        self.port = free_port()
+        self.port = port or free_port()
+        self.key, self.bucket = key, bucket
         self.endpoint = f"{self.scheme}://127.0.0.1:{self.port}"
         self.ca = None
         self.log = open(os.path.join(self.folder, "log"), "w")
@@ -140,9 +144,10 @@ class Moto(Server):
     free_calls = 3  # before authentication begins: those of prepare
 
     def start(self):
+        key = {"MOTO_KEY_ID": self.key[0], "MOTO_SECRET": self.key[1]} if self.key else {}
         return self.spawn([PYTHON, "-P", os.path.join(HERE, "moto_server.py"), "-H", "127.0.0.1", "-p",
                            str(self.port)],
-                          INITIAL_NO_AUTH_ACTION_COUNT=str(self.free_calls))
+                          INITIAL_NO_AUTH_ACTION_COUNT=str(self.free_calls), **key)
 
     def prepare(self):
         iam = self.boto3("iam", "any", "any")
@@ -152,7 +157,7 @@ class Moto(Server):
                             PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}))
         key = iam.create_access_key(UserName="trail")["AccessKey"]
         self.key_id, self.secret = key["AccessKeyId"], key["SecretAccessKey"]
-        self.boto3().create_bucket(Bucket="trail-bucket")
+        self.boto3().create_bucket(Bucket=self.bucket)
 
 
 class S3rver(Server):
@@ -166,11 +171,15 @@ class S3rver(Server):
     def start(self):
         make_certificates(self.folder)
         self.ca = os.path.join(self.folder, "ca.pem")
-        program = os.path.join(CLIENTS, "node/node_modules/s3rver/bin/s3rver.js")
+        program = os.path.join(HERE, "s3rver_server.js")
+        environment = {"NODE_MODULES": os.path.join(CLIENTS, "node/node_modules")}
+        if self.key:
+            self.key_id, self.secret = self.key
+            environment |= {"S3RVER_KEY_ID": self.key_id, "S3RVER_SECRET": self.secret}
         # It makes tokens of further pages with DES, which OpenSSL 3 gives only to whoever insists.
         return self.spawn(["node", "--openssl-legacy-provider", program, "-d", self.folder + "/data", "-a", "127.0.0.1", "-p",
                            str(self.port), "--key", "server.key", "--cert", "server.pem",
-                           "--configure-bucket", "trail-bucket"])
+                           "--configure-bucket", self.bucket], **environment)
 
     def prepare(self):
         pass
@@ -194,7 +203,7 @@ class MinIO(Server):
     def prepare(self):
         for _ in range(100):
             try:
-                self.boto3().create_bucket(Bucket="trail-bucket")
+                self.boto3().create_bucket(Bucket=self.bucket)
                 return
             except Exception:
                 time.sleep(0.2)

@@ -1,0 +1,270 @@
+#include "collector/deliver/objects_s3.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/queue.h"
+
+enum { WAIT_MS = 1000, PAUSE_MS = 100, BUCKET_SIZE = 256 };
+
+struct objects_s3 {
+    struct queue *idle;  // clients that nobody calls with
+    struct s3 *clients[OBJECTS_S3_CLIENTS];
+    enum s3_encryption encryption;
+    const char *kms_key;
+    const char *acl;
+    const struct clock *clock;
+    atomic_bool is_stopped;
+    atomic_bool has_no_condition;  // the store refuses conditional puts
+};
+
+// Names with their final zero.
+struct names {
+    char bucket[BUCKET_SIZE];
+    char key[OBJECT_KEY_SIZE_MAX + 1];
+};
+
+// ---- life
+
+bool objects_s3_create(const struct objects_s3_options *options, struct objects_s3 **objects,
+                       struct fault *fault) {
+    struct objects_s3 *made = calloc(1, sizeof *made);
+    if (made != NULL) made->idle = queue_create(OBJECTS_S3_CLIENTS, OBJECTS_S3_CLIENTS);
+    if (made == NULL || made->idle == NULL) {
+        objects_s3_destroy(made);
+        return fault_set(fault, FAULT_FULL, "no memory for deliveries");
+    }
+    made->encryption = options->encryption;
+    made->kms_key = options->kms_key;
+    made->acl = options->acl;
+    made->clock = options->s3.clock;
+    for (uint32_t index = 0; index < OBJECTS_S3_CLIENTS; index++) {
+        if (!s3_create(&options->s3, &made->clients[index], fault)) {
+            objects_s3_destroy(made);
+            return false;
+        }
+        bool is_pushed = queue_push(made->idle, made->clients[index], 1);
+        assert(is_pushed);
+    }
+    *objects = made;
+    return true;
+}
+
+void objects_s3_destroy(struct objects_s3 *objects) {
+    if (objects == NULL) return;
+    void *item;
+    while (objects->idle != NULL && queue_pop(objects->idle, &item, 1, 0) == 1) continue;
+    queue_destroy(objects->idle);
+    for (uint32_t index = 0; index < OBJECTS_S3_CLIENTS; index++) {
+        s3_destroy(objects->clients[index]);
+    }
+    free(objects);
+}
+
+void objects_s3_stop(struct objects_s3 *objects) {
+    atomic_store(&objects->is_stopped, true);
+    for (uint32_t index = 0; index < OBJECTS_S3_CLIENTS; index++) s3_stop(objects->clients[index]);
+}
+
+static struct s3 *take(struct objects_s3 *objects, struct fault *fault) {
+    void *client = NULL;
+    while (!atomic_load(&objects->is_stopped)) {
+        if (queue_pop(objects->idle, &client, 1, WAIT_MS) == 1) return client;
+    }
+    fault_put(fault, FAULT_RETRY, "Stopping: the collector ends");
+    return NULL;
+}
+
+static void give_back(struct objects_s3 *objects, struct s3 *client) {
+    bool is_pushed = queue_push(objects->idle, client, 1);
+    assert(is_pushed);
+}
+
+// Puts a word before a fault that has no code of the store.
+static bool name_fault(const struct s3 *client, struct fault *fault) {
+    if (s3_failure(client)->error != S3_ERROR_NONE) return false;
+    switch (fault->kind) {
+        case FAULT_RETRY:
+            return fault_add(fault, "Unreachable");
+        case FAULT_FULL:
+            return fault_add(fault, "NoMemory");
+        default:
+            return fault_add(fault, "WrongSettings");
+    }
+}
+
+// ---- calls
+
+// The attempts of one call.
+struct attempts {
+    struct objects_s3 *objects;
+    uint32_t count;
+    int64_t begin_ms;  // of the last one
+};
+
+static struct attempts begin(struct objects_s3 *objects) {
+    const struct clock *clock = objects->clock;
+    return (struct attempts){objects, 0, clock->monotonic_ms(clock->context)};
+}
+
+// Whether a call that failed is to be repeated: what may pass, and passed quickly. Waits.
+static bool repeats(struct attempts *attempts, const struct fault *fault) {
+    struct objects_s3 *objects = attempts->objects;
+    const struct clock *clock = objects->clock;
+    bool is_quick = clock->monotonic_ms(clock->context) - attempts->begin_ms < OBJECTS_S3_QUICK_MS;
+    if (fault->kind != FAULT_RETRY || !is_quick || ++attempts->count == OBJECTS_S3_ATTEMPTS ||
+        atomic_load(&objects->is_stopped)) {
+        return false;
+    }
+    const struct timespec pause = {.tv_nsec = (1L << (attempts->count - 1)) * PAUSE_MS * 1000000L};
+    (void)nanosleep(&pause, NULL);
+    attempts->begin_ms = clock->monotonic_ms(clock->context);
+    return true;
+}
+
+static bool copy_name(struct span from, char *text, size_t text_size) {
+    if (from.size >= text_size || span_find(from, 0) < from.size) return false;
+    if (from.size > 0) memcpy(text, from.bytes, from.size);
+    text[from.size] = 0;
+    return true;
+}
+
+static bool copy_names(const struct object_name *name, struct names *names, struct fault *fault) {
+    if (objects_is_key(name->key) && copy_name(name->bucket, names->bucket, BUCKET_SIZE) &&
+        copy_name(name->key, names->key, sizeof names->key)) {
+        return true;
+    }
+    return fault_set(fault, FAULT_INPUT,
+                     "InvalidKey: s3://%.*s/%.*s cannot be the name of an object",
+                     SPAN_PRINT(name->bucket), SPAN_PRINT(name->key));
+}
+
+static bool find_bucket(void *context, struct span bucket, bool *found, struct fault *fault) {
+    char name[BUCKET_SIZE];
+    char region[S3_REGION_SIZE];
+    struct objects_s3 *objects = context;
+    if (!copy_name(bucket, name, sizeof name)) {
+        *found = false;
+        return true;
+    }
+    struct s3 *client = take(objects, fault);
+    if (client == NULL) return false;
+    bool is_good = s3_find_bucket(client, name, found, region, fault) || name_fault(client, fault);
+    give_back(objects, client);
+    return is_good;
+}
+
+// What the store has under a name. Its SHA-256 is told, or read.
+static bool read_facts(struct s3 *client, const struct names *names, bool *found,
+                       struct object_facts *facts, struct fault *fault) {
+    struct span bytes;
+    struct s3_object object;
+    if (!s3_head(client, names->bucket, names->key, &object, fault)) return false;
+    // What is larger is none of ours: its size says so.
+    if (object.exists && !object.has_sha256 && object.size <= OBJECTS_S3_READ_MAX) {
+        if (!s3_get(client, names->bucket, names->key, OBJECTS_S3_READ_MAX, &object, &bytes,
+                    fault)) {
+            return false;
+        }
+        if (object.exists) crypto_sha256(&bytes, 1, object.sha256);
+    }
+    *found = object.exists;
+    facts->size = object.size;
+    memcpy(facts->hash, object.sha256, sizeof facts->hash);
+    return true;
+}
+
+static bool head(void *context, const struct object_name *name, bool *found,
+                 struct object_facts *facts, struct fault *fault) {
+    struct names names;
+    struct objects_s3 *objects = context;
+    if (!copy_names(name, &names, fault)) return false;
+    struct s3 *client = take(objects, fault);
+    if (client == NULL) return false;
+    bool is_good;
+    struct attempts attempts = begin(objects);
+    do {
+        is_good = read_facts(client, &names, found, facts, fault) || name_fault(client, fault);
+    } while (!is_good && repeats(&attempts, fault));
+    give_back(objects, client);
+    return is_good;
+}
+
+static bool stands_there(struct s3 *client, const struct names *names, struct span bytes,
+                         bool *is_same, struct fault *fault) {
+    bool found = false;
+    uint8_t hash[SHA256_SIZE];
+    struct object_facts facts = {0};
+    if (!read_facts(client, names, &found, &facts, fault)) return false;
+    crypto_sha256(&bytes, 1, hash);
+    *is_same = found && facts.size == bytes.size && memcmp(hash, facts.hash, sizeof hash) == 0;
+    return true;
+}
+
+// As the first of its name if the store can do that. What stands there already is compared: the
+// same bytes are as good as written, others are replaced.
+static bool put_with(struct objects_s3 *objects, struct s3 *client, const struct names *names,
+                     struct s3_put *put, struct fault *fault) {
+    bool is_same = false;
+    put->is_first = !atomic_load(&objects->has_no_condition);
+    if (s3_put(client, put, fault)) return true;
+    enum s3_error error = s3_failure(client)->error;
+    if (!put->is_first || (error != S3_ERROR_EXISTS && error != S3_ERROR_MISSING)) return false;
+    if (error == S3_ERROR_EXISTS && !stands_there(client, names, put->bytes, &is_same, fault)) {
+        return false;
+    }
+    if (is_same) return true;
+    put->is_first = false;
+    if (!s3_put(client, put, fault)) return false;
+    // It was the condition that the store did not have.
+    if (error == S3_ERROR_MISSING) atomic_store(&objects->has_no_condition, true);
+    return true;
+}
+
+static bool put(void *context, const struct object_name *name, struct span bytes,
+                const struct object_metadata *metadata, uint32_t metadata_count,
+                struct fault *fault) {
+    struct names names;
+    struct objects_s3 *objects = context;
+    struct s3_metadata copies[OBJECT_METADATA_MAX] = {0};
+    bool is_good = copy_names(name, &names, fault);
+    bool is_packed = span_ends(name->key, SPAN_LITERAL(".json.gz"));
+    struct s3_put order = {.bucket = names.bucket,
+                           .key = names.key,
+                           .bytes = bytes,
+                           .content_type = is_packed ? "application/json" : NULL,
+                           .content_encoding = is_packed ? "gzip" : NULL,
+                           .metadata = copies,
+                           .encryption = objects->encryption,
+                           .kms_key = objects->kms_key,
+                           .acl = objects->acl};
+    for (uint32_t index = 0; is_good && index < metadata_count; index++) {
+        copies[index].name = metadata[index].name;
+        copies[index].value =
+            strndup((const char *)metadata[index].value.bytes, metadata[index].value.size);
+        order.metadata_count++;
+        if (copies[index].value == NULL) {
+            is_good = fault_set(fault, FAULT_FULL, "NoMemory: for an object's metadata");
+        }
+    }
+    struct s3 *client = is_good ? take(objects, fault) : NULL;
+    if (client != NULL) {
+        struct attempts attempts = begin(objects);
+        do {
+            is_good = put_with(objects, client, &names, &order, fault) || name_fault(client, fault);
+        } while (!is_good && repeats(&attempts, fault));
+        give_back(objects, client);
+    }
+    for (uint32_t index = 0; index < order.metadata_count; index++) {
+        free((char *)(uintptr_t)copies[index].value);
+    }
+    return client != NULL && is_good;
+}
+
+struct objects objects_in_s3(struct objects_s3 *objects) {
+    static const struct objects_operations operations = {find_bucket, put, head};
+    return (struct objects){&operations, objects};
+}

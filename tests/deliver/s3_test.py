@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""Trails delivered to S3: the stock verifier reads what they wrote from moto with authentication on and from s3rver;
+a store that fails in every way gets each record exactly once; what is wrong is told, and goes on by itself."""
+
+import os
+import random
+import shutil
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from tests.api import service as api  # noqa: E402
+from tests.kit import cases  # noqa: E402
+
+api.enter_clients()
+
+from botocore.exceptions import ClientError  # noqa: E402
+
+from tests.deliver.delivery import BUCKET, count, flow, summary  # noqa: E402
+from tests.deliver.s3_delivery import DeliveringToS3  # noqa: E402
+from tests.s3 import failing, servers  # noqa: E402
+
+EVENTS = api.load_events()
+ACCOUNTS = sorted({event.account for event in EVENTS})
+SELECTED = [event.text for event in EVENTS if event.category == "Management"]
+PLACES = 8  # accounts and regions whose chains the stock verifier reads: a process of seconds each
+# What one call may meet at any time, and what ends an attempt at all files.
+FAILURES = ["slow", "unavailable", "internal", "damaged", "html", "garbage", "cut_request", "cut_answer", "late"]
+HARD = [("PUT", failure) for failure in ("denied", "lie", "shorten", "alter", "region")] + [("HEAD", "denied")]
+
+
+def feed(service, events):
+    agent = service.organization.enroll("--organization")
+    agent.deliver([event.text for event in events])
+    service.organization.wait_received(len(events))
+
+
+def delivered(service):
+    return [record for record, _ in service.records() if b"orgtrail.local" not in record]
+
+
+def wait_delivered(service, seconds=120):
+    flow.wait_until("the records", lambda: len(delivered(service)) >= len(SELECTED), seconds, 0.5)
+    assert count(delivered(service)) == count(SELECTED), (len(delivered(service)), len(SELECTED))
+
+
+def stop(service):
+    """Ends logging and waits for the last digest."""
+    service.call("stop_logging", Name=service.arn)
+
+    def is_over():
+        listed = service.organization.run(
+            "follower", "list", "--config", service.organization.config_path
+        ).stdout
+        return not any("deliver-" in line for line in listed.splitlines())
+
+    flow.wait_until("the last digest", is_over, 60, 0.2)
+
+
+def check_chains(service):
+    """The stock verifier accepts the chains, and each file of theirs is named once. validate_test.py looks at all."""
+    listed = 0
+    chosen = set(sorted(places(service.files()))[:PLACES]) | set(sorted(places(service.digests()))[:1])
+    for account, region in sorted(chosen):
+        found = summary(service.validate(service.arn, account=account, region=region))
+        # After an outage there are backfill digests too.
+        for valid, of in found.values():
+            assert valid == of, (account, region, found)
+        assert sum(found.get(kind, (0, 0))[1] for kind in ("digest", "backfill digest")) > 0
+        listed += found.get("log", (0, 0))[1]
+    files = [key for key in service.files() if places([key]) & chosen]
+    assert listed == len(files) > 0, (listed, len(files))
+
+
+def places(keys):
+    """Accounts and regions, without those of other partitions: moto keeps a world apart for each, and knows no key there."""
+    found = {(key.split("/")[2], key.split("/")[4]) for key in keys}
+    return {place for place in found if not place[1].startswith(("cn-", "us-gov-", "us-iso"))}
+
+
+def check_server(kind, **options):
+    with DeliveringToS3(events=[], accounts=ACCOUNTS, scheme=kind.scheme, **options) as service:
+        service.serve(kind)
+        service.arn = service.make_trail(IsOrganizationTrail=True)
+        feed(service, EVENTS)
+        wait_delivered(service)
+        service.wait_digest(service.arn)
+        stop(service)
+        check_chains(service)
+        client = service.server.boto3()
+        key = next(iter(service.digests()))
+        head = client.head_object(Bucket=BUCKET, Key=key)
+        assert len(head["Metadata"]["signature"]) == 512
+        assert head["Metadata"]["signature-algorithm"] == "SHA256withRSA"
+        assert head["ContentType"] == "application/json"
+        if options:
+            assert head["ServerSideEncryption"] == "AES256", head
+        # What the verifier is there for.
+        key = next(key for key in service.files() if places([key]))
+        client.put_object(Bucket=BUCKET, Key=key, Body=b"x")
+        account, region = key.split("/")[2], key.split("/")[4]
+        printed = service.validate(service.arn, account=account, region=region, code=1)
+        assert "log files INVALID" in printed, printed
+
+
+def test_moto():
+    check_server(servers.Moto, more=", encryption: s3, acl: bucket-owner-full-control")
+
+
+def test_s3rver():
+    check_server(servers.S3rver)
+
+
+def run_failing(seed, **options):
+    """A tenth of the requests fails while all is delivered, some lie, and the collector is killed now and then."""
+    chance = random.Random(seed)
+    with DeliveringToS3(region=failing.REGION, events=[], accounts=ACCOUNTS) as service:
+        store = failing.Store(buckets=(BUCKET,), key=service.key, port=service.port, **options)
+        service.objects = lambda bucket: (
+            list(store.buckets[bucket]), lambda key: store.buckets[bucket][key].bytes)
+        try:
+            service.arn = service.make_trail(IsOrganizationTrail=True)
+            share = 0.1
+            plain = store.take_failure
+            store.take_failure = lambda method: plain(method) or (
+                chance.choice(FAILURES) if chance.random() < share else None)
+            feed(service, EVENTS)
+            for hard in chance.sample(HARD, len(HARD)):
+                time.sleep(chance.uniform(0.2, 1))
+                store.plan.append(hard)
+                if chance.random() < 0.5:
+                    service.organization.collector.kill()
+                    service.organization.start_collector()
+            try:
+                flow.wait_until(lambda: f"all records, {error_of(service)}", lambda: has_all(service, store), 200, 1)
+            finally:
+                print(f"{len(store.seen)} requests, {sum(seen.status != 200 for seen in store.seen)} failed", flush=True)
+            share = 0
+            wait_delivered(service)
+        finally:
+            store.close()
+
+
+def has_all(service, store):
+    shutil.rmtree(os.path.join(service.mirror, BUCKET), ignore_errors=True)
+    try:
+        return len(delivered(service)) >= len(SELECTED)
+    except Exception:  # a file that the store has cut
+        return False
+
+
+def test_failing_store():
+    run_failing(1)
+
+
+def test_failing_store_without_checksums():
+    run_failing(2, has_checksums=False, has_first=False)
+
+
+def error_of(service):
+    """Of files or of digests: what fails first is told there, and the other waits for it."""
+    status = service.status(service.arn)
+    return status.get("LatestDeliveryError") or status.get("LatestDigestDeliveryError") or ""
+
+
+def wait_error(service, words):
+    flow.wait_until(f"the error {words}", lambda: words in error_of(service), 60, 0.2)
+
+
+def test_what_is_wrong_is_told():
+    """Each cause stands in GetTrailStatus and in the log, and delivery goes on when it is gone."""
+    with DeliveringToS3(region=failing.REGION, events=[], accounts=ACCOUNTS) as service:
+        store = failing.Store(buckets=(BUCKET,), key=service.key, port=service.port)
+        service.objects = lambda bucket: (
+            list(store.buckets[bucket]), lambda key: store.buckets[bucket][key].bytes)
+        try:
+            try:
+                service.make_trail(S3BucketName="no-such-bucket")
+                raise AssertionError("a trail without its bucket was made")
+            except ClientError as error:
+                assert error.response["Error"]["Code"] == "S3BucketDoesNotExistException", error
+            service.arn = service.make_trail(IsOrganizationTrail=True)
+            # Its own events are delivered every second or so: something is always due.
+            feed(service, EVENTS)
+            for failure, words in (
+                ("denied", "AccessDenied: allow it"),
+                ("slow", "SlowDown: the store is busy"),
+                ("region", "the bucket is in us-west-2"),
+                ("full", "XMinioStorageFull: the store has no room"),
+                ("lie", "ChangedObject"),
+                ("cut_request", "Unreachable: 127.0.0.1"),
+            ):
+                store.always = failure
+                service.call("add_tags", ResourceId=service.arn, TagsList=[{"Key": failure, "Value": "x"}])
+                wait_error(service, words)
+                store.always = None
+                flow.wait_until("a good delivery", lambda: error_of(service) == "", 90, 0.3)
+            service.write_credentials(service.key[0], "another")
+            service.call("add_tags", ResourceId=service.arn, TagsList=[{"Key": "secret", "Value": "x"}])
+            wait_error(service, "SignatureDoesNotMatch: the secret is not")
+            service.write_credentials(*service.key)
+            kept = store.buckets.pop(BUCKET)
+            service.call("add_tags", ResourceId=service.arn, TagsList=[{"Key": "bucket", "Value": "x"}])
+            wait_error(service, "NoSuchBucket: make the bucket")
+            store.buckets[BUCKET] = kept
+            flow.wait_until("a good delivery", lambda: error_of(service) == "", 90, 0.3)
+            wait_delivered(service)
+        finally:
+            store.close()
+
+
+if __name__ == "__main__":
+    cases.run("s3", globals(), os.environ.get("ONLY"))
