@@ -16,7 +16,7 @@ import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 PROGRAMS = ("orgtrail", "orgtrail-agent", "orgtrail-collector")
-FILES = ("FILE", "DIR", "PATH", "OUT", "STORE", "SOCKET")  # arguments that name files
+FILES = ("FILE", "DIR", "PATH", "OUT", "STORE", "SOCKET", "FOLDER")  # arguments that name files
 SHELLS = ("bash", "zsh", "fish")
 
 # One option a line, its help from column 60 on.
