@@ -148,27 +148,36 @@ static void release_pages(struct trail_dictionaries *dictionaries) {
     }
 }
 
-// The entry that was not used for longest, but for the one used last; NULL if there is no other.
-static struct entry *find_oldest(struct trail_dictionaries *dictionaries) {
+// The entry that was not used for longest, of those used after a time and but for the one used
+// last; NULL if there is none.
+static struct entry *find_oldest(struct trail_dictionaries *dictionaries, uint64_t after) {
     struct entry *oldest = NULL;
     for (uint32_t index = 0; index < TRAIL_DICTIONARIES_MAX; index++) {
         struct entry *entry = &dictionaries->entries[index];
         if (entry->dictionary == NULL || entry->used == dictionaries->uses) continue;
+        if (entry->used <= after) continue;
         if (oldest == NULL || entry->used < oldest->used) oldest = entry;
     }
     return oldest;
 }
 
-// Frees the pages that were not used since room was made last. If that is not enough, whole
-// dictionaries go, with their heads, and at last all pages.
+static bool has_room(const struct trail_dictionaries *dictionaries) {
+    return trail_dictionaries_memory(dictionaries) <= TRAIL_DICTIONARIES_SIZE_MAX / 8 * 7;
+}
+
+// Frees the pages that were not used since room was made last. If that is not enough, all pages of
+// the dictionaries that were not used for longest go, and then these: a dictionary's index and head
+// cost as much to get back as hundreds of pages.
 static void make_room(struct trail_dictionaries *dictionaries) {
     if (trail_dictionaries_memory(dictionaries) <= TRAIL_DICTIONARIES_SIZE_MAX) return;
     release_pages(dictionaries);
-    while (trail_dictionaries_memory(dictionaries) > TRAIL_DICTIONARIES_SIZE_MAX / 8 * 7) {
-        struct entry *oldest = find_oldest(dictionaries);
-        if (oldest == NULL) break;
-        forget(oldest);
+    struct entry *oldest = find_oldest(dictionaries, 0);
+    for (; oldest != NULL && !has_room(dictionaries);
+         oldest = find_oldest(dictionaries, oldest->used)) {
+        dictionary_release(oldest->dictionary);
     }
+    while (!has_room(dictionaries) && (oldest = find_oldest(dictionaries, 0)) != NULL)
+        forget(oldest);
     if (trail_dictionaries_memory(dictionaries) > TRAIL_DICTIONARIES_SIZE_MAX)
         release_pages(dictionaries);
 }
