@@ -309,6 +309,8 @@ def show(result, is_check):
             print(f"{key.replace('_', ' '):22} {one['calls_per_s']:>8} {aim or '':>6} {one['p50_ms']:>8}"
                   f" {one['p99_ms']:>8} {(p99_ms or '') if aim else '':>6} {one['commit_ms']:>10} {ratio:>6.2f}"
                   f" {one['events_per_s']:>9} {one['collector_cpu']:>5} {one['client_cpu_ms']:>7}")
+            if one["events_per_s"] < result["rate"] / 2:
+                worse.append(f"{key}: only {one['events_per_s']} events a second came in meanwhile")
             if aim is None:
                 continue
             if one["calls_per_s"] < 0.98 * aim:

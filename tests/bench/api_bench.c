@@ -223,7 +223,8 @@ static void *run_client(void *context) {
         uint64_t number = atomic_fetch_add(&next_call, 1);
         int64_t due_ns = now_ns();
         if (request.rate > 0) due_ns = begin_ns + (int64_t)(number * 1000000000 / request.rate);
-        if (due_ns >= end_ns || number >= CALLS_MAX) return NULL;
+        // What is still due when the time is over is not made: calls a second say so.
+        if (due_ns >= end_ns || now_ns() >= end_ns || number >= CALLS_MAX) return NULL;
         if (request.rate > 0) wait_until(due_ns);
         while (!make_call(client, &calls[number % calls_count])) {
             atomic_fetch_add(&broken, 1);
