@@ -279,7 +279,7 @@ static bool find_category(const struct selector_advanced *advanced, enum selecto
 // Whether the conditions may stand together.
 static bool check_advanced(const struct selector_advanced *advanced, enum selector_use use,
                            struct fault *fault) {
-    const struct category *category;
+    const struct category *category = NULL;
     if (!find_category(advanced, use, &category, fault)) return false;
     for (uint32_t index = 0; index < advanced->conditions_count; index++) {
         const struct selector_condition *condition = &advanced->conditions[index];
