@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/crypto_seal.h"
 
 static const struct span ALGORITHM = {(const uint8_t *)"AWS4-HMAC-SHA256", 16};
 static const struct span TERMINATOR = {(const uint8_t *)"aws4_request", 12};
@@ -236,6 +237,7 @@ static void make_key(struct span secret, const struct sigv4_claim *claim,
     for (size_t index = 0; index < sizeof parts / sizeof parts[0]; index++) {
         crypto_hmac_sha256(span_of(key, SHA256_SIZE), &parts[index], 1, key);
     }
+    crypto_wipe(first, sizeof first);
 }
 
 // False: the request is too large to be signed, or there is no memory.
@@ -262,7 +264,7 @@ static bool sign(const struct sigv4_request *request, const struct sigv4_claim *
         struct span to_sign = buffer_span(&text);
         make_key(secret, claim, key);
         crypto_hmac_sha256(span_of(key, sizeof key), &to_sign, 1, signature);
-        memset(key, 0, sizeof key);
+        crypto_wipe(key, sizeof key);
     }
     buffer_done(&text);
     return is_good;
