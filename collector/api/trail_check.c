@@ -94,8 +94,19 @@ bool trail_check_bucket(struct api_call *call, struct span bucket) {
                       (int)(bucket.size < 100 ? bucket.size : 100), (const char *)bucket.bytes);
 }
 
+// Whether a part of a prefix is what accounts' folders stand in: files behind it would look like
+// another account's, to readers of the bucket too.
+static bool has_accounts_folder(struct span prefix) {
+    while (prefix.size > 0) {
+        size_t at = span_find(prefix, '/');
+        if (span_is(span_of(prefix.bytes, at), "AWSLogs")) return true;
+        prefix = at < prefix.size ? span_from(prefix, at + 1) : (struct span){NULL, 0};
+    }
+    return false;
+}
+
 bool trail_check_prefix(struct api_call *call, struct span prefix) {
-    bool is_good = prefix.size == 0 || prefix.bytes[0] != '/';
+    bool is_good = !has_accounts_folder(prefix) && (prefix.size == 0 || prefix.bytes[0] != '/');
     size_t length = 0;
     for (size_t at = 0; at < prefix.size; at++) {
         length += (prefix.bytes[at] & 0xC0) != 0x80;
@@ -108,8 +119,8 @@ bool trail_check_prefix(struct api_call *call, struct span prefix) {
     if (is_good && length <= TRAIL_CHECK_PREFIX_MAX) return true;
     return api_refuse(call, "InvalidS3PrefixException",
                       "S3 prefix is not valid: it must have at most %d characters and must not "
-                      "begin or end with a slash, nor have a part that is empty or begins with a "
-                      "period.",
+                      "begin or end with a slash, nor have a part that is empty, begins with a "
+                      "period or is AWSLogs.",
                       TRAIL_CHECK_PREFIX_MAX);
 }
 

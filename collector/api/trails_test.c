@@ -196,6 +196,7 @@ static void test_what_cannot_be_created(void **state) {
         {"{\"Name\":\"abc\",\"S3BucketName\":\"1.2.3.4\"}", "InvalidS3BucketNameException", "1.2"},
         {"{\"Name\":\"abc\",\"S3BucketName\":\"-bb\"}", "InvalidS3BucketNameException", "-bb"},
         {TRAIL("abc", ",\"S3KeyPrefix\":\"/x\""), "InvalidS3PrefixException", "slash"},
+        {TRAIL("abc", ",\"S3KeyPrefix\":\"x/AWSLogs/1\""), "InvalidS3PrefixException", "AWSLogs"},
         {TRAIL("abc", ",\"SnsTopicName\":\"a b\""), "InvalidSnsTopicNameException", "not valid"},
         {TRAIL("abc", ",\"SnsTopicName\":\"x.fifo\""), "InvalidSnsTopicNameException", "FIFO"},
         {TRAIL("abc", ",\"SnsTopicName\":\"arn:aws:sqs:r:1:x\""), "InvalidSnsTopicNameException",
