@@ -169,13 +169,23 @@ static struct span cut_part(struct span *rest) {
     return part;
 }
 
+// Cuts the account's folder, and what is before it, off a key. Empty: there is none.
+static struct span cut_account(struct span *key) {
+    while (key->size > 0 && !span_is(cut_part(key), "AWSLogs")) continue;
+    struct span account = cut_part(key);
+    return span_starts(account, SPAN_LITERAL("o-")) ? cut_part(key) : account;
+}
+
 bool bucket_sees(const struct bucket_call *call, struct span key) {
     if (call->sees_all) return true;
-    while (key.size > 0 && !span_is(cut_part(&key), "AWSLogs")) continue;
-    struct span account = cut_part(&key);
-    if (span_starts(account, SPAN_LITERAL("o-"))) account = cut_part(&key);
+    struct span account = cut_account(&key);
     // A file in the account's folder, not a file of its name.
     return account.size > 0 && key.size > 0 && sees_account(call, account);
+}
+
+bool bucket_sees_folder(const struct bucket_call *call, struct span folder) {
+    struct span account = cut_account(&folder);
+    return call->sees_all || account.size == 0 || sees_account(call, account);
 }
 
 // ---- what is asked

@@ -29,6 +29,10 @@ bool bucket_refuse(struct bucket_call *call, uint32_t status, const char *code,
 // Whether the caller may see the object of a key.
 bool bucket_sees(const struct bucket_call *call, struct span key);
 
+// Whether a folder, with its slash, may hold such an object: it is none of an account that the
+// caller may not see, whose regions and days are nothing for the caller either.
+bool bucket_sees_folder(const struct bucket_call *call, struct span folder);
+
 // The decoded value of a parameter. *found false: it is not there. False: the call is refused.
 MUST_CHECK bool bucket_parameter(struct bucket_call *call, const char *name, bool *found,
                                  struct span *value);

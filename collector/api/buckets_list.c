@@ -112,7 +112,7 @@ static bool walk(struct listing *listing, struct span folder);
 static bool may_hold(const struct listing *listing, struct span key) {
     bool is_on_way = span_starts(listing->prefix, key) || span_starts(key, listing->prefix);
     bool is_over = span_compare(key, listing->after) <= 0 && !span_starts(listing->after, key);
-    return is_on_way && !is_over;
+    return is_on_way && !is_over && bucket_sees_folder(listing->call, key);
 }
 
 // Goes on with an entry of a folder; false: that was all.

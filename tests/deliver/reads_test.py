@@ -191,6 +191,15 @@ def test_who_may_read_what():
         other = next(k for k in all_keys(service) if f"/{account}/" not in k)
         assert code_of(client.get_object, Bucket=BUCKET, Key=other) == "NoSuchKey"
         assert code_of(client.head_object, Bucket=BUCKET, Key=other) == "404"
+        # Nor are other accounts' folders listed: their ids, regions and days.
+        folder = f"AWSLogs/{service.organization.name}/"
+        listed = client.list_objects_v2(Bucket=BUCKET, Prefix=folder, Delimiter="/")
+        assert [item["Prefix"] for item in listed["CommonPrefixes"]] == [f"{folder}{account}/"]
+        names = os.listdir(os.path.join(service.buckets, BUCKET, folder))
+        assert {SHOP, BANK} < set(names), names
+        for name in names:
+            listed = client.list_objects_v2(Bucket=BUCKET, Prefix=f"{folder}{name}/", Delimiter="/")
+            assert ("CommonPrefixes" in listed) == (name == account), listed
     client = s3(service, api.Key(service.admin.id, "x" * 40))
     assert code_of(client.list_objects, Bucket=BUCKET) == "SignatureDoesNotMatch"
     client = s3(service, api.Key("AKIAABCDEFGHIJKLMNOP", "x" * 40))
