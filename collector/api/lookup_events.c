@@ -39,6 +39,12 @@ static struct span cut_region(struct span *account) {
     return region;
 }
 
+// Without an account it is a region like any other, not all accounts.
+static bool names_account(struct span text) {
+    struct span prefix = SPAN_LITERAL("account-");
+    return span_starts(text, prefix) && span_find(span_from(text, prefix.size), '-') > 0;
+}
+
 static void read_region(struct span text, struct view *view) {
     view->is_beyond = true;
     if (span_is(text, "all-regions")) {
@@ -48,7 +54,7 @@ static void read_region(struct span text, struct view *view) {
     } else if (span_starts(text, SPAN_LITERAL("organization-"))) {
         view->account = (struct span){NULL, 0};
         view->region = span_from(text, strlen("organization-"));
-    } else if (span_starts(text, SPAN_LITERAL("account-"))) {
+    } else if (names_account(text)) {
         view->account = span_from(text, strlen("account-"));
         view->region = cut_region(&view->account);
     } else {
