@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 #include "collector/api/gateway_form.h"
@@ -111,12 +112,32 @@ static bool throttle(struct exchange *exchange, uint32_t wait_ms, const char *me
     return refuse(exchange, 400, GATEWAY_THROTTLED, "ThrottlingException", message);
 }
 
+// What the query form calls what JSON calls otherwise: its clients know no other names.
+struct form_name {
+    const char *code;
+    const char *of_form;
+    uint32_t status;
+};
+static const struct form_name FORM_NAMES[] = {
+    {"MissingAuthenticationTokenException", "MissingAuthenticationToken", 403},
+    {"IncompleteSignatureException", "IncompleteSignature", 400},
+    {"InvalidSignatureException", "SignatureDoesNotMatch", 403},
+    {"UnrecognizedClientException", "InvalidClientTokenId", 403},
+    {"ExpiredTokenException", "ExpiredToken", 403},
+};
+
 // Somebody is not let in.
-static bool turn_away(struct exchange *exchange, uint32_t status, const char *code,
-                      const char *message) {
+static bool turn_away(struct exchange *exchange, const char *code, const char *message) {
+    uint32_t status = 400;
+    const char *said = code;
     const struct gateway_options *options = &exchange->lane->gateway->options;
     options->on_refused(options->context, code, exchange->claim.key_id, exchange->request->source);
-    return refuse(exchange, status, GATEWAY_UNAUTHENTICATED, code, message);
+    for (size_t at = 0; exchange->is_form && at < sizeof FORM_NAMES / sizeof *FORM_NAMES; at++) {
+        if (strcmp(FORM_NAMES[at].code, code) != 0) continue;
+        said = FORM_NAMES[at].of_form;
+        status = FORM_NAMES[at].status;
+    }
+    return refuse(exchange, status, GATEWAY_UNAUTHENTICATED, said, message);
 }
 
 // ---- who asks
@@ -125,11 +146,11 @@ static bool turn_away_for(struct exchange *exchange, enum sigv4_verdict verdict,
                           const struct fault *fault) {
     switch (verdict) {
         case SIGV4_MISSING:
-            return turn_away(exchange, 400, "MissingAuthenticationTokenException", fault->text);
+            return turn_away(exchange, "MissingAuthenticationTokenException", fault->text);
         case SIGV4_INCOMPLETE:
-            return turn_away(exchange, 400, "IncompleteSignatureException", fault->text);
+            return turn_away(exchange, "IncompleteSignatureException", fault->text);
         case SIGV4_WRONG:
-            return turn_away(exchange, 400, "InvalidSignatureException", fault->text);
+            return turn_away(exchange, "InvalidSignatureException", fault->text);
         case SIGV4_NO_MEMORY:
         case SIGV4_GOOD:
             break;
@@ -154,9 +175,9 @@ static bool authenticate(struct exchange *exchange) {
     if (found == SESSION_NO_MEMORY) {
         return refuse(exchange, 503, GATEWAY_FAILED, "ServiceUnavailableException", fault.text);
     }
-    if (found == SESSION_EXPIRED) return turn_away(exchange, 400, "ExpiredTokenException", expired);
+    if (found == SESSION_EXPIRED) return turn_away(exchange, "ExpiredTokenException", expired);
     if (found == SESSION_UNKNOWN || key->is_disabled || key->is_unreadable) {
-        return turn_away(exchange, 400, "UnrecognizedClientException", unknown);
+        return turn_away(exchange, "UnrecognizedClientException", unknown);
     }
     verdict = sigv4_verify(wire, &exchange->claim, key->secret, now_ms, &fault);
     return verdict == SIGV4_GOOD || turn_away_for(exchange, verdict, &fault);
@@ -351,7 +372,7 @@ void gateway_run(struct gateway_lane *lane, const struct gateway_request *reques
     record_print_uuid(id, answer->request_id);
     if (!read_call(&exchange) || !authenticate(&exchange)) return;
     if (!span_equal(exchange.claim.service, exchange.call.service)) {
-        (void)turn_away(&exchange, 400, "InvalidSignatureException",
+        (void)turn_away(&exchange, "InvalidSignatureException",
                         "Credential should be scoped to correct service.");
         return;
     }

@@ -21,8 +21,7 @@
 enum {
     GATEWAY_ID_SIZE = 37,  // bytes of a request's id with its final zero
     GATEWAY_BODY_SIZE_MAX = API_OUTPUT_SIZE_MAX + 4096,
-    GATEWAY_THROTTLE_KEYS_MAX = 256,  // accounts and regions whose rate is kept apart
-    GATEWAY_AGENT_SIZE_MAX = 1024,    // bytes of a user agent that are kept
+    GATEWAY_AGENT_SIZE_MAX = 1024,  // bytes of a user agent that are kept
 };
 
 // How a call ended, for metrics.

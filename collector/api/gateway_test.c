@@ -308,8 +308,18 @@ static void test_the_query_form(void **state) {
     assert_non_null(strstr(room.body, "<RequestId>"));
     assert_string_equal(room.answer.content_type, "text/xml");
     wish.secret = "wrong";
-    expect(&wish, 400, GATEWAY_UNAUTHENTICATED, "<Code>InvalidSignatureException</Code>");
+    expect(&wish, 403, GATEWAY_UNAUTHENTICATED, "<Code>SignatureDoesNotMatch</Code>");
+    assert_string_equal(room.refused, "InvalidSignatureException");
     wish.secret = NULL;
+    wish.skew_ms = -301000;
+    expect(&wish, 403, GATEWAY_UNAUTHENTICATED, "Signature expired");
+    wish.skew_ms = 0;
+    wish.token = "session";
+    expect(&wish, 403, GATEWAY_UNAUTHENTICATED, "<Code>InvalidClientTokenId</Code>");
+    wish.token = NULL;
+    wish.is_unsigned = true;
+    expect(&wish, 403, GATEWAY_UNAUTHENTICATED, "<Code>MissingAuthenticationToken</Code>");
+    wish.is_unsigned = false;
     const char *bodies[] = {"", "Version=1", "Action=A&Action=B", "Action=%zz", "Action=a%20b"};
     for (size_t index = 0; index < sizeof bodies / sizeof bodies[0]; index++) {
         wish.body = bodies[index];
