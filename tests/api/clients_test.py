@@ -9,6 +9,7 @@ import os
 import random
 import re
 import shutil
+import ssl
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -285,6 +286,8 @@ def test_the_organization_at_once():
     api.assert_events(pages(region), service().expect(None, "eu-west-1"))
     account = service().boto(None, f"account-{OTHER}")
     api.assert_events(pages(account), service().expect(OTHER, None))
+    # An account that was left out is not all of them.
+    assert service().boto(None, "account--us-east-1").lookup_events()["Events"] == []
     combined = attributes("EventName", "AssumeRole") + attributes("AccountId", SHOP) + attributes("ReadOnly", "true")
     expected = [event for event in service().expect(SHOP, None, "EventName", "AssumeRole") if event.read_only == "true"]
     assert expected
@@ -324,8 +327,13 @@ def test_keys_that_are_no_good():
     assert client.lookup_events()["Events"]
     wrong = service().boto(api.Key(key.id, key.secret[::-1]))
     expect_error("InvalidSignatureException", wrong.lookup_events)
+    # STS has names of its own for it.
+    wrong = service().boto(api.Key(key.id, key.secret[::-1]), service="sts")
+    expect_error("SignatureDoesNotMatch", wrong.get_caller_identity)
     unknown = service().boto(api.Key("AKIAAAAAAAAAAAAAAAAA", key.secret))
     expect_error("UnrecognizedClientException", unknown.lookup_events)
+    unknown = service().boto(api.Key("AKIAAAAAAAAAAAAAAAAA", key.secret), service="sts")
+    expect_error("InvalidClientTokenId", unknown.get_caller_identity)
     service().keys("disable", key.id)
     expect_error("UnrecognizedClientException", client.lookup_events)
     service().keys("enable", key.id)
@@ -597,13 +605,17 @@ def test_another_certificate_while_it_runs():
     organization = service().organization
     client = service().boto(Room.member)
     assert client.lookup_events()["Events"]
+    address = ("127.0.0.1", organization.api_port)
+    shown = ssl.get_server_certificate(address)
     certificate = os.path.join(organization.folder, "collector/collector.pem")
     with open(certificate, "rb") as file:
         before = file.read()
     organization.run("enroll", organization.folder, "--server")
     with open(certificate, "rb") as file:
         assert file.read() != before
+    assert ssl.get_server_certificate(address) == shown
     organization.run("reload", "--config", organization.config_path)
+    assert ssl.get_server_certificate(address) != shown
     assert service().boto(Room.member).lookup_events()["Events"]
     assert client.lookup_events()["Events"]
 
