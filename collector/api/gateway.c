@@ -107,9 +107,13 @@ static bool refuse(struct exchange *exchange, uint32_t status, enum gateway_outc
     return false;
 }
 
+// A throttled call is no event of its own, or a flood would fill the trail: it is noted.
 static bool throttle(struct exchange *exchange, uint32_t wait_ms, const char *message) {
+    const struct gateway_options *options = &exchange->lane->gateway->options;
+    static const char code[] = "ThrottlingException";
+    options->on_refused(options->context, code, exchange->claim.key_id, exchange->request->source);
     exchange->answer->retry_after_ms = wait_ms;
-    return refuse(exchange, 400, GATEWAY_THROTTLED, "ThrottlingException", message);
+    return refuse(exchange, 400, GATEWAY_THROTTLED, code, message);
 }
 
 // What the query form calls what JSON calls otherwise: its clients know no other names.

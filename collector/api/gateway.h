@@ -50,7 +50,7 @@ struct gateway_options {
     bool (*on_event)(void *context, struct span record);
     // Whether on_event takes another one.
     bool (*has_room)(void *context);
-    // Somebody was not let in: told beside metrics. key_id may be empty.
+    // Somebody was not let in, or throttled: told beside metrics. key_id may be empty.
     void (*on_refused)(void *context, const char *code, struct span key_id, struct span source);
     void *context;
 };

@@ -364,6 +364,9 @@ static void test_no_call_without_room_for_its_event(void **state) {
     expect(&wish, 400, GATEWAY_THROTTLED, "ThrottlingException");
     assert_int_equal(room.answer.retry_after_ms, 1000);
     assert_int_equal(fixture.changes, 0);
+    // No event tells of it, so a note does.
+    assert_int_equal(room.refusals, 1);
+    assert_string_equal(room.refused, "ThrottlingException");
 }
 
 int main(void) {
