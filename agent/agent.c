@@ -322,7 +322,7 @@ static bool open_source(struct agent *agent, const struct agent_config_source *f
     return gather_add(agent->gather, from->name, source, fault);
 }
 
-static bool open_all(struct agent *agent, struct fault *fault) {
+static bool open_all(struct agent *agent, const struct agent_options *how, struct fault *fault) {
     int64_t now_ms = agent->clock->now_ms(agent->clock->context);
     bool is_good = renewal_read(agent->config, NULL, now_ms / 1000, &agent->files, fault);
     // Only for an organization grant the object's name says whose event it is.
@@ -334,6 +334,7 @@ static bool open_all(struct agent *agent, struct fault *fault) {
         agent->gather = gather_create(agent->spool, agent->clock, agent->with_objects);
         if (agent->gather == NULL) is_good = fault_set(fault, FAULT_FULL, "out of memory");
         if (is_good) gather_choose(agent->gather, agent->choice);
+        if (is_good) gather_listen(agent->gather, how->on_notice, how->user);
     }
     for (uint32_t index = 0; is_good && index < agent->config->sources_count; index++) {
         is_good = open_source(agent, &agent->config->sources[index], fault);
@@ -366,7 +367,7 @@ bool agent_create(const struct agent_options *options, struct agent **agent, str
     created->once = options->once;
     created->clock = clock_system();
     if (gethostname(created->host, sizeof created->host - 1) != 0) created->host[0] = 0;
-    if (!open_all(created, fault)) {
+    if (!open_all(created, options, fault)) {
         agent_destroy(created);
         return false;
     }

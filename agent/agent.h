@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "agent/agent_config.h"
+#include "agent/gather.h"
 #include "agent/spool.h"
 #include "agent/uplink.h"
 #include "base/fault.h"
@@ -24,6 +25,8 @@ struct agent;
 struct agent_options {
     const struct agent_config *config;  // borrowed for the agent's life
     bool once;                          // read what is there, wait until it is acknowledged
+    gather_on_notice *on_notice;        // told of each notice (gather_listen), or NULL
+    void *user;                         // for on_notice
 };
 
 // What happened so far.

@@ -32,6 +32,8 @@ struct gather {
     const struct clock *clock;
     bool with_objects;
     struct choice *choice;
+    gather_on_notice *on_notice;  // or NULL
+    void *user;
     struct entry entries[SOURCES_MAX];
     uint32_t count;
     uint32_t next;  // whose turn is first
@@ -55,6 +57,11 @@ struct gather *gather_create(struct spool *spool, const struct clock *clock, boo
     gather->with_objects = with_objects;
     buffer_init(&gather->notice, NOTICE_SIZE_MAX);
     return gather;
+}
+
+void gather_listen(struct gather *gather, gather_on_notice *on_notice, void *user) {
+    gather->on_notice = on_notice;
+    gather->user = user;
 }
 
 void gather_choose(struct gather *gather, struct choice *choice) {
@@ -236,7 +243,11 @@ static bool step_entry(struct gather *gather, struct entry *entry, int64_t until
             case SOURCE_NOTICE:
                 if (!append_item(gather, entry, size, fault)) return false;
                 turn->records += entry->held == SOURCE_RECORD;
-                turn->notices += entry->held == SOURCE_NOTICE;
+                if (entry->held == SOURCE_NOTICE) {
+                    turn->notices++;
+                    if (gather->on_notice != NULL)
+                        gather->on_notice(gather->user, entry->name, &entry->item.notice);
+                }
                 break;
             case SOURCE_MORE:
                 break;

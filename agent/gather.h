@@ -29,6 +29,9 @@ enum {
 
 struct gather;
 
+// Told of a notice of the source of this name.
+typedef void gather_on_notice(void *user, const char *source, const struct source_notice *notice);
+
 // An empty one. with_objects: names of objects go into the spool. NULL if memory runs out.
 struct gather *gather_create(struct spool *spool, const struct clock *clock, bool with_objects);
 
@@ -38,6 +41,10 @@ void gather_destroy(struct gather *gather);
 // Leaves out what it does not keep; borrowed, NULL: all is kept. A source whose records are left
 // out tells it in a Notice each hour, with which its position moves on. Before the first step.
 void gather_choose(struct gather *gather, struct choice *choice);
+
+// Tells of each notice that a source gave and the spool took. What it is told is borrowed for the
+// call. NULL: nobody listens. Before the first step.
+void gather_listen(struct gather *gather, gather_on_notice *on_notice, void *user);
 
 // Adds a source that the spool knows by this name, and takes it over. FAULT_FULL.
 MUST_CHECK bool gather_add(struct gather *gather, const char *name, struct source source,

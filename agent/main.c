@@ -13,6 +13,7 @@
 #include "agent/agent_config.h"
 #include "agent/control.h"
 #include "agent/health.h"
+#include "agent/patience.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/notify.h"
@@ -26,10 +27,8 @@ enum {
     OPTION_ONCE,
     OPTION_TIMEOUT,
     REFERENCE_SIZE_MAX = 64 * 1024,
-    TIMEOUT_S = 60,           // of --once, if none is given
-    TIMEOUT_MAX_S = 1000000,  // 11 days
-    GOODBYE_MS = 3000,        // patience at the end
-    HEALTH_MS = 250,          // between two updates of the metrics
+    GOODBYE_MS = 3000,  // patience at the end
+    HEALTH_MS = 250,    // between two updates of the metrics
 };
 
 const char *argp_program_version = "orgtrail-agent " VERSION_TEXT;
@@ -42,22 +41,6 @@ struct arguments {
     int64_t timeout_s;  // of --once; 0: none, below 0: not given
     enum log_level level;
 };
-
-// What --once knows of its waiting.
-struct patience {
-    uint64_t acknowledged;
-    int64_t since_ms;  // monotonic: something waits and nothing was acknowledged
-    bool is_told;
-};
-
-// Reads the seconds of --timeout. False if the text is no such number.
-static bool parse_timeout(const char *text, int64_t *seconds) {
-    char *end;
-    unsigned long number = strtoul(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != 0 || number > TIMEOUT_MAX_S) return false;
-    *seconds = (int64_t)number;
-    return true;
-}
 
 static error_t parse_option(int key, char *value, struct argp_state *state) {
     struct arguments *arguments = state->input;
@@ -72,9 +55,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state) {
             arguments->is_once = true;
             return 0;
         case OPTION_TIMEOUT:
-            if (!parse_timeout(value, &arguments->timeout_s)) {
+            if (!patience_parse(value, &arguments->timeout_s)) {
                 argp_error(state, "--timeout: \"%s\" is no number of seconds up to %d", value,
-                           TIMEOUT_MAX_S);
+                           PATIENCE_MAX_S);
             }
             return 0;
         case OPTION_SETTINGS:
@@ -95,7 +78,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state) {
             if (arguments->timeout_s >= 0 && !arguments->is_once) {
                 argp_error(state, "--timeout goes with --once");
             }
-            if (arguments->timeout_s < 0) arguments->timeout_s = TIMEOUT_S;
+            if (arguments->timeout_s < 0) arguments->timeout_s = PATIENCE_S;
             return 0;
         default:
             return ARGP_ERR_UNKNOWN;
@@ -139,36 +122,11 @@ static void take_signal(struct agent *agent, const sigset_t *signals, bool *is_s
     }
 }
 
-// With --once: tells why it waits, and gives up when its time is over. False (FAULT_RETRY): it is.
-static bool be_patient(struct patience *patience, int64_t timeout_s,
-                       const struct agent_status *status, struct fault *fault) {
-    const struct spool_facts *spool = &status->spool;
-    const struct uplink_status *uplink = &status->uplink;
-    int64_t now_ms = monotonic();
-    bool waits = spool->acknowledged < spool->appended;
-    if (!waits || spool->acknowledged != patience->acknowledged) {
-        patience->acknowledged = spool->acknowledged;
-        patience->since_ms = now_ms;
-        return true;
-    }
-    bool is_away = uplink->state != UPLINK_STREAMING && uplink->last_fault.kind != FAULT_NONE;
-    if (is_away && !patience->is_told) {
-        patience->is_told = true;
-        fprintf(stderr, "orgtrail-agent: %s; trying again\n", uplink->last_fault.text);
-    }
-    if (timeout_s == 0 || now_ms - patience->since_ms < timeout_s * 1000) return true;
-    return fault_set(fault, FAULT_RETRY,
-                     "the collector has acknowledged nothing for %" PRId64 " s: %" PRIu64
-                     " events wait in the spool, and the next run sends them%s%s",
-                     timeout_s, spool->appended - spool->acknowledged, is_away ? ": " : "",
-                     is_away ? uplink->last_fault.text : "");
-}
-
 // Turns until told to end, or with --once until all is acknowledged.
 static bool loop(struct agent *agent, struct control *control, const struct arguments *arguments,
                  const sigset_t *signals, struct fault *fault) {
     bool is_stopping = false;
-    struct patience patience = {.since_ms = monotonic()};
+    struct patience patience = patience_begin("orgtrail-agent", arguments->timeout_s, monotonic());
     int64_t health_at_ms = 0;
     while (!is_stopping) {
         struct agent_status status;
@@ -176,7 +134,7 @@ static bool loop(struct agent *agent, struct control *control, const struct argu
         take_signal(agent, signals, &is_stopping);
         agent_describe(agent, &status);
         if (arguments->is_once && status.is_done) break;
-        if (arguments->is_once && !be_patient(&patience, arguments->timeout_s, &status, fault)) {
+        if (arguments->is_once && !patience_step(&patience, &status, monotonic(), fault)) {
             return false;
         }
         int64_t now_ms = monotonic();

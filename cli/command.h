@@ -27,6 +27,7 @@ int keys_run(int argc, char **argv);
 int enroll_run(int argc, char **argv);
 int export_run(int argc, char **argv);
 int follower_run(int argc, char **argv);
+int import_run(int argc, char **argv);
 int lookup_run(int argc, char **argv);
 int quarantine_run(int argc, char **argv);
 int agent_run(int argc, char **argv);

@@ -25,6 +25,7 @@ static const struct command commands[] = {
     {"lookup", lookup_run, "look events up"},
     {"tail", tail_run, "show events as they arrive"},
     {"export", export_run, "write the consolidated trail of a time range as files"},
+    {"import", import_run, "bring an archive of CloudTrail's files into the trail"},
     {"verify", verify_command_run,
      "check what trails delivered: signatures, hashes, nothing missing"},
     {"status", status_run, "show how the trail stands"},

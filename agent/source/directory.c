@@ -11,7 +11,7 @@
 #include "agent/source/pending.h"
 #include "agent/source/progress.h"
 #include "agent/source/taken.h"
-#include "agent/source/walk.h"
+#include "agent/source/tree.h"
 
 enum {
     STEP_ITEMS_MAX = 256,            // entries looked at in one step
@@ -19,12 +19,12 @@ enum {
     TURN_REST_FACTOR = 9,            // a turn of t is followed by a pause of at least 9 t
     RECENT_MS = 60000,               // given so lately: the source is not idle
     DIRECTORY_TIME_NS = 2000000000,  // a folder changed so lately may change again unseen
-    PATH_SIZE = WALK_PATH_SIZE + PATH_MAX,
+    PATH_SIZE = TREE_PATH_SIZE + PATH_MAX,
 };
 
 // A walk in progress with the set of its present folder.
 struct lane {
-    struct walk *walk;
+    struct tree *tree;
     bool recent_only;
     bool is_active;
     struct taken_set set;
@@ -87,7 +87,7 @@ static void note_fault(struct directory *directory, const struct fault *fault) {
     snprintf(directory->status.last_error, sizeof directory->status.last_error, "%s", fault->text);
 }
 
-static bool is_wanted(struct span name) {
+bool directory_wants(struct span name) {
     struct span gzip = SPAN_LITERAL(".gz");
     if (span_ends(name, gzip)) name.size -= gzip.size;
     return span_ends(name, SPAN_LITERAL(".json")) || span_ends(name, SPAN_LITERAL(".ndjson")) ||
@@ -145,11 +145,11 @@ static void name_object(struct directory *directory, const struct progress *file
 }
 
 // Begins to read a file. False if it cannot be opened now, or is none of ours.
-static bool begin_file(struct directory *directory, const struct walk_item *item,
+static bool begin_file(struct directory *directory, const struct tree_item *item,
                        const struct taken_key *key, const struct taken_key *folder) {
     char full[PATH_SIZE];
     snprintf(full, sizeof full, "%s/%s", directory->root, item->path);
-    if (!walk_is_inside(directory->root, full)) return false;
+    if (!tree_is_inside(directory->root, full)) return false;
     struct progress *resume = &directory->resume;
     struct progress *file = &directory->file;
     bool resumes = resume->exists && memcmp(resume->key.bytes, key->bytes, TAKEN_KEY_SIZE) == 0;
@@ -163,7 +163,7 @@ static bool begin_file(struct directory *directory, const struct walk_item *item
     // The same of what was really opened: its name may have changed hands meanwhile.
     char opened[PATH_MAX];
     if (object_find_path(directory->object, opened, sizeof opened) &&
-        !walk_is_inside(directory->root, opened)) {
+        !tree_is_inside(directory->root, opened)) {
         object_close(directory->object);
         return false;
     }
@@ -184,6 +184,8 @@ static bool begin_file(struct directory *directory, const struct walk_item *item
 }
 
 static void end_file(struct directory *directory) {
+    directory->status.files_read++;
+    directory->status.bytes_passed += directory->size;
     object_close(directory->object);
     struct progress *file = &directory->file;
     if (file->number > 0) directory->previous_ended = true;
@@ -317,7 +319,7 @@ static enum source_result read_file(struct directory *directory, struct source_i
 // --- turns
 
 static void begin_turn(struct directory *directory, struct lane *lane) {
-    walk_begin(lane->walk, lane->recent_only, time_day(now(directory) / 1000));
+    tree_begin(lane->tree, lane->recent_only, time_day(now(directory) / 1000));
     lane->is_active = true;
     lane->began_ms = monotonic(directory);
     lane->faults = 0;
@@ -357,7 +359,7 @@ static enum source_result tell_gone(struct directory *directory, struct source_i
 
 // Enters a folder. An older day that did not change since all its files were taken is passed by.
 static bool enter_folder(struct directory *directory, struct lane *lane,
-                         const struct walk_item *item, struct fault *fault) {
+                         const struct tree_item *item, struct fault *fault) {
     struct taken_key folder = taken_key_of(span_text(item->path), 0, 0);
     lane->all_taken = true;
     lane->is_broken = false;
@@ -366,7 +368,7 @@ static bool enter_folder(struct directory *directory, struct lane *lane,
     if (!taken_load(directory->taken, folder, &lane->set, fault)) return false;
     if (lane->is_old_day && item->modified_ns != 0 &&
         lane->set.folder_modified_ns == item->modified_ns) {
-        walk_skip(lane->walk);
+        tree_skip(lane->tree);
     }
     return true;
 }
@@ -385,14 +387,17 @@ static bool leave_folder(struct directory *directory, struct lane *lane, struct 
 
 // Looks at a file. *begun: it is being read now.
 static bool look_at_file(struct directory *directory, struct lane *lane,
-                         const struct walk_item *item, bool *begun, struct fault *fault) {
+                         const struct tree_item *item, bool *begun, struct fault *fault) {
     *begun = false;
     if (taken_is_stale(directory->taken, &lane->set)) {
         if (!taken_load(directory->taken, lane->set.folder, &lane->set, fault)) return false;
         lane->is_broken = true;
     }
     struct taken_key key = taken_key_of(span_text(item->path), item->size, item->modified_ns);
-    if (taken_has(&lane->set, &key)) return true;
+    if (taken_has(&lane->set, &key)) {
+        if (directory->once) directory->status.bytes_passed += item->size;
+        return true;
+    }
     lane->all_taken = false;
     if (pending_has(directory->pending, &key)) return true;
     uint64_t errors = directory->status.errors;
@@ -404,23 +409,23 @@ static bool look_at_file(struct directory *directory, struct lane *lane,
 // Walks on until a file is found to read, the turn ends, or enough was looked at.
 static enum source_result step_lane(struct directory *directory, struct lane *lane) {
     for (uint32_t count = 0; count < STEP_ITEMS_MAX; count++) {
-        struct walk_item item;
+        struct tree_item item;
         struct fault fault;
         bool begun = false, done = true;
-        switch (walk_step(lane->walk, &item, &fault)) {
-            case WALK_FOLDER:
+        switch (tree_step(lane->tree, &item, &fault)) {
+            case TREE_FOLDER:
                 done = enter_folder(directory, lane, &item, &fault);
                 break;
-            case WALK_FILE:
+            case TREE_FILE:
                 done = look_at_file(directory, lane, &item, &begun, &fault);
                 break;
-            case WALK_LEAVE:
+            case TREE_LEAVE:
                 done = leave_folder(directory, lane, &fault);
                 break;
-            case WALK_FAULT:
+            case TREE_FAULT:
                 done = false;
                 break;
-            case WALK_END:
+            case TREE_END:
                 end_turn(directory, lane);
                 return SOURCE_MORE;
         }
@@ -525,8 +530,8 @@ static void describe(void *context, struct source_status *status) {
 
 static void close_directory(void *context) {
     struct directory *directory = context;
-    walk_destroy(directory->recent.walk);
-    walk_destroy(directory->full.walk);
+    tree_destroy(directory->recent.tree);
+    tree_destroy(directory->full.tree);
     taken_set_done(&directory->recent.set);
     taken_set_done(&directory->full.set);
     object_destroy(directory->object);
@@ -563,15 +568,15 @@ bool directory_open(const struct directory_options *options, struct source *sour
     directory->pending = pending_create(DIRECTORY_PENDING_MAX);
     directory->object = object_create(options->files, file_size_max);
     if (directory->root != NULL) {
-        directory->recent.walk = walk_create(options->files, directory->root, is_wanted);
-        directory->full.walk = walk_create(options->files, directory->root, is_wanted);
+        directory->recent.tree = tree_create(options->files, directory->root, directory_wants);
+        directory->full.tree = tree_create(options->files, directory->root, directory_wants);
     }
     const char *bucket = directory->root == NULL ? NULL : strstr(directory->root, "/AWSLogs");
     bool is_bucket = bucket != NULL && (bucket[8] == 0 || bucket[8] == '/');
     directory->object_prefix = is_bucket ? bucket + 1 : "";
     bool has_memory = directory->root != NULL && directory->pending != NULL &&
-                      directory->object != NULL && directory->recent.walk != NULL &&
-                      directory->full.walk != NULL;
+                      directory->object != NULL && directory->recent.tree != NULL &&
+                      directory->full.tree != NULL;
     bool opened = has_memory ? taken_open(options->files, options->state_directory,
                                           options->spool_id, &directory->taken, fault)
                              : fault_set(fault, FAULT_FULL, "out of memory for a source");

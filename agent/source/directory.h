@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/files.h"
+#include "base/span.h"
 
 enum {
     DIRECTORY_POLL_MS = 1000,              // pause between two turns
@@ -35,6 +36,9 @@ struct directory_options {
     uint64_t file_size_max;       // inflated bytes of one file; 0: DIRECTORY_FILE_SIZE_MAX
     bool once;                    // read what is there, then SOURCE_END
 };
+
+// Whether a file of this name is one that the source reads.
+bool directory_wants(struct span name);
 
 // Opens the source. A root that is missing is no failure: the source says so and waits for it.
 // FAULT_FULL, FAULT_DENIED, FAULT_IO for the state's folder.

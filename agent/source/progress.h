@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "agent/source/taken.h"
-#include "agent/source/walk.h"
+#include "agent/source/tree.h"
 #include "base/span.h"
 
 enum {
@@ -21,7 +21,7 @@ struct progress {
     struct taken_key folder;
     uint64_t offset;  // of the first inflated byte that was not yet given
     uint64_t number;  // of its last record in the spool; 0: none
-    char path[WALK_PATH_SIZE];
+    char path[TREE_PATH_SIZE];
 };
 
 // Writes a position. previous_ended: the file before this one had been read to its end.

@@ -65,6 +65,8 @@ struct source_status {
     enum source_state state;
     uint64_t events_read;
     uint64_t errors;
+    uint64_t files_read;                // to their end; of a source of whole files
+    uint64_t bytes_passed;              // of files read now or before, as far as it has looked
     uint64_t bytes_behind;              // known and not yet read, about
     char last_error[SOURCE_TEXT_SIZE];  // empty if there was none
 };

@@ -1,4 +1,5 @@
-// walk.h: a turn through a folder tree, folder by folder, files before subfolders, names in order.
+// tree.h: a turn through a tree of folders, folder by folder, files before subfolders, names in
+// order.
 //
 // Folders whose path ends in YYYY/MM/DD are day folders. A recent turn visits only those of today
 // and yesterday (UTC), and all folders that are under no date; a full turn visits everything.
@@ -15,21 +16,21 @@
 #include "base/span.h"
 
 enum {
-    WALK_DEPTH_MAX = 24,      // folders inside one another; the organization layout has 8
-    WALK_CHUNK_COUNT = 8192,  // entries of one listing held at once
-    WALK_PATH_SIZE = 2048,    // bytes of a relative path with final zero
+    TREE_DEPTH_MAX = 24,      // folders inside one another; the organization layout has 8
+    TREE_CHUNK_COUNT = 8192,  // entries of one listing held at once
+    TREE_PATH_SIZE = 2048,    // bytes of a relative path with final zero
 };
 
-enum walk_result {
-    WALK_FOLDER,  // a folder is entered: its files follow, or walk_skip
-    WALK_FILE,    // a file of the present folder
-    WALK_LEAVE,   // all files of the present folder were given
-    WALK_FAULT,   // *fault is set: a folder or entry is left out, the turn goes on
-    WALK_END,     // the turn is over
+enum tree_result {
+    TREE_FOLDER,  // a folder is entered: its files follow, or tree_skip
+    TREE_FILE,    // a file of the present folder
+    TREE_LEAVE,   // all files of the present folder were given
+    TREE_FAULT,   // *fault is set: a folder or entry is left out, the turn goes on
+    TREE_END,     // the turn is over
 };
 
 // What a step gave. Texts are borrowed until the next step.
-struct walk_item {
+struct tree_item {
     const char *path;     // relative to the root; "" is the root
     uint64_t size;        // of a file
     int64_t modified_ns;  // of the file or folder
@@ -38,23 +39,23 @@ struct walk_item {
     bool is_root;
 };
 
-struct walk;
+struct tree;
 
 // A walk below root, which lives as long as the walk. wanted decides by name which files are given.
 // NULL if memory runs out.
-struct walk *walk_create(const struct files *files, const char *root,
+struct tree *tree_create(const struct files *files, const char *root,
                          bool (*wanted)(struct span name));
-void walk_destroy(struct walk *walk);
+void tree_destroy(struct tree *tree);
 
 // Begins a turn.
-void walk_begin(struct walk *walk, bool recent_only, int64_t today);
+void tree_begin(struct tree *tree, bool recent_only, int64_t today);
 
 // Takes the next step; at most one listing.
-enum walk_result walk_step(struct walk *walk, struct walk_item *item, struct fault *fault);
+enum tree_result tree_step(struct tree *tree, struct tree_item *item, struct fault *fault);
 
-// After WALK_FOLDER: gives none of its files and subfolders.
-void walk_skip(struct walk *walk);
+// After TREE_FOLDER: gives none of its files and subfolders.
+void tree_skip(struct tree *tree);
 
 // Whether a path is a regular file (no pipe, whose opening would wait) that lies below the root,
 // also where symbolic links lead to.
-bool walk_is_inside(const char *root, const char *path);
+bool tree_is_inside(const char *root, const char *path);

@@ -1,4 +1,4 @@
-#include "agent/source/walk.h"
+#include "agent/source/tree.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -33,49 +33,49 @@ struct level {
     char last[256];  // last name of the chunk
 };
 
-struct walk {
+struct tree {
     const struct files *files;
     const char *root;
     bool (*wanted)(struct span name);
     bool recent_only;
     int64_t today;
     uint32_t depth;  // levels in use
-    char path[WALK_PATH_SIZE];
-    struct level levels[WALK_DEPTH_MAX];
+    char path[TREE_PATH_SIZE];
+    struct level levels[TREE_DEPTH_MAX];
 };
 
 enum { CHUNK_SIZE_MAX = 8 * 1024 * 1024 };
 
-struct walk *walk_create(const struct files *files, const char *root,
+struct tree *tree_create(const struct files *files, const char *root,
                          bool (*wanted)(struct span name)) {
-    struct walk *walk = calloc(1, sizeof *walk);
-    if (walk == NULL) return NULL;
-    walk->files = files;
-    walk->root = root;
-    walk->wanted = wanted;
-    for (uint32_t index = 0; index < WALK_DEPTH_MAX; index++) {
-        buffer_init(&walk->levels[index].chunk, CHUNK_SIZE_MAX);
+    struct tree *tree = calloc(1, sizeof *tree);
+    if (tree == NULL) return NULL;
+    tree->files = files;
+    tree->root = root;
+    tree->wanted = wanted;
+    for (uint32_t index = 0; index < TREE_DEPTH_MAX; index++) {
+        buffer_init(&tree->levels[index].chunk, CHUNK_SIZE_MAX);
     }
-    return walk;
+    return tree;
 }
 
-void walk_destroy(struct walk *walk) {
-    if (walk == NULL) return;
-    for (uint32_t index = 0; index < WALK_DEPTH_MAX; index++) {
-        buffer_done(&walk->levels[index].chunk);
+void tree_destroy(struct tree *tree) {
+    if (tree == NULL) return;
+    for (uint32_t index = 0; index < TREE_DEPTH_MAX; index++) {
+        buffer_done(&tree->levels[index].chunk);
     }
-    free(walk);
+    free(tree);
 }
 
-// Enters the folder whose path stands in walk->path.
-static void push_level(struct walk *walk, const struct level *parent, int64_t modified_ns) {
-    assert(walk->depth < WALK_DEPTH_MAX);
-    struct level *level = &walk->levels[walk->depth++];
+// Enters the folder whose path stands in tree->path.
+static void push_level(struct tree *tree, const struct level *parent, int64_t modified_ns) {
+    assert(tree->depth < TREE_DEPTH_MAX);
+    struct level *level = &tree->levels[tree->depth++];
     struct buffer chunk = level->chunk;
     buffer_reset(&chunk);
     *level = (struct level){
         .phase = ENTER,
-        .path_size = strlen(walk->path),
+        .path_size = strlen(tree->path),
         .modified_ns = modified_ns,
         .chunk = chunk,
     };
@@ -85,8 +85,8 @@ static void push_level(struct walk *walk, const struct level *parent, int64_t mo
     level->month = parent->month;
 }
 
-static void pop_level(struct walk *walk) {
-    struct level *level = &walk->levels[--walk->depth];
+static void pop_level(struct tree *tree) {
+    struct level *level = &tree->levels[--tree->depth];
     // A chunk of a huge folder is not kept for ever.
     if (level->chunk.capacity > CHUNK_SIZE_MAX / 64) {
         buffer_done(&level->chunk);
@@ -94,12 +94,12 @@ static void pop_level(struct walk *walk) {
     }
 }
 
-void walk_begin(struct walk *walk, bool recent_only, int64_t today) {
-    walk->recent_only = recent_only;
-    walk->today = today;
-    walk->depth = 0;
-    walk->path[0] = 0;
-    push_level(walk, NULL, 0);
+void tree_begin(struct tree *tree, bool recent_only, int64_t today) {
+    tree->recent_only = recent_only;
+    tree->today = today;
+    tree->depth = 0;
+    tree->path[0] = 0;
+    push_level(tree, NULL, 0);
 }
 
 // A number of exactly this many digits, or UINT32_MAX.
@@ -141,9 +141,9 @@ static void read_date(struct level *level, const char *name) {
 }
 
 // Whether a folder with this date may hold something of today or yesterday.
-static bool is_recent(const struct walk *walk, const struct level *level) {
+static bool is_recent(const struct tree *tree, const struct level *level) {
     if (level->date_depth == 0) return true;
-    for (int64_t day = walk->today - 1; day <= walk->today; day++) {
+    for (int64_t day = tree->today - 1; day <= tree->today; day++) {
         char text[TIME_TEXT_SIZE];
         time_print(day * 86400, text);
         unsigned year, month, of_month;
@@ -158,7 +158,7 @@ static bool is_recent(const struct walk *walk, const struct level *level) {
 
 // While a chunk is read.
 struct listing {
-    struct walk *walk;
+    struct tree *tree;
     struct level *level;
     uint32_t count;
 };
@@ -168,7 +168,7 @@ static bool keep_entry(struct listing *listing, const struct files_entry *entry)
     size_t name_size = strlen(entry->name) + 1;
     size_t padded = (name_size + 7) / 8 * 8;
     uint8_t *bytes = buffer_reserve(&level->chunk, sizeof(struct packed) + padded);
-    if (bytes == NULL || name_size > sizeof level->last || listing->count == WALK_CHUNK_COUNT) {
+    if (bytes == NULL || name_size > sizeof level->last || listing->count == TREE_CHUNK_COUNT) {
         level->is_complete = false;
         return false;
     }
@@ -189,49 +189,49 @@ static bool on_entry(void *user, const struct files_entry *entry) {
     bool wants_folder = level->phase == FOLDERS;
     if (entry->is_directory != wants_folder) return true;
     if (level->last[0] != 0 && strcmp(entry->name, level->last) <= 0) return true;
-    if (!wants_folder && (entry->size == 0 || !listing->walk->wanted(span_text(entry->name)))) {
+    if (!wants_folder && (entry->size == 0 || !listing->tree->wanted(span_text(entry->name)))) {
         return true;
     }
     if (strcmp(entry->name, "CloudTrail-Digest") == 0) return true;
     return keep_entry(listing, entry);
 }
 
-static void print_full(const struct walk *walk, char *text, size_t size) {
-    snprintf(text, size, "%s%s%s", walk->root, walk->path[0] == 0 ? "" : "/", walk->path);
+static void print_full(const struct tree *tree, char *text, size_t size) {
+    snprintf(text, size, "%s%s%s", tree->root, tree->path[0] == 0 ? "" : "/", tree->path);
 }
 
 // Lists the next chunk of the level's phase.
-static bool read_chunk(struct walk *walk, struct level *level, struct fault *fault) {
-    char full[WALK_PATH_SIZE + 4096];
-    walk->path[level->path_size] = 0;
-    print_full(walk, full, sizeof full);
+static bool read_chunk(struct tree *tree, struct level *level, struct fault *fault) {
+    char full[TREE_PATH_SIZE + 4096];
+    tree->path[level->path_size] = 0;
+    print_full(tree, full, sizeof full);
     buffer_reset(&level->chunk);
     level->at = 0;
     level->is_complete = true;
-    struct listing listing = {.walk = walk, .level = level};
-    return files_list(walk->files, full, on_entry, &listing, fault);
+    struct listing listing = {.tree = tree, .level = level};
+    return files_list(tree->files, full, on_entry, &listing, fault);
 }
 
-// The next entry of the phase; *has is false at its end. The entry's path is in walk->path then.
+// The next entry of the phase; *has is false at its end. The entry's path is in tree->path then.
 // A folder that cannot be listed is left at once; an entry that cannot be given is only passed.
-static bool next_entry(struct walk *walk, struct level *level, struct packed *packed,
+static bool next_entry(struct tree *tree, struct level *level, struct packed *packed,
                        const char **name, bool *has, struct fault *fault) {
     *has = false;
     while (level->at >= level->chunk.size) {
         if (level->is_complete) return true;
-        if (!read_chunk(walk, level, fault)) {
-            pop_level(walk);
+        if (!read_chunk(tree, level, fault)) {
+            pop_level(tree);
             return false;
         }
     }
     memcpy(packed, level->chunk.bytes + level->at, sizeof *packed);
     *name = (const char *)level->chunk.bytes + level->at + sizeof *packed;
     level->at += sizeof *packed + (packed->name_size + 7) / 8 * 8;
-    size_t room = WALK_PATH_SIZE - level->path_size;
-    int size = snprintf(walk->path + level->path_size, room, "%s%s",
+    size_t room = TREE_PATH_SIZE - level->path_size;
+    int size = snprintf(tree->path + level->path_size, room, "%s%s",
                         level->path_size == 0 ? "" : "/", *name);
     if ((size_t)size >= room) {
-        walk->path[level->path_size] = 0;
+        tree->path[level->path_size] = 0;
         return fault_set(fault, FAULT_INPUT, "%s: path is too long", *name);
     }
     *has = true;
@@ -246,78 +246,78 @@ static void begin_phase(struct level *level, enum phase phase) {
     level->last[0] = 0;
 }
 
-static enum walk_result enter(struct walk *walk, struct level *level, struct walk_item *item) {
+static enum tree_result enter(struct tree *tree, struct level *level, struct tree_item *item) {
     begin_phase(level, FILES);
-    *item = (struct walk_item){
-        .path = walk->path,
+    *item = (struct tree_item){
+        .path = tree->path,
         .modified_ns = level->modified_ns,
         .is_day = level->date_depth == 3,
-        .is_root = walk->depth == 1,
+        .is_root = tree->depth == 1,
     };
     if (item->is_day) item->day = day_of(level->year, level->month, level->day);
-    return WALK_FOLDER;
+    return TREE_FOLDER;
 }
 
 // Enters the next subfolder that is to be visited, or leaves the level.
-static bool step_folders(struct walk *walk, struct level *level, struct fault *fault) {
+static bool step_folders(struct tree *tree, struct level *level, struct fault *fault) {
     struct packed packed;
     const char *name;
     bool has;
-    if (!next_entry(walk, level, &packed, &name, &has, fault)) return false;
+    if (!next_entry(tree, level, &packed, &name, &has, fault)) return false;
     if (!has) {
-        pop_level(walk);
+        pop_level(tree);
         return true;
     }
-    if (walk->depth == WALK_DEPTH_MAX) {
-        return fault_set(fault, FAULT_INPUT, "%s: more than %d folders deep", walk->path,
-                         WALK_DEPTH_MAX);
+    if (tree->depth == TREE_DEPTH_MAX) {
+        return fault_set(fault, FAULT_INPUT, "%s: more than %d folders deep", tree->path,
+                         TREE_DEPTH_MAX);
     }
-    char full[WALK_PATH_SIZE + 4096];
-    print_full(walk, full, sizeof full);
+    char full[TREE_PATH_SIZE + 4096];
+    print_full(tree, full, sizeof full);
     struct stat status;
     if (lstat(full, &status) == 0 && S_ISLNK(status.st_mode)) return true;
-    push_level(walk, level, packed.modified_ns);
-    struct level *child = &walk->levels[walk->depth - 1];
+    push_level(tree, level, packed.modified_ns);
+    struct level *child = &tree->levels[tree->depth - 1];
     read_date(child, name);
-    if (walk->recent_only && !is_recent(walk, child)) pop_level(walk);
+    if (tree->recent_only && !is_recent(tree, child)) pop_level(tree);
     return true;
 }
 
-enum walk_result walk_step(struct walk *walk, struct walk_item *item, struct fault *fault) {
-    while (walk->depth > 0) {
-        struct level *level = &walk->levels[walk->depth - 1];
-        walk->path[level->path_size] = 0;
-        if (level->phase == ENTER) return enter(walk, level, item);
+enum tree_result tree_step(struct tree *tree, struct tree_item *item, struct fault *fault) {
+    while (tree->depth > 0) {
+        struct level *level = &tree->levels[tree->depth - 1];
+        tree->path[level->path_size] = 0;
+        if (level->phase == ENTER) return enter(tree, level, item);
         if (level->phase == FOLDERS) {
-            if (!step_folders(walk, level, fault)) return WALK_FAULT;
+            if (!step_folders(tree, level, fault)) return TREE_FAULT;
             continue;
         }
         struct packed packed;
         const char *name;
         bool has;
-        if (!next_entry(walk, level, &packed, &name, &has, fault)) return WALK_FAULT;
-        *item = (struct walk_item){.path = walk->path, .is_root = walk->depth == 1};
+        if (!next_entry(tree, level, &packed, &name, &has, fault)) return TREE_FAULT;
+        *item = (struct tree_item){.path = tree->path, .is_root = tree->depth == 1};
         if (has) {
             item->size = packed.size;
             item->modified_ns = packed.modified_ns;
-            return WALK_FILE;
+            return TREE_FILE;
         }
         if (level->has_folders) {
             begin_phase(level, FOLDERS);
         } else {
-            pop_level(walk);
+            pop_level(tree);
         }
-        return WALK_LEAVE;
+        return TREE_LEAVE;
     }
-    return WALK_END;
+    return TREE_END;
 }
 
-void walk_skip(struct walk *walk) {
-    assert(walk->depth > 0);
-    pop_level(walk);
+void tree_skip(struct tree *tree) {
+    assert(tree->depth > 0);
+    pop_level(tree);
 }
 
-bool walk_is_inside(const char *root, const char *path) {
+bool tree_is_inside(const char *root, const char *path) {
     struct stat status;
     char resolved_root[PATH_MAX], resolved[PATH_MAX];
     if (stat(path, &status) != 0 || !S_ISREG(status.st_mode)) return false;
