@@ -10,7 +10,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from tests.deliver.delivery import Delivering, flow  # noqa: E402
+from tests.deliver.delivery import Delivering, flow, selected  # noqa: E402
 from tests.api import service as api  # noqa: E402
 from tests.kit import cases  # noqa: E402
 
@@ -47,6 +47,8 @@ def feed(service):
     agent = service.organization.enroll("--organization")
     agent.deliver([event.text for event in events])
     service.organization.wait_received(len(events))
+    # A digest that is waited for behind this has them: each account and region has a chain.
+    service.wait_records(selected(events), seconds=90)
 
 
 def accounts():
