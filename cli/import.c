@@ -22,7 +22,9 @@
 #include "base/log.h"
 #include "base/rpc/rpc.h"
 #include "cli/command.h"
+#include "cli/import_compare.h"
 #include "cli/progress.h"
+#include "cli/store.h"
 #include "query/format.h"
 
 enum {
@@ -37,6 +39,7 @@ enum {
 };
 
 struct options {
+    struct store_choice store;
     const char *folder;
     const char *bundle;
     const char *spool;
@@ -63,7 +66,10 @@ struct import {
     uint64_t acknowledged_before;
     struct agent_status status;
     struct source_status source_status;
-    bool is_stopped;  // by a signal
+    bool is_stopped;   // by a signal
+    bool is_compared;  // with the store
+    struct import_comparison comparison;
+    struct buffer lacking_json;
 };
 
 static const struct argp_option argument_options[] = {
@@ -84,6 +90,9 @@ static const struct argp_option argument_options[] = {
 static error_t parse_argument(int key, char *argument, struct argp_state *state) {
     struct options *options = state->input;
     switch (key) {
+        case ARGP_KEY_INIT:
+            state->child_inputs[0] = &options->store;
+            return 0;
         case 'b':
             options->bundle = argument;
             return 0;
@@ -304,12 +313,47 @@ static bool run_agent(struct import *import, const sigset_t *signals, struct fau
     return is_good;
 }
 
+// ---- the comparison
+
+static void on_lacking(void *user, const struct records_entry *entry) {
+    struct import *import = user;
+    struct buffer *json = &import->lacking_json;
+    char id[RECORD_UUID_TEXT_SIZE];
+    if (import->comparison.lacking > NOTICES_SHOWN_MAX) return;
+    record_print_uuid(entry->record->id, id);
+    buffer_append_text(json, json->size > 0 ? ",{" : "{");
+    print_member("id", id, json);
+    buffer_append_text(json, ",\"file\":");
+    json_append_string(json, entry->object);
+    buffer_append_byte(json, '}');
+    struct buffer text;
+    buffer_init(&text, OUTPUT_SIZE_MAX);
+    format_cell(entry->object, UINT32_MAX, false, &text);
+    fprintf(stderr, "%s: the trail lacks: event %s of %.*s\n", import->program, id, (int)text.size,
+            (const char *)text.bytes);
+    buffer_done(&text);
+}
+
+static bool compare(struct import *import, struct fault *fault) {
+    const struct store_choice *choice = &import->options->store;
+    if (import->is_stopped || (choice->directory == NULL && choice->config == NULL)) return true;
+    import->comparison = (struct import_comparison){
+        .choice = choice,
+        .root = import->root,
+        .size = import->size,
+        .on_lacking = on_lacking,
+        .user = import,
+    };
+    import->is_compared = import_compare(&import->comparison, fault);
+    return import->is_compared;
+}
+
 // ---- the answer
 
 static bool is_all_in(const struct import *import) {
     const struct uplink_status *uplink = &import->status.uplink;
     return !import->is_stopped && import->source_status.errors == 0 && uplink->quarantined == 0 &&
-           uplink->gaps_sent == 0;
+           uplink->gaps_sent == 0 && import->comparison.lacking == 0;
 }
 
 static uint64_t count_waiting(const struct import *import) {
@@ -342,7 +386,14 @@ static void print_json(const struct import *import, struct buffer *text) {
     print_member("last_error", import->source_status.last_error, text);
     buffer_append_text(text, ",\"refused\":[");
     buffer_append(text, buffer_span(&import->notices_json));
-    buffer_append_text(text, "]}\n");
+    buffer_append_byte(text, ']');
+    if (import->is_compared) {
+        buffer_print(text, ",\"compared\":%" PRIu64 ",\"lacking\":%" PRIu64 ",\"lacks\":[",
+                     import->comparison.records, import->comparison.lacking);
+        buffer_append(text, buffer_span(&import->lacking_json));
+        buffer_append_byte(text, ']');
+    }
+    buffer_append_text(text, "}\n");
 }
 
 static void print_people(const struct import *import, struct buffer *text) {
@@ -369,6 +420,10 @@ static void print_people(const struct import *import, struct buffer *text) {
     }
     if (status->uplink.quarantined > 0)
         buffer_append_text(text, "what was refused and why: orgtrail quarantine list\n");
+    if (import->is_compared) {
+        buffer_print(text, "%" PRIu64 " events compared with the store: it lacks %" PRIu64 "\n",
+                     import->comparison.records, import->comparison.lacking);
+    }
     if (is_all_in(import)) buffer_append_text(text, "All in\n");
 }
 
@@ -392,14 +447,17 @@ static int answer(const struct import *import) {
 }
 
 int import_run(int argc, char **argv) {
+    static const struct argp_child children[] = {{&store_argp, 0, NULL, 0}, {0}};
     static const struct argp parser = {
         .options = argument_options,
         .parser = parse_argument,
         .args_doc = "DIR",
+        .children = children,
         .doc =
             "Brings the CloudTrail files below DIR, in the layout of a bucket or any other, into "
             "the trail, as an agent of the whole organization would. What is there already is "
-            "not doubled; the same command goes on with one that was stopped.\v"
+            "not doubled; the same command goes on with one that was stopped. With --store or "
+            "--config it is then compared with the store: what is lacking there is told.\v"
             "Exit codes: 0 all is in, 1 something was refused or could not be read, 2 it could "
             "not be done or was stopped.",
     };
@@ -416,6 +474,7 @@ int import_run(int argc, char **argv) {
     import->program = argv[0];
     import->began_ms = monotonic();
     buffer_init(&import->notices_json, OUTPUT_SIZE_MAX);
+    buffer_init(&import->lacking_json, OUTPUT_SIZE_MAX);
     // What the log would say stands in the answer, but for what goes wrong with the machine.
     log_init("orgtrail-import", LOG_ERROR);
     sigset_t signals;
@@ -430,12 +489,16 @@ int import_run(int argc, char **argv) {
     is_good = is_good && run_agent(import, &signals, &fault);
     int code = EXIT_FAILED;
     if (is_good) {
+        is_good = compare(import, &fault);
         code = answer(import);
-    } else {
+    }
+    if (!is_good) {
+        code = EXIT_FAILED;
         command_fail(argv[0], &fault);
     }
     agent_config_destroy(import->loaded);
     buffer_done(&import->notices_json);
+    buffer_done(&import->lacking_json);
     free(import);
     return code;
 }

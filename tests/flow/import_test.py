@@ -107,8 +107,8 @@ def test_killed_in_the_middle():
             if round_ == 1:
                 organization.start_collector()
         assert kills >= 2, kills
-        report, _ = run(organization, archive, bundle)
-        assert report["all_in"], report
+        report, _ = run(organization, archive, bundle, "--store", organization.store)
+        assert report["all_in"] and report["compared"] == 30000, report
         wanted = [record for records in files.values() for record in records]
         expect_same("export", imported(organization, SHOP), wanted)
 
@@ -141,6 +141,28 @@ def test_what_is_refused_is_told():
         expect_same(
             "mended", imported(organization, SHOP), wanted + make_range(500, 509) + make_range(600, 609)
         )
+
+
+def test_what_the_trail_lacks():
+    files = {place(1): make_range(1, 10), place(2): make_range(11, 15)}
+    with make_organization() as organization, make_organization() as other:
+        archive, bundle = make_archive(organization, files), enroll(organization)
+        run(organization, archive, bundle)
+        # As if the store had lost a file since.
+        run(other, make_archive(other, {place(1): make_range(1, 10)}), enroll(other))
+        config = ("--config", organization.config_path)
+        report, _ = run(organization, archive, bundle, *config)
+        assert report["compared"] == 15 and report["lacking"] == 0 and report["all_in"], report
+        report, said = run(organization, archive, bundle, "--store", other.store, code=1)
+        assert report["records"] == 0 and not report["all_in"], report
+        assert report["compared"] == 15 and report["lacking"] == 5, report
+        lacks = sorted(json.loads(record)["eventID"] for record in make_range(11, 15))
+        assert sorted(lack["id"] for lack in report["lacks"]) == lacks, report
+        assert {lack["file"] for lack in report["lacks"]} == {place(2)}, report
+        assert f"the trail lacks: event {lacks[0]}" in said, said
+        flat = make_archive(organization, {"flat.json.gz": make_range(1, 10)}, "flat")
+        report, said = run(organization, flat, bundle, *config, code=2)
+        assert report["duplicates"] == 10 and "CloudTrail's layout" in said, (report, said)
 
 
 def test_stopped_in_order():
