@@ -458,7 +458,7 @@ int import_run(int argc, char **argv) {
             "the trail, as an agent of the whole organization would. What is there already is "
             "not doubled; the same command goes on with one that was stopped. With --store or "
             "--config it is then compared with the store: what is lacking there is told.\v"
-            "Exit codes: 0 all is in, 1 something was refused or could not be read, 2 it could "
+            "Exit codes: 0 all is in, 1 something was refused, unread or lacking, 2 it could "
             "not be done or was stopped.",
     };
     struct options options = {.timeout_s = PATIENCE_S};
