@@ -41,6 +41,7 @@ struct files_operations {
                     size_t *got, struct fault *fault);
     bool (*append)(void *context, int handle, struct span bytes, struct fault *fault);
     bool (*sync)(void *context, int handle, struct fault *fault);
+    void (*hasten)(void *context, int handle);  // NULL: nothing to gain
     void (*sync_begin)(void *context, int handle);
     bool (*sync_is_done)(void *context, int handle);
     bool (*sync_end)(void *context, int handle, struct fault *fault);
@@ -87,6 +88,10 @@ MUST_CHECK bool files_read_at(const struct files *files, int handle, uint64_t of
 // Appends all bytes. On failure some may have been written: truncate back before going on.
 MUST_CHECK bool files_append(const struct files *files, int handle, struct span bytes,
                              struct fault *fault);
+
+// Has the disk begin to write what was appended, and neither waits nor promises anything: a
+// files_sync of it later waits less, and those of several files together much less.
+void files_hasten(const struct files *files, int handle);
 
 // Makes what was appended durable. After FAULT_IO nobody knows what the disk holds: never retried.
 // The next sync may succeed without a write of what this one was about, also in another process:

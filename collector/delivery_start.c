@@ -80,6 +80,7 @@ static bool start(struct delivery *delivery, const struct settings *settings,
         .digest_interval_s = settings->delivery_digest_interval_s,
         .key_lifetime_ms = (int64_t)settings->delivery_digest_key_lifetime_s * 1000,
         .file_size_max = settings->delivery_file_size_max,
+        .level = (int)settings->delivery_compression,
     };
     return deliver_start(&options, fault);
 }

@@ -61,6 +61,8 @@ enum {
     SETTINGS_DIGEST_KEY_LIFETIME_S_MAX = 10 * 365 * 86400,
     SETTINGS_FILE_SIZE = 32 << 20,  // bytes of a log file's text
     SETTINGS_FILE_SIZE_MIN = 64 << 10,
+    SETTINGS_COMPRESSION = 6,
+    SETTINGS_COMPRESSION_MAX = 12,
     SETTINGS_FREE_SIZE = 1 << 30,  // bytes, or 2 % of the disk if that is less
 };
 
@@ -105,6 +107,7 @@ struct settings {
     uint32_t delivery_digest_interval_s;
     uint32_t delivery_digest_key_lifetime_s;
     uint64_t delivery_file_size_max;
+    uint32_t delivery_compression;  // level
     enum roster_unknown unknown;
     const struct roster_account *accounts;
     uint32_t accounts_count;

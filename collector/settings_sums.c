@@ -85,6 +85,7 @@ void settings_sums_print(const struct settings *settings, const struct settings 
     print_number("delivery.digest_interval_s", settings->delivery_digest_interval_s, text);
     print_number("delivery.digest_key_lifetime_s", settings->delivery_digest_key_lifetime_s, text);
     print_number("delivery.file_size_max", settings->delivery_file_size_max, text);
+    print_number("delivery.compression", settings->delivery_compression, text);
     print_text("deny", settings->deny_path, text);
     print_number("heartbeat_ms", settings->heartbeat_ms, text);
     print_number("region_silent_s", settings->region_silent_s, text);

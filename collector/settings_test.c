@@ -171,6 +171,7 @@ static void test_mistakes_say_where(void **state) {
         {HEAD "delivery: {s3: {region: r, kms_key: k}}\n", "only with encryption: kms"},
         {HEAD "delivery: {s3: {region: r, profile: p}}\n", "of which credentials file"},
         {HEAD "delivery: {s3: {region: r, style: sideways}}\n", "line 5"},
+        {HEAD "delivery: {directory: d, compression: 13}\n", "from 1 to 12"},
         {HEAD "http: {listen: 9090}\n", "line 5: http.listen: \"9090\" is no address"},
         {"organization: {id: o-abc}\n", "line 1"},
         {"organization: {id: o-abc, management_account: a1}\nlisten: here:7443\n"

@@ -23,6 +23,7 @@ struct deliver_options {
     uint32_t digest_interval_s;
     int64_t key_lifetime_ms;
     uint64_t file_size_max;  // bytes of a file's text
+    int level;               // of compression, 1 to STATE_LEVEL_MAX
 };
 
 // Looks for trails from now on, until the followers are stopped. Options are borrowed. FAULT_FULL.

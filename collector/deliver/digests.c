@@ -326,9 +326,10 @@ static bool write_object(struct work *work, const struct object_name *name, cons
         {"backfill-generation-timestamp", span_text(made)},
     };
     buffer_reset(&work->packed);
-    return gzip_write(buffer_span(&work->text), GZIP_LEVEL, &work->packed, fault) &&
-           objects_write(work->options->objects, name, buffer_span(&work->packed), metadata,
-                         work->plan->is_backfill ? 3 : 2, fault);
+    if (!gzip_write(buffer_span(&work->text), GZIP_LEVEL, &work->packed, fault)) return false;
+    const struct object_write write = {*name, buffer_span(&work->packed), metadata,
+                                       work->plan->is_backfill ? 3 : 2};
+    return objects_write(work->options->objects, &write, 1, fault);
 }
 
 // Keeps in the arena what the next digest says of this one.

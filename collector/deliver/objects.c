@@ -7,25 +7,45 @@ bool objects_find_bucket(const struct objects *objects, struct span bucket, bool
     return objects->operations->find_bucket(objects->context, bucket, found, fault);
 }
 
-bool objects_write(const struct objects *objects, const struct object_name *name, struct span bytes,
-                   const struct object_metadata *metadata, uint32_t metadata_count,
-                   struct fault *fault) {
-    assert(metadata_count <= OBJECT_METADATA_MAX);
+static bool put_all(const struct objects *objects, const struct object_write *writes,
+                    uint32_t writes_count, struct fault *fault) {
+    const struct objects_operations *operations = objects->operations;
+    if (operations->put_all != NULL) {
+        return operations->put_all(objects->context, writes, writes_count, fault);
+    }
+    for (uint32_t index = 0; index < writes_count; index++) {
+        if (!operations->put(objects->context, &writes[index], fault)) return false;
+    }
+    return true;
+}
+
+static bool check(const struct objects *objects, const struct object_write *write,
+                  struct fault *fault) {
     bool found = false;
     uint8_t hash[SHA256_SIZE];
     struct object_facts facts = {0};
-    const struct objects_operations *operations = objects->operations;
-    if (!operations->put(objects->context, name, bytes, metadata, metadata_count, fault) ||
-        !operations->head(objects->context, name, &found, &facts, fault)) {
-        return false;
-    }
-    crypto_sha256(&bytes, 1, hash);
-    if (found && facts.size == bytes.size && memcmp(hash, facts.hash, sizeof hash) == 0)
+    const struct object_name *name = &write->name;
+    if (!objects->operations->head(objects->context, name, &found, &facts, fault)) return false;
+    crypto_sha256(&write->bytes, 1, hash);
+    if (found && facts.size == write->bytes.size && memcmp(hash, facts.hash, sizeof hash) == 0)
         return true;
     return fault_set(fault, FAULT_RETRY,
                      "ChangedObject: s3://%.*s/%.*s is not what was written: does somebody else "
                      "write there?",
                      SPAN_PRINT(name->bucket), SPAN_PRINT(name->key));
+}
+
+bool objects_write(const struct objects *objects, const struct object_write *writes,
+                   uint32_t writes_count, struct fault *fault) {
+    assert(writes_count >= 1 && writes_count <= OBJECTS_WRITE_MAX);
+    for (uint32_t index = 0; index < writes_count; index++) {
+        assert(writes[index].metadata_count <= OBJECT_METADATA_MAX);
+    }
+    if (!put_all(objects, writes, writes_count, fault)) return false;
+    for (uint32_t index = 0; index < writes_count; index++) {
+        if (!check(objects, &writes[index], fault)) return false;
+    }
+    return true;
 }
 
 bool objects_is_key(struct span key) {

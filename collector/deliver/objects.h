@@ -17,6 +17,7 @@
 enum {
     OBJECT_KEY_SIZE_MAX = 1024,  // bytes, as S3 has it
     OBJECT_METADATA_MAX = 8,     // of one object
+    OBJECTS_WRITE_MAX = 128,     // written together
 };
 
 struct object_name {
@@ -30,6 +31,14 @@ struct object_metadata {
     struct span value;  // printable ASCII
 };
 
+// An object to write.
+struct object_write {
+    struct object_name name;
+    struct span bytes;
+    const struct object_metadata *metadata;
+    uint32_t metadata_count;
+};
+
 struct object_facts {
     uint64_t size;
     uint8_t hash[SHA256_SIZE];
@@ -37,9 +46,10 @@ struct object_facts {
 
 struct objects_operations {
     bool (*find_bucket)(void *context, struct span bucket, bool *found, struct fault *fault);
-    bool (*put)(void *context, const struct object_name *name, struct span bytes,
-                const struct object_metadata *metadata, uint32_t metadata_count,
-                struct fault *fault);
+    bool (*put)(void *context, const struct object_write *write, struct fault *fault);
+    // Puts several of different names, which costs less than one after another. NULL: it does not.
+    bool (*put_all)(void *context, const struct object_write *writes, uint32_t writes_count,
+                    struct fault *fault);
     bool (*head)(void *context, const struct object_name *name, bool *found,
                  struct object_facts *facts, struct fault *fault);
 };
@@ -53,13 +63,13 @@ struct objects {
 MUST_CHECK bool objects_find_bucket(const struct objects *objects, struct span bucket, bool *found,
                                     struct fault *fault);
 
-// Writes an object in place of the one there was and makes sure that it stands there, by its size
-// and hash. Doing it again with the same bytes changes nothing. FAULT_INPUT: no such bucket, or a
-// key that cannot be; FAULT_DENIED; FAULT_FULL; FAULT_RETRY: something else stands there, or not
-// now; FAULT_IO. Whatever it was, it may be tried again.
-MUST_CHECK bool objects_write(const struct objects *objects, const struct object_name *name,
-                              struct span bytes, const struct object_metadata *metadata,
-                              uint32_t metadata_count, struct fault *fault);
+// Writes 1 to OBJECTS_WRITE_MAX objects of different names, each in place of the one there was, and
+// makes sure that they stand there, by size and hash. Doing it again with the same bytes changes
+// nothing. FAULT_INPUT: no such bucket, or a key that cannot be; FAULT_DENIED; FAULT_FULL;
+// FAULT_RETRY: something else stands there, or not now; FAULT_IO. Whatever it was, some of them may
+// be there, and all may be tried again.
+MUST_CHECK bool objects_write(const struct objects *objects, const struct object_write *writes,
+                              uint32_t writes_count, struct fault *fault);
 
 // Whether a text can be an object's key here: 1 to OBJECT_KEY_SIZE_MAX bytes without control
 // characters, no part of it empty or beginning with a point.

@@ -1,6 +1,8 @@
 #include "collector/deliver/objects_directory.h"
 
+#include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json_writer.h"
@@ -108,44 +110,61 @@ static bool make_folders(const struct objects_directory *directory, struct span 
     return true;
 }
 
-// Writes a file whole, under its name only when it is on the disk. A sync that failed is not tried
-// again: the next attempt writes another file.
-static bool write_file(const struct files *files, const char *path, const char *fresh,
-                       struct span bytes, struct fault *fault) {
-    int handle = -1;
+// Creates a file and has the disk begin to write it. The handle is the caller's to close.
+static bool begin_file(const struct files *files, const char *fresh, struct span bytes, int *handle,
+                       struct fault *fault) {
     if (!files_remove(files, fresh, fault) ||
-        !files_open(files, fresh, FILES_CREATE, &handle, fault)) {
+        !files_open(files, fresh, FILES_CREATE, handle, fault)) {
         return false;
     }
-    bool is_good = files_append(files, handle, bytes, fault) && files_sync(files, handle, fault);
-    files_close(files, handle);
-    if (is_good && files_rename(files, fresh, path, fault)) return true;
-    struct fault ignored;
-    (void)!files_remove(files, fresh, &ignored);
+    if (files_append(files, *handle, bytes, fault)) {
+        files_hasten(files, *handle);
+        return true;
+    }
+    files_close(files, *handle);
+    *handle = -1;
     return false;
 }
 
-static void print_metadata(const struct object_metadata *metadata, uint32_t metadata_count,
-                           struct buffer *json) {
+static void remove_quietly(const struct files *files, const char *path) {
+    struct fault ignored;
+    (void)!files_remove(files, path, &ignored);
+}
+
+// Writes a file whole, under its name only when it is on the disk.
+static bool write_file(const struct files *files, const char *path, const char *fresh,
+                       struct span bytes, struct fault *fault) {
+    int handle = -1;
+    bool is_good = begin_file(files, fresh, bytes, &handle, fault);
+    if (is_good) {
+        is_good = files_sync(files, handle, fault);
+        files_close(files, handle);
+    }
+    if (is_good && files_rename(files, fresh, path, fault)) return true;
+    remove_quietly(files, fresh);
+    return false;
+}
+
+static void print_metadata(const struct object_write *write, struct buffer *json) {
     struct json_writer writer = json_writer_begin(json);
     json_write_object(&writer, NULL);
-    for (uint32_t index = 0; index < metadata_count; index++) {
-        json_write_string(&writer, metadata[index].name, metadata[index].value);
+    for (uint32_t index = 0; index < write->metadata_count; index++) {
+        const struct object_metadata *metadata = &write->metadata[index];
+        json_write_string(&writer, metadata->name, metadata->value);
     }
     json_write_end(&writer);
 }
 
 static bool write_metadata(const struct files *files, const char *path, const char *fresh,
-                           const struct object_metadata *metadata, uint32_t metadata_count,
-                           struct fault *fault) {
+                           const struct object_write *write, struct fault *fault) {
     char beside[OBJECTS_PATH_SIZE];
     struct buffer json;
     if (!print_beside(path, ".metadata", beside)) {
         return fault_set(fault, FAULT_INPUT, "%s: too long", path);
     }
-    if (metadata_count == 0) return files_remove(files, beside, fault);
+    if (write->metadata_count == 0) return files_remove(files, beside, fault);
     buffer_init(&json, OBJECTS_METADATA_SIZE_MAX);
-    print_metadata(metadata, metadata_count, &json);
+    print_metadata(write, &json);
     bool is_good = buffer_overflowed(&json)
                        ? fault_set(fault, FAULT_INPUT, "%s: too much metadata", path)
                        : write_file(files, beside, fresh, buffer_span(&json), fault);
@@ -153,24 +172,114 @@ static bool write_metadata(const struct files *files, const char *path, const ch
     return is_good;
 }
 
-static bool put(void *context, const struct object_name *name, struct span bytes,
-                const struct object_metadata *metadata, uint32_t metadata_count,
-                struct fault *fault) {
-    const struct objects_directory *directory = context;
-    const struct files *files = directory->files;
-    char path[OBJECTS_PATH_SIZE], fresh[OBJECTS_PATH_SIZE];
+// Objects that are written together. Syncs one behind another of files that are all being written
+// wait for the disk a few times instead of once each: so all files come first, then their syncs,
+// their names, and each folder's sync.
+struct pack {
+    const struct objects_directory *directory;
+    const struct object_write *writes;
+    uint32_t count;
+    int handles[OBJECTS_WRITE_MAX];  // -1: none
+    char paths[OBJECTS_WRITE_MAX][OBJECTS_PATH_SIZE];
+};
+
+// Prints what a file is written as before it has its name. It was found to be short enough.
+static void print_fresh(const char *path, char fresh[OBJECTS_PATH_SIZE]) {
+    bool is_good = print_beside(path, ".new", fresh);
+    assert(is_good);
+}
+
+static bool begin_object(struct pack *pack, uint32_t index, struct fault *fault) {
+    const struct objects_directory *directory = pack->directory;
+    const struct object_write *write = &pack->writes[index];
+    const struct object_name *name = &write->name;
+    char *path = pack->paths[index];
+    char fresh[OBJECTS_PATH_SIZE];
     if (name->key.size == 0 || !objects_directory_path(directory, name->bucket, name->key, path) ||
         !print_beside(path, ".new", fresh)) {
         return refuse_name(name, fault);
     }
     if (!check_bucket(directory, name, fault)) return false;
     if (make_folders(directory, name->bucket, path, fault) &&
-        write_metadata(files, path, fresh, metadata, metadata_count, fault) &&
-        write_file(files, path, fresh, bytes, fault)) {
-        *strrchr(path, '/') = 0;
-        if (files_sync_directory(files, path, fault)) return true;
+        write_metadata(directory->files, path, fresh, write, fault) &&
+        begin_file(directory->files, fresh, write->bytes, &pack->handles[index], fault)) {
+        return true;
     }
+    remove_quietly(directory->files, fresh);
     return name_fault(fault);
+}
+
+// A sync that failed is not tried again: the next attempt writes another file.
+static bool sync_files(struct pack *pack, struct fault *fault) {
+    const struct files *files = pack->directory->files;
+    for (uint32_t index = 0; index < pack->count; index++) {
+        if (!files_sync(files, pack->handles[index], fault)) return false;
+        files_close(files, pack->handles[index]);
+        pack->handles[index] = -1;
+    }
+    return true;
+}
+
+static bool name_files(struct pack *pack, struct fault *fault) {
+    char fresh[OBJECTS_PATH_SIZE];
+    for (uint32_t index = 0; index < pack->count; index++) {
+        print_fresh(pack->paths[index], fresh);
+        if (!files_rename(pack->directory->files, fresh, pack->paths[index], fault)) return false;
+    }
+    return true;
+}
+
+// Syncs each folder once. Paths become those of their folders.
+static bool sync_folders(struct pack *pack, struct fault *fault) {
+    for (uint32_t index = 0; index < pack->count; index++) {
+        uint32_t before = 0;
+        *strrchr(pack->paths[index], '/') = 0;
+        while (before < index && strcmp(pack->paths[before], pack->paths[index]) != 0) before++;
+        if (before == index &&
+            !files_sync_directory(pack->directory->files, pack->paths[index], fault)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// Leaves none of those that have no name yet.
+static void give_up(struct pack *pack, uint32_t begun) {
+    char fresh[OBJECTS_PATH_SIZE];
+    for (uint32_t index = 0; index < begun; index++) {
+        if (pack->handles[index] != -1) files_close(pack->directory->files, pack->handles[index]);
+        print_fresh(pack->paths[index], fresh);
+        remove_quietly(pack->directory->files, fresh);
+    }
+}
+
+static bool put_pack(struct pack *pack, struct fault *fault) {
+    uint32_t begun = 0;
+    while (begun < pack->count && begin_object(pack, begun, fault)) begun++;
+    bool is_good = begun == pack->count &&
+                   ((sync_files(pack, fault) && name_files(pack, fault)) || name_fault(fault));
+    if (!is_good) {
+        give_up(pack, begun);
+        return false;
+    }
+    return sync_folders(pack, fault) || name_fault(fault);
+}
+
+static bool put_all(void *context, const struct object_write *writes, uint32_t writes_count,
+                    struct fault *fault) {
+    struct pack *pack = malloc(sizeof *pack);
+    if (pack == NULL) return fault_set(fault, FAULT_RETRY, "NoMemory: for names of files");
+    pack->directory = context;
+    pack->writes = writes;
+    pack->count = writes_count;
+    for (uint32_t index = 0; index < writes_count; index++) pack->handles[index] = -1;
+    bool is_good = put_pack(pack, fault);
+    free(pack);
+    return is_good;
+}
+
+static bool put(void *context, const struct object_write *write, struct fault *fault) {
+    return put_all(context, write, 1, fault);
 }
 
 // ---- reading
@@ -230,6 +339,6 @@ bool objects_directory_metadata(const struct objects_directory *directory,
 }
 
 struct objects objects_in_directory(struct objects_directory *directory) {
-    static const struct objects_operations operations = {find_bucket, put, head};
+    static const struct objects_operations operations = {find_bucket, put, put_all, head};
     return (struct objects){&operations, directory};
 }

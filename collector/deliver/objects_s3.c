@@ -224,27 +224,25 @@ static bool put_with(struct objects_s3 *objects, struct s3 *client, const struct
     return true;
 }
 
-static bool put(void *context, const struct object_name *name, struct span bytes,
-                const struct object_metadata *metadata, uint32_t metadata_count,
-                struct fault *fault) {
+static bool put(void *context, const struct object_write *write, struct fault *fault) {
     struct names names;
     struct objects_s3 *objects = context;
     struct s3_metadata copies[OBJECT_METADATA_MAX] = {0};
-    bool is_good = copy_names(name, &names, fault);
-    bool is_packed = span_ends(name->key, SPAN_LITERAL(".json.gz"));
+    bool is_good = copy_names(&write->name, &names, fault);
+    bool is_packed = span_ends(write->name.key, SPAN_LITERAL(".json.gz"));
     struct s3_put order = {.bucket = names.bucket,
                            .key = names.key,
-                           .bytes = bytes,
+                           .bytes = write->bytes,
                            .content_type = is_packed ? "application/json" : NULL,
                            .content_encoding = is_packed ? "gzip" : NULL,
                            .metadata = copies,
                            .encryption = objects->encryption,
                            .kms_key = objects->kms_key,
                            .acl = objects->acl};
-    for (uint32_t index = 0; is_good && index < metadata_count; index++) {
-        copies[index].name = metadata[index].name;
-        copies[index].value =
-            strndup((const char *)metadata[index].value.bytes, metadata[index].value.size);
+    for (uint32_t index = 0; is_good && index < write->metadata_count; index++) {
+        const struct object_metadata *metadata = &write->metadata[index];
+        copies[index].name = metadata->name;
+        copies[index].value = strndup((const char *)metadata->value.bytes, metadata->value.size);
         order.metadata_count++;
         if (copies[index].value == NULL) {
             is_good = fault_set(fault, FAULT_FULL, "NoMemory: for an object's metadata");
@@ -265,6 +263,7 @@ static bool put(void *context, const struct object_name *name, struct span bytes
 }
 
 struct objects objects_in_s3(struct objects_s3 *objects) {
-    static const struct objects_operations operations = {find_bucket, put, head};
+    static const struct objects_operations operations = {
+        .find_bucket = find_bucket, .put = put, .head = head};
     return (struct objects){&operations, objects};
 }

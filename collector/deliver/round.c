@@ -19,6 +19,8 @@ enum {
     REGION_SIZE_MAX = 256,
     KEY_SIZE = 2 * FILE_NAME_SIZE,  // a prefix and a name; what is too long is refused as a key
     TEXT_SIZE_MAX = ROUND_TEXT_SIZE_MAX + 4 * 1024 * 1024,
+    PACK_SIZE = 4 * 1024 * 1024,  // compressed bytes; then they are written
+    PACK_SIZE_MAX = PACK_SIZE + 2 * TEXT_SIZE_MAX,
 };
 
 // A file that is being filled, or is full.
@@ -264,11 +266,11 @@ static void list_file(const struct part *part, const char *key, const uint8_t ha
     json_write_end(writer);
 }
 
-static void count(const struct round *round, uint64_t events, size_t size) {
+static void count(const struct round *round, uint64_t files, uint64_t events, size_t size) {
     const struct {
         enum metrics_index index;
         uint64_t value;
-    } counts[] = {{METRICS_DELIVERED_FILES, 1},
+    } counts[] = {{METRICS_DELIVERED_FILES, files},
                   {METRICS_DELIVERED_EVENTS, events},
                   {METRICS_DELIVERED_BYTES, size}};
     for (size_t index = 0; index < sizeof counts / sizeof counts[0]; index++) {
@@ -278,43 +280,77 @@ static void count(const struct round *round, uint64_t events, size_t size) {
     }
 }
 
-static bool write_part(struct round *round, struct part *part, const struct objects *objects,
-                       const struct state_round *plan, struct buffer *packed,
-                       struct json_writer *list, struct fault *fault) {
+// Files that are written together.
+struct pack {
+    struct buffer bytes;  // of all, compressed
+    uint32_t count;
+    uint64_t events;
+    size_t ends[OBJECTS_WRITE_MAX];  // in bytes
+    char keys[OBJECTS_WRITE_MAX][KEY_SIZE];
+};
+
+static bool pack_part(struct round *round, struct part *part, const struct state_round *plan,
+                      struct pack *pack, struct json_writer *list, struct fault *fault) {
     uint8_t hash[SHA256_SIZE];
-    char key[KEY_SIZE];
+    char *key = pack->keys[pack->count];
     file_end(&part->text);
     struct span text = buffer_span(&part->text);
     crypto_sha256(&text, 1, hash);
     print_key(round, part, plan, hash, key);
-    buffer_reset(packed);
-    if (!gzip_write(text, ROUND_GZIP_LEVEL, packed, fault)) return false;
-    const struct object_name name = {round->options.trail->bucket, span_text(key)};
-    if (!objects_write(objects, &name, buffer_span(packed), NULL, 0, fault)) return false;
+    if (!gzip_write(text, plan->level, &pack->bytes, fault)) return false;
+    buffer_done(&part->text);
     list_file(part, key, hash, list);
-    count(round, part->events, packed->size);
+    pack->ends[pack->count++] = pack->bytes.size;
+    pack->events += part->events;
     return true;
+}
+
+static bool write_pack(const struct round *round, const struct objects *objects, struct pack *pack,
+                       struct fault *fault) {
+    struct object_write writes[OBJECTS_WRITE_MAX] = {0};
+    size_t begin = 0;
+    if (pack->count == 0) return true;
+    for (uint32_t index = 0; index < pack->count; index++) {
+        writes[index].name =
+            (struct object_name){round->options.trail->bucket, span_text(pack->keys[index])};
+        writes[index].bytes = span_of(pack->bytes.bytes + begin, pack->ends[index] - begin);
+        begin = pack->ends[index];
+    }
+    if (!objects_write(objects, writes, pack->count, fault)) return false;
+    count(round, pack->count, pack->events, pack->bytes.size);
+    buffer_reset(&pack->bytes);
+    pack->count = 0;
+    pack->events = 0;
+    return true;
+}
+
+static bool write_parts(struct round *round, struct seat *seat, const struct objects *objects,
+                        const struct state_round *plan, struct pack *pack, struct json_writer *list,
+                        struct fault *fault) {
+    for (uint32_t index = 0; index < round->parts_count; index++) {
+        if (seat->is_stopping != NULL && seat->is_stopping(seat->context)) {
+            return fault_set(fault, FAULT_RETRY, "the collector is stopping");
+        }
+        if (!pack_part(round, &round->parts[index], plan, pack, list, fault)) return false;
+        bool is_full = pack->count == OBJECTS_WRITE_MAX || pack->bytes.size >= PACK_SIZE;
+        if (is_full && !write_pack(round, objects, pack, fault)) return false;
+    }
+    return write_pack(round, objects, pack, fault);
 }
 
 bool round_write(struct round *round, struct seat *seat, const struct objects *objects,
                  const struct state_round *plan, struct buffer *list, struct fault *fault) {
-    struct buffer packed;
+    struct pack *pack = calloc(1, sizeof *pack);
+    if (pack == NULL) return fault_set(fault, FAULT_FULL, "no memory for a round's files");
     struct json_writer writer = json_writer_begin(list);
-    buffer_init(&packed, TEXT_SIZE_MAX);
+    buffer_init(&pack->bytes, PACK_SIZE_MAX);
     json_write_object(&writer, NULL);
     json_write_integer(&writer, "time_s", plan->time_s);
     json_write_string(&writer, "bucket", round->options.trail->bucket);
     json_write_list(&writer, "files");
-    bool is_good = true;
-    for (uint32_t index = 0; is_good && index < round->parts_count; index++) {
-        if (seat->is_stopping != NULL && seat->is_stopping(seat->context)) {
-            is_good = fault_set(fault, FAULT_RETRY, "the collector is stopping");
-        } else {
-            is_good =
-                write_part(round, &round->parts[index], objects, plan, &packed, &writer, fault);
-        }
-    }
-    buffer_done(&packed);
+    bool is_good = write_parts(round, seat, objects, plan, pack, &writer, fault);
+    buffer_done(&pack->bytes);
+    free(pack);
     if (!is_good) return false;
     json_write_end(&writer);
     json_write_end(&writer);

@@ -17,11 +17,10 @@
 #include "collector/follow/seat.h"
 
 enum {
-    ROUND_TEXT_SIZE_MAX = 32 * 1024 * 1024,     // bytes of all files' texts; then the round ends
+    ROUND_TEXT_SIZE_MAX = 64 * 1024 * 1024,     // bytes of all files' texts; then the round ends
     ROUND_FILES_MAX = 4096,                     // the same
     ROUND_EVENTS_MAX = 200000,                  // looked at; the same
     ROUND_DOCUMENT_SIZE_MAX = 8 * 1024 * 1024,  // bytes of the list of files
-    ROUND_GZIP_LEVEL = 6,
 };
 
 struct round;

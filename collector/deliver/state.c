@@ -22,10 +22,12 @@ static bool read_round(const struct yyjson_val *object, struct state_round *roun
         .to = (uint64_t)number_of(object, "to"),
         .time_s = number_of(object, "time_s"),
         .file_size = (uint64_t)number_of(object, "file_size"),
+        .level = (int)number_of(object, "level"),
     };
+    if (round->level == 0) round->level = STATE_LEVEL;  // plans of before there was a choice
     return crypto_parse_hex(json_member_string(object, SPAN_LITERAL("epoch")), round->epoch,
                             sizeof round->epoch) &&
-           round->from < round->to;
+           round->from < round->to && round->level >= 1 && round->level <= STATE_LEVEL_MAX;
 }
 
 static void read_digest(const struct yyjson_val *object, struct state_digest *digest) {
@@ -78,6 +80,7 @@ static void print_round(const struct state_round *round, struct json_writer *wri
     json_write_integer(writer, "to", (int64_t)round->to);
     json_write_integer(writer, "time_s", round->time_s);
     json_write_integer(writer, "file_size", (int64_t)round->file_size);
+    json_write_integer(writer, "level", round->level);
     json_write_bool(writer, "last", round->is_last);
     json_write_end(writer);
 }

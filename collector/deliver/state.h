@@ -24,6 +24,8 @@
 enum {
     STATE_SIZE_MAX = 512 * 1024,  // bytes of the document
     STATE_ERROR_SIZE = 300,       // of an error's text with its final zero
+    STATE_LEVEL_MAX = 12,         // of compression
+    STATE_LEVEL = 6,              // unless a plan or a setting says otherwise
 };
 
 // Events behind `from` up to `to` are delivered.
@@ -34,6 +36,7 @@ struct state_round {
     uint64_t to;
     int64_t time_s;      // that its files' names have
     uint64_t file_size;  // bytes of a file's text
+    int level;           // of compression, as gzip_write has it
     uint8_t epoch[TRAIL_EPOCH_SIZE];
 };
 

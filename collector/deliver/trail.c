@@ -240,6 +240,7 @@ static bool plan_round(struct step *step, struct round *round, uint64_t to, bool
         .to = to,
         .time_s = round_time(step),
         .file_size = step->self->options->file_size_max,
+        .level = step->self->options->level,
     };
     memcpy(step->state.round.epoch, facts.epoch, sizeof facts.epoch);
     return save(step, NULL, NULL, fault) && write_round(step, round, fault);

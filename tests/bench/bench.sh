@@ -12,6 +12,8 @@
 #                         disk. With --stored 100000 --seconds 5 about 2 minutes
 #   ./dev bench --verify [--files N]   orgtrail verify and AWS's verifier on the same delivered files;
 #                         about 3 minutes, most of them AWS's
+#   ./dev bench --deliver [--events N] [--compression LEVEL]   a trail that delivers 1 M events to a folder,
+#                         at level 6 and at 1, and the size of its files against gzip -6
 #   ./dev bench --check   small and quick: fails if something is far below what is promised
 #
 # BENCH_FOLDER names the folder whose disk is measured (default: a temporary one).
@@ -35,6 +37,14 @@ if [ "${1:-}" = --api ]; then
     exec python3 -B tests/bench/api.py --folder "${BENCH_FOLDER:-${TMPDIR:-/tmp}}" "$@"
 fi
 
+if [ "${1:-}" = --deliver ]; then
+    shift
+    ORGTRAIL_BIN=$(tests/flow/build.sh //agent:orgtrail-agent //cli:orgtrail //collector:orgtrail-collector \
+        //tests/kit:make_traffic)
+    export ORGTRAIL_BIN
+    exec python3 -B tests/bench/deliver.py --folder "${BENCH_FOLDER:-${TMPDIR:-/tmp}}" "$@"
+fi
+
 if [ "${1:-}" = --verify ]; then
     shift
     tools/setup.sh --clients
@@ -48,7 +58,7 @@ case "${1:-}" in
     "") ;;
     --large) large=true ;;
     --check) check=true events=200000 peers=50000 ;;
-    *) echo "usage: ./dev bench [--large | --agents | --api | --verify | --check]" >&2; exit 2 ;;
+    *) echo "usage: ./dev bench [--large | --agents | --api | --deliver | --verify | --check]" >&2; exit 2 ;;
 esac
 
 bin=$(tests/flow/build.sh //agent:orgtrail-agent //cli:orgtrail //collector:orgtrail-collector \

@@ -384,6 +384,7 @@ static void begin(struct world *world, struct rig *rig) {
         .digest_interval_s = 5,
         .key_lifetime_ms = INT64_C(1) << 40,
         .file_size_max = 1 << 20,
+        .level = STATE_LEVEL,
     };
     world->seat = (struct seat){.append = rig->append,
                                 .clock = &rig->clock,

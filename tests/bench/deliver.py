@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""A trail that delivers a backlog to a folder: events a second by the clock and of the collector's CPU,
+and the size of its files against `gzip -6` of the same texts.
+
+usage: deliver.py [--events N] [--accounts N] [--compression LEVEL]... [--folder DIR]
+
+One agent brings the events in while deliveries rest; then the collector starts again and what it takes
+until the last one is delivered is measured, for each level over a copy of the same store. Programs come
+from bazel-bin: build them with --config=opt. Prints a line of words and one of JSON for each level.
+"""
+
+import argparse
+import glob
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+
+sys.dont_write_bytecode = True
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+os.chdir(ROOT)
+sys.path.insert(0, ROOT)
+
+from tests.bench.end_to_end import cpu_seconds, peak_mb, point_agent  # noqa: E402
+from tests.flow.organization import DATA, Organization, find_program  # noqa: E402
+
+BUCKET = "bench-logs"
+DELIVERED = re.compile(r'(?m)^orgtrail_collector_delivered_events_total\{[^}]*\} (\d+)')
+BEHIND = re.compile(r'(?m)^orgtrail_collector_follower_lag_events\{[^}]*deliver-[^}]*\} (\d+)')
+RESTING = 86400  # seconds between deliveries
+SAMPLE = 200 << 20  # bytes of text that gzip is asked for
+PATIENCE = 3600  # seconds
+
+
+def set_delivery(organization, buckets, interval, level):
+    settings = re.sub(r"(?m)^delivery: .*\n", "", organization.read_settings())
+    organization.write_settings(
+        settings + f"delivery: {{directory: {buckets}, interval_s: {interval}, compression: {level}}}\n"
+    )
+
+
+def call(organization, key, operation, body):
+    """A call of the CloudTrail API, signed by curl."""
+    done = subprocess.run(
+        [
+            *("curl", "--silent", "--show-error", "--fail-with-body", "--config", "-"),
+            *("--aws-sigv4", "aws:amz:us-east-1:cloudtrail", "--data", json.dumps(body)),
+            *("--cacert", os.path.join(organization.folder, "ca/ca.pem")),
+            *("--header", "Content-Type: application/x-amz-json-1.1"),
+            *("--header", f"X-Amz-Target: com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.{operation}"),
+            f"https://localhost:{organization.api_port}/",
+        ],
+        input=f'user = "{key["AccessKeyId"]}:{key["SecretAccessKey"]}"\n',
+        capture_output=True, text=True, check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def feed(organization, options):
+    """Brings the events in through an agent of the whole organization."""
+    agent = organization.enroll("--organization", is_started=False)
+    point_agent(agent, "tail:-")
+    agent.arguments.append("--once")
+    maker = subprocess.Popen(
+        [
+            find_program("tests/kit", "make_traffic"),
+            *("--data", DATA, "--count", str(options.events), "--accounts", str(options.accounts)),
+            *("--no-repeats", "--rate", "1000"),
+        ],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )
+    agent.start(stdin=maker.stdout)
+    maker.stdout.close()
+    assert agent.wait(PATIENCE) == 0, agent.log()[-2000:]
+    assert maker.wait() == 0
+    stored = organization.status()["total"]["stored"]
+    assert stored >= options.events, stored
+
+
+def prepare(organization, buckets, options):
+    """Leaves a trail that logs, and the events behind its place; the collector is stopped then."""
+    settings = organization.read_settings()
+    organization.write_settings(settings.replace("  accounts:", "  unknown: admit\n  accounts:", 1))
+    set_delivery(organization, buckets, RESTING, 6)
+    organization.start_collector()
+    made = organization.run("keys", "create", "bench", "--role", "admin", "--json", "--config",
+                            organization.config_path)
+    key = json.loads(made.stdout)["AccessKey"]
+    call(organization, key, "CreateTrail", {
+        "Name": "bench", "S3BucketName": BUCKET, "IsMultiRegionTrail": True, "IsOrganizationTrail": True,
+    })
+    call(organization, key, "StartLogging", {"Name": "bench"})
+    time.sleep(3)  # the first delivery, of these calls
+    feed(organization, options)
+    organization.collector.stop()
+
+
+def look(organization):
+    """Events delivered, and whether all that are the trail's have been."""
+    page = organization.fetch("/metrics")
+    behind = BEHIND.findall(page)
+    return sum(map(int, DELIVERED.findall(page))), bool(behind) and not any(map(int, behind))
+
+
+def measure(organization, buckets, level):
+    """Delivers everything that waits."""
+    set_delivery(organization, buckets, 1, level)
+    began = time.monotonic()
+    organization.start_collector(seconds=120)
+    pid = organization.collector.process.pid
+    count, is_over = 0, False
+    while count == 0 or not is_over:
+        assert time.monotonic() - began < PATIENCE, f"{count} delivered"
+        time.sleep(0.1)
+        count, is_over = look(organization)
+    seconds, cpu, peak = time.monotonic() - began, cpu_seconds(pid), peak_mb(pid)
+    organization.collector.stop()
+    return {"level": level, "events": count, "seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2),
+            "events_per_second": round(count / seconds), "events_per_cpu_second": round(count / cpu),
+            "peak_mb": round(peak)}
+
+
+def weigh(buckets):
+    """Files, and the size of a sample of them against gzip's."""
+    paths = sorted(glob.glob(f"{buckets}/{BUCKET}/**/*.json.gz", recursive=True))
+    size = sum(os.path.getsize(path) for path in paths)
+    step = max(1, size * 10 // SAMPLE)
+    ours = theirs = text_size = 0
+    for path in paths[::step]:
+        with open(path, "rb") as file:
+            packed = file.read()
+        text = gzip.decompress(packed)
+        packer = zlib.compressobj(6, zlib.DEFLATED, 31)  # what gzip -6 does
+        ours += len(packed)
+        theirs += len(packer.compress(text)) + len(packer.flush())
+        text_size += len(text)
+    return {"files": len(paths), "bytes": size, "ratio_to_gzip_6": round(ours / theirs, 4),
+            "ratio_to_text": round(ours / text_size, 4)}
+
+
+def run(options, folder):
+    results = []
+    with Organization(folder=os.path.join(folder, "o"), has_api=True) as organization:
+        buckets, kept = os.path.join(folder, "buckets"), os.path.join(folder, "kept")
+        os.makedirs(os.path.join(buckets, BUCKET))
+        prepare(organization, buckets, options)
+        shutil.copytree(organization.store, kept, ignore=shutil.ignore_patterns("*.socket", "control*"))
+        for level in options.compression or [6, 1]:
+            shutil.rmtree(os.path.join(buckets, BUCKET))
+            os.makedirs(os.path.join(buckets, BUCKET))
+            shutil.copy(os.path.join(kept, "data.mdb"), organization.store)
+            os.sync()
+            result = measure(organization, buckets, level)
+            result |= weigh(buckets) | {"load": round(os.getloadavg()[0], 1)}
+            results.append(result)
+            print(f"level {level}: {result['events_per_cpu_second'] / 1000:.1f} k events/s of CPU,"
+                  f" {result['events_per_second'] / 1000:.1f} k by the clock, {result['files']:,} files of"
+                  f" {result['ratio_to_gzip_6']:.3f} the size of gzip -6, peak {result['peak_mb']} MB,"
+                  f" load {result['load']}", flush=True)
+            print(json.dumps(result), flush=True)
+    return results
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--accounts", type=int, default=20)
+    parser.add_argument("--compression", type=int, action="append", help="a level; default: 6 and 1")
+    parser.add_argument("--folder", default=None)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="orgtrail-deliver.", dir=options.folder) as folder:
+        run(options, folder)
+
+
+if __name__ == "__main__":
+    main()
