@@ -111,7 +111,7 @@ struct recovery {
     bool has_salt;          // from `stream` or a header
     bool needs_stream;      // the file `stream` was not usable, or the chain is lost
     uint64_t chain_number;  // spool->chain is the chain after this number
-    uint64_t synced_end;    // behind the last frame of the last segment that surely was synced
+    uint64_t synced_end;    // of the last segment, what surely was synced
 };
 
 // Takes over the sources of a header: later headers know at least as many.
@@ -186,7 +186,7 @@ static bool walk_segment(struct recovery *recovery, uint32_t index, uint64_t syn
     const struct segment *segment = &recovery->spool->segments[index];
     *end = segment->header_size;
     *last = segment->first - 1;
-    recovery->synced_end = *end;
+    recovery->synced_end = 0;  // nor was the header, before the first of its frames
     bool knows_end = segment->header_size > 0;
     for (;;) {
         struct spool_found found;
