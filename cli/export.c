@@ -129,7 +129,6 @@ static bool write_files(struct options *options, struct trail_reader *reader, st
            summary.files, summary.size);
     if (options->plan.form == EXPORT_CLOUDTRAIL)
         printf(" (%" PRIu64 " before compression)", summary.text_size);
-    // A finished export that was only checked has no snapshot at hand.
     if (summary.sequence_max > 0) printf(", up to #%" PRIu64, summary.sequence_max);
     putchar('\n');
     if (summary.files_kept > 0)

@@ -118,29 +118,30 @@ static bool parse_binding(struct span text, struct binding *binding) {
     return is_read;
 }
 
-static bool set_other_fault(const struct export_plan *plan, struct fault *fault) {
+static bool set_other_fault(const struct export_plan *plan, bool is_finished, struct fault *fault) {
     return fault_set(fault, FAULT_INPUT,
-                     "%s holds an export with other arguments or of another store: resume with the "
-                     "arguments it was begun with, or use another folder",
-                     plan->out);
+                     "%s holds an export with other arguments or of another store%s: resume with "
+                     "the arguments it was begun with, or use another folder",
+                     plan->out, is_finished ? " (see its manifest.json)" : "");
 }
 
 // Takes the snapshot and the times from the plan that is there, if the rest of it is the same.
 static bool adopt_plan(struct trail_reader *reader, const struct export_plan *plan,
-                       struct span found, struct buffer *text, struct export_summary *summary,
-                       struct fault *fault) {
+                       struct span found, bool is_finished, struct buffer *text,
+                       struct export_summary *summary, struct fault *fault) {
     struct binding binding = {0};
     struct trail_facts facts;
     char epoch[2 * TRAIL_EPOCH_SIZE + 1];
     if (!trail_reader_facts(reader, &facts, fault)) return false;
     crypto_print_hex(span_of(facts.epoch, TRAIL_EPOCH_SIZE), epoch);
     if (!parse_binding(found, &binding)) {
-        return fault_set(fault, FAULT_CORRUPT, "%s/.orgtrail-export/plan.json is no plan",
-                         plan->out);
+        return fault_set(fault, FAULT_CORRUPT, "%s/%s is no plan", plan->out,
+                         is_finished ? "manifest.json" : ".orgtrail-export/plan.json");
     }
     bool is_same = strcmp(binding.epoch, epoch) == 0 && binding.sequence_max <= facts.sequence_last;
     print_plan(plan, &binding, text);
-    if (!is_same || !span_equal(buffer_span(text), found)) return set_other_fault(plan, fault);
+    if (!is_same || !span_equal(buffer_span(text), found))
+        return set_other_fault(plan, is_finished, fault);
     plan->filter->time_min_s = binding.time_min_s;
     plan->filter->time_max_s = binding.time_max_s;
     summary->sequence_max = binding.sequence_max;
@@ -337,8 +338,23 @@ static bool check_manifest_line(const struct export_plan *plan, struct json_read
     return true;
 }
 
-static bool check_manifest(const struct export_plan *plan, struct export_summary *summary,
-                           struct fault *fault) {
+// Its first line, which has the plan: what was asked then is what is asked now.
+static bool check_manifest_plan(struct trail_reader *reader, struct export_journal *journal,
+                                struct span line, struct export_summary *summary,
+                                struct fault *fault) {
+    struct span head = SPAN_LITERAL("{\"export\":");
+    if (!span_starts(line, head) || !span_ends(line, SPAN_LITERAL(","))) {
+        return fault_set(fault, FAULT_CORRUPT, "%s/manifest.json is no manifest of this program",
+                         journal->plan->out);
+    }
+    line.size--;
+    return adopt_plan(reader, journal->plan, span_from(line, head.size), true, &journal->plan_text,
+                      summary, fault);
+}
+
+static bool check_manifest(struct trail_reader *reader, struct export_journal *journal,
+                           struct export_summary *summary, struct fault *fault) {
+    const struct export_plan *plan = journal->plan;
     char path[EXPORT_PATH_SIZE];
     struct lines lines = {.files = plan->files};
     if (!export_journal_path(plan->out, "manifest.json", path, fault)) return false;
@@ -347,8 +363,10 @@ static bool check_manifest(const struct export_plan *plan, struct export_summary
     buffer_init(&lines.held, PLAN_SIZE_MAX + PIECE_SIZE);
     bool is_good = json != NULL || fault_set(fault, FAULT_FULL, "no memory");
     bool found = true;
+    struct span line = {0};
+    is_good = is_good && next_line(&lines, &found, &line, fault) &&
+              check_manifest_plan(reader, journal, found ? line : (struct span){0}, summary, fault);
     while (is_good && found) {
-        struct span line;
         is_good = next_line(&lines, &found, &line, fault);
         if (is_good && found) is_good = check_manifest_line(plan, json, line, summary, fault);
     }
@@ -400,7 +418,7 @@ static bool resume(struct trail_reader *reader, struct export_journal *journal, 
                    struct export_summary *summary, int64_t *day_next, struct fault *fault) {
     const struct export_plan *plan = journal->plan;
     struct progress progress = {.day_next = INT64_MIN};
-    if (!adopt_plan(reader, plan, found, &journal->plan_text, summary, fault)) return false;
+    if (!adopt_plan(reader, plan, found, false, &journal->plan_text, summary, fault)) return false;
     if (!open_journal(journal, fault)) return false;
     if (!check_lines(plan, journal->handle, &progress, summary, fault)) return false;
     if (!files_truncate(plan->files, journal->handle, progress.keep_size, fault)) return false;
@@ -440,7 +458,7 @@ static bool open_any(struct trail_reader *reader, struct export_journal *journal
     *is_complete = has_manifest;
     if (is_good && has_manifest) {
         // A plan beside a manifest: stopped between the two, only cleaning up is left.
-        is_good = check_manifest(journal->plan, summary, fault);
+        is_good = check_manifest(reader, journal, summary, fault);
     } else if (is_good) {
         is_good = has_plan ? resume(reader, journal, buffer_span(&found), summary, day_next, fault)
                            : begin(reader, journal, summary, fault);

@@ -123,6 +123,8 @@ struct wish {
     const char *conditions[3][2];
 };
 
+static int64_t clock_s;  // what relative times count from
+
 static bool try_export(struct trail_reader *from, const char *out, const struct wish *wish,
                        struct export_summary *summary, struct fault *fault) {
     struct filter filter;
@@ -130,9 +132,10 @@ static bool try_export(struct trail_reader *from, const char *out, const struct 
     for (size_t index = 0; index < 3 && wish->conditions[index][0] != NULL; index++) {
         const char *name = wish->conditions[index][0];
         const char *value = wish->conditions[index][1];
-        bool is_good = strcmp(name, "since") == 0   ? filter_set_since(&filter, value, 0, fault)
-                       : strcmp(name, "until") == 0 ? filter_set_until(&filter, value, 0, fault)
-                                                    : filter_add(&filter, name, value, fault);
+        bool is_good = strcmp(name, "since") == 0 ? filter_set_since(&filter, value, clock_s, fault)
+                       : strcmp(name, "until") == 0
+                           ? filter_set_until(&filter, value, clock_s, fault)
+                           : filter_add(&filter, name, value, fault);
         must(is_good, fault);
     }
     struct export_plan plan = {
@@ -549,8 +552,49 @@ static void test_resuming_is_bound_to_arguments_and_snapshot(void **state) {
     must(try_export(reader, out, &wish, &summary, &fault), &fault);
     assert_int_equal(summary.events, 300);
     expect_same_trees(expected, out);
+
+    // Finished, it is no answer to another question either.
+    const struct wish others[] = {
+        {.form = EXPORT_CLOUDTRAIL},
+        {.form = EXPORT_NDJSON, .conditions = {{"errors", "true"}}},
+        {.form = EXPORT_NDJSON, .conditions = {{"event-name", "Foo"}}},
+        {.form = EXPORT_NDJSON, .conditions = {{"account", "111122223333"}}},
+        {.form = EXPORT_NDJSON, .conditions = {{"since", "2023-07-10"}}},
+    };
+    for (size_t index = 0; index < sizeof others / sizeof others[0]; index++) {
+        other = others[index];
+        other.is_resumed = true;
+        assert_false(try_export(reader, out, &other, &summary, &fault));
+        assert_int_equal(fault.kind, FAULT_INPUT);
+        assert_non_null(strstr(fault.text, "other arguments"));
+        assert_non_null(strstr(fault.text, "manifest.json"));
+    }
+    assert_false(try_export(kept, out, &wish, &summary, &fault));
+    assert_non_null(strstr(fault.text, "another store"));
+    must(try_export(reader, out, &wish, &summary, &fault), &fault);
+    assert_int_equal(summary.files_kept, summary.files);
     trail_reader_close(reader);
     reader = kept;
+}
+
+// "1h" is the same argument later on: the range is the one of the beginning.
+static void test_a_finished_export_keeps_its_relative_times(void **state) {
+    (void)state;
+    struct wish wish = {.form = EXPORT_NDJSON, .conditions = {{"since", "1h"}}};
+    struct export_summary summary;
+    struct fault fault = {0};
+    clock_s = 1689000000;
+    char out[4096];
+    snprintf(out, sizeof out, "%s", export_all(reader, &wish, &summary));
+    uint64_t sequence_max = summary.sequence_max;
+    wish.is_resumed = true;
+    clock_s += 7200;
+    must(try_export(reader, out, &wish, &summary, &fault), &fault);
+    assert_int_equal(summary.sequence_max, sequence_max);
+    wish.conditions[0][1] = "2h";
+    assert_false(try_export(reader, out, &wish, &summary, &fault));
+    assert_non_null(strstr(fault.text, "other arguments"));
+    clock_s = 0;
 }
 
 static void test_an_empty_trail_exports_nothing(void **state) {
@@ -620,6 +664,7 @@ int main(void) {
         cmocka_unit_test(test_arrival_order_changes_nothing),
         cmocka_unit_test(test_ndjson_is_in_order_and_complete),
         cmocka_unit_test(test_a_crash_anywhere_is_resumed),
+        cmocka_unit_test(test_a_finished_export_keeps_its_relative_times),
         cmocka_unit_test(test_resuming_keeps_finished_days),
         cmocka_unit_test(test_resuming_mends_what_was_changed),
         cmocka_unit_test(test_resuming_is_bound_to_arguments_and_snapshot),
