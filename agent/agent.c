@@ -1,6 +1,7 @@
 #include "agent/agent.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -418,9 +419,8 @@ bool agent_check(const struct agent_config *config, struct fault *fault) {
         if (source->is_standard_input || access(source->paths[0], R_OK) == 0) continue;
         if (source->is_tail && strpbrk(source->paths[0], "*?[") != NULL) continue;
         fprintf(stderr,
-                "orgtrail-agent: warning: source %s: %s cannot be read now; the agent waits for "
-                "it\n",
-                source->name, source->paths[0]);
+                "orgtrail-agent: warning: source %s: %s cannot be read now: %s; the agent waits\n",
+                source->name, source->paths[0], strerror(errno));
     }
     return true;
 }

@@ -164,6 +164,23 @@ static void print_summary(const struct agent *agent, int64_t began_ms) {
            (double)(monotonic() - began_ms) / 1000);
 }
 
+// With --once nobody waits for what could not be read: whoever runs it has to hear of it.
+static bool check_sources(struct agent *agent, struct fault *fault) {
+    const char *name;
+    struct source_status status;
+    uint32_t count = 0, bad_count = 0;
+    for (; agent_describe_source(agent, count, &name, &status); count++) {
+        if (status.last_error[0] == 0) continue;
+        fprintf(stderr, "orgtrail-agent: source %s: %s\n", name, status.last_error);
+        bad_count++;
+    }
+    return bad_count == 0 || fault_set(fault, FAULT_RETRY,
+                                       "%" PRIu32 " of %" PRIu32
+                                       " sources could not be read, or not all of it: the "
+                                       "next run tries again",
+                                       bad_count, count);
+}
+
 // Who asks how the agent is comes second to its task: it goes on without the socket.
 static struct control *start_control(struct agent *agent, const struct arguments *arguments,
                                      const struct agent_config *config) {
@@ -193,7 +210,10 @@ static bool run_agent(const struct arguments *arguments, const struct agent_conf
         control_stop(control);
         struct agent_status status;
         agent_describe(agent, &status);
-        if (is_good && arguments->is_once && status.is_done) print_summary(agent, began_ms);
+        if (is_good && arguments->is_once && status.is_done) {
+            print_summary(agent, began_ms);
+            is_good = check_sources(agent, fault);
+        }
         agent_destroy(agent);
     }
     health_stop();

@@ -1,8 +1,11 @@
 #include <assert.h>
+#include <errno.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/source/tail_internal.h"
 
@@ -90,8 +93,9 @@ static bool on_entry(void *user, const struct files_entry *entry) {
     return false;
 }
 
+// In place too.
 static void folder_of(const char *path, char folder[TAIL_PATH_SIZE]) {
-    snprintf(folder, TAIL_PATH_SIZE, "%s", path);
+    if (folder != path) snprintf(folder, TAIL_PATH_SIZE, "%s", path);
     char *slash = strrchr(folder, '/');
     if (slash == NULL) {
         snprintf(folder, TAIL_PATH_SIZE, ".");
@@ -247,10 +251,30 @@ static void open_new(struct tail *tail, const char *path) {
     (void)track(tail, &file);
 }
 
+// Who reads once does not wait for what is not there: it is a fault. Of a pattern its first folders
+// must be there, matches need not.
+static void check_path(struct tail *tail, const char *path) {
+    char place[TAIL_PATH_SIZE];
+    struct fault fault;
+    struct stat status;
+    size_t fixed = strcspn(path, "*?[");
+    if ((size_t)snprintf(place, sizeof place, "%.*s", (int)fixed, path) >= sizeof place) return;
+    bool is_folder = path[fixed] != 0;
+    if (is_folder) folder_of(place, place);
+    if (access(place, is_folder ? R_OK | X_OK : R_OK) != 0) {
+        fault_set(&fault, FAULT_INPUT, "%s: %s", place, strerror(errno));
+        tail_note_fault(tail, &fault);
+    } else if (!is_folder && stat(place, &status) == 0 && S_ISDIR(status.st_mode)) {
+        fault_set(&fault, FAULT_INPUT, "%s: it is a folder", place);
+        tail_note_fault(tail, &fault);
+    }
+}
+
 void tail_search(struct tail *tail) {
     tail->search_at_ms = tail_now(tail) + TAIL_GLOB_MS;
     tail->is_degraded = false;
     for (uint32_t index = 0; index < tail->paths_count; index++) {
+        if (tail->once && !tail->is_started) check_path(tail, tail->paths[index]);
         if (!has_pattern(tail->paths[index])) {
             open_new(tail, tail->paths[index]);
             continue;

@@ -677,6 +677,36 @@ static void test_once(void **state) {
     end(bench);
 }
 
+// Reading once tells what is not there. A pattern that nothing matches is no fault, without its
+// folder it is.
+static void test_once_without_the_file(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        const char *error;
+    } cases[] = {
+        {"a.log", "/a.log: No such file or directory"},
+        {"none/*.log", "/none: No such file or directory"},
+        {"folder", "/folder: it is a folder"},
+        {"*.log", NULL},
+        {"folder/*/b.log", NULL},
+    };
+    for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
+        struct bench *bench = begin(cases[index].name);
+        char path[600];
+        snprintf(path, sizeof path, "%s/folder", bench->folder);
+        assert_int_equal(mkdir(path, 0750), 0);
+        bench->once = true;
+        open_source(bench);
+        assert_int_equal(run(bench, ITEMS_MAX), SOURCE_END);
+        struct source_status status = status_of(bench);
+        if (cases[index].error == NULL) assert_string_equal(status.last_error, "");
+        if (cases[index].error != NULL)
+            assert_non_null(strstr(status.last_error, cases[index].error));
+        end(bench);
+    }
+}
+
 static void test_many_lines_in_several_files(void **state) {
     (void)state;
     struct bench *bench = begin("*.log");
@@ -750,6 +780,7 @@ int main(void) {
         cmocka_unit_test(test_oversize_line),
         cmocka_unit_test(test_from_the_end),
         cmocka_unit_test(test_once),
+        cmocka_unit_test(test_once_without_the_file),
         cmocka_unit_test(test_many_lines_in_several_files),
         cmocka_unit_test(test_standard_input),
     };

@@ -67,6 +67,42 @@ def test_once_says_why_it_cannot():
         expect_all(organization, make_range(1, 5))
 
 
+def test_once_says_what_it_cannot_read():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP, is_started=False)
+        agent.append(make_range(1, 5))
+
+        def run_once():
+            return subprocess.run(
+                [*agent.arguments, "--once"], capture_output=True, text=True, timeout=60, check=False
+            )
+
+        # An empty folder is no fault.
+        os.makedirs(agent.files, exist_ok=True)
+        done = run_once()
+        assert done.returncode == 0, done
+        assert "cannot be read" not in done.stderr, done.stderr
+        # Without it the rest is delivered, and the run says that something is missing.
+        os.rename(agent.files, f"{agent.files}.away")
+        agent.append(make_range(6, 9))
+        done = run_once()
+        assert done.returncode == 75, done
+        assert "4 records" in done.stdout, done.stdout
+        told = [line for line in done.stderr.splitlines() if "orgtrail-agent: source files: " in line]
+        assert len(told) == 1, done.stderr
+        assert agent.files in told[0] and "No such file or directory" in told[0], told
+        assert "1 of 2 sources could not be read" in done.stderr, done.stderr
+        expect_all(organization, make_range(1, 9))
+        # Nothing at all, now or before, and nobody to send it to.
+        os.remove(agent.lines)
+        shutil.rmtree(agent.spool)
+        organization.collector.stop()
+        done = run_once()
+        assert done.returncode == 75, done
+        assert f"{agent.lines}: No such file or directory" in done.stderr, done.stderr
+        assert "2 of 2 sources could not be read" in done.stderr, done.stderr
+
+
 def test_rotation_while_the_agent_is_killed():
     with make_organization() as organization:
         agent = organization.enroll("-a", SHOP)
