@@ -101,10 +101,11 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
     }
 }
 
-static void print_scope(const Orgtrail__V1__Key *key) {
-    if (key->n_accounts == 0) fputs("-", stdout);
+// Those that it is narrowed to; "-" for none.
+static void print_accounts(const Orgtrail__V1__Key *key, FILE *stream) {
+    if (key->n_accounts == 0) fputs("-", stream);
     for (size_t index = 0; index < key->n_accounts; index++) {
-        printf("%s%s", index > 0 ? "," : "", key->accounts[index]);
+        fprintf(stream, "%s%s", index > 0 ? "," : "", key->accounts[index]);
     }
 }
 
@@ -127,7 +128,7 @@ static bool on_list(void *user, struct span bytes) {
         }
         printf("%-20s  %-10s  %-5s  %-12s  %-20s  %-16s  ", key->id, find_state(key), key->role,
                key->account, created, key->name);
-        print_scope(key);
+        print_accounts(key, stdout);
         putchar('\n');
     }
     orgtrail__v1__key_reply__free_unpacked(reply, NULL);
@@ -171,12 +172,17 @@ static void print_created(const struct options *options, const Orgtrail__V1__Key
     }
     printf("aws_access_key_id = %s\naws_secret_access_key = %s\n", key->id, reply->secret);
     fflush(stdout);
-    fprintf(stderr, "The secret is shown this once. role %s, account %s, only ", key->role,
+    fprintf(stderr, "The secret is shown this once. role %s, account %s: sees ", key->role,
             key->account);
-    for (size_t index = 0; index < key->n_accounts; index++) {
-        fprintf(stderr, "%s%s", index > 0 ? "," : "", key->accounts[index]);
+    if (key->n_accounts == 0 && reply->is_management) {
+        fputs("the whole organization\n", stderr);
+    } else if (key->n_accounts == 0) {
+        fprintf(stderr, "account %s only, unless that is a delegated administrator\n",
+                key->account);
+    } else {
+        print_accounts(key, stderr);
+        fputs(" only, as far as its account may see them\n", stderr);
     }
-    fputs(key->n_accounts == 0 ? "what its account may see\n" : "\n", stderr);
 }
 
 static bool run_create(const struct options *options, struct fault *fault) {

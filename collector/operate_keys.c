@@ -49,6 +49,7 @@ struct extra {
     struct span secret;  // of the one that was made; without bytes: none was
     char **unlisted;     // accounts of it that the roster lacks
     uint32_t unlisted_count;
+    bool is_management;  // it is of the management account
 };
 
 static void send_keys(struct control_call *call, struct arena *arena,
@@ -66,6 +67,7 @@ static void send_keys(struct control_call *call, struct arena *arena,
     if (secret.size > 0) reply.secret = copy_text(arena, secret);
     reply.unlisted = extra->unlisted;
     reply.n_unlisted = extra->unlisted_count;
+    reply.is_management = extra->is_management;
     struct buffer bytes;
     buffer_init(&bytes, REPLY_SIZE_MAX);
     size_t size = protobuf_c_message_get_packed_size(&reply.base);
@@ -273,6 +275,7 @@ static bool fill_new(const struct operate *operate, const Orgtrail__V1__KeyCreat
         return fault_set(fault, FAULT_INPUT, "a role is read or admin");
     }
     find_unlisted(operate, change);
+    change->extra.is_management = span_is(facts->account, operate->settings->management_account);
     return keys_check(facts, fault) && keys_make(random_system(), change->arena, facts, fault) &&
            keys_print(change->keys, facts, random_system(), &change->after, fault);
 }

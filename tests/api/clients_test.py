@@ -316,6 +316,20 @@ def test_a_delegated_administrator_sees_the_organization():
 # --- keys
 
 
+def test_a_new_key_says_what_it_sees():
+    for arguments, seen in (
+        ((), f"account {api.flow.MANAGEMENT}: sees the whole organization\n"),
+        (("--account", SHOP), f"account {SHOP}: sees account {SHOP} only, unless that is a delegated administrator\n"),
+        (("--only", f"{SHOP},{OTHER}"), f": sees {SHOP},{OTHER} only, as far as its account may see them\n"),
+    ):
+        assert "aws_access_key_id = AKIA" in service().keys("create", "said", *arguments)
+        assert seen in service().complaints, service().complaints
+    # One rule for all accounts: AWS's have 12 digits.
+    for given in (("--account", "123"), ("--only", f"{SHOP},123"), ("--only", f"{SHOP},")):
+        service().keys("create", "refused", *given, code=2)
+        assert "account \"" in service().complaints, service().complaints
+
+
 def test_keys_that_are_no_good():
     key = service().make_key("short-lived", "--account", SHOP)
     assert "roster" not in service().complaints
