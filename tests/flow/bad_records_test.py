@@ -175,9 +175,11 @@ def test_record_of_two_megabytes():
     large = make(1, requestParameters={"userData": os.urandom(1 << 20).hex()})
     with flow.Organization(accounts=[SHOP], management=OWNER) as organization:
         organization.start_collector()
-        agent = organization.enroll("-a", SHOP)
+        agent = organization.enroll("-a", SHOP, is_started=False)
+        # Whole before it is read: a line is refused, and its size told, as soon as it is too long.
         agent.append([make(2), large, make(3)])
         agent.deliver([make(4), large, make(5)], "large.json.gz")
+        agent.start()
         events = organization.wait_notices(2)
         organization.wait_received(4)
         for event in events:
