@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buffer.h"
-
 struct reading {
     XML_Parser parser;
     bool (*on_end)(void *user, const char *path, struct span text);
@@ -116,4 +114,21 @@ bool xml_read(struct span document, bool (*on_end)(void *user, const char *path,
     }
     buffer_done(&reading.text);
     return is_good;
+}
+
+void xml_append(struct buffer *output, struct span text) {
+    for (size_t index = 0; index < text.size; index++) {
+        uint8_t byte = text.bytes[index];
+        if (byte == '&') {
+            buffer_append_text(output, "&amp;");
+        } else if (byte == '<') {
+            buffer_append_text(output, "&lt;");
+        } else if (byte == '>') {
+            buffer_append_text(output, "&gt;");
+        } else if (byte == '"') {
+            buffer_append_text(output, "&quot;");
+        } else if (byte >= ' ' || byte == '\t' || byte == '\n' || byte == '\r') {
+            buffer_append_byte(output, byte);
+        }
+    }
 }

@@ -1,4 +1,4 @@
-// xml.h: reads small XML documents of other servers: the door to expat.
+// xml.h: small XML documents: those of other servers read, texts put into ours: the door to expat.
 //
 // What no answer of a service has is refused: a document type (and with it entities of its own),
 // elements 16 deep, a text of more than XML_TEXT_SIZE_MAX. Prefixes of names ("s3:Key") are left
@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "base/buffer.h"
 #include "base/fault.h"
 #include "base/span.h"
 
@@ -24,3 +25,7 @@ enum {
 MUST_CHECK bool xml_read(struct span document,
                          bool (*on_end)(void *user, const char *path, struct span text), void *user,
                          struct fault *fault);
+
+// Appends a text to a document, for an element or an attribute in double quotes: escaped, and
+// without the control characters that no document may have.
+void xml_append(struct buffer *output, struct span text);

@@ -85,11 +85,29 @@ static void test_reader_stops(void **state) {
     buffer_done(&told);
 }
 
+static void test_text_of_ours(void **state) {
+    (void)state;
+    struct buffer output, told;
+    struct fault fault;
+    buffer_init(&output, 1024);
+    buffer_init(&told, 1024);
+    buffer_append_text(&output, "<a b=\"");
+    xml_append(&output, SPAN_LITERAL("\"x\""));
+    buffer_append_text(&output, "\">");
+    xml_append(&output, SPAN_LITERAL("1 < 2 & \x01\"3\" > 2\t\xc3\xbc"));
+    buffer_append_text(&output, "</a>");
+    assert_true(xml_read(buffer_span(&output), print_end, &told, &fault));
+    assert_true(span_is(buffer_span(&told), "a=1 < 2 & \"3\" > 2\t\xc3\xbc;"));
+    buffer_done(&output);
+    buffer_done(&told);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_documents),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_reader_stops),
+        cmocka_unit_test(test_text_of_ours),
     };
     return cases_run("xml_test", tests, sizeof tests / sizeof tests[0]);
 }

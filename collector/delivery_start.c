@@ -57,6 +57,18 @@ static bool open_objects(struct delivery *delivery, const struct settings *setti
     return check_directory(settings->delivery_directory, fault);
 }
 
+static bool is_wanted(const struct settings *settings) {
+    return settings->delivery_directory != NULL || settings->delivery_s3.region != NULL;
+}
+
+bool delivery_check(const struct settings *settings, struct fault *fault) {
+    struct delivery delivery = {0};
+    if (!is_wanted(settings)) return true;
+    bool is_good = open_objects(&delivery, settings, fault);
+    objects_s3_destroy(delivery.s3);
+    return is_good || fault_add(fault, "delivery");
+}
+
 static bool start(struct delivery *delivery, const struct settings *settings,
                   struct roster_live *roster, struct server *server, struct fault *fault) {
     if (!open_objects(delivery, settings, fault) ||
@@ -88,8 +100,7 @@ static bool start(struct delivery *delivery, const struct settings *settings,
 bool delivery_start(const struct settings *settings, struct roster_live *roster,
                     struct server *server, struct delivery **delivery, struct fault *fault) {
     *delivery = NULL;
-    bool is_wanted = settings->delivery_directory != NULL || settings->delivery_s3.region != NULL;
-    if (!is_wanted) return true;
+    if (!is_wanted(settings)) return true;
     struct delivery *made = calloc(1, sizeof *made);
     if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for deliveries");
     if (!start(made, settings, roster, server, fault)) {

@@ -12,6 +12,10 @@
 
 struct delivery;
 
+// Whether files could be delivered as the settings want it, as far as this machine tells: folder,
+// credentials, CA. True if they want none. Faults as delivery_start.
+MUST_CHECK bool delivery_check(const struct settings *settings, struct fault *fault);
+
 // Starts them, if the settings want any; otherwise *delivery is NULL. What is given is borrowed for
 // its life. Faults as secret_load and s3_create; FAULT_INPUT if the directory is missing;
 // FAULT_FULL.

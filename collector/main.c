@@ -314,7 +314,7 @@ static bool run(const struct arguments *arguments, const sigset_t *signals, stru
     if (!settings_load(arguments->config, &settings, fault)) return false;
     bool has_secret = true;
     bool is_good = settings_check(settings, now_s(), fault) && reload_check(settings, fault) &&
-                   api_check(settings, &has_secret, fault);
+                   api_check(settings, &has_secret, fault) && delivery_check(settings, fault);
     if (!is_good) fault_add(fault, "%s", arguments->config);
     if (is_good && arguments->is_check) {
         print_good(arguments, settings, has_secret);

@@ -8,6 +8,7 @@
 #include "base/aws/s3_internal.h"
 #include "base/aws/sigv4.h"
 #include "base/crypto.h"
+#include "base/percent.h"
 
 // ---- life
 
@@ -136,20 +137,6 @@ void s3_headers_add(struct s3_headers *headers, const char *name, struct span va
 
 // ---- one request
 
-void s3_encode(struct buffer *output, const char *text, bool keeps_slash) {
-    for (; *text != 0; text++) {
-        uint8_t byte = (uint8_t)*text;
-        bool is_plain = (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
-                        (byte >= '0' && byte <= '9') || byte == '-' || byte == '.' || byte == '_' ||
-                        byte == '~' || (byte == '/' && keeps_slash);
-        if (is_plain) {
-            buffer_append_byte(output, byte);
-        } else {
-            buffer_print(output, "%%%02X", byte);
-        }
-    }
-}
-
 static bool check_names(const char *bucket, const char *key, struct fault *fault) {
     size_t size = strlen(bucket);
     size_t good =
@@ -184,7 +171,7 @@ static void find_target(const struct s3 *s3, const struct s3_call *call, struct 
         buffer_append_text(&target->path, call->bucket);
         if (call->key != NULL) buffer_append_byte(&target->path, '/');
     }
-    if (call->key != NULL) s3_encode(&target->path, call->key, true);
+    if (call->key != NULL) percent_append(&target->path, span_text(call->key), true);
 }
 
 struct signing {

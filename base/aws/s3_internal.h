@@ -72,6 +72,3 @@ MUST_CHECK bool s3_print_checksum(struct span bytes, char text[S3_CHECKSUM_SIZE]
 
 // Puts an object in parts.
 MUST_CHECK bool s3_put_parts(struct s3 *s3, const struct s3_put *put, struct fault *fault);
-
-// Encodes with the unreserved set; '/' stays if it is kept.
-void s3_encode(struct buffer *output, const char *text, bool keeps_slash);

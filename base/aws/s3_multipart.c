@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/aws/s3_internal.h"
+#include "base/percent.h"
+#include "base/xml.h"
 
 enum { QUERY_SIZE = 3 * S3_UPLOAD_ID_SIZE + 64 };
 
@@ -29,29 +31,10 @@ static bool begin(struct s3 *s3, struct upload *upload, struct fault *fault) {
     return is_good && s3_answer_read_upload(buffer_span(&s3->answer.body), upload->id, fault);
 }
 
-// What a part's answer says goes into XML of ours.
-static void append_escaped(struct buffer *output, struct span text) {
-    for (size_t index = 0; index < text.size; index++) {
-        switch (text.bytes[index]) {
-            case '<':
-                buffer_append_text(output, "&lt;");
-                break;
-            case '>':
-                buffer_append_text(output, "&gt;");
-                break;
-            case '&':
-                buffer_append_text(output, "&amp;");
-                break;
-            default:
-                buffer_append_byte(output, text.bytes[index]);
-        }
-    }
-}
-
 static void append_query(struct buffer *query, const struct upload *upload, uint32_t number) {
     if (number > 0) buffer_print(query, "partNumber=%" PRIu32 "&", number);
     buffer_append_text(query, "uploadId=");
-    s3_encode(query, upload->id, false);
+    percent_append(query, span_text(upload->id), false);
     buffer_append_byte(query, 0);
 }
 
@@ -78,7 +61,7 @@ static bool put_part(struct s3 *s3, struct upload *upload, uint32_t number, stru
     }
     if (is_good) {
         buffer_print(&upload->parts, "<Part><PartNumber>%" PRIu32 "</PartNumber><ETag>", number);
-        append_escaped(&upload->parts, etag);
+        xml_append(&upload->parts, etag);
         buffer_print(&upload->parts, "</ETag><ChecksumSHA256>%s</ChecksumSHA256></Part>", checksum);
     }
     s3_headers_done(&headers);

@@ -8,6 +8,7 @@
 #include "base/aws/s3_internal.h"
 #include "base/crypto.h"
 #include "base/crypto_rsa.h"
+#include "base/percent.h"
 
 // Bucket and key before a fault's text would hide the store's code, which comes first: they are
 // put behind it.
@@ -222,7 +223,7 @@ static bool list_page(struct s3 *s3, const char *bucket, const char *query,
 static void append_parameter(struct buffer *query, const char *name, const char *value) {
     if (value == NULL || value[0] == 0) return;
     buffer_print(query, "%s%s=", query->size > 0 ? "&" : "", name);
-    s3_encode(query, value, false);
+    percent_append(query, span_text(value), false);
 }
 
 bool s3_list(struct s3 *s3, const char *bucket, const char *prefix, const char *after,

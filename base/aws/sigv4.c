@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/crypto_seal.h"
+#include "base/percent.h"
 
 static const struct span ALGORITHM = {(const uint8_t *)"AWS4-HMAC-SHA256", 16};
 static const struct span TERMINATOR = {(const uint8_t *)"aws4_request", 12};
@@ -36,9 +37,8 @@ static struct span trim(struct span text) {
     return text;
 }
 
-// How many headers have this name, and the last one's value.
-static uint32_t find_header(const struct sigv4_request *request, struct span name,
-                            struct span *value) {
+uint32_t sigv4_find_header(const struct sigv4_request *request, struct span name,
+                           struct span *value) {
     uint32_t count = 0;
     for (uint32_t index = 0; index < request->headers_count; index++) {
         if (!is_named(request->headers[index].name, name)) continue;
@@ -49,21 +49,6 @@ static uint32_t find_header(const struct sigv4_request *request, struct span nam
 }
 
 // ---- the canonical request
-
-static bool is_unreserved(uint8_t byte) {
-    return (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
-           (byte >= '0' && byte <= '9') || byte == '-' || byte == '.' || byte == '_' || byte == '~';
-}
-
-static void append_encoded(struct buffer *output, struct span text) {
-    for (size_t index = 0; index < text.size; index++) {
-        if (is_unreserved(text.bytes[index])) {
-            buffer_append_byte(output, text.bytes[index]);
-        } else {
-            buffer_print(output, "%%%02X", text.bytes[index]);
-        }
-    }
-}
 
 // Takes the next part up to a separator off the text.
 static struct span cut(struct span *text, uint8_t separator) {
@@ -86,7 +71,7 @@ static void append_path(struct buffer *output, struct span path) {
             continue;
         }
         buffer_append_byte(output, '/');
-        append_encoded(output, part);
+        percent_append(output, part, false);
     }
     if (is_folder || output->size == begin) buffer_append_byte(output, '/');
 }
@@ -105,31 +90,14 @@ static int compare_parameters(const void *left, const void *right) {
     return order != 0 ? order : span_compare(one->value, other->value);
 }
 
-static int hex_value(uint8_t byte) {
-    if (byte >= '0' && byte <= '9') return byte - '0';
-    byte = lower(byte);
-    return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
-}
-
 // Parameters (and paths of S3) as they are sent are encoded already, by each client in its way:
 // decoded and encoded again all are alike.
 static struct span encode_again(struct buffer *output, struct span text, bool is_path) {
     size_t begin = output->size;
-    for (size_t index = 0; index < text.size; index++) {
-        uint8_t byte = text.bytes[index];
-        bool is_escape = byte == '%' && index + 2 < text.size &&
-                         hex_value(text.bytes[index + 1]) >= 0 &&
-                         hex_value(text.bytes[index + 2]) >= 0;
-        if (is_escape) {
-            byte =
-                (uint8_t)(hex_value(text.bytes[index + 1]) * 16 + hex_value(text.bytes[index + 2]));
-            index += 2;
-        }
-        if (is_path && byte == '/') {
-            buffer_append_byte(output, byte);
-        } else {
-            append_encoded(output, span_of(&byte, 1));
-        }
+    for (size_t at = 0; at < text.size;) {
+        uint8_t byte;
+        (void)percent_next(text, &at, &byte);
+        percent_append(output, span_of(&byte, 1), is_path);
     }
     return span_of(NULL, output->size - begin);
 }
@@ -217,7 +185,8 @@ static bool append_canonical(struct buffer *output, const struct sigv4_request *
     buffer_append_byte(output, '\n');
     buffer_append(output, claim->signed_headers);
     buffer_append_byte(output, '\n');
-    if (is_s3(claim) && find_header(request, SPAN_LITERAL("x-amz-content-sha256"), &said) > 0) {
+    if (is_s3(claim) &&
+        sigv4_find_header(request, SPAN_LITERAL("x-amz-content-sha256"), &said) > 0) {
         buffer_append(output, said);
     } else {
         append_hash(output, request->body);
@@ -289,7 +258,7 @@ static bool is_name(struct span text, size_t size_max) {
     if (text.size == 0 || text.size > size_max) return false;
     for (size_t index = 0; index < text.size; index++) {
         uint8_t byte = text.bytes[index];
-        if (!is_unreserved(byte) || byte == '.' || byte == '~') return false;
+        if (!percent_is_unreserved(byte) || byte == '.' || byte == '~') return false;
     }
     return true;
 }
@@ -367,7 +336,7 @@ static enum sigv4_verdict check_headers(const struct sigv4_request *request,
     }
     while (names.size > 0) {
         struct span name = cut(&names, ';');
-        if (find_header(request, name, &value) > 0) continue;
+        if (sigv4_find_header(request, name, &value) > 0) continue;
         fault_put(fault, FAULT_INPUT, "The signed header '%.*s' is not in the request.",
                   SPAN_PRINT(name));
         return SIGV4_INCOMPLETE;
@@ -384,7 +353,7 @@ enum sigv4_verdict sigv4_read(const struct sigv4_request *request, struct sigv4_
                               struct fault *fault) {
     struct span text;
     *claim = (struct sigv4_claim){0};
-    uint32_t count = find_header(request, SPAN_LITERAL("authorization"), &text);
+    uint32_t count = sigv4_find_header(request, SPAN_LITERAL("authorization"), &text);
     if (count == 0) {
         fault_put(fault, FAULT_INPUT, "Missing Authentication Token");
         return SIGV4_MISSING;
@@ -400,7 +369,7 @@ enum sigv4_verdict sigv4_read(const struct sigv4_request *request, struct sigv4_
                           "Credential=KEY/DATE/REGION/SERVICE/aws4_request, SignedHeaders=NAMES, "
                           "Signature=HEX.");
     }
-    if (find_header(request, SPAN_LITERAL("x-amz-date"), &claim->time) != 1 ||
+    if (sigv4_find_header(request, SPAN_LITERAL("x-amz-date"), &claim->time) != 1 ||
         !is_time(claim->time)) {
         return incomplete(fault,
                           "Authorization header requires existence of one 'X-Amz-Date' like "
@@ -411,10 +380,10 @@ enum sigv4_verdict sigv4_read(const struct sigv4_request *request, struct sigv4_
                           "Date in Credential scope does not match YYYYMMDD from ISO-8601 "
                           "version of date from HTTP.");
     }
-    if (find_header(request, SPAN_LITERAL("x-amz-security-token"), &claim->token) > 1) {
+    if (sigv4_find_header(request, SPAN_LITERAL("x-amz-security-token"), &claim->token) > 1) {
         return incomplete(fault, "More than one X-Amz-Security-Token header.");
     }
-    if (find_header(request, SPAN_LITERAL("host"), &text) != 1) {
+    if (sigv4_find_header(request, SPAN_LITERAL("host"), &text) != 1) {
         return incomplete(fault, "There must be one Host header.");
     }
     return check_headers(request, claim, fault);
@@ -468,7 +437,7 @@ static enum sigv4_verdict check_time(struct span text, int64_t now_ms, struct fa
 static bool is_body_as_said(const struct sigv4_request *request, const struct sigv4_claim *claim) {
     struct span said;
     uint8_t digests[2][SHA256_SIZE];
-    if (find_header(request, SPAN_LITERAL("x-amz-content-sha256"), &said) == 0) return true;
+    if (sigv4_find_header(request, SPAN_LITERAL("x-amz-content-sha256"), &said) == 0) return true;
     if (is_s3(claim) && span_is(said, "UNSIGNED-PAYLOAD")) return true;
     crypto_sha256(&request->body, 1, digests[0]);
     return crypto_parse_hex(said, digests[1], sizeof digests[1]) &&
@@ -535,8 +504,8 @@ bool sigv4_sign(const struct sigv4_request *request, const struct sigv4_signer *
     struct sigv4_claim claim = {
         .key_id = signer->key_id, .region = signer->region, .service = signer->service};
     assert(request->headers_count <= SIGV4_HEADERS_MAX);
-    if (find_header(request, SPAN_LITERAL("x-amz-date"), &claim.time) != 1 ||
-        !is_time(claim.time) || find_header(request, SPAN_LITERAL("host"), &value) != 1) {
+    if (sigv4_find_header(request, SPAN_LITERAL("x-amz-date"), &claim.time) != 1 ||
+        !is_time(claim.time) || sigv4_find_header(request, SPAN_LITERAL("host"), &value) != 1) {
         return fault_set(fault, FAULT_INPUT,
                          "a request is signed with one Host and one X-Amz-Date");
     }

@@ -59,6 +59,11 @@ enum sigv4_verdict {
     SIGV4_NO_MEMORY,
 };
 
+// How many headers have this name, which is in lower case, and the last one's value without blanks
+// around it; untouched if there is none.
+uint32_t sigv4_find_header(const struct sigv4_request *request, struct span name,
+                           struct span *value);
+
 // Reads what a request claims; nothing of it is verified but its form. The fault's text is set if
 // the verdict is not SIGV4_GOOD.
 enum sigv4_verdict sigv4_read(const struct sigv4_request *request, struct sigv4_claim *claim,

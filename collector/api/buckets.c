@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/percent.h"
+#include "base/xml.h"
 #include "collector/api/api_internal.h"
 #include "collector/api/buckets_internal.h"
 #include "collector/api/session.h"
@@ -19,27 +21,6 @@ enum { DATE_SIZE = 40 };
 #define XML_TYPE "application/xml"
 
 // ---- answers
-
-void bucket_append_xml(struct buffer *output, struct span text) {
-    for (size_t at = 0; at < text.size; at++) {
-        switch (text.bytes[at]) {
-            case '&':
-                buffer_append_text(output, "&amp;");
-                break;
-            case '<':
-                buffer_append_text(output, "&lt;");
-                break;
-            case '>':
-                buffer_append_text(output, "&gt;");
-                break;
-            case '"':
-                buffer_append_text(output, "&quot;");
-                break;
-            default:
-                buffer_append_byte(output, text.bytes[at]);
-        }
-    }
-}
 
 void bucket_append_time(struct buffer *output, int64_t ns) {
     char text[TIME_TEXT_SIZE];
@@ -70,9 +51,9 @@ bool bucket_refuse(struct bucket_call *call, uint32_t status, const char *code,
     buffer_print(&response->body,
                  "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>",
                  code);
-    bucket_append_xml(&response->body, span_text(message));
+    xml_append(&response->body, span_text(message));
     buffer_append_text(&response->body, "</Message><Resource>");
-    bucket_append_xml(&response->body, call->request->wire.path);
+    xml_append(&response->body, call->request->wire.path);
     buffer_print(&response->body, "</Resource><RequestId>%s</RequestId></Error>\n",
                  call->request_id);
     return false;
@@ -190,28 +171,16 @@ bool bucket_sees_folder(const struct bucket_call *call, struct span folder) {
 
 // ---- what is asked
 
-static int hex_value(uint8_t byte) {
-    if (byte >= '0' && byte <= '9') return byte - '0';
-    if (byte >= 'a' && byte <= 'f') return byte - 'a' + 10;
-    return byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
-}
-
 // Decodes %XX, and in a query '+'.
 static bool decode(struct bucket_call *call, struct span text, bool is_query, struct span *plain) {
     uint8_t *to = arena_allocate(call->arena, text.size);
     size_t size = 0;
     if (to == NULL) return refuse_memory(call);
-    for (size_t at = 0; at < text.size; at++) {
-        uint8_t byte = text.bytes[at];
-        bool is_escape = byte == '%' && at + 2 < text.size && hex_value(text.bytes[at + 1]) >= 0 &&
-                         hex_value(text.bytes[at + 2]) >= 0;
-        if (is_escape) {
-            byte = (uint8_t)(hex_value(text.bytes[at + 1]) * 16 + hex_value(text.bytes[at + 2]));
-            at += 2;
-        } else if (is_query && byte == '+') {
-            byte = ' ';
-        }
-        to[size++] = byte;
+    for (size_t at = 0; at < text.size;) {
+        bool is_blank = is_query && text.bytes[at] == '+';
+        uint8_t byte;
+        (void)percent_next(text, &at, &byte);
+        to[size++] = is_blank ? ' ' : byte;
     }
     *plain = span_of(to, size);
     return true;
@@ -247,16 +216,10 @@ static bool read_path(struct bucket_call *call) {
 
 // ---- one object
 
-static struct span find_header(const struct bucket_call *call, const char *name) {
-    const struct sigv4_request *wire = &call->request->wire;
-    for (uint32_t index = 0; index < wire->headers_count; index++) {
-        struct span given = wire->headers[index].name;
-        if (given.size == strlen(name) &&
-            strncasecmp((const char *)given.bytes, name, given.size) == 0) {
-            return wire->headers[index].value;
-        }
-    }
-    return (struct span){NULL, 0};
+static struct span find_header(const struct bucket_call *call, struct span name) {
+    struct span value = {NULL, 0};
+    (void)sigv4_find_header(&call->request->wire, name, &value);
+    return value;
 }
 
 static bool is_number(const char *text, uint64_t *number, const char **end) {
@@ -358,7 +321,8 @@ static bool read_body(struct bucket_call *call, const char *path, uint64_t first
 }
 
 static bool check_tags(struct bucket_call *call, const char *tag) {
-    struct span match = find_header(call, "If-Match"), none = find_header(call, "If-None-Match");
+    struct span match = find_header(call, SPAN_LITERAL("if-match")),
+                none = find_header(call, SPAN_LITERAL("if-none-match"));
     struct span bare = span_of(tag + 1, strlen(tag) - 2);
     if (match.size > 0 && !span_is(match, tag) && !span_equal(match, bare) &&
         !span_is(match, "*")) {
@@ -394,7 +358,8 @@ static bool answer_object(struct bucket_call *call) {
     bucket_print_tag(&entry, tag);
     print_date(entry.modified_ns, date);
     if (!check_tags(call, tag)) return false;
-    if (!read_range(find_header(call, "Range"), entry.size, &is_range, &first, &count)) {
+    if (!read_range(find_header(call, SPAN_LITERAL("range")), entry.size, &is_range, &first,
+                    &count)) {
         return bucket_refuse(call, 416, "InvalidRange", "The requested range is not satisfiable");
     }
     if (span_is(call->request->wire.method, "HEAD")) {
@@ -428,7 +393,7 @@ static bool answer_location(struct bucket_call *call) {
                        "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
     // The oldest region has no name there.
     if (strcmp(call->buckets->region, "us-east-1") != 0) {
-        bucket_append_xml(body, span_text(call->buckets->region));
+        xml_append(body, span_text(call->buckets->region));
     }
     buffer_append_text(body, "</LocationConstraint>\n");
     return true;

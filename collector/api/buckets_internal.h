@@ -38,7 +38,6 @@ MUST_CHECK bool bucket_parameter(struct bucket_call *call, const char *name, boo
                                  struct span *value);
 
 // Appends text for XML.
-void bucket_append_xml(struct buffer *output, struct span text);
 
 // Appends a moment as S3 has it in lists.
 void bucket_append_time(struct buffer *output, int64_t ns);

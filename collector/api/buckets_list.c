@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/crypto_rsa.h"
+#include "base/xml.h"
 #include "collector/api/buckets_internal.h"
 
 #define XMLNS " xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\""
@@ -158,7 +159,7 @@ static void append_key(const struct listing *listing, struct span key) {
     static const char plain[] = "-._~/";
     struct buffer *body = &listing->call->response->body;
     if (!listing->is_encoded) {
-        bucket_append_xml(body, key);
+        xml_append(body, key);
         return;
     }
     for (size_t at = 0; at < key.size; at++) {
@@ -195,7 +196,7 @@ static void append_item(const struct listing *listing, const struct item *item) 
     buffer_append_text(body, "<LastModified>");
     bucket_append_time(body, item->entry.modified_ns);
     buffer_append_text(body, "</LastModified><ETag>");
-    bucket_append_xml(body, span_text(tag));
+    xml_append(body, span_text(tag));
     buffer_print(body, "</ETag><Size>%llu</Size><StorageClass>STANDARD</StorageClass></Contents>",
                  (unsigned long long)item->entry.size);
 }
@@ -219,7 +220,7 @@ static void append_answer(const struct listing *listing, struct span start) {
     buffer_append_text(body,
                        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult" XMLNS ">");
     buffer_append_text(body, "<Name>");
-    bucket_append_xml(body, listing->call->bucket);
+    xml_append(body, listing->call->bucket);
     buffer_append_text(body, "</Name>");
     append_element(listing, "Prefix", listing->prefix);
     append_element(listing, listing->is_second ? "StartAfter" : "Marker", start);
@@ -322,7 +323,7 @@ static bool on_bucket(void *user, const struct files_entry *entry) {
         return true;
     }
     buffer_append_text(body, "<Bucket><Name>");
-    bucket_append_xml(body, span_text(entry->name));
+    xml_append(body, span_text(entry->name));
     buffer_append_text(body, "</Name><CreationDate>");
     bucket_append_time(body, entry->modified_ns);
     buffer_append_text(body, "</CreationDate></Bucket>");
@@ -337,7 +338,7 @@ bool bucket_list_all(struct bucket_call *call) {
     buffer_append_text(body,
                        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListAllMyBucketsResult" XMLNS
                        "><Owner><ID>");
-    bucket_append_xml(body, call->key.account);
+    xml_append(body, call->key.account);
     buffer_append_text(body, "</ID></Owner><Buckets>");
     if (!files_list(directory->files, directory->root, on_bucket, call, &fault)) {
         return bucket_refuse(call, 503, "SlowDown", "The buckets cannot be listed.");

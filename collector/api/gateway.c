@@ -189,15 +189,10 @@ static bool authenticate(struct exchange *exchange) {
 
 // ---- what is asked
 
-static struct span find_header(const struct sigv4_request *wire, const char *name) {
-    for (uint32_t index = 0; index < wire->headers_count; index++) {
-        struct span given = wire->headers[index].name;
-        if (given.size == strlen(name) &&
-            strncasecmp((const char *)given.bytes, name, given.size) == 0) {
-            return wire->headers[index].value;
-        }
-    }
-    return (struct span){NULL, 0};
+static struct span find_header(const struct sigv4_request *wire, struct span name) {
+    struct span value = {NULL, 0};
+    (void)sigv4_find_header(wire, name, &value);
+    return value;
 }
 
 // The media type without its parameters, in any case.
@@ -233,7 +228,7 @@ static bool check_operation(struct exchange *exchange) {
 }
 
 static bool read_target(struct exchange *exchange) {
-    struct span target = find_header(&exchange->request->wire, "x-amz-target");
+    struct span target = find_header(&exchange->request->wire, SPAN_LITERAL("x-amz-target"));
     size_t at = target.size;
     while (at > 0 && target.bytes[at - 1] != '.') at--;
     exchange->call.operation = span_from(target, at);
@@ -260,7 +255,7 @@ static bool read_form(struct exchange *exchange) {
 
 static bool read_call(struct exchange *exchange) {
     const struct sigv4_request *wire = &exchange->request->wire;
-    struct span type = find_header(wire, "content-type");
+    struct span type = find_header(wire, SPAN_LITERAL("content-type"));
     exchange->is_form = is_type(type, "application/x-www-form-urlencoded");
     exchange->answer->content_type = exchange->is_form ? FORM_TYPE : JSON_TYPE;
     if (!span_is(wire->path, "/")) {
@@ -302,7 +297,7 @@ static void fill_call(struct exchange *exchange) {
     call->region = exchange->claim.region;
     call->request_id = exchange->answer->request_id;
     call->source = exchange->request->source;
-    call->user_agent = find_header(&exchange->request->wire, "user-agent");
+    call->user_agent = find_header(&exchange->request->wire, SPAN_LITERAL("user-agent"));
     if (call->user_agent.size > GATEWAY_AGENT_SIZE_MAX) {
         call->user_agent.size = GATEWAY_AGENT_SIZE_MAX;
     }

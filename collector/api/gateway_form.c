@@ -1,5 +1,8 @@
 #include "collector/api/gateway_form.h"
 
+#include "base/percent.h"
+#include "base/xml.h"
+
 #define NAMESPACE "https://sts.amazonaws.com/doc/2011-06-15/"
 
 // Takes the next part up to a separator off the text.
@@ -10,26 +13,13 @@ static struct span cut(struct span *text, uint8_t separator) {
     return part;
 }
 
-static int hex_value(uint8_t byte) {
-    if (byte >= '0' && byte <= '9') return byte - '0';
-    if (byte >= 'a' && byte <= 'f') return byte - 'a' + 10;
-    return byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
-}
-
 static bool decode(struct span text, struct buffer *output) {
     buffer_reset(output);
-    for (size_t index = 0; index < text.size; index++) {
-        uint8_t byte = text.bytes[index];
-        if (byte == '+') byte = ' ';
-        if (byte == '%') {
-            if (index + 2 >= text.size) return false;
-            int high = hex_value(text.bytes[index + 1]);
-            int low = hex_value(text.bytes[index + 2]);
-            if (high < 0 || low < 0) return false;
-            byte = (uint8_t)(high * 16 + low);
-            index += 2;
-        }
-        buffer_append_byte(output, byte);
+    for (size_t at = 0; at < text.size;) {
+        bool is_blank = text.bytes[at] == '+';
+        uint8_t byte;
+        if (!percent_next(text, &at, &byte)) return false;
+        buffer_append_byte(output, is_blank ? ' ' : byte);
     }
     return !buffer_overflowed(output);
 }
@@ -64,21 +54,6 @@ bool gateway_form_read(struct span form, struct buffer *action_text, struct buff
            !buffer_overflowed(parameters);
 }
 
-static void append_text(struct buffer *output, struct span text) {
-    for (size_t index = 0; index < text.size; index++) {
-        uint8_t byte = text.bytes[index];
-        if (byte == '&') {
-            buffer_append_text(output, "&amp;");
-        } else if (byte == '<') {
-            buffer_append_text(output, "&lt;");
-        } else if (byte == '>') {
-            buffer_append_text(output, "&gt;");
-        } else if (byte >= ' ' || byte == '\n' || byte == '\t') {
-            buffer_append_byte(output, byte);
-        }
-    }
-}
-
 // Calls itself as deep as the answer is, which is ours.
 static void append_members(const struct yyjson_val *members, struct buffer *output) {
     yyjson_obj_iter each;
@@ -91,7 +66,7 @@ static void append_members(const struct yyjson_val *members, struct buffer *outp
         if (yyjson_is_obj(value)) {
             append_members(value, output);
         } else {
-            append_text(output, json_string(value));
+            xml_append(output, json_string(value));
         }
         buffer_print(output, "</%.*s>", SPAN_PRINT(name));
     }
@@ -115,6 +90,6 @@ void gateway_form_write_error(const char *code, const char *message, bool is_our
                  "\"><Error><Type>%s</Type><Code>%s</Code>"
                  "<Message>",
                  is_ours ? "Receiver" : "Sender", code);
-    append_text(output, span_text(message));
+    xml_append(output, span_text(message));
     buffer_print(output, "</Message></Error><RequestId>%s</RequestId></ErrorResponse>", request_id);
 }

@@ -11,6 +11,7 @@
 #include "collector/deliver/state.h"
 
 enum {
+    AGAIN_NOTED_MS = 60 * 1000,
     ARENA_SIZE = 32 * 1024 * 1024,
     NAME_SHOWN = 20,  // letters of a trail's name in its follower's
 };
@@ -134,14 +135,16 @@ static struct append_follower follower_to(const struct step *step, uint64_t to) 
     return follower;
 }
 
-// Notes for GetTrailStatus why a delivery failed. What cannot be noted is noted with the next
-// attempt; the fault is told in any case.
+// Notes for GetTrailStatus why a delivery failed, and when: of the same failure again at most once
+// a minute. What cannot be noted is noted with the next attempt; the fault is told in any case.
 static bool note_failure(struct step *step, bool is_digest, const struct fault *why,
                          struct fault *fault) {
     struct fault ignored;
     char *text = is_digest ? step->state.digest_error : step->state.error;
     *fault = *why;
-    if (strncmp(text, why->text, STATE_ERROR_SIZE - 1) == 0) return false;
+    bool is_known = strncmp(text, why->text, STATE_ERROR_SIZE - 1) == 0;
+    bool is_recent = step->now_ms - step->state.attempted_ms < AGAIN_NOTED_MS;
+    if (is_known && (is_digest || is_recent)) return false;
     snprintf(text, STATE_ERROR_SIZE, "%.*s", STATE_ERROR_SIZE - 1, why->text);
     if (!is_digest) step->state.attempted_ms = step->now_ms;
     if (!save(step, NULL, NULL, &ignored)) return false;

@@ -259,6 +259,26 @@ def test_check_reads_what_the_api_needs():
         assert code != 0 and "secret.key: others may read it" in said, said
 
 
+def test_check_reads_where_trails_deliver():
+    with make_organization() as organization:
+        settings = organization.read_settings()
+        folder = os.path.join(organization.folder, "buckets")
+        organization.write_settings(settings + f"delivery: {{directory: {folder}}}\n")
+        code, said = run_check(organization.collector)
+        assert code == 2 and f"delivery: {folder} is no folder: make it" in said, said
+        os.mkdir(folder)
+        assert run_check(organization.collector)[0] == 0
+        keys = os.path.join(organization.folder, "aws")
+        organization.write_settings(
+            settings + f"delivery: {{s3: {{region: eu-central-1, credentials: {keys}}}}}\n"
+        )
+        code, said = run_check(organization.collector)
+        assert code == 2 and keys in said, said
+        write(b"[default]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = secret\n", keys)
+        os.chmod(keys, 0o600)
+        assert run_check(organization.collector)[0] == 0, run_check(organization.collector)
+
+
 def test_check_reads_the_deny_list_and_the_certificates():
     with make_organization() as organization:
         agent = organization.enroll("-a", SHOP, is_started=False)
