@@ -8,13 +8,14 @@
 #include "base/buffer.h"
 #include "base/config.h"
 #include "base/files.h"
+#include "collector/settings_delivery.h"
 #include "event/key.h"
 
-// One file because a setting is one thing: its place in the file, its words and its check change
-// together.
+// One file for each part of the settings, because a setting is one thing: its place in the file,
+// its words and its check change together.
 
 enum {
-    PATH_SIZE_MAX = 4096,
+    PATH_SIZE_MAX = SETTINGS_PATH_SIZE_MAX,
     REGIONS_MAX = 256,  // expected regions of one account
     ARENA_SIZE_MAX = 64 * 1024,
 };
@@ -61,16 +62,6 @@ struct api {
     uint32_t lookups_per_second;
 };
 
-struct delivery {
-    char *directory;
-    struct settings_s3 s3;
-    uint32_t interval_s;
-    uint32_t digest_interval_s;
-    uint32_t digest_key_lifetime_s;
-    char *file_size_max;
-    uint32_t compression;
-};
-
 struct file_roster {
     enum roster_unknown unknown;
     struct roster_account *accounts;
@@ -85,7 +76,7 @@ struct settings_file {
     struct certificates certificates;
     struct control control;
     struct api api;
-    struct delivery delivery;
+    struct settings_delivery delivery;
     struct file_roster roster;
     char *deny;
     uint32_t heartbeat_ms;
@@ -148,19 +139,6 @@ static const cyaml_schema_field_t api_fields[] = {
     CYAML_FIELD_END,
 };
 
-static const cyaml_schema_field_t delivery_fields[] = {
-    CYAML_FIELD_STRING_PTR("directory", OPTIONAL, struct delivery, directory, 1, PATH_SIZE_MAX),
-    CYAML_FIELD_MAPPING("s3", CYAML_FLAG_OPTIONAL, struct delivery, s3, settings_s3_fields),
-    CONFIG_FIELD_RANGE("interval_s", struct delivery, interval_s, 1, SETTINGS_INTERVAL_S_MAX),
-    CONFIG_FIELD_RANGE("digest_interval_s", struct delivery, digest_interval_s,
-                       SETTINGS_DIGEST_INTERVAL_S_MIN, SETTINGS_DIGEST_INTERVAL_S_MAX),
-    CONFIG_FIELD_RANGE("digest_key_lifetime_s", struct delivery, digest_key_lifetime_s,
-                       SETTINGS_DIGEST_KEY_LIFETIME_S_MIN, SETTINGS_DIGEST_KEY_LIFETIME_S_MAX),
-    CYAML_FIELD_STRING_PTR("file_size_max", OPTIONAL, struct delivery, file_size_max, 1, 32),
-    CONFIG_FIELD_RANGE("compression", struct delivery, compression, 1, SETTINGS_COMPRESSION_MAX),
-    CYAML_FIELD_END,
-};
-
 static const cyaml_schema_value_t region_schema = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 64),
 };
@@ -203,7 +181,7 @@ static const cyaml_schema_field_t file_fields[] = {
                         control_fields),
     CYAML_FIELD_MAPPING("api", CYAML_FLAG_OPTIONAL, struct settings_file, api, api_fields),
     CYAML_FIELD_MAPPING("delivery", CYAML_FLAG_OPTIONAL, struct settings_file, delivery,
-                        delivery_fields),
+                        settings_delivery_fields),
     CYAML_FIELD_MAPPING("roster", CYAML_FLAG_OPTIONAL, struct settings_file, roster, roster_fields),
     CYAML_FIELD_STRING_PTR("deny", OPTIONAL, struct settings_file, deny, 1, PATH_SIZE_MAX),
     CONFIG_FIELD_RANGE("heartbeat_ms", struct settings_file, heartbeat_ms,
@@ -257,37 +235,6 @@ static const struct config_help helps[] = {
     {"api.connections_max", NULL, "1024", "Connections of clients that are open at a time."},
     {"api.lookups_per_second", NULL, "no limit",
      "LookupEvents calls of one account in one region. AWS allows 2."},
-    {"delivery.directory", "path", "trails deliver nothing",
-     "Where trails deliver to: one folder for each bucket, of its name. A bucket exists when its "
-     "folder does."},
-    {"delivery.s3.region", "region", "trails deliver to no S3",
-     "Where trails deliver to in place of `directory`: S3, or a store that speaks like it. Its "
-     "region "
-     "signs requests; a store without regions takes `us-east-1`."},
-    {"delivery.s3.endpoint", "`https://HOST[:PORT]`", "AWS's of the region",
-     "The store's address."},
-    {"delivery.s3.style", NULL, "`auto`: `virtual` with AWS, `path` elsewhere",
-     "Whether a bucket is in the path or before the host's name."},
-    {"delivery.s3.ca", "path", "the system's", "PEM of the CA that the store's certificate is of."},
-    {"delivery.s3.credentials", "path", "`AWS_ACCESS_KEY_ID` and so on of the environment",
-     "A file like `~/.aws/credentials`, mode 600 or 640. Read again when it changes."},
-    {"delivery.s3.profile", "name", "`default`", "The file's section."},
-    {"delivery.s3.encryption", NULL, "`bucket`: what the bucket does by itself",
-     "Asks for SSE-S3 (`s3`) or SSE-KMS (`kms`)."},
-    {"delivery.s3.kms_key", "key id, ARN or alias", "the account's own for S3", "With `kms`."},
-    {"delivery.s3.acl", "text", "none",
-     "`bucket-owner-full-control` for another account's bucket."},
-    {"delivery.s3.proxy", "`http://HOST:PORT`", "none",
-     "An HTTP proxy; the environment's is not used."},
-    {"delivery.interval_s", NULL, "300", "Seconds between deliveries of a trail."},
-    {"delivery.digest_interval_s", NULL, "3600",
-     "Seconds that a digest file stands for. Change it for tests only: verifiers expect an hour."},
-    {"delivery.digest_key_lifetime_s", NULL, "31536000, a year",
-     "How long a key signs digests before the next one does. Public keys are kept for ever."},
-    {"delivery.file_size_max", "size, 64KiB to 32MiB", "32MiB",
-     "The text of one log file, before it is compressed."},
-    {"delivery.compression", NULL, "6, the size of `gzip -6`",
-     "Level of log files: 1 takes less CPU time and an eighth more room, 12 far more time."},
     {"roster.unknown", NULL, "an account's agent: `quarantine`, an organization's: `admit`",
      "What becomes of events of accounts that are not listed."},
     {"roster.accounts[].id", "account", NULL,
@@ -307,38 +254,34 @@ static const struct config_help helps[] = {
 };
 
 bool settings_print_reference(struct buffer *text, struct fault *fault) {
-    return config_print_reference(&file_schema, helps, sizeof helps / sizeof helps[0], text, fault);
+    enum { OWN = sizeof helps / sizeof helps[0] };
+    struct config_help all[OWN + SETTINGS_DELIVERY_HELPS];
+    memcpy(all, helps, sizeof helps);
+    memcpy(all + OWN, settings_delivery_helps, sizeof settings_delivery_helps);
+    return config_print_reference(&file_schema, all, sizeof all / sizeof all[0], text, fault);
 }
 
-// The file's text and path, for messages.
-struct origin {
-    struct span text;
-    const char *path;
-};
-
-// Adds file and line to the fault of a key, "store.min_free" and the like, and its value.
-static bool refuse(const struct origin *origin, const char *key, const char *value,
-                   struct fault *fault) {
+bool settings_refuse(const struct settings_origin *origin, const char *key, const char *value,
+                     struct fault *fault) {
     const char *dot = strrchr(key, '.');
     return config_refuse(origin->text, origin->path, dot == NULL ? key : dot + 1, value, fault);
 }
 
-// A size; 0 if it is absent.
-static bool parse_size(const struct origin *origin, const char *key, const char *text,
-                       uint64_t *size, struct fault *fault) {
+bool settings_parse_size(const struct settings_origin *origin, const char *key, const char *text,
+                         uint64_t *size, struct fault *fault) {
     *size = 0;
     if (text == NULL || config_parse_size(text, size, fault)) return true;
     fault_add(fault, "%s", key);
-    return refuse(origin, key, text, fault);
+    return settings_refuse(origin, key, text, fault);
 }
 
-static uint32_t choose_number(uint32_t given, uint32_t otherwise) {
+uint32_t settings_choose(uint32_t given, uint32_t otherwise) {
     return given == 0 ? otherwise : given;
 }
 
 // The host and port of an address to listen on: an IP address (IPv6 in brackets) and a number.
-static bool check_address(const struct origin *origin, const char *key, const char *address,
-                          struct fault *fault) {
+static bool check_address(const struct settings_origin *origin, const char *key,
+                          const char *address, struct fault *fault) {
     const char *colon = strrchr(address, ':');
     size_t host_size = colon == NULL ? 0 : (size_t)(colon - address);
     char host[INET6_ADDRSTRLEN + 2] = "";
@@ -360,20 +303,20 @@ static bool check_address(const struct origin *origin, const char *key, const ch
     fault_set(fault, FAULT_INPUT,
               "%s: \"%s\" is no address to listen on: 0.0.0.0:7443 and [::]:7443 are", key,
               address);
-    return refuse(origin, key, address, fault);
+    return settings_refuse(origin, key, address, fault);
 }
 
-static bool check_accounts(const struct origin *origin, const struct settings *settings,
+static bool check_accounts(const struct settings_origin *origin, const struct settings *settings,
                            struct fault *fault) {
     if (!key_check_account(settings->management_account, fault)) {
         fault_add(fault, "organization.management_account");
-        return refuse(origin, "management_account", settings->management_account, fault);
+        return settings_refuse(origin, "management_account", settings->management_account, fault);
     }
     for (uint32_t index = 0; index < settings->accounts_count; index++) {
         const char *id = settings->accounts[index].id;
         if (key_check_account(id, fault)) continue;
         fault_add(fault, "roster.accounts");
-        return refuse(origin, "id", id, fault);
+        return settings_refuse(origin, "id", id, fault);
     }
     struct roster *roster = NULL;
     if (!roster_create(settings->accounts, settings->accounts_count, settings->unknown, &roster,
@@ -384,9 +327,8 @@ static bool check_accounts(const struct origin *origin, const struct settings *s
     return true;
 }
 
-// Paths count from the folder of the settings file.
-static bool resolve_path(struct settings *settings, const struct origin *origin, const char *given,
-                         const char **resolved, struct fault *fault) {
+bool settings_resolve(struct settings *settings, const struct settings_origin *origin,
+                      const char *given, const char **resolved, struct fault *fault) {
     char text[PATH_SIZE_MAX];
     if (!config_resolve(origin->path, given, text, sizeof text, fault)) return false;
     *resolved = arena_print(settings->arena, "%s", text);
@@ -395,10 +337,11 @@ static bool resolve_path(struct settings *settings, const struct origin *origin,
 }
 
 // The control socket lies in the store's folder unless its place is set.
-static bool resolve_control(struct settings *settings, const struct origin *origin,
+static bool resolve_control(struct settings *settings, const struct settings_origin *origin,
                             struct fault *fault) {
     const char *given = settings->file->control.socket;
-    if (given != NULL) return resolve_path(settings, origin, given, &settings->control_path, fault);
+    if (given != NULL)
+        return settings_resolve(settings, origin, given, &settings->control_path, fault);
     settings->control_path =
         arena_print(settings->arena, "%s/%s", settings->store_directory, SETTINGS_CONTROL_SOCKET);
     if (settings->control_path != NULL) return true;
@@ -407,11 +350,12 @@ static bool resolve_control(struct settings *settings, const struct origin *orig
 
 // The deny list lies in the store's folder unless the settings say where: the collector may write
 // there.
-static bool resolve_deny(struct settings *settings, const struct origin *origin,
+static bool resolve_deny(struct settings *settings, const struct settings_origin *origin,
                          struct fault *fault) {
     settings->is_deny_given = settings->file->deny != NULL;
     const char *given = settings->file->deny;
-    if (given != NULL) return resolve_path(settings, origin, given, &settings->deny_path, fault);
+    if (given != NULL)
+        return settings_resolve(settings, origin, given, &settings->deny_path, fault);
     settings->deny_path =
         arena_print(settings->arena, "%s/%s", settings->store_directory, SETTINGS_DENY_FILE);
     if (settings->deny_path != NULL) return true;
@@ -420,23 +364,23 @@ static bool resolve_deny(struct settings *settings, const struct origin *origin,
 
 // The API shows the collector's certificate unless it has one of its own. secret.key lies beside
 // the collector's key: both are for its user alone.
-static bool resolve_api(struct settings *settings, const struct origin *origin,
+static bool resolve_api(struct settings *settings, const struct settings_origin *origin,
                         struct fault *fault) {
     const struct api *api = &settings->file->api;
     settings->api_certificate_path = settings->certificate_path;
     settings->api_key_path = settings->key_path;
     if ((api->certificate == NULL) != (api->key == NULL)) {
         fault_set(fault, FAULT_INPUT, "api: certificate and key come together");
-        return refuse(origin, "api", api->listen, fault);
+        return settings_refuse(origin, "api", api->listen, fault);
     }
     if (api->certificate != NULL &&
-        (!resolve_path(settings, origin, api->certificate, &settings->api_certificate_path,
-                       fault) ||
-         !resolve_path(settings, origin, api->key, &settings->api_key_path, fault))) {
+        (!settings_resolve(settings, origin, api->certificate, &settings->api_certificate_path,
+                           fault) ||
+         !settings_resolve(settings, origin, api->key, &settings->api_key_path, fault))) {
         return false;
     }
     if (api->secret_key != NULL) {
-        return resolve_path(settings, origin, api->secret_key, &settings->secret_path, fault);
+        return settings_resolve(settings, origin, api->secret_key, &settings->secret_path, fault);
     }
     const char *slash = strrchr(settings->key_path, '/');
     int folder_size = slash == NULL ? 0 : (int)(slash - settings->key_path) + 1;
@@ -446,59 +390,23 @@ static bool resolve_api(struct settings *settings, const struct origin *origin,
     return fault_set(fault, FAULT_FULL, "no memory for the settings");
 }
 
-static bool resolve_delivery(struct settings *settings, const struct origin *origin,
-                             struct fault *fault) {
-    const struct delivery *delivery = &settings->file->delivery;
-    const struct settings_s3 *s3 = &delivery->s3;
-    if (delivery->directory != NULL && s3->region != NULL) {
-        fault_set(fault, FAULT_INPUT, "delivery: directory or s3, not both");
-        return refuse(origin, "directory", delivery->directory, fault);
-    }
-    if (!settings_s3_check(s3, fault)) return refuse(origin, "region", s3->region, fault);
-    settings->delivery_s3 = *s3;
-    return (delivery->directory == NULL || resolve_path(settings, origin, delivery->directory,
-                                                        &settings->delivery_directory, fault)) &&
-           (s3->ca == NULL ||
-            resolve_path(settings, origin, s3->ca, &settings->delivery_s3_ca, fault)) &&
-           (s3->credentials == NULL || resolve_path(settings, origin, s3->credentials,
-                                                    &settings->delivery_s3_credentials, fault));
-}
-
-static bool resolve_paths(struct settings *settings, const struct origin *origin,
+static bool resolve_paths(struct settings *settings, const struct settings_origin *origin,
                           struct fault *fault) {
     const struct settings_file *file = settings->file;
-    return resolve_path(settings, origin, file->store.directory, &settings->store_directory,
-                        fault) &&
+    return settings_resolve(settings, origin, file->store.directory, &settings->store_directory,
+                            fault) &&
            resolve_control(settings, origin, fault) && resolve_deny(settings, origin, fault) &&
-           resolve_path(settings, origin, file->certificates.ca, &settings->ca_path, fault) &&
-           resolve_path(settings, origin, file->certificates.certificate,
-                        &settings->certificate_path, fault) &&
-           resolve_path(settings, origin, file->certificates.key, &settings->key_path, fault) &&
-           resolve_api(settings, origin, fault) && resolve_delivery(settings, origin, fault);
-}
-
-static bool fill_delivery(struct settings *settings, const struct origin *origin,
-                          struct fault *fault) {
-    const struct delivery *delivery = &settings->file->delivery;
-    settings->delivery_interval_s = choose_number(delivery->interval_s, SETTINGS_INTERVAL_S);
-    settings->delivery_digest_interval_s =
-        choose_number(delivery->digest_interval_s, SETTINGS_DIGEST_INTERVAL_S);
-    settings->delivery_digest_key_lifetime_s =
-        choose_number(delivery->digest_key_lifetime_s, SETTINGS_DIGEST_KEY_LIFETIME_S);
-    settings->delivery_compression = choose_number(delivery->compression, SETTINGS_COMPRESSION);
-    uint64_t *size = &settings->delivery_file_size_max;
-    if (!parse_size(origin, "delivery.file_size_max", delivery->file_size_max, size, fault)) {
-        return false;
-    }
-    if (*size == 0) *size = SETTINGS_FILE_SIZE;
-    if (*size >= SETTINGS_FILE_SIZE_MIN && *size <= SETTINGS_FILE_SIZE) return true;
-    fault_set(fault, FAULT_INPUT, "delivery.file_size_max: \"%s\" is not 64KiB to 32MiB",
-              delivery->file_size_max);
-    return refuse(origin, "file_size_max", delivery->file_size_max, fault);
+           settings_resolve(settings, origin, file->certificates.ca, &settings->ca_path, fault) &&
+           settings_resolve(settings, origin, file->certificates.certificate,
+                            &settings->certificate_path, fault) &&
+           settings_resolve(settings, origin, file->certificates.key, &settings->key_path, fault) &&
+           resolve_api(settings, origin, fault) &&
+           settings_delivery_resolve(settings, &file->delivery, origin, fault);
 }
 
 // Fills the settings from the file and checks each value.
-static bool fill(struct settings *settings, const struct origin *origin, struct fault *fault) {
+static bool fill(struct settings *settings, const struct settings_origin *origin,
+                 struct fault *fault) {
     const struct settings_file *file = settings->file;
     settings->organization = file->organization.id;
     settings->management_account = file->organization.management_account;
@@ -512,32 +420,32 @@ static bool fill(struct settings *settings, const struct origin *origin, struct 
     settings->unknown = file->roster.unknown;
     settings->accounts = file->roster.accounts;
     settings->accounts_count = file->roster.accounts_count;
-    if (!parse_size(origin, "store.min_free", file->store.min_free, &settings->free_size_min,
-                    fault) ||
-        !parse_size(origin, "store.size_max", file->store.size_max, &settings->store_size_max,
-                    fault) ||
-        !parse_size(origin, "store.quarantine_max", file->store.quarantine_max,
-                    &settings->quarantine_size_max, fault)) {
+    if (!settings_parse_size(origin, "store.min_free", file->store.min_free,
+                             &settings->free_size_min, fault) ||
+        !settings_parse_size(origin, "store.size_max", file->store.size_max,
+                             &settings->store_size_max, fault) ||
+        !settings_parse_size(origin, "store.quarantine_max", file->store.quarantine_max,
+                             &settings->quarantine_size_max, fault)) {
         return false;
     }
     if (settings->store_size_max != 0 && settings->store_size_max < SETTINGS_STORE_SIZE_MIN) {
         fault_set(fault, FAULT_INPUT, "store.size_max: \"%s\" is less than 64MiB",
                   file->store.size_max);
-        return refuse(origin, "size_max", file->store.size_max, fault);
+        return settings_refuse(origin, "size_max", file->store.size_max, fault);
     }
     if (settings->quarantine_size_max == 0) {
         settings->quarantine_size_max = SETTINGS_QUARANTINE_SIZE;
     }
-    if (!fill_delivery(settings, origin, fault)) return false;
-    settings->heartbeat_ms = choose_number(file->heartbeat_ms, SETTINGS_HEARTBEAT_MS);
-    settings->region_silent_s = choose_number(file->region_silent_s, SETTINGS_REGION_SILENT_S);
-    settings->future_max_hours = choose_number(file->future_max_hours, SETTINGS_FUTURE_HOURS);
-    settings->streams_max = choose_number(file->streams_max, SETTINGS_STREAMS);
+    if (!settings_delivery_fill(settings, &file->delivery, origin, fault)) return false;
+    settings->heartbeat_ms = settings_choose(file->heartbeat_ms, SETTINGS_HEARTBEAT_MS);
+    settings->region_silent_s = settings_choose(file->region_silent_s, SETTINGS_REGION_SILENT_S);
+    settings->future_max_hours = settings_choose(file->future_max_hours, SETTINGS_FUTURE_HOURS);
+    settings->streams_max = settings_choose(file->streams_max, SETTINGS_STREAMS);
     settings->retention_days = file->store.retention_days;
     settings->api_listen = file->api.listen;
-    settings->api_readers = choose_number(file->api.readers, SETTINGS_API_READERS);
+    settings->api_readers = settings_choose(file->api.readers, SETTINGS_API_READERS);
     settings->api_connections_max =
-        choose_number(file->api.connections_max, SETTINGS_API_CONNECTIONS);
+        settings_choose(file->api.connections_max, SETTINGS_API_CONNECTIONS);
     settings->api_lookups_per_second = file->api.lookups_per_second;
     if (settings->api_listen != NULL &&
         !check_address(origin, "api.listen", settings->api_listen, fault)) {
@@ -561,7 +469,7 @@ bool settings_load(const char *path, struct settings **settings, struct fault *f
                    config_load(buffer_span(&text), path, &file_schema, &loaded, fault);
     made->file = loaded;
     if (is_good) {
-        const struct origin origin = {buffer_span(&text), path};
+        const struct settings_origin origin = {buffer_span(&text), path};
         made->arena = arena_create(ARENA_SIZE_MAX);
         is_good = made->arena != NULL ||
                   fault_set(fault, FAULT_FULL, "%s: no memory for the settings", path);
