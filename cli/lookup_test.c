@@ -340,7 +340,7 @@ static void test_wrong_arguments(void **state) {
     static const char *const cases[][6] = {
         {"which store?", "lookup"},
         {"which store?", "status"},
-        {"No such file", "lookup", "/nonexistent/store"},
+        {"there is no such folder", "lookup", "/nonexistent/store"},
         {"one store only", "lookup", "STORE", "other"},
         {"--limit 0", "lookup", "STORE", "--limit", "0"},
         {"--limit x", "lookup", "STORE", "--limit", "x"},

@@ -63,6 +63,17 @@ static const char *find_config(const struct store_choice *choice) {
     return is_there ? CONFIG_DEFAULT : NULL;
 }
 
+// Somebody new may give what is looked for where the store's folder belongs.
+static bool check_is_there(const char *directory, struct fault *fault) {
+    if (access(directory, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR)) return true;
+    if (strchr(directory, '/') != NULL)
+        return fault_set(fault, FAULT_INPUT, "no store in %s: there is no such folder", directory);
+    return fault_set(fault, FAULT_INPUT,
+                     "no store in %s: there is no such folder. The argument is the store's folder; "
+                     "what to look for are options, as --event-name=ConsoleLogin",
+                     directory);
+}
+
 // The folder of the store, into resolved if a config names it.
 static bool find_directory(const struct store_choice *choice, char *resolved, size_t resolved_size,
                            const char **directory, struct fault *fault) {
@@ -100,7 +111,7 @@ bool store_open(const struct store_choice *choice, struct trail_reader **reader,
     char resolved[ORGANIZATION_PATH_SIZE];
     const char *directory;
     return find_directory(choice, resolved, sizeof resolved, &directory, fault) &&
-           trail_reader_open(directory, reader, fault);
+           check_is_there(directory, fault) && trail_reader_open(directory, reader, fault);
 }
 
 bool store_tell_dropped(struct trail_reader *reader, int64_t time_min_s, struct fault *fault) {
@@ -134,7 +145,9 @@ bool store_find_socket(const struct store_choice *choice, char *text, size_t tex
         settings_destroy(settings);
         return is_good;
     } else {
-        if (!find_directory(choice, resolved, sizeof resolved, &directory, fault)) return false;
+        if (!find_directory(choice, resolved, sizeof resolved, &directory, fault) ||
+            !check_is_there(directory, fault))
+            return false;
         size = snprintf(text, text_size, "%s/control.sock", directory);
     }
     if (size >= 0 && (size_t)size < text_size) return true;
