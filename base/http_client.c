@@ -20,6 +20,7 @@ struct http_client {
     bool is_guarded;
     bool guard_refused;  // an address of the present call
     atomic_bool is_stopped;
+    const atomic_bool *are_stopped;  // all of its kind; NULL: none
     char words[CURL_ERROR_SIZE];
 };
 
@@ -59,6 +60,7 @@ bool http_client_create(const struct http_client_options *options, struct http_c
     made->connect_ms = options->connect_ms > 0 ? options->connect_ms : HTTP_CLIENT_CONNECT_MS;
     made->call_ms = options->call_ms > 0 ? options->call_ms : HTTP_CLIENT_CALL_MS;
     made->is_guarded = options->is_guarded;
+    made->are_stopped = options->is_stopped;
     *client = made;
     return true;
 }
@@ -73,6 +75,11 @@ void http_client_destroy(struct http_client *client) {
 
 void http_client_stop(struct http_client *client) {
     atomic_store(&client->is_stopped, true);
+}
+
+static bool is_stopped(const struct http_client *client) {
+    return atomic_load(&client->is_stopped) ||
+           (client->are_stopped != NULL && atomic_load(client->are_stopped));
 }
 
 // ---- what libcurl calls
@@ -105,7 +112,7 @@ static int on_progress(void *user, curl_off_t down_all, curl_off_t down, curl_of
     (void)down;
     (void)up_all;
     (void)up;
-    return atomic_load(&client->is_stopped) ? 1 : 0;
+    return is_stopped(client) ? 1 : 0;
 }
 
 static curl_socket_t on_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address) {

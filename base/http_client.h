@@ -12,6 +12,7 @@
 
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -36,6 +37,8 @@ struct http_client_options {
     uint32_t connect_ms;  // until a connection stands, TLS and all; 0: HTTP_CLIENT_CONNECT_MS
     uint32_t call_ms;     // of a call in all; 0: HTTP_CLIENT_CALL_MS
     bool is_guarded;      // public addresses only; there is no proxy then
+    // Calls end as after http_client_stop when it is true: of many clients. NULL: none; borrowed.
+    const atomic_bool *is_stopped;
 };
 
 // The name is sent as given; value without line breaks.

@@ -119,3 +119,41 @@ bool credentials_from_file(const struct files *files, const char *path, const ch
     buffer_done(&text);
     return is_good;
 }
+
+static bool copy_text(const char *text, char **copy) {
+    *copy = text == NULL ? NULL : strdup(text);
+    return text == NULL || *copy != NULL;
+}
+
+bool credentials_source_init(const struct files *files, const char *path, const char *profile,
+                             struct credentials_source *source, struct fault *fault) {
+    *source = (struct credentials_source){.files = files};
+    return (copy_text(path, &source->path) && copy_text(profile, &source->profile)) ||
+           fault_set(fault, FAULT_FULL, "no memory for credentials");
+}
+
+bool credentials_source_read(struct credentials_source *source, struct fault *fault) {
+    if (source->path == NULL) {
+        if (source->credentials.key_id[0] != 0) return true;
+        return credentials_from_environment(&source->credentials, fault);
+    }
+    bool exists = false;
+    struct files_entry entry = {0};
+    if (!files_find(source->files, source->path, &exists, &entry, fault)) return false;
+    const struct files_entry *seen = &source->seen;
+    bool is_same = exists && entry.modified_ns == seen->modified_ns && entry.inode == seen->inode &&
+                   entry.size == seen->size && entry.mode == seen->mode;
+    if (is_same) return true;
+    if (!credentials_from_file(source->files, source->path, source->profile, &source->credentials,
+                               fault)) {
+        return false;
+    }
+    source->seen = entry;
+    return true;
+}
+
+void credentials_source_done(struct credentials_source *source) {
+    free(source->path);
+    free(source->profile);
+    explicit_bzero(source, sizeof *source);
+}

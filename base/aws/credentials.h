@@ -35,3 +35,24 @@ MUST_CHECK bool credentials_from_file(const struct files *files, const char *pat
 // Finds a profile in the file's text. FAULT_INPUT as above. Pure.
 MUST_CHECK bool credentials_parse(struct span text, const char *profile,
                                   struct credentials *credentials, struct fault *fault);
+
+// Where a key comes from, again and again: a file's may be replaced while we run. One thread.
+struct credentials_source {
+    const struct files *files;
+    char *path;  // NULL: from the environment, once
+    char *profile;
+    struct files_entry seen;  // as the file was when it was read
+    struct credentials credentials;
+};
+
+// A source of a file (NULL: the environment) and profile (NULL: default), whose names are copied;
+// nothing is read yet. The caller calls credentials_source_done, also after a fault: FAULT_FULL.
+MUST_CHECK bool credentials_source_init(const struct files *files, const char *path,
+                                        const char *profile, struct credentials_source *source,
+                                        struct fault *fault);
+
+// Reads the key, if it was not read yet or the file has changed. Faults as above.
+MUST_CHECK bool credentials_source_read(struct credentials_source *source, struct fault *fault);
+
+// Frees it, and wipes the secret. One of zeros is allowed.
+void credentials_source_done(struct credentials_source *source);

@@ -12,81 +12,25 @@
 
 // ---- life
 
-static bool copy_text(const char *text, char **copy) {
-    *copy = text == NULL ? NULL : strdup(text);
-    return text == NULL || *copy != NULL;
-}
-
-// "https://host:port" with nothing behind it.
-static bool read_endpoint(struct s3 *s3, const char *endpoint, struct fault *fault) {
-    const char *rest = NULL;
-    if (strncmp(endpoint, "https://", 8) == 0) {
-        rest = endpoint + 8;
-        s3->is_tls = true;
-    } else if (strncmp(endpoint, "http://", 7) == 0) {
-        rest = endpoint + 7;
-    }
-    size_t size = rest == NULL ? 0 : strcspn(rest, "/?#@ ");
-    bool is_good =
-        size > 0 && size < sizeof s3->host && (rest[size] == 0 || strcmp(rest + size, "/") == 0);
-    if (!is_good) {
-        return fault_set(fault, FAULT_INPUT,
-                         "endpoint \"%s\": write it like https://s3.example.com or "
-                         "http://192.0.2.1:9000",
-                         endpoint);
-    }
-    memcpy(s3->host, rest, size);
-    s3->host[size] = 0;
-    return true;
-}
-
-// AWS's regions of China are a world of their own.
-static void name_aws_host(struct s3 *s3) {
-    const char *end = strncmp(s3->region, "cn-", 3) == 0 ? "amazonaws.com.cn" : "amazonaws.com";
-    snprintf(s3->host, sizeof s3->host, "s3.%s.%s", s3->region, end);
-    s3->is_tls = true;
-    s3->is_aws = true;
-}
-
-// A file's key may be replaced while we run.
-static bool read_credentials(struct s3 *s3, struct fault *fault) {
-    if (s3->credentials_file == NULL) {
-        if (s3->credentials.key_id[0] != 0) return true;
-        return credentials_from_environment(&s3->credentials, fault);
-    }
-    bool exists = false;
-    struct files_entry entry = {0};
-    if (!files_find(s3->files, s3->credentials_file, &exists, &entry, fault)) return false;
-    const struct files_entry *seen = &s3->credentials_seen;
-    bool is_same = exists && entry.modified_ns == seen->modified_ns && entry.inode == seen->inode &&
-                   entry.size == seen->size && entry.mode == seen->mode;
-    if (is_same) return true;
-    if (!credentials_from_file(s3->files, s3->credentials_file, s3->profile, &s3->credentials,
-                               fault)) {
-        return false;
-    }
-    s3->credentials_seen = entry;
-    return true;
-}
-
 static bool fill(struct s3 *s3, const struct s3_options *options, struct fault *fault) {
     const char *region = options->region == NULL ? "us-east-1" : options->region;
-    if (!copy_text(options->credentials_file, &s3->credentials_file) ||
-        !copy_text(options->profile, &s3->profile)) {
-        return fault_set(fault, FAULT_FULL, "no memory for a client of S3");
+    if (!credentials_source_init(options->files, options->credentials_file, options->profile,
+                                 &s3->source, fault)) {
+        return false;
     }
     if (!s3_answer_take_region(span_text(region), s3->region)) {
         return fault_set(fault, FAULT_INPUT, "region \"%s\": write it like eu-central-1", region);
     }
     if (options->endpoint == NULL) {
-        name_aws_host(s3);
-    } else if (!read_endpoint(s3, options->endpoint, fault)) {
+        endpoint_of_aws("s3", s3->region, &s3->endpoint);
+        s3->is_aws = true;
+    } else if (!endpoint_read(options->endpoint, &s3->endpoint, fault)) {
         return false;
     }
     s3->style = options->style;
     s3->clock = options->clock;
-    s3->files = options->files;
-    return read_credentials(s3, fault) && http_client_create(&options->http, &s3->http, fault);
+    return credentials_source_read(&s3->source, fault) &&
+           http_client_create(&options->http, &s3->http, fault);
 }
 
 bool s3_create(const struct s3_options *options, struct s3 **s3, struct fault *fault) {
@@ -105,9 +49,7 @@ void s3_destroy(struct s3 *s3) {
     if (s3 == NULL) return;
     http_client_destroy(s3->http);
     http_client_answer_done(&s3->answer);
-    free(s3->credentials_file);
-    free(s3->profile);
-    explicit_bzero(&s3->credentials, sizeof s3->credentials);
+    credentials_source_done(&s3->source);
     free(s3);
 }
 
@@ -152,7 +94,7 @@ static bool check_names(const char *bucket, const char *key, struct fault *fault
 }
 
 struct target {
-    char host[S3_HOST_SIZE + 256];
+    char host[ENDPOINT_HOST_SIZE + 256];
     struct buffer path;  // encoded
 };
 
@@ -165,9 +107,9 @@ static bool is_virtual(const struct s3 *s3, const char *bucket) {
 static void find_target(const struct s3 *s3, const struct s3_call *call, struct target *target) {
     buffer_append_byte(&target->path, '/');
     if (is_virtual(s3, call->bucket)) {
-        snprintf(target->host, sizeof target->host, "%s.%s", call->bucket, s3->host);
+        snprintf(target->host, sizeof target->host, "%s.%s", call->bucket, s3->endpoint.host);
     } else {
-        snprintf(target->host, sizeof target->host, "%s", s3->host);
+        snprintf(target->host, sizeof target->host, "%s", s3->endpoint.host);
         buffer_append_text(&target->path, call->bucket);
         if (call->key != NULL) buffer_append_byte(&target->path, '/');
     }
@@ -183,6 +125,7 @@ struct signing {
 // Adds the headers that every request has, and the signature over all of them.
 static bool sign(struct s3 *s3, const struct s3_call *call, const struct target *target,
                  struct s3_headers *headers, struct signing *signing, struct fault *fault) {
+    const struct credentials *credentials = &s3->source.credentials;
     struct sigv4_header signed_headers[S3_HEADERS_MAX];
     uint8_t digest[SHA256_SIZE];
     crypto_sha256(&call->body, 1, digest);
@@ -191,8 +134,8 @@ static bool sign(struct s3 *s3, const struct s3_call *call, const struct target 
     s3_headers_add(headers, "Host", span_text(target->host));
     s3_headers_add(headers, "x-amz-date", span_text(signing->time));
     s3_headers_add(headers, "x-amz-content-sha256", span_text(signing->hash));
-    if (s3->credentials.token[0] != 0) {
-        s3_headers_add(headers, "x-amz-security-token", span_text(s3->credentials.token));
+    if (credentials->token[0] != 0) {
+        s3_headers_add(headers, "x-amz-security-token", span_text(credentials->token));
     }
     for (uint32_t index = 0; index < headers->count; index++) {
         signed_headers[index] =
@@ -204,8 +147,8 @@ static bool sign(struct s3 *s3, const struct s3_call *call, const struct target 
                                           .headers = signed_headers,
                                           .headers_count = headers->count,
                                           .body = call->body};
-    const struct sigv4_signer signer = {span_text(s3->credentials.key_id),
-                                        span_text(s3->credentials.secret), span_text(s3->region),
+    const struct sigv4_signer signer = {span_text(credentials->key_id),
+                                        span_text(credentials->secret), span_text(s3->region),
                                         SPAN_LITERAL("s3")};
     if (!sigv4_sign(&request, &signer, &signing->authorization, fault)) return false;
     s3_headers_add(headers, "Authorization", buffer_span(&signing->authorization));
@@ -216,7 +159,7 @@ static bool send_to(struct s3 *s3, const struct s3_call *call, const struct targ
                     struct s3_headers *headers, struct fault *fault) {
     char url[S3_URL_SIZE];
     struct signing signing;
-    int size = snprintf(url, sizeof url, "%s://%s%.*s%s%s", s3->is_tls ? "https" : "http",
+    int size = snprintf(url, sizeof url, "%s://%s%.*s%s%s", s3->endpoint.is_tls ? "https" : "http",
                         target->host, SPAN_PRINT(buffer_span(&target->path)),
                         call->query[0] != 0 ? "?" : "", call->query);
     if (buffer_overflowed(&target->path) || size < 0 || (size_t)size >= sizeof url) {
@@ -249,7 +192,9 @@ bool s3_refuse(struct s3 *s3, struct fault *fault) {
 bool s3_send(struct s3 *s3, const struct s3_call *call, struct s3_headers *headers,
              bool *is_missing, struct fault *fault) {
     s3->failure = (struct s3_failure){0};
-    if (!check_names(call->bucket, call->key, fault) || !read_credentials(s3, fault)) return false;
+    if (!check_names(call->bucket, call->key, fault) ||
+        !credentials_source_read(&s3->source, fault))
+        return false;
     // The limit holds for this answer, whatever room the one before had.
     buffer_done(&s3->answer.body);
     buffer_init(&s3->answer.body,

@@ -3,12 +3,12 @@
 #pragma once
 
 #include "base/aws/credentials.h"
+#include "base/aws/endpoint.h"
 #include "base/aws/s3.h"
 
 enum {
     S3_HEADERS_MAX = 40,   // of a request: ours, an object's and its metadata
     S3_VALUE_SIZE = 2300,  // of one header's value
-    S3_HOST_SIZE = 320,
     S3_URL_SIZE = 16 * 1024,
     S3_CHECKSUM_SIZE = 45,  // SHA-256 in base64, with its final zero
 };
@@ -16,17 +16,12 @@ enum {
 struct s3 {
     struct http_client *http;
     struct http_client_answer answer;
-    bool is_tls;
+    struct endpoint endpoint;
     bool is_aws;
-    char host[S3_HOST_SIZE];  // with the port, if it is not the scheme's own
     char region[S3_REGION_SIZE];
     enum s3_style style;
-    char *credentials_file;  // NULL: from the environment
-    char *profile;
-    struct files_entry credentials_seen;  // as it was when it was read
-    struct credentials credentials;
+    struct credentials_source source;
     const struct clock *clock;
-    const struct files *files;
     struct s3_failure failure;
 };
 
