@@ -20,6 +20,7 @@ struct deliver {
     char known[FOLLOWERS_MAX][TRAIL_ID_SIZE];
     bool seen[FOLLOWERS_MAX];
     uint32_t known_count;
+    bool is_full;  // told once
 };
 
 static bool is_known(struct deliver *deliver, struct span id) {
@@ -35,7 +36,13 @@ static void add(struct deliver *deliver, struct span id, const struct trail *tra
     struct follower *follower = NULL;
     struct fault fault;
     if (is_known(deliver, id)) return;
-    if (deliver->known_count == FOLLOWERS_MAX) return;
+    if (deliver->known_count == FOLLOWERS_MAX) {
+        if (!deliver->is_full)
+            LOG(LOG_ERROR, "too many trails log: one more does not deliver",
+                (struct log_field){"trail", trail->name, 0});
+        deliver->is_full = true;
+        return;
+    }
     if (!deliver_trail_create(&deliver->options, id, trail->name, trail->account, trail->region,
                               &follower, &fault)) {
         return;

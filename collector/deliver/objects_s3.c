@@ -12,7 +12,8 @@ enum { WAIT_MS = 1000, PAUSE_MS = 100, BUCKET_SIZE = 256 };
 
 struct objects_s3 {
     struct queue *idle;  // clients that nobody calls with
-    struct s3 *clients[OBJECTS_S3_CLIENTS];
+    struct s3_options options;
+    atomic_uint clients_count;
     enum s3_encryption encryption;
     const char *kms_key;
     const char *acl;
@@ -29,10 +30,23 @@ struct names {
 
 // ---- life
 
+// NULL: the fault says why not. Two who come at once may make one more than there should be.
+static struct s3 *create_client(struct objects_s3 *objects, struct fault *fault) {
+    struct s3 *client = NULL;
+    if (!s3_create(&objects->options, &client, fault)) return NULL;
+    atomic_fetch_add(&objects->clients_count, 1);
+    return client;
+}
+
+static void give_back(struct objects_s3 *objects, struct s3 *client) {
+    bool is_pushed = queue_push(objects->idle, client, 1);
+    assert(is_pushed);
+}
+
 bool objects_s3_create(const struct objects_s3_options *options, struct objects_s3 **objects,
                        struct fault *fault) {
     struct objects_s3 *made = calloc(1, sizeof *made);
-    if (made != NULL) made->idle = queue_create(OBJECTS_S3_CLIENTS, OBJECTS_S3_CLIENTS);
+    if (made != NULL) made->idle = queue_create(2 * OBJECTS_S3_CLIENTS, 2 * OBJECTS_S3_CLIENTS);
     if (made == NULL || made->idle == NULL) {
         objects_s3_destroy(made);
         return fault_set(fault, FAULT_FULL, "no memory for deliveries");
@@ -41,46 +55,46 @@ bool objects_s3_create(const struct objects_s3_options *options, struct objects_
     made->kms_key = options->kms_key;
     made->acl = options->acl;
     made->clock = options->s3.clock;
-    for (uint32_t index = 0; index < OBJECTS_S3_CLIENTS; index++) {
-        if (!s3_create(&options->s3, &made->clients[index], fault)) {
-            objects_s3_destroy(made);
-            return false;
-        }
-        bool is_pushed = queue_push(made->idle, made->clients[index], 1);
-        assert(is_pushed);
+    made->options = options->s3;
+    made->options.http.is_stopped = &made->is_stopped;
+    struct s3 *client = create_client(made, fault);
+    if (client == NULL) {
+        objects_s3_destroy(made);
+        return false;
     }
+    give_back(made, client);
     *objects = made;
     return true;
 }
 
 void objects_s3_destroy(struct objects_s3 *objects) {
     if (objects == NULL) return;
-    void *item;
-    while (objects->idle != NULL && queue_pop(objects->idle, &item, 1, 0) == 1) continue;
-    queue_destroy(objects->idle);
-    for (uint32_t index = 0; index < OBJECTS_S3_CLIENTS; index++) {
-        s3_destroy(objects->clients[index]);
+    void *client;
+    while (objects->idle != NULL && queue_pop(objects->idle, &client, 1, 0) == 1) {
+        s3_destroy(client);
     }
+    queue_destroy(objects->idle);
     free(objects);
 }
 
 void objects_s3_stop(struct objects_s3 *objects) {
     atomic_store(&objects->is_stopped, true);
-    for (uint32_t index = 0; index < OBJECTS_S3_CLIENTS; index++) s3_stop(objects->clients[index]);
 }
 
+// A client that nobody calls with, or a new one if all of them are busy, as those are that wait for
+// a store that hangs.
 static struct s3 *take(struct objects_s3 *objects, struct fault *fault) {
     void *client = NULL;
+    int64_t wait_ms = 0;
     while (!atomic_load(&objects->is_stopped)) {
-        if (queue_pop(objects->idle, &client, 1, WAIT_MS) == 1) return client;
+        if (queue_pop(objects->idle, &client, 1, wait_ms) == 1) return client;
+        if (atomic_load(&objects->clients_count) < OBJECTS_S3_CLIENTS) {
+            return create_client(objects, fault);
+        }
+        wait_ms = WAIT_MS;
     }
     fault_put(fault, FAULT_RETRY, "Stopping: the collector ends");
     return NULL;
-}
-
-static void give_back(struct objects_s3 *objects, struct s3 *client) {
-    bool is_pushed = queue_push(objects->idle, client, 1);
-    assert(is_pushed);
 }
 
 // Puts a word before a fault that has no code of the store.

@@ -13,7 +13,7 @@
 enum {
     OBJECTS_S3_ATTEMPTS = 4,     // of one call, with a pause of 100 ms, 200 ms, 400 ms between them
     OBJECTS_S3_QUICK_MS = 5000,  // a call that took longer is not repeated here
-    OBJECTS_S3_CLIENTS = 6,      // that call at a time: followers, and the API
+    OBJECTS_S3_CLIENTS = 280,    // that call at a time: all followers, and the API
     OBJECTS_S3_READ_MAX = 64 * 1024 * 1024,  // bytes of an object that is read back
 };
 
@@ -26,7 +26,7 @@ struct objects_s3_options {
     const char *acl;      // NULL: none
 };
 
-// Clients of the store; opens no connection. Texts are copied but kms_key and acl, which are
+// Clients of the store, one at first and more as calls hang; opens no connection. Texts are
 // borrowed for its life. Faults as s3_create.
 MUST_CHECK bool objects_s3_create(const struct objects_s3_options *options,
                                   struct objects_s3 **objects, struct fault *fault);

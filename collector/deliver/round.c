@@ -9,13 +9,13 @@
 #include "base/gzip.h"
 #include "base/hash.h"
 #include "base/json_writer.h"
+#include "collector/deliver/selection.h"
 #include "collector/metrics.h"
 #include "event/file.h"
-#include "event/match/match.h"
 
 enum {
     SLOTS = 4 * ROUND_FILES_MAX,
-    ARENA_SIZE = SELECTOR_ARENA_SIZE + 16 * 1024 * 1024,
+    ARENA_SIZE = 16 * 1024 * 1024,
     REGION_SIZE_MAX = 256,
     KEY_SIZE = 2 * FILE_NAME_SIZE,  // a prefix and a name; what is too long is refused as a key
     TEXT_SIZE_MAX = ROUND_TEXT_SIZE_MAX + 4 * 1024 * 1024,
@@ -36,13 +36,14 @@ struct part {
 struct round {
     struct round_options options;
     struct arena *arena;
-    struct match *match;
-    struct json_reader *json;
+    struct selection *selection;
     struct part *parts;
     uint32_t parts_count;
     uint32_t *table;  // index and 1 of the part of a place that is being filled
     uint64_t size;    // of all texts
-    uint32_t events;  // looked at
+    uint64_t events;  // looked at
+    uint64_t text_size_max;
+    uint64_t events_max;
     uint64_t to;
     int64_t session_ms;
     bool is_stopped;
@@ -51,24 +52,16 @@ struct round {
     struct fault fault;
 };
 
-static bool load_selectors(struct round *round, struct fault *fault) {
-    struct selector_set set;
-    return trail_document_selectors(round->options.trail, round->arena, &set, fault) &&
-           match_create(&set, &round->match, fault);
-}
-
 bool round_create(const struct round_options *options, struct round **round, struct fault *fault) {
     struct round *made = calloc(1, sizeof *made);
     if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for a round");
     made->options = *options;
     made->arena = arena_create(ARENA_SIZE);
-    made->json = json_reader_create();
     made->parts = calloc(ROUND_FILES_MAX, sizeof *made->parts);
     made->table = calloc(SLOTS, sizeof *made->table);
-    bool is_good =
-        (made->arena != NULL && made->json != NULL && made->parts != NULL && made->table != NULL) ||
-        fault_set(fault, FAULT_FULL, "no memory for a round");
-    if (!is_good || !load_selectors(made, fault)) {
+    bool is_good = (made->arena != NULL && made->parts != NULL && made->table != NULL) ||
+                   fault_set(fault, FAULT_FULL, "no memory for a round");
+    if (!is_good || !selection_create(options->trail, &made->selection, fault)) {
         round_destroy(made);
         return false;
     }
@@ -81,59 +74,11 @@ void round_destroy(struct round *round) {
     for (uint32_t index = 0; index < round->parts_count; index++) {
         buffer_done(&round->parts[index].text);
     }
-    match_destroy(round->match);
-    json_reader_destroy(round->json);
+    selection_destroy(round->selection);
     arena_destroy(round->arena);
     free(round->parts);
     free(round->table);
     free(round);
-}
-
-// ---- which events
-
-static struct span account_of(const struct trail_row *row) {
-    return span_of(row->key.account, row->key.account_size);
-}
-
-static bool selects(const struct round *round, const struct record *record,
-                    const struct trail_row *row) {
-    const struct trail *trail = round->options.trail;
-    if (!trail->is_organization && !span_equal(account_of(row), trail->account)) return false;
-    if (!trail->is_multi_region && !span_equal(record->region, trail->region)) return false;
-    if (record->is_global && !trail->is_global) return false;
-    if (record->category == RECORD_INSIGHT) return trail->insights != NULL;
-    return match_selects(round->match, record);
-}
-
-// Whether a call that ended logging was about this trail: by its name, which is one of the caller's
-// account and region, or by its ARN.
-static bool is_named(const struct round *round, const struct yyjson_val *root) {
-    const struct trail *trail = round->options.trail;
-    const struct yyjson_val *input = json_member(root, SPAN_LITERAL("requestParameters"));
-    const struct yyjson_val *more = json_member(root, SPAN_LITERAL("additionalEventData"));
-    const struct yyjson_val *caller = json_member(root, SPAN_LITERAL("userIdentity"));
-    struct span name = json_member_string(input, SPAN_LITERAL("name"));
-    if (name.bytes == NULL) name = json_member_string(input, SPAN_LITERAL("Name"));
-    if (span_equal(name, trail->name)) {
-        return span_equal(json_member_string(more, SPAN_LITERAL("region")), trail->region) &&
-               span_equal(json_member_string(caller, SPAN_LITERAL("accountId")), trail->account);
-    }
-    char arn[512];
-    snprintf(arn, sizeof arn, ":cloudtrail:%.*s:%.*s:trail/%.*s", SPAN_PRINT(trail->region),
-             SPAN_PRINT(trail->account), SPAN_PRINT(trail->name));
-    return span_starts(name, SPAN_LITERAL("arn:")) && span_ends(name, span_text(arn));
-}
-
-// Whether the event is the call that ended the session.
-static bool ends_session(struct round *round, const struct record *record,
-                         const struct trail_row *row) {
-    struct fault ignored;
-    const struct yyjson_val *root;
-    bool is_end =
-        row->agent == TRAIL_AGENT_OWN && !record->is_error &&
-        row->received_ms >= round->session_ms &&
-        (span_is(record->event_name, "StopLogging") || span_is(record->event_name, "DeleteTrail"));
-    return is_end && json_read(round->json, row->text, &root, &ignored) && is_named(round, root);
 }
 
 // ---- which file
@@ -175,7 +120,7 @@ static bool add(struct round *round, const struct record *record, const struct t
     struct file_place place = {
         .organization =
             span_text(round->options.trail->is_organization ? round->options.organization : ""),
-        .account = account_of(row),
+        .account = selection_account(row),
         .region = record->region,
         .category = record->category,
     };
@@ -201,13 +146,15 @@ static bool add(struct round *round, const struct record *record, const struct t
 static bool on_event(void *user, const struct record *record, const struct trail_row *row) {
     struct round *round = user;
     if (row->sequence > round->to) return false;
-    if (selects(round, record, row) && !add(round, record, row)) {
+    round->events++;
+    if (selection_has(round->selection, record, row) && !add(round, record, row)) {
         round->has_failed = true;
         fault_set(&round->fault, FAULT_FULL, "no memory for a round's files");
         return false;
     }
-    round->is_stopped = ends_session(round, record, row);
-    round->is_full = round->size >= ROUND_TEXT_SIZE_MAX || round->parts_count == ROUND_FILES_MAX;
+    round->is_stopped = selection_is_end(round->selection, round->session_ms, record, row);
+    round->is_full = round->size >= round->text_size_max || round->parts_count == ROUND_FILES_MAX ||
+                     round->events == round->events_max;
     return !round->is_stopped && !round->is_full && row->sequence < round->to;
 }
 
@@ -215,6 +162,10 @@ bool round_gather(struct round *round, struct seat *seat, uint64_t from, uint64_
                   int64_t session_ms, uint64_t *place, bool *is_stopped, bool *is_full,
                   struct fault *fault) {
     assert(round->parts_count == 0);
+    // A plan is carried out as it was made, whatever the limits are now.
+    bool is_planned = to != UINT64_MAX;
+    round->text_size_max = is_planned ? ROUND_TEXT_SIZE_MAX : round->options.text_size_max;
+    round->events_max = is_planned ? UINT64_MAX : ROUND_EVENTS_MAX;
     round->to = to;
     round->session_ms = session_ms;
     if (!seat_read(seat, round->options.follower, from, on_event, round, place, fault))

@@ -18,7 +18,9 @@
 
 enum {
     ROUND_TEXT_SIZE_MAX = 64 * 1024 * 1024,     // bytes of all files' texts; then the round ends
-    ROUND_FILES_MAX = 4096,                     // the same
+    ROUND_TEXT_SIZE_MIN = 1024 * 1024,          // the same, of a trail's share
+    ROUND_SHARED_SIZE = 256 * 1024 * 1024,      // bytes that all trails share
+    ROUND_FILES_MAX = 4096,                     // then the round ends
     ROUND_EVENTS_MAX = 200000,                  // looked at; the same
     ROUND_DOCUMENT_SIZE_MAX = 8 * 1024 * 1024,  // bytes of the list of files
 };
@@ -31,6 +33,7 @@ struct round_options {
     const char *organization;  // "o-..."
     const struct trail *trail;
     uint64_t file_size_max;  // bytes of a file's text
+    uint64_t text_size_max;  // of all files' texts, at most ROUND_TEXT_SIZE_MAX
 };
 
 // An empty round of a trail, whose options are borrowed. FAULT_FULL; FAULT_CORRUPT if its selectors
@@ -41,9 +44,10 @@ MUST_CHECK bool round_create(const struct round_options *options, struct round *
 // Frees it. NULL is allowed.
 void round_destroy(struct round *round);
 
-// Gathers the events behind `from` up to `to`, the round's limits, what there is, or the event that
-// ends the session, whichever comes first. *place: the last one; *is_stopped: it ends the session;
-// *is_full: there may be more at once. Faults as seat_read.
+// Gathers the events behind `from` up to the event `to` of a plan (UINT64_MAX: there is none yet),
+// the round's limits, what there is, or the event that ends the session, whichever comes first.
+// *place: the last one; *is_stopped: it ends the session; *is_full: there may be more at once.
+// Faults as seat_read.
 MUST_CHECK bool round_gather(struct round *round, struct seat *seat, uint64_t from, uint64_t to,
                              int64_t session_ms, uint64_t *place, bool *is_stopped, bool *is_full,
                              struct fault *fault);

@@ -153,6 +153,14 @@ static bool note_failure(struct step *step, bool is_digest, const struct fault *
 
 // ---- rounds
 
+// What a round may hold: so that many trails whose destinations hang hold no more than a few do.
+static uint64_t share(const struct step *step) {
+    uint32_t count = followers_count(step->self->options->followers);
+    uint64_t size = ROUND_SHARED_SIZE / (count > 0 ? count : 1);
+    if (size > ROUND_TEXT_SIZE_MAX) return ROUND_TEXT_SIZE_MAX;
+    return size < ROUND_TEXT_SIZE_MIN ? ROUND_TEXT_SIZE_MIN : size;
+}
+
 static bool create_round(struct step *step, uint64_t file_size_max, struct round **round,
                          struct fault *fault) {
     const struct round_options options = {
@@ -160,6 +168,7 @@ static bool create_round(struct step *step, uint64_t file_size_max, struct round
         .organization = step->self->options->organization,
         .trail = &step->trail,
         .file_size_max = file_size_max,
+        .text_size_max = share(step),
     };
     return round_create(&options, round, fault);
 }
@@ -350,13 +359,20 @@ static bool begin_session(struct step *step, struct fault *fault) {
     if (!seat_find_received(step->seat, step->started_ms, &after, fault)) return false;
     if (step->has_place && after < step->place) after = step->place;
     const struct append_follower follower = follower_to(step, after);
+    const struct state before = *state;
     state->is_active = true;
     state->is_ending = false;
     state->session_ms = step->started_ms;
     state->digest_s = 0;
+    state->error[0] = 0;
     *step->wait_ms = 0;
     step->self->round_ms = 0;
-    if (!save(step, NULL, &follower, fault)) return false;
+    struct fault why;
+    if (!save(step, NULL, &follower, &why)) {
+        // There may be too many followers, for hours: whoever asks for the status is to know.
+        *state = before;
+        return note_failure(step, false, &why, fault);
+    }
     LOG(LOG_INFO, "a trail delivers", log_text("follower", step->self->base.name),
         (struct log_field){"trail", step->trail.name, 0},
         (struct log_field){"bucket", step->trail.bucket, 0},

@@ -14,6 +14,7 @@
 enum {
     LOOK_MS = 100,       // the dispatcher looks around at least this often
     WORK_WAIT_MS = 200,  // so do workers
+    TAKE_MAX = 64,       // at a time
     FAILURES_MAX = 16,   // that make a difference to the wait
 };
 
@@ -26,10 +27,13 @@ struct entry {
     char error[FAULT_TEXT_SIZE];  // that was logged last
 };
 
+// A place for a thread. The dispatcher starts it, and joins it when it has ended by itself.
 struct worker {
     struct followers *followers;
     struct seat seat;
     pthread_t thread;
+    bool is_started;
+    atomic_bool has_ended;
 };
 
 struct followers {
@@ -38,8 +42,13 @@ struct followers {
     struct queue *done;  // entries, from workers and from followers_add
     struct entry *waiting[FOLLOWERS_MAX];
     uint32_t waiting_count;
-    struct worker workers[FOLLOWERS_THREADS];
-    uint32_t workers_count;
+    struct worker workers[FOLLOWERS_THREADS_MAX];
+    uint32_t workers_count;  // that are started
+    atomic_uint idle;        // workers that wait for something to do
+    atomic_uint surplus;     // of them are to end
+    int64_t short_ms;        // since when there are fewer than are due; 0: there are enough
+    int64_t idle_since_ms;   // what idle_least is of
+    uint32_t idle_least;
     pthread_t dispatcher;
     bool has_dispatcher;
     atomic_uint count;
@@ -102,19 +111,99 @@ static void run(struct worker *worker, struct entry *entry) {
     entry->due_ms = now_ms(followers) + wait_ms;
 }
 
+// Whether this worker is one of those that are not needed any more.
+static bool is_surplus(struct followers *followers) {
+    uint32_t surplus = atomic_load(&followers->surplus);
+    while (surplus > 0) {
+        if (atomic_compare_exchange_weak(&followers->surplus, &surplus, surplus - 1)) return true;
+    }
+    return false;
+}
+
 static void *work(void *context) {
     struct worker *worker = context;
     struct followers *followers = worker->followers;
     void *item;
     while (true) {
-        if (queue_pop(followers->due, &item, 1, WORK_WAIT_MS) == 0) {
-            if (queue_is_closed(followers->due)) return NULL;
+        atomic_fetch_add(&followers->idle, 1);
+        uint32_t count = queue_pop(followers->due, &item, 1, WORK_WAIT_MS);
+        atomic_fetch_sub(&followers->idle, 1);
+        if (count == 0) {
+            if (queue_is_closed(followers->due) || is_surplus(followers)) break;
             continue;
         }
         if (!atomic_load(&followers->is_stopping)) run(worker, item);
         // There is room for all that there are.
         (void)queue_push(followers->done, item, 1);
     }
+    trail_reader_close(worker->seat.reader);
+    worker->seat.reader = NULL;
+    atomic_store(&worker->has_ended, true);
+    return NULL;
+}
+
+// ---- threads
+
+static bool is_stopping(void *context) {
+    return followers_are_stopping(context);
+}
+
+// A thread more. What cannot be started now is tried again at the next look.
+static void start_worker(struct followers *followers) {
+    struct worker *worker = followers->workers;
+    pthread_attr_t attributes;
+    while (worker->is_started) worker++;
+    worker->followers = followers;
+    worker->seat = (struct seat){.append = followers->options.append,
+                                 .clock = followers->options.clock,
+                                 .random = followers->options.random,
+                                 .is_stopping = is_stopping,
+                                 .context = followers};
+    atomic_store(&worker->has_ended, false);
+    if (pthread_attr_init(&attributes) != 0) return;
+    if (pthread_attr_setstacksize(&attributes, FOLLOWERS_STACK_SIZE) == 0 &&
+        pthread_create(&worker->thread, &attributes, work, worker) == 0) {
+        worker->is_started = true;
+        followers->workers_count++;
+    }
+    (void)pthread_attr_destroy(&attributes);
+}
+
+static void join_ended(struct followers *followers) {
+    for (uint32_t index = 0; index < FOLLOWERS_THREADS_MAX; index++) {
+        struct worker *worker = &followers->workers[index];
+        if (!worker->is_started || !atomic_load(&worker->has_ended)) continue;
+        (void)pthread_join(worker->thread, NULL);
+        worker->is_started = false;
+        followers->workers_count--;
+    }
+}
+
+// Starts threads for those that wait for one, and lets go what has been idle for long.
+static void fit_workers(struct followers *followers) {
+    uint32_t waiting;
+    uint64_t weight;
+    int64_t now = now_ms(followers);
+    queue_measure(followers->due, &waiting, &weight);
+    uint32_t idle = atomic_load(&followers->idle);
+    if (waiting <= idle) {
+        followers->short_ms = 0;
+    } else if (followers->short_ms == 0) {
+        followers->short_ms = now;
+    }
+    bool is_short = waiting > idle && (followers->workers_count == 0 ||
+                                       now - followers->short_ms >= FOLLOWERS_GROW_MS);
+    for (uint32_t count = idle; is_short && count < waiting; count++) {
+        if (followers->workers_count < FOLLOWERS_THREADS_MAX) start_worker(followers);
+    }
+    uint32_t spare = idle > waiting ? idle - waiting : 0;
+    if (spare < followers->idle_least) followers->idle_least = spare;
+    if (now - followers->idle_since_ms < FOLLOWERS_IDLE_MS) return;
+    // One stays, for whoever is due next.
+    if (followers->idle_least > 1) atomic_store(&followers->surplus, followers->idle_least - 1);
+    followers->idle_since_ms = now;
+    followers->idle_least = UINT32_MAX;
+    join_ended(followers);
 }
 
 // ---- the dispatcher
@@ -127,8 +216,8 @@ static void end_entry(struct followers *followers, struct entry *entry) {
 }
 
 static void take_done(struct followers *followers, int64_t wait_ms) {
-    void *items[FOLLOWERS_THREADS];
-    uint32_t count = queue_pop(followers->done, items, FOLLOWERS_THREADS, wait_ms);
+    void *items[TAKE_MAX];
+    uint32_t count = queue_pop(followers->done, items, TAKE_MAX, wait_ms);
     for (uint32_t index = 0; index < count; index++) {
         struct entry *entry = items[index];
         if (entry->is_over) {
@@ -158,32 +247,21 @@ static int64_t hand_out(struct followers *followers) {
 static void *dispatch(void *context) {
     struct followers *followers = context;
     while (!atomic_load(&followers->is_stopping)) {
-        take_done(followers, hand_out(followers));
+        int64_t wait_ms = hand_out(followers);
+        fit_workers(followers);
+        take_done(followers, wait_ms);
     }
     return NULL;
 }
 
 // ---- start and stop
 
-static bool is_stopping(void *context) {
-    return followers_are_stopping(context);
-}
-
 static bool start(struct followers *followers) {
     followers->due = queue_create(FOLLOWERS_MAX, FOLLOWERS_MAX);
     followers->done = queue_create(FOLLOWERS_MAX, FOLLOWERS_MAX);
     if (followers->due == NULL || followers->done == NULL) return false;
-    for (uint32_t index = 0; index < FOLLOWERS_THREADS; index++) {
-        struct worker *worker = &followers->workers[index];
-        worker->followers = followers;
-        worker->seat = (struct seat){.append = followers->options.append,
-                                     .clock = followers->options.clock,
-                                     .random = followers->options.random,
-                                     .is_stopping = is_stopping,
-                                     .context = followers};
-        if (pthread_create(&worker->thread, NULL, work, worker) != 0) return false;
-        followers->workers_count++;
-    }
+    followers->idle_since_ms = now_ms(followers);
+    followers->idle_least = UINT32_MAX;
     followers->has_dispatcher =
         pthread_create(&followers->dispatcher, NULL, dispatch, followers) == 0;
     return followers->has_dispatcher;
@@ -216,6 +294,10 @@ bool followers_add(struct followers *followers, struct follower *follower) {
     return false;
 }
 
+uint32_t followers_count(struct followers *followers) {
+    return followers == NULL ? 0 : atomic_load(&followers->count);
+}
+
 bool followers_are_stopping(struct followers *followers) {
     return atomic_load(&followers->is_stopping);
 }
@@ -230,13 +312,9 @@ static uint32_t join_workers(struct followers *followers) {
     struct timespec until;
     (void)clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += FOLLOWERS_STOP_S;
-    for (uint32_t index = 0; index < followers->workers_count; index++) {
+    for (uint32_t index = 0; index < FOLLOWERS_THREADS_MAX; index++) {
         struct worker *worker = &followers->workers[index];
-        if (pthread_timedjoin_np(worker->thread, NULL, &until) == 0) {
-            trail_reader_close(worker->seat.reader);
-        } else {
-            stuck++;
-        }
+        if (worker->is_started && pthread_timedjoin_np(worker->thread, NULL, &until) != 0) stuck++;
     }
     return stuck;
 }

@@ -5,8 +5,10 @@
 // (seat.h). So after a crash it repeats its last unit. What fails is tried again, later each time,
 // up to FOLLOWERS_WAIT_MAX_MS.
 //
-// Threads: a few do the steps of all; each follower is on one of them at a time. So a destination
-// that hangs holds up one thread, and neither intake nor another follower while a thread is free.
+// Threads: each follower is on one thread at a time. There are as many as are needed: none before
+// the first follower, one more whenever a follower that is due has waited FOLLOWERS_GROW_MS for
+// one, up to one for each follower that can have a place; what was not needed for FOLLOWERS_IDLE_MS
+// ends. So a destination that hangs holds up its own follower, and neither intake nor another one.
 
 #pragma once
 
@@ -20,8 +22,11 @@
 #include "storage/trail/trail_types.h"
 
 enum {
-    FOLLOWERS_MAX = 256,
-    FOLLOWERS_THREADS = 4,
+    FOLLOWERS_MAX = 1024,
+    FOLLOWERS_THREADS_MAX = TRAIL_FOLLOWERS_MAX + 8,  // those that look for followers hang nowhere
+    FOLLOWERS_STACK_SIZE = 1024 * 1024,               // bytes of a thread's stack; used ones count
+    FOLLOWERS_GROW_MS = 100,                          // a follower that is due waits so long
+    FOLLOWERS_IDLE_MS = 30 * 1000,
     FOLLOWERS_WAIT_MIN_MS = 1000,  // after the first failure; then twice as long each time
     FOLLOWERS_WAIT_MAX_MS = 60 * 1000,
     FOLLOWERS_STOP_S = 8,  // steps under way have so long to end
@@ -65,6 +70,9 @@ void followers_end_soon(struct followers *followers);
 // writer's end, which steps may wait for. False: something hangs for FOLLOWERS_STOP_S and is left
 // behind. All that it uses stays, and the process is to end.
 bool followers_stop(struct followers *followers);
+
+// [any] How many there are. NULL is allowed: none.
+uint32_t followers_count(struct followers *followers);
 
 // [any] Whether it is being stopped: long steps look.
 bool followers_are_stopping(struct followers *followers);

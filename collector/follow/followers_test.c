@@ -88,6 +88,32 @@ static void test_one_that_hangs_holds_no_other_up(void **state) {
     assert_int_equal(atomic_load(&brief.ends), 1);
 }
 
+enum { HANGING = 8 };
+
+static void test_many_that_hang_hold_no_other_up(void **state) {
+    static struct counter held[HANGING], other;
+    other = (struct counter){0};
+    struct followers *followers = start(*state);
+    for (uint32_t index = 0; index < HANGING; index++) {
+        char name[16];
+        held[index] = (struct counter){0};
+        atomic_store(&held[index].is_held, true);
+        snprintf(name, sizeof name, "held-%u", index);
+        add(followers, &held[index], name);
+    }
+    for (uint32_t index = 0; index < HANGING; index++) wait_for(&held[index].steps, 1);
+    add(followers, &other, "other");
+    assert_int_equal(followers_count(followers), HANGING + 1);
+    wait_for(&other.steps, 20);
+    for (uint32_t index = 0; index < HANGING; index++) {
+        assert_int_equal(atomic_load(&held[index].steps), 1);
+        atomic_store(&held[index].is_held, false);
+    }
+    for (uint32_t index = 0; index < HANGING; index++) wait_for(&held[index].steps, 3);
+    assert_true(followers_stop(followers));
+    assert_int_equal(atomic_load(&other.ends), 1);
+}
+
 static void test_what_fails_is_tried_again_later(void **state) {
     static struct counter failing, other;
     failing = other = (struct counter){0};
@@ -111,6 +137,8 @@ int main(void) {
     metrics_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_one_that_hangs_holds_no_other_up, test_trail_make,
+                                        test_trail_end),
+        cmocka_unit_test_setup_teardown(test_many_that_hang_hold_no_other_up, test_trail_make,
                                         test_trail_end),
         cmocka_unit_test_setup_teardown(test_what_fails_is_tried_again_later, test_trail_make,
                                         test_trail_end),

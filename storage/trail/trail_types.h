@@ -87,7 +87,7 @@ struct trail_stream {
 };
 
 enum {
-    TRAIL_FOLLOWERS_MAX = 64,
+    TRAIL_FOLLOWERS_MAX = 256,
     TRAIL_FOLLOWER_NAME_SIZE = 48,
 };
 

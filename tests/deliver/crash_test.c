@@ -429,11 +429,75 @@ static void test_power_goes_at_every_operation(void **state) {
     run_all(*state, true);
 }
 
+// What the state of the trail's delivery says of its last error.
+static void read_error(struct world *world, char error[STATE_ERROR_SIZE], bool *is_active) {
+    struct fault fault;
+    struct buffer value;
+    char id[TRAIL_ID_SIZE], name[TRAIL_NAME_SIZE_MAX + 1];
+    const char *dash = strrchr(world->follower->name, '-');
+    snprintf(id, sizeof id, "%s", dash + 1);
+    snprintf(name, sizeof name, STATE_DOCUMENTS "%s", id);
+    buffer_init(&value, TEXT_SIZE_MAX);
+    assert_true(seat_document(&world->seat, span_text(name), &value, &fault));
+    struct json_reader *json = json_reader_create();
+    const struct yyjson_val *root;
+    struct state state;
+    assert_true(json_read(json, buffer_span(&value), &root, &fault));
+    assert_true(state_read(root, &state, &fault));
+    snprintf(error, STATE_ERROR_SIZE, "%s", state.error);
+    *is_active = state.is_active;
+    json_reader_destroy(json);
+    buffer_done(&value);
+}
+
+static void place_other(struct world *world, uint32_t number, bool is_dropped) {
+    struct fault fault;
+    bool is_current = false;
+    struct append_documents_options options = {.follower = {.is_dropped = is_dropped}};
+    snprintf(options.follower.name, sizeof options.follower.name, "other-%u", (unsigned)number);
+    assert_true(append_documents_change(world->rig->append, &options, APPEND_DOCUMENTS_WAIT_MS,
+                                        &is_current, &fault));
+}
+
+// A trail that begins when all places are taken says so, and goes on when there is one.
+static void test_too_many_followers_are_told(void **state) {
+    static struct world world;
+    struct fault fault;
+    char error[STATE_ERROR_SIZE];
+    bool is_active;
+    int64_t wait_ms;
+    begin(&world, *state);
+    for (uint32_t number = 0; number < TRAIL_FOLLOWERS_MAX; number++) {
+        place_other(&world, number, false);
+    }
+    world.life = 1;
+    world.fake = fake_files_create();
+    world.directory = (struct objects_directory){fake_files_interface(world.fake), "/top"};
+    make_bucket(&world);
+    world.rig->now_ms += 60000;
+    put_trail(&world, true, NULL);
+    make_follower(&world);
+    assert_false(world.follower->step(world.follower, &world.seat, &wait_ms, &fault));
+    read_error(&world, error, &is_active);
+    assert_false(is_active);
+    assert_non_null(strstr(error, "256 followers, which is the limit"));
+    place_other(&world, 7, true);
+    world.rig->now_ms += 1000;
+    assert_true(world.follower->step(world.follower, &world.seat, &wait_ms, &fault));
+    read_error(&world, error, &is_active);
+    assert_true(is_active);
+    assert_string_equal(error, "");
+    assert_true(has_place(&world));
+    end_life(&world);
+    end(&world);
+}
+
 int main(void) {
     metrics_start();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_every_operation_fails_once, rig_make, rig_end),
         cmocka_unit_test_setup_teardown(test_power_goes_at_every_operation, rig_make, rig_end),
+        cmocka_unit_test_setup_teardown(test_too_many_followers_are_told, rig_make, rig_end),
     };
     return cases_run("crash_test", tests, sizeof tests / sizeof tests[0]);
 }
