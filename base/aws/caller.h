@@ -1,8 +1,8 @@
-// service.h: signed calls of a service of AWS that takes them as POST: CloudWatch Logs and the
+// caller.h: signed calls of a service of AWS that takes them as POST: CloudWatch Logs and the
 // like.
 //
 // What the body says and what the answer means is the caller's business. Threads: one at a time,
-// but service_stop.
+// but caller_stop.
 
 #pragma once
 
@@ -15,11 +15,11 @@
 #include "base/http_client.h"
 #include "base/span.h"
 
-enum { SERVICE_ANSWER_SIZE_MAX = 1024 * 1024 };  // bytes of an answer
+enum { CALLER_ANSWER_SIZE_MAX = 1024 * 1024 };  // bytes of an answer
 
-struct service;
+struct caller;
 
-struct service_options {
+struct caller_options {
     const char *name;      // as the signature and AWS's host have it: "logs"
     const char *endpoint;  // "https://logs.example.com"; NULL: AWS's of the region
     const char *region;
@@ -30,7 +30,7 @@ struct service_options {
     const struct files *files;
 };
 
-struct service_call {
+struct caller_call {
     const char *target;  // of the header x-amz-target, "Logs_20140328.PutLogEvents"; NULL: none
     const char *content_type;
     struct span body;
@@ -38,16 +38,16 @@ struct service_call {
 
 // A client; opens no connection. Texts are copied. FAULT_INPUT and FAULT_DENIED for settings that
 // are wrong and credentials that cannot be read.
-MUST_CHECK bool service_create(const struct service_options *options, struct service **service,
-                               struct fault *fault);
+MUST_CHECK bool caller_create(const struct caller_options *options, struct caller **caller,
+                              struct fault *fault);
 
 // Frees it, and its secret with it. NULL is allowed.
-void service_destroy(struct service *service);
+void caller_destroy(struct caller *caller);
 
 // [any thread] Calls end within a second from now on, with FAULT_RETRY.
-void service_stop(struct service *service);
+void caller_stop(struct caller *caller);
 
 // Signs and sends a call. *answer, of any status, is lent until the next one. Faults as
 // http_client_send and credentials_from_file.
-MUST_CHECK bool service_send(struct service *service, const struct service_call *call,
-                             const struct http_client_answer **answer, struct fault *fault);
+MUST_CHECK bool caller_send(struct caller *caller, const struct caller_call *call,
+                            const struct http_client_answer **answer, struct fault *fault);

@@ -1,4 +1,4 @@
-#include "base/aws/service.h"
+#include "base/aws/caller.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@ enum {
     AUTHORIZATION_SIZE_MAX = 16 * 1024,
 };
 
-struct service {
+struct caller {
     struct http_client *http;
     struct http_client_answer answer;
     struct endpoint endpoint;
@@ -32,51 +32,50 @@ static bool is_region(const char *text) {
            strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == size;
 }
 
-static bool fill(struct service *service, const struct service_options *options,
-                 struct fault *fault) {
+static bool fill(struct caller *caller, const struct caller_options *options, struct fault *fault) {
     if (!is_region(options->region)) {
         return fault_set(fault, FAULT_INPUT, "region \"%s\": write it like eu-central-1",
                          options->region);
     }
-    snprintf(service->name, sizeof service->name, "%s", options->name);
-    snprintf(service->region, sizeof service->region, "%s", options->region);
+    snprintf(caller->name, sizeof caller->name, "%s", options->name);
+    snprintf(caller->region, sizeof caller->region, "%s", options->region);
     if (options->endpoint == NULL) {
-        endpoint_of_aws(options->name, options->region, &service->endpoint);
-    } else if (!endpoint_read(options->endpoint, &service->endpoint, fault)) {
+        endpoint_of_aws(options->name, options->region, &caller->endpoint);
+    } else if (!endpoint_read(options->endpoint, &caller->endpoint, fault)) {
         return false;
     }
-    snprintf(service->url, sizeof service->url, "%s://%s/",
-             service->endpoint.is_tls ? "https" : "http", service->endpoint.host);
-    service->clock = options->clock;
+    snprintf(caller->url, sizeof caller->url, "%s://%s/",
+             caller->endpoint.is_tls ? "https" : "http", caller->endpoint.host);
+    caller->clock = options->clock;
     return credentials_source_init(options->files, options->credentials_file, options->profile,
-                                   &service->source, fault) &&
-           credentials_source_read(&service->source, fault) &&
-           http_client_create(&options->http, &service->http, fault);
+                                   &caller->source, fault) &&
+           credentials_source_read(&caller->source, fault) &&
+           http_client_create(&options->http, &caller->http, fault);
 }
 
-bool service_create(const struct service_options *options, struct service **service,
-                    struct fault *fault) {
-    struct service *made = calloc(1, sizeof *made);
+bool caller_create(const struct caller_options *options, struct caller **caller,
+                   struct fault *fault) {
+    struct caller *made = calloc(1, sizeof *made);
     if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for a client");
-    http_client_answer_init(&made->answer, SERVICE_ANSWER_SIZE_MAX);
+    http_client_answer_init(&made->answer, CALLER_ANSWER_SIZE_MAX);
     if (!fill(made, options, fault)) {
-        service_destroy(made);
+        caller_destroy(made);
         return false;
     }
-    *service = made;
+    *caller = made;
     return true;
 }
 
-void service_destroy(struct service *service) {
-    if (service == NULL) return;
-    http_client_destroy(service->http);
-    http_client_answer_done(&service->answer);
-    credentials_source_done(&service->source);
-    free(service);
+void caller_destroy(struct caller *caller) {
+    if (caller == NULL) return;
+    http_client_destroy(caller->http);
+    http_client_answer_done(&caller->answer);
+    credentials_source_done(&caller->source);
+    free(caller);
 }
 
-void service_stop(struct service *service) {
-    http_client_stop(service->http);
+void caller_stop(struct caller *caller) {
+    http_client_stop(caller->http);
 }
 
 // The headers of a call; all of them are signed.
@@ -90,9 +89,9 @@ static void add(struct headers *headers, const char *name, const char *value) {
         (struct http_client_header){span_text(name), span_text(value)};
 }
 
-static bool sign(const struct service *service, const struct service_call *call,
+static bool sign(const struct caller *caller, const struct caller_call *call,
                  struct headers *headers, struct buffer *authorization, struct fault *fault) {
-    const struct credentials *credentials = &service->source.credentials;
+    const struct credentials *credentials = &caller->source.credentials;
     struct sigv4_header list[HEADERS_MAX];
     for (uint32_t index = 0; index < headers->count; index++) {
         list[index] = (struct sigv4_header){headers->list[index].name, headers->list[index].value};
@@ -104,38 +103,38 @@ static bool sign(const struct service *service, const struct service_call *call,
                                           .headers_count = headers->count,
                                           .body = call->body};
     const struct sigv4_signer signer = {span_text(credentials->key_id),
-                                        span_text(credentials->secret), span_text(service->region),
-                                        span_text(service->name)};
+                                        span_text(credentials->secret), span_text(caller->region),
+                                        span_text(caller->name)};
     if (!sigv4_sign(&request, &signer, authorization, fault)) return false;
     headers->list[headers->count++] =
         (struct http_client_header){SPAN_LITERAL("Authorization"), buffer_span(authorization)};
     return true;
 }
 
-bool service_send(struct service *service, const struct service_call *call,
-                  const struct http_client_answer **answer, struct fault *fault) {
+bool caller_send(struct caller *caller, const struct caller_call *call,
+                 const struct http_client_answer **answer, struct fault *fault) {
     char time[SIGV4_TIME_SIZE];
     struct buffer authorization;
     struct headers headers = {.count = 0};
-    if (!credentials_source_read(&service->source, fault)) return false;
-    const struct credentials *credentials = &service->source.credentials;
-    sigv4_print_time(service->clock->now_ms(service->clock->context), time);
-    add(&headers, "Host", service->endpoint.host);
+    if (!credentials_source_read(&caller->source, fault)) return false;
+    const struct credentials *credentials = &caller->source.credentials;
+    sigv4_print_time(caller->clock->now_ms(caller->clock->context), time);
+    add(&headers, "Host", caller->endpoint.host);
     add(&headers, "Content-Type", call->content_type);
     add(&headers, "X-Amz-Date", time);
     if (call->target != NULL) add(&headers, "X-Amz-Target", call->target);
     if (credentials->token[0] != 0) add(&headers, "X-Amz-Security-Token", credentials->token);
     buffer_init(&authorization, AUTHORIZATION_SIZE_MAX);
-    bool is_good = sign(service, call, &headers, &authorization, fault);
+    bool is_good = sign(caller, call, &headers, &authorization, fault);
     if (is_good) {
         const struct http_client_call http = {.method = "POST",
-                                              .url = service->url,
+                                              .url = caller->url,
                                               .headers = headers.list,
                                               .headers_count = headers.count,
                                               .body = call->body};
-        is_good = http_client_send(service->http, &http, &service->answer, fault);
+        is_good = http_client_send(caller->http, &http, &caller->answer, fault);
     }
     buffer_done(&authorization);
-    if (is_good) *answer = &service->answer;
+    if (is_good) *answer = &caller->answer;
     return is_good;
 }
