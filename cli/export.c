@@ -12,6 +12,7 @@
 #include "base/files.h"
 #include "cli/command.h"
 #include "cli/conditions.h"
+#include "cli/hint.h"
 #include "cli/names.h"
 #include "cli/progress.h"
 #include "cli/settings.h"
@@ -149,6 +150,7 @@ static bool run(struct options *options, bool *is_unread, struct fault *fault) {
     } else {
         is_good = write_files(options, reader, fault);
     }
+    if (is_good && !*is_unread) is_good = hint_unknown(reader, &options->filter, fault);
     if (is_good && !*is_unread)
         is_good = store_tell_dropped(reader, options->filter.time_min_s, fault);
     trail_reader_close(reader);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/conditions.h"
+#include "cli/hint.h"
 #include "cli/output.h"
 #include "cli/store.h"
 #include "query/reading.h"
@@ -128,7 +129,8 @@ static bool run(struct options *options, struct fault *fault) {
     is_good = is_good && lookup_open(reader, &options->plan, &lookup, fault) &&
               print_page(options, reader, lookup, reading, fault);
     if (is_good && options->output.count == 0)
-        is_good = say_nothing_matches(options, reader, fault);
+        is_good = say_nothing_matches(options, reader, fault) &&
+                  hint_unknown(reader, &options->filter, fault);
     // A page without a range is of the newest events.
     const struct filter *filter = &options->filter;
     bool has_range = filter->since_text[0] != 0 || filter->until_text[0] != 0;

@@ -58,6 +58,39 @@ def test_same_values_in_other_bytes_are_one_event():
         assert organization.export() == [event]
 
 
+def test_who_asks_for_what_is_not_there_is_told():
+    """A mistyped region or account looks like "nothing happened" otherwise."""
+    with make_organization() as organization:
+        agents = {SHOP: organization.enroll("-a", SHOP), BANK: organization.enroll("-a", BANK)}
+        for number, region in enumerate(REGIONS[:10]):
+            agents[SHOP].append([make(number, awsRegion=region)])
+        agents[BANK].append([make(20, awsRegion="eu-west-1", recipientAccountId=BANK)])
+        organization.wait_received(11)
+        # Readers see coverage when the collector has saved it.
+        organization.collector.stop()
+        store = organization.store
+
+        def ask(*conditions, command=("lookup",), form=("--output", "ndjson")):
+            done = organization.run(*command, store, *form, *conditions)
+            assert done.stdout == "", done.stdout
+            return [line for line in done.stderr.splitlines() if line.startswith("No event of the ")]
+
+        near = "us-east-1, us-west-1, us-east-2, us-west-2, eu-west-1, eu-west-2, eu-west-3"
+        said = ask("--region", "us-esat-1")
+        assert len(said) == 1, said
+        assert said[0].startswith(f"No event of the region us-esat-1 is in the trail; known: {near}"), said
+        assert said[0].endswith(" and others."), said
+        account = SHOP[:-1] + "9"
+        assert ask("--account", account) == [
+            f"No event of the account {account} is in the trail; known: {SHOP}, {BANK}."
+        ]
+        assert len(ask("--account", account, "--region", "us-esat-1")) == 2
+        # What is there, but not together, is no mistake of this kind.
+        assert ask("--account", BANK, "--region", "us-east-1") == []
+        form = ("--format", "ndjson")
+        assert ask("--region", "us-esat-1", command=("export", "-"), form=form) == said
+
+
 def test_other_values_are_an_alarm():
     event = make(2)
     forged = event.replace(b"203.0.113.7", b"203.0.113.8")
