@@ -1,35 +1,29 @@
 #!/usr/bin/env bash
-# skew.sh: builds the programs of an earlier commit beside today's and lets them work together.
+# skew.sh: lets the programs of an earlier commit work together with today's.
 #
-#   tools/skew.sh [COMMIT]    default: the last tag, or 20 commits back where there is none
+#   tools/skew.sh [COMMIT]    default: the last commit that speaks the wire before today's
 #
-# It needs the clone's history. A part of ./dev test --long.
+# It needs the clone's history. A part of ./dev test --long. The default gate has the same wire as a
+# copy, tests/skew/previous.proto, and stand-ins that speak it; that it is that commit's is seen here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-commit=${1:-$(git describe --tags --abbrev=0 2>/dev/null || git rev-parse HEAD~20)}
+commit=${1:-wire}
 targets=(//agent:orgtrail-agent //cli:orgtrail //collector:orgtrail-collector)
-
 folder=$(mktemp -d "${TMPDIR:-/tmp}/orgtrail-skew.XXXXXX")
-finish() {
-    # Bazel's server for the other tree goes with it.
-    if [ -d "$folder/tree" ]; then (cd "$folder/tree" && bazel shutdown >/dev/null 2>&1) || true; fi
-    git worktree remove --force "$folder/tree" 2>/dev/null || true
-    chmod -R u+w "$folder" && rm -rf "$folder"
-}
-trap finish EXIT
+trap 'rm -rf "$folder"' EXIT
 
-git worktree add --quiet --detach "$folder/tree" "$commit"
-echo "== building $(git log -1 --format='%h %s' "$commit")"
-(cd "$folder/tree" && bazel --output_user_root="$folder/bazel" build --config=opt "${targets[@]}" >"$folder/log" 2>&1) ||
-    { tail -n 40 "$folder/log" >&2; exit 1; }
-mkdir -p "$folder/earlier"
-for room in agent cli collector; do
-    mkdir -p "$folder/earlier/$room"
-    find "$folder/tree/bazel-bin/$room/" -maxdepth 1 -type f -name 'orgtrail*' -perm -u+x \
-        -exec cp {} "$folder/earlier/$room/" \;
-done
-(cd "$folder/tree" && bazel --output_user_root="$folder/bazel" shutdown >/dev/null 2>&1) || true
+# shellcheck disable=SC2016
+tools/earlier.sh "$commit" bash -euc '
+    out=$1
+    shift
+    cp proto/orgtrail.proto "$out"
+    bin=$(tests/flow/build.sh "$@")
+    for room in agent cli collector; do
+        mkdir "$out/$room"
+        find "$bin/$room/" -maxdepth 1 -type f -name "orgtrail*" -perm -u+x -exec cp {} "$out/$room/" \;
+    done
+' build "$folder" "${targets[@]}"
 
-ORGTRAIL_BIN=$(tests/flow/build.sh "${targets[@]}") EARLIER_BIN=$folder/earlier \
+ORGTRAIL_BIN=$(tests/flow/build.sh "${targets[@]}") EARLIER_BIN=$folder IS_WIRE=$([ "$commit" = wire ] && echo 1) \
     python3 -B tests/skew/earlier.py

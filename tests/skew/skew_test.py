@@ -17,8 +17,20 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 from tests.flow import organization as flow  # noqa: E402
 from tests.flow.records import OWNER, SHOP, make, make_range  # noqa: E402
 from tests.kit import cases  # noqa: E402
+from tests.skew import wire  # noqa: E402
 
 COUNT = 20
+
+
+def test_the_other_wire_is_another_one():
+    """An equal one would show nothing. What both have is the same in both."""
+    previous, today = wire.read(wire.PREVIOUS), wire.read(wire.TODAY)
+    assert previous != today
+    for message, fields in previous.items():
+        for field, number in fields.items():
+            assert today[message].get(field) == number, (message, number, field)
+    added = {(m, n) for m in today for n in today[m]} - {(m, n) for m in previous for n in previous[m]}
+    assert added, "nothing was added"
 
 
 def make_organization():
