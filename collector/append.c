@@ -11,9 +11,10 @@
 #include "collector/notes.h"
 
 enum {
-    HELD_MAX = 8192,      // batches taken from the queue and not yet decided
-    POP_MAX = 64,         // batches taken at once
-    UNTHROTTLE_MS = 1000  // between looks at full quarantines
+    HELD_MAX = 8192,        // batches taken from the queue and not yet decided
+    POP_MAX = 64,           // batches taken at once
+    UNTHROTTLE_MS = 1000,   // between looks at full quarantines
+    SAVE_COMMITS_MAX = 256  // of the last own events
 };
 
 struct append {
@@ -165,9 +166,18 @@ bool append_load(struct append *append, struct trail_reader *reader, struct faul
 
 bool append_save(struct append *append, struct fault *fault) {
     struct append_commit_counts counts;
+    struct notes *notes = append->options.notes;
     append_commit_set_last(append->commit);
-    return append_commit_begin(append->commit, true, fault) &&
-           append_commit_finish(append->commit, &counts, fault);
+    if (notes != NULL) notes_hurry(notes);
+    // As many commits as the own events that wait need; others that come now are few.
+    for (uint32_t round = 0; round < SAVE_COMMITS_MAX; round++) {
+        if (!append_commit_begin(append->commit, true, fault) ||
+            !append_commit_finish(append->commit, &counts, fault)) {
+            return false;
+        }
+        if (notes == NULL || !notes_are_due(notes, monotonic_ms(append))) return true;
+    }
+    return true;
 }
 
 static void part(struct append *append, const void *owner, int64_t heard_ms, bool is_final) {

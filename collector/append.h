@@ -99,8 +99,8 @@ struct trail_reader;
 MUST_CHECK bool append_load(struct append *append, struct trail_reader *reader,
                             struct fault *fault);
 
-// Saves what waits to be saved, as the last thing. FAULT_FULL, FAULT_IO: it is read from the events
-// again at the next start.
+// Saves what waits to be saved and tells what waits to be told, as the last thing. FAULT_FULL,
+// FAULT_IO: it is read from the events again at the next start.
 MUST_CHECK bool append_save(struct append *append, struct fault *fault);
 
 // The owner has gone and none of its batches is here or in the queue. Its last message came then,

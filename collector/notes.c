@@ -134,6 +134,14 @@ static void sort_in(struct notes *notes, struct note *note, int64_t now_ms) {
         (struct subject){.hash = note->subject, .told_ms = now_ms};
 }
 
+static void tell_waiting(struct notes *notes, struct subject *subject, int64_t now_ms) {
+    struct note *note = subject->waiting;
+    note->details[note->details_count++] =
+        (struct own_event_detail){"count", {NULL, 0}, subject->waiting_count};
+    make_ready(notes, note);
+    *subject = (struct subject){.hash = subject->hash, .told_ms = now_ms};
+}
+
 // Readies what has waited its minute, and forgets subjects of which nothing came in it.
 static void look_at_subjects(struct notes *notes, int64_t now_ms) {
     uint32_t index = 0;
@@ -144,11 +152,7 @@ static void look_at_subjects(struct notes *notes, int64_t now_ms) {
         } else if (subject->waiting == NULL) {
             *subject = notes->subjects[--notes->subjects_count];
         } else {
-            struct note *note = subject->waiting;
-            note->details[note->details_count++] =
-                (struct own_event_detail){"count", {NULL, 0}, subject->waiting_count};
-            make_ready(notes, note);
-            *subject = (struct subject){.hash = subject->hash, .told_ms = now_ms};
+            tell_waiting(notes, subject, now_ms);
             index++;
         }
     }
@@ -179,6 +183,14 @@ static void take_all(struct notes *notes, int64_t now_ms) {
         for (uint32_t index = 0; index < count; index++) sort_in(notes, items[index], now_ms);
     }
     tell_lost(notes, now_ms);
+}
+
+void notes_hurry(struct notes *notes) {
+    take_all(notes, 0);
+    for (uint32_t index = 0; index < notes->subjects_count; index++) {
+        struct subject *subject = &notes->subjects[index];
+        if (subject->waiting != NULL) tell_waiting(notes, subject, subject->told_ms);
+    }
 }
 
 bool notes_are_due(struct notes *notes, int64_t now_ms) {

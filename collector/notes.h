@@ -7,6 +7,9 @@
 // still are told by their number, as OwnEventsLost, once it goes on. docs/records.md lists all own
 // events; a new one goes there.
 //
+// What waits is in memory: a collector that is stopped tells it before it ends, one that is killed
+// loses at most the repetitions of the last minute and what the writer had no turn for.
+//
 // Threads: notes_add from any; the rest from append's.
 
 #pragma once
@@ -59,6 +62,9 @@ bool notes_add(struct notes *notes, const char *name, struct span subject,
 // nothing is told.
 bool notes_add_kept(struct notes *notes, const char *name, const struct own_event_detail *details,
                     uint32_t details_count, const struct note_document *document);
+
+// Readies all that wait for their minute to pass: the writer is about to end.
+void notes_hurry(struct notes *notes);
 
 // Whether any is to be told now, by the monotonic clock.
 bool notes_are_due(struct notes *notes, int64_t now_ms);

@@ -50,6 +50,22 @@ static void test_first_at_once_then_one_a_minute(void **state) {
     notes_destroy(notes);
 }
 
+static void test_nothing_waits_at_the_end(void **state) {
+    (void)state;
+    struct notes *notes = notes_create();
+    for (uint64_t number = 0; number < 5; number++) add(notes, "Throttled", "a", number);
+    assert_int_equal(notes_choose(notes, 1000), 1);
+    notes_keep(notes);
+    add(notes, "Throttled", "a", 5);
+    notes_hurry(notes);
+    assert_int_equal(notes_choose(notes, 1001), 1);
+    expect(notes, 0, "Throttled", 5, 5);
+    notes_keep(notes);
+    notes_hurry(notes);
+    assert_false(notes_are_due(notes, 1002));
+    notes_destroy(notes);
+}
+
 static void test_what_a_person_did_is_never_held_back(void **state) {
     (void)state;
     struct notes *notes = notes_create();
@@ -143,6 +159,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_documents_go_along_and_are_never_held_back),
         cmocka_unit_test(test_first_at_once_then_one_a_minute),
+        cmocka_unit_test(test_nothing_waits_at_the_end),
         cmocka_unit_test(test_what_a_person_did_is_never_held_back),
         cmocka_unit_test(test_a_full_queue_is_counted),
         cmocka_unit_test(test_losses_are_told_once_a_minute),

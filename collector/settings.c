@@ -234,7 +234,7 @@ static const struct config_help helps[] = {
     {"api.readers", NULL, "2", "How many calls are run at a time."},
     {"api.connections_max", NULL, "1024", "Connections of clients that are open at a time."},
     {"api.lookups_per_second", NULL, "no limit",
-     "LookupEvents calls of one account in one region. AWS allows 2."},
+     "LookupEvents calls of one account, whatever the region. AWS allows 2 in each."},
     {"roster.unknown", NULL, "an account's agent: `quarantine`, an organization's: `admit`",
      "What becomes of events of accounts that are not listed."},
     {"roster.accounts[].id", "account", NULL,

@@ -42,6 +42,7 @@ bool bucket_refuse(struct bucket_call *call, uint32_t status, const char *code,
     buffer_reset(&response->body);
     response->status = status;
     response->content_type = XML_TYPE;
+    call->code = code;
     call->outcome = status >= 500 ? GATEWAY_FAILED : GATEWAY_REFUSED;
     if (span_is(call->request->wire.method, "HEAD")) {
         response->is_head_only = true;
@@ -57,6 +58,13 @@ bool bucket_refuse(struct bucket_call *call, uint32_t status, const char *code,
     buffer_print(&response->body, "</Resource><RequestId>%s</RequestId></Error>\n",
                  call->request_id);
     return false;
+}
+
+void bucket_append_owner(const struct bucket_call *call) {
+    struct buffer *body = &call->response->body;
+    buffer_append_text(body, "<Owner><ID>");
+    xml_append(body, span_text(call->buckets->owner));
+    buffer_append_text(body, "</ID></Owner>");
 }
 
 static bool refuse_memory(struct bucket_call *call) {
@@ -115,6 +123,7 @@ static bool authenticate(struct bucket_call *call) {
                          "The AWS Access Key Id you provided does not exist in our records.",
                          claim.key_id);
     }
+    if (claim.token.bytes != NULL) call->session_id = claim.key_id;
     verdict = sigv4_verify(wire, &claim, call->key.secret, now_ms, &fault);
     if (verdict == SIGV4_GOOD) return true;
     if (verdict == SIGV4_NO_MEMORY) return refuse_memory(call);
@@ -214,6 +223,10 @@ static bool read_path(struct bucket_call *call) {
     return true;
 }
 
+static bool is_head(const struct bucket_call *call) {
+    return span_is(call->request->wire.method, "HEAD");
+}
+
 // ---- one object
 
 static struct span find_header(const struct bucket_call *call, struct span name) {
@@ -244,7 +257,7 @@ static bool read_range(struct span header, uint64_t size, bool *is_range, uint64
     snprintf(text, sizeof text, "%.*s", SPAN_PRINT(span_from(header, 6)));
     bool has_first = is_number(at, first, &at);
     if (*at != '-') return true;
-    uint64_t given;
+    uint64_t given = 0;
     bool has_last = is_number(at + 1, &given, &at);
     if (!has_last) at++;
     if (*at != 0 || (!has_first && !has_last)) return true;
@@ -362,7 +375,7 @@ static bool answer_object(struct bucket_call *call) {
                     &count)) {
         return bucket_refuse(call, 416, "InvalidRange", "The requested range is not satisfiable");
     }
-    if (span_is(call->request->wire.method, "HEAD")) {
+    if (is_head(call)) {
         response->is_head_only = true;
         response->head_size = count;
     } else if (!read_body(call, path, first, count)) {
@@ -408,6 +421,7 @@ static bool check_bucket(struct bucket_call *call) {
         return refuse_fault(call, &fault);
     }
     http_response_add(call->response, "x-amz-bucket-region", call->buckets->region);
+    call->has_bucket = found;
     return found || bucket_refuse(call, 404, "NoSuchBucket", "The specified bucket does not exist");
 }
 
@@ -419,21 +433,30 @@ static bool answer_bucket(struct bucket_call *call) {
                                          "replication", "object-lock"};
     struct span value;
     bool found;
-    if (span_is(call->request->wire.method, "HEAD")) {
+    if (is_head(call)) {
         call->response->is_head_only = true;
         call->response->content_type = XML_TYPE;
         return true;
     }
     if (!bucket_parameter(call, "location", &found, &value)) return false;
+    if (found) call->operation = "GetBucketLocation";
     if (found) return answer_location(call);
     for (size_t index = 0; index < sizeof others / sizeof others[0]; index++) {
         if (!bucket_parameter(call, others[index], &found, &value)) return false;
         if (found) {
+            call->operation = "GetBucket";
             return bucket_refuse(call, 501, "NotImplemented",
                                  "Buckets are read here, and nothing else.");
         }
     }
     return bucket_list_objects(call);
+}
+
+// What is asked for, as far as the path says.
+static const char *name_operation(const struct bucket_call *call) {
+    if (call->bucket.size == 0) return "ListBuckets";
+    if (call->object.size == 0) return is_head(call) ? "HeadBucket" : "ListObjects";
+    return is_head(call) ? "HeadObject" : "GetObject";
 }
 
 static bool answer(struct bucket_call *call) {
@@ -443,10 +466,31 @@ static bool answer(struct bucket_call *call) {
         return bucket_refuse(call, 405, "MethodNotAllowed",
                              "The specified method is not allowed against this resource.");
     }
-    if (!read_path(call) || !authenticate(call) || !find_view(call)) return false;
+    if (!read_path(call) || !authenticate(call)) return false;
+    call->operation = name_operation(call);
+    if (!find_view(call)) return false;
     if (call->bucket.size == 0) return bucket_list_all(call);
     if (!check_bucket(call)) return false;
     return call->object.size == 0 ? answer_bucket(call) : answer_object(call);
+}
+
+// What is not told is not answered.
+static void tell(struct bucket_call *call) {
+    const struct buckets *buckets = call->buckets;
+    const struct bucket_read read = {
+        .operation = call->operation,
+        .key = &call->key,
+        .session_id = call->session_id,
+        .bucket = call->has_bucket ? call->bucket : (struct span){NULL, 0},
+        .object = call->has_bucket ? call->object : (struct span){NULL, 0},
+        .code = call->code,
+        .source = call->request->source,
+        .user_agent = find_header(call, SPAN_LITERAL("user-agent")),
+    };
+    if (buckets->on_read(buckets->context, &read)) return;
+    // Those of the answer that there will not be; the first is the request's id.
+    call->response->headers_count = 1;
+    (void)bucket_refuse(call, 503, "SlowDown", "Too many reads wait to be recorded.");
 }
 
 enum gateway_outcome buckets_run(const struct buckets *buckets, struct api_worker *worker,
@@ -464,5 +508,6 @@ enum gateway_outcome buckets_run(const struct buckets *buckets, struct api_worke
     arena_reset(arena);
     http_response_add(response, "x-amz-request-id", request_id);
     (void)answer(&call);
+    if (call.operation != NULL) tell(&call);
     return call.outcome;
 }

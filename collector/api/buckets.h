@@ -20,13 +20,29 @@ enum {
     BUCKETS_ARENA_SIZE = 64 * 1024 * 1024,     // bytes of one request
 };
 
+// A read as it is told in the trail.
+struct bucket_read {
+    const char *operation;         // S3's name, "GetObject"
+    const struct keys_facts *key;  // whose it is
+    struct span session_id;        // "ASIA…", or none
+    struct span bucket;            // one that is there, or none
+    struct span object;            // its key, or none
+    const char *code;              // S3's name of the error; NULL: it is answered
+    struct span source;            // the client's address
+    struct span user_agent;        // as sent; may be empty
+};
+
 struct buckets {
     const struct objects_directory *directory;
     const char *region;  // where the buckets are said to be
+    const char *owner;  // account that they belong to: the management account, whose trails deliver
     struct keys *keys;
     const struct clock *clock;
     // Somebody was not let in. key_id may be empty.
     void (*on_refused)(void *context, const char *code, struct span key_id, struct span source);
+    // Takes a read of somebody who was let in, to be told in the trail. False: too much waits to be
+    // told; the read is refused.
+    bool (*on_read)(void *context, const struct bucket_read *read);
     void *context;
 };
 

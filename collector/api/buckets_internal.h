@@ -15,8 +15,12 @@ struct bucket_call {
     const char *request_id;
     struct http_response *response;
     struct keys_facts key;
-    bool sees_all;       // the whole organization
-    bool is_privileged;  // any account that the key is not narrowed from
+    struct span session_id;  // of temporary credentials
+    const char *operation;   // S3's name; NULL until somebody is let in
+    const char *code;        // of an error
+    bool has_bucket;         // it is there
+    bool sees_all;           // the whole organization
+    bool is_privileged;      // any account that the key is not narrowed from
     struct span bucket;
     struct span object;  // key; empty: the bucket itself
     enum gateway_outcome outcome;
@@ -37,7 +41,8 @@ bool bucket_sees_folder(const struct bucket_call *call, struct span folder);
 MUST_CHECK bool bucket_parameter(struct bucket_call *call, const char *name, bool *found,
                                  struct span *value);
 
-// Appends text for XML.
+// Appends the account that buckets and objects belong to, as an element.
+void bucket_append_owner(const struct bucket_call *call);
 
 // Appends a moment as S3 has it in lists.
 void bucket_append_time(struct buffer *output, int64_t ns);

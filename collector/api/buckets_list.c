@@ -18,6 +18,7 @@ struct listing {
     bool has_delimiter;  // '/'
     bool is_second;      // version 2
     bool is_encoded;
+    bool has_owner;  // of each object
     uint32_t max;
     // What is found.
     struct item *items;
@@ -197,8 +198,9 @@ static void append_item(const struct listing *listing, const struct item *item) 
     bucket_append_time(body, item->entry.modified_ns);
     buffer_append_text(body, "</LastModified><ETag>");
     xml_append(body, span_text(tag));
-    buffer_print(body, "</ETag><Size>%llu</Size><StorageClass>STANDARD</StorageClass></Contents>",
-                 (unsigned long long)item->entry.size);
+    buffer_print(body, "</ETag><Size>%llu</Size>", (unsigned long long)item->entry.size);
+    if (listing->has_owner) bucket_append_owner(listing->call);
+    buffer_append_text(body, "<StorageClass>STANDARD</StorageClass></Contents>");
 }
 
 static void append_next(const struct listing *listing) {
@@ -299,6 +301,9 @@ static bool read_parameters(struct listing *listing, struct span *start) {
     }
     if (!bucket_parameter(call, "encoding-type", &found, &value)) return false;
     listing->is_encoded = found && span_is(value, "url");
+    // The second version tells it to whoever asks.
+    if (!bucket_parameter(call, "fetch-owner", &found, &value)) return false;
+    listing->has_owner = !listing->is_second || (found && span_is(value, "true"));
     return read_max(listing) && read_start(listing, start);
 }
 
@@ -335,11 +340,10 @@ bool bucket_list_all(struct bucket_call *call) {
     struct buffer *body = &call->response->body;
     const struct objects_directory *directory = call->buckets->directory;
     call->response->content_type = "application/xml";
-    buffer_append_text(body,
-                       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListAllMyBucketsResult" XMLNS
-                       "><Owner><ID>");
-    xml_append(body, call->key.account);
-    buffer_append_text(body, "</ID></Owner><Buckets>");
+    buffer_append_text(
+        body, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListAllMyBucketsResult" XMLNS ">");
+    bucket_append_owner(call);
+    buffer_append_text(body, "<Buckets>");
     if (!files_list(directory->files, directory->root, on_bucket, call, &fault)) {
         return bucket_refuse(call, 503, "SlowDown", "The buckets cannot be listed.");
     }

@@ -86,6 +86,35 @@ void gateway_lane_destroy(struct gateway_lane *lane) {
 
 // ---- answers
 
+// What the query form calls what JSON calls otherwise: its clients know no other names.
+struct form_name {
+    const char *code;
+    const char *of_form;
+    uint32_t status;  // 0: the same
+};
+static const struct form_name FORM_NAMES[] = {
+    {"MissingAuthenticationTokenException", "MissingAuthenticationToken", 403},
+    {"IncompleteSignatureException", "IncompleteSignature", 400},
+    {"InvalidSignatureException", "SignatureDoesNotMatch", 403},
+    {"UnrecognizedClientException", "InvalidClientTokenId", 403},
+    {"ExpiredTokenException", "ExpiredToken", 403},
+    {"AccessDeniedException", "AccessDenied", 403},
+    {"ThrottlingException", "Throttling", 400},
+    {"UnknownOperationException", "InvalidAction", 0},
+    {"ServiceUnavailableException", "ServiceUnavailable", 503},
+    {"InternalFailureException", "InternalFailure", 500},
+};
+
+static void name_for_form(const char **code, uint32_t *status) {
+    for (size_t index = 0; index < sizeof FORM_NAMES / sizeof *FORM_NAMES; index++) {
+        const struct form_name *name = &FORM_NAMES[index];
+        if (strcmp(name->code, *code) != 0) continue;
+        *code = name->of_form;
+        if (name->status != 0) *status = name->status;
+        return;
+    }
+}
+
 // Puts an error into the answer. Returns false.
 static bool refuse(struct exchange *exchange, uint32_t status, enum gateway_outcome outcome,
                    const char *code, const char *message) {
@@ -93,6 +122,7 @@ static bool refuse(struct exchange *exchange, uint32_t status, enum gateway_outc
     struct buffer *body = &exchange->lane->body;
     buffer_reset(body);
     if (exchange->is_form) {
+        name_for_form(&code, &status);
         gateway_form_write_error(code, message, status >= 500, answer->request_id, body);
     } else {
         struct json_writer writer = json_writer_begin(body);
@@ -116,32 +146,11 @@ static bool throttle(struct exchange *exchange, uint32_t wait_ms, const char *me
     return refuse(exchange, 400, GATEWAY_THROTTLED, code, message);
 }
 
-// What the query form calls what JSON calls otherwise: its clients know no other names.
-struct form_name {
-    const char *code;
-    const char *of_form;
-    uint32_t status;
-};
-static const struct form_name FORM_NAMES[] = {
-    {"MissingAuthenticationTokenException", "MissingAuthenticationToken", 403},
-    {"IncompleteSignatureException", "IncompleteSignature", 400},
-    {"InvalidSignatureException", "SignatureDoesNotMatch", 403},
-    {"UnrecognizedClientException", "InvalidClientTokenId", 403},
-    {"ExpiredTokenException", "ExpiredToken", 403},
-};
-
 // Somebody is not let in.
 static bool turn_away(struct exchange *exchange, const char *code, const char *message) {
-    uint32_t status = 400;
-    const char *said = code;
     const struct gateway_options *options = &exchange->lane->gateway->options;
     options->on_refused(options->context, code, exchange->claim.key_id, exchange->request->source);
-    for (size_t at = 0; exchange->is_form && at < sizeof FORM_NAMES / sizeof *FORM_NAMES; at++) {
-        if (strcmp(FORM_NAMES[at].code, code) != 0) continue;
-        said = FORM_NAMES[at].of_form;
-        status = FORM_NAMES[at].status;
-    }
-    return refuse(exchange, status, GATEWAY_UNAUTHENTICATED, said, message);
+    return refuse(exchange, 400, GATEWAY_UNAUTHENTICATED, code, message);
 }
 
 // ---- who asks
@@ -285,8 +294,7 @@ static bool check_room(struct exchange *exchange) {
     }
     if (gateway->rate == NULL || !span_is(exchange->call.operation, "LookupEvents")) return true;
     int64_t now_ms = options->clock->monotonic_ms(options->clock->context);
-    uint32_t wait_ms = gateway_rate_take(gateway->rate, exchange->call.caller.account,
-                                         exchange->call.region, now_ms);
+    uint32_t wait_ms = gateway_rate_take(gateway->rate, exchange->call.caller.account, now_ms);
     return wait_ms == 0 || throttle(exchange, wait_ms, "Rate exceeded");
 }
 
@@ -334,12 +342,15 @@ static void write_form(struct exchange *exchange, const struct api_answer *made)
     const struct yyjson_val *members;
     buffer_reset(&lane->body);
     if (made->code != NULL) {
-        gateway_form_write_error(made->code, made->message, made->status >= 500, answer->request_id,
+        const char *code = made->code;
+        name_for_form(&code, &answer->status);
+        gateway_form_write_error(code, made->message, answer->status >= 500, answer->request_id,
                                  &lane->body);
     } else if (json_read_into(lane->arena, made->body, &members, &fault)) {
         gateway_form_write(exchange->call.operation, members, answer->request_id, &lane->body);
     } else {
-        (void)refuse(exchange, 500, GATEWAY_FAILED, "InternalFailure", "The answer is too large.");
+        (void)refuse(exchange, 500, GATEWAY_FAILED, "InternalFailureException",
+                     "The answer is too large.");
         return;
     }
     answer->body = buffer_span(&lane->body);

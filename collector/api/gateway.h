@@ -45,7 +45,7 @@ struct gateway_options {
     const struct clock *clock;
     const struct random *random;
     struct keys *keys;
-    uint32_t lookups_per_second;  // LookupEvents of an account in a region; 0: no limit
+    uint32_t lookups_per_second;  // LookupEvents of an account; 0: no limit
     // Takes a call's own event, a record, to be stored. False: too many wait.
     bool (*on_event)(void *context, struct span record);
     // Whether on_event takes another one.

@@ -39,9 +39,8 @@ void gateway_rate_destroy(struct gateway_rate *rate) {
     free(rate);
 }
 
-uint32_t gateway_rate_take(struct gateway_rate *rate, struct span account, struct span region,
-                           int64_t now_ms) {
-    uint64_t hash = hash_plain(account) * 31 + hash_plain(region);
+uint32_t gateway_rate_take(struct gateway_rate *rate, struct span account, int64_t now_ms) {
+    uint64_t hash = hash_plain(account);
     int64_t full = (int64_t)rate->per_second * 1000;
     int64_t missing = 0;
     int status = pthread_mutex_lock(&rate->mutex);

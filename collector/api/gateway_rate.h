@@ -1,4 +1,6 @@
-// gateway_rate.h: how many calls a second an account may make in a region: a bucket for each.
+// gateway_rate.h: how many calls a second an account may make: a bucket for each.
+//
+// Of an account alone: the region of a call is what its caller writes.
 //
 // Threads: any.
 
@@ -8,7 +10,7 @@
 
 #include "base/span.h"
 
-enum { GATEWAY_RATE_BUCKETS = 256 };  // accounts and regions; those that share one share its rate
+enum { GATEWAY_RATE_BUCKETS = 4096 };  // accounts that share one share its rate
 
 struct gateway_rate;
 
@@ -19,5 +21,4 @@ struct gateway_rate *gateway_rate_create(uint32_t per_second);
 void gateway_rate_destroy(struct gateway_rate *rate);
 
 // Takes one call. 0: it may go on; otherwise so many milliseconds are to be waited.
-uint32_t gateway_rate_take(struct gateway_rate *rate, struct span account, struct span region,
-                           int64_t now_ms);
+uint32_t gateway_rate_take(struct gateway_rate *rate, struct span account, int64_t now_ms);

@@ -126,6 +126,7 @@ struct wish {
     const char *type;
     const char *body;
     const char *service;
+    const char *region;
     const char *token;
     const struct keys_facts *key;
     const char *secret;  // in place of the key's
@@ -138,7 +139,8 @@ static const struct wish WISH = {.method = "POST",
                                  .target = LONG "ListTrails",
                                  .type = "application/x-amz-json-1.1",
                                  .body = "{}",
-                                 .service = "cloudtrail"};
+                                 .service = "cloudtrail",
+                                 .region = "eu-central-1"};
 
 static void send_wish(const struct wish *wish) {
     struct fault fault;
@@ -171,7 +173,7 @@ static void send_wish(const struct wish *wish) {
     const struct sigv4_signer signer = {
         .key_id = key->id,
         .secret = wish->secret == NULL ? key->secret : span_text(wish->secret),
-        .region = SPAN_LITERAL("eu-central-1"),
+        .region = span_text(wish->region),
         .service = span_text(wish->service),
     };
     if (!wish->is_unsigned) {
@@ -326,7 +328,7 @@ static void test_the_query_form(void **state) {
         expect(&wish, 400, GATEWAY_REFUSED, "<Error><Type>Sender</Type>");
     }
     wish.body = "Action=AssumeRole&RoleArn=%3Cx%3E";
-    expect(&wish, 400, GATEWAY_REFUSED, "<Code>UnknownOperationException</Code>");
+    expect(&wish, 400, GATEWAY_REFUSED, "<Code>InvalidAction</Code>");
 }
 
 static void test_rates(void **state) {
@@ -342,6 +344,12 @@ static void test_rates(void **state) {
     }
     expect(&wish, 400, GATEWAY_THROTTLED, "ThrottlingException");
     assert_int_equal(room.answer.retry_after_ms, 500);
+    // A region is what the caller writes.
+    wish.region = "us-invented-1";
+    expect(&wish, 400, GATEWAY_THROTTLED, "ThrottlingException");
+    wish.region = "organization";
+    expect(&wish, 400, GATEWAY_THROTTLED, "ThrottlingException");
+    wish.region = WISH.region;
     // Other calls have no rate.
     struct wish other = WISH;
     expect(&other, 200, GATEWAY_ANSWERED, "Trails");
@@ -367,6 +375,13 @@ static void test_no_call_without_room_for_its_event(void **state) {
     // No event tells of it, so a note does.
     assert_int_equal(room.refusals, 1);
     assert_string_equal(room.refused, "ThrottlingException");
+    // STS has a name of its own for it.
+    wish.target = NULL;
+    wish.type = "application/x-www-form-urlencoded";
+    wish.service = "sts";
+    wish.body = "Action=GetCallerIdentity";
+    expect(&wish, 400, GATEWAY_THROTTLED, "<Type>Sender</Type><Code>Throttling</Code>");
+    assert_int_equal(room.answer.retry_after_ms, 1000);
 }
 
 int main(void) {

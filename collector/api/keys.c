@@ -13,6 +13,7 @@ enum {
     ENTRY_SIZE_MAX = 1024 * 1024,  // bytes of a key in memory, with what was read to make it
     SEALED_SIZE = KEYS_SECRET_SIZE + CRYPTO_SEAL_MORE,
     SEALED_TEXT_SIZE = 2 * SEALED_SIZE + 1,
+    DOCUMENT_VERSION = 2,
 };
 
 struct entry {
@@ -77,13 +78,22 @@ bool keys_find_role(struct span name, enum api_role *role) {
 
 // ---- what a key is bound to: nobody can move a secret to a key that may do more
 
+// Also none that was disabled is enabled by who edits the store. Documents of an earlier version do
+// not say theirs, and are bound to less.
 static bool print_bound(const struct keys_facts *facts, struct buffer *text) {
     buffer_init(text, KEYS_DOCUMENT_SIZE_MAX);
+    if (!facts->is_earlier) {
+        buffer_print(text, "%d|%s|%lld|%u|", DOCUMENT_VERSION,
+                     facts->is_disabled ? "disabled" : "enabled", (long long)facts->created_ms,
+                     (unsigned)facts->accounts_count);
+    }
     buffer_print(text, "%.*s|%.*s|%.*s|%s", SPAN_PRINT(facts->id), SPAN_PRINT(facts->name),
                  SPAN_PRINT(facts->account), keys_role_name(facts->role));
     for (uint32_t index = 0; index < facts->accounts_count; index++) {
         buffer_print(text, "|%.*s", SPAN_PRINT(facts->accounts[index]));
     }
+    // Last, since it may hold any byte.
+    if (!facts->is_earlier) buffer_print(text, "|%.*s", SPAN_PRINT(facts->creator));
     return !buffer_overflowed(text);
 }
 
@@ -92,9 +102,11 @@ bool keys_print(const struct keys *keys, const struct keys_facts *facts,
     uint8_t sealed[SEALED_SIZE];
     char hex[SEALED_TEXT_SIZE];
     struct buffer bound;
+    struct keys_facts written = *facts;
+    written.is_earlier = false;
     assert(facts->secret.size == KEYS_SECRET_SIZE);
-    bool is_good =
-        print_bound(facts, &bound) || fault_set(fault, FAULT_FULL, "a key with too many accounts");
+    bool is_good = print_bound(&written, &bound) ||
+                   fault_set(fault, FAULT_FULL, "a key with too many accounts");
     is_good = is_good && crypto_seal(keys->sealing_key, buffer_span(&bound), facts->secret, random,
                                      sealed, fault);
     buffer_done(&bound);
@@ -102,6 +114,7 @@ bool keys_print(const struct keys *keys, const struct keys_facts *facts,
     crypto_print_hex(span_of(sealed, sizeof sealed), hex);
     struct json_writer writer = json_writer_begin(document);
     json_write_object(&writer, NULL);
+    json_write_integer(&writer, "version", DOCUMENT_VERSION);
     json_write_string(&writer, "name", facts->name);
     json_write_string(&writer, "account", facts->account);
     json_write_string(&writer, "role", span_text(keys_role_name(facts->role)));
@@ -138,6 +151,9 @@ static bool take_facts(struct span id, const struct yyjson_val *root, struct ent
     struct keys_facts *facts = &entry->facts;
     yyjson_val *created = (yyjson_val *)(uintptr_t)json_member(root, SPAN_LITERAL("created"));
     yyjson_val *disabled = (yyjson_val *)(uintptr_t)json_member(root, SPAN_LITERAL("disabled"));
+    yyjson_val *version = (yyjson_val *)(uintptr_t)json_member(root, SPAN_LITERAL("version"));
+    facts->is_earlier = version == NULL;
+    if (version != NULL && yyjson_get_sint(version) != DOCUMENT_VERSION) return false;
     facts->created_ms = yyjson_get_sint(created);
     facts->is_disabled = yyjson_get_bool(disabled);
     return arena_copy(entry->arena, id, &facts->id) &&

@@ -40,6 +40,8 @@ struct keys_facts {
     uint32_t accounts_count;
     bool is_disabled;
     bool is_unreadable;  // another secret.key sealed it: it cannot be used
+    bool is_earlier;     // its document is of a version whose seal did not cover is_disabled; what
+                         // keys_print prints is not
     int64_t created_ms;
     struct span creator;  // who made it, a text for people
     struct span secret;

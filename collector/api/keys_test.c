@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/crypto.h"
 #include "tests/kit/cases.h"
 
 static const uint8_t SEALING_KEY[CRYPTO_SEAL_KEY_SIZE] = {1, 2, 3};
@@ -101,13 +102,24 @@ static void replace_text(struct buffer *document, const char *from, const char *
     memcpy(at, to, strlen(to));
 }
 
+static const char *find_secret(const struct buffer *document) {
+    static const char name[] = "\"secret\":\"";
+    const char *at = memmem(document->bytes, document->size, name, sizeof name - 1);
+    assert_non_null(at);
+    return at + sizeof name - 1;
+}
+
 // Who can write the store but has no secret.key can neither read a secret nor give a key more.
 static void test_a_changed_document_is_unreadable(void **state) {
     (void)state;
     static const char *const changes[][2] = {{"111111111111", "999999999999"},
                                              {"222222222222", "999999999999"},
                                              {"\"audit\"", "\"audio\""},
-                                             {"\"admin\"", "\"read\" "}};
+                                             {"\"admin\"", "\"read\" "},
+                                             {"\"disabled\":false", "\"disabled\":true "},
+                                             {"1234567890123", "1234567890124"},
+                                             {"ana (uid 7)", "ana (uid 8)"},
+                                             {"\"version\":2", "\"visions\":2"}};
     struct fault fault;
     struct keys_facts facts;
     bool found;
@@ -127,6 +139,73 @@ static void test_a_changed_document_is_unreadable(void **state) {
     (void)make_key(&document);
     assert_false(
         keys_take(room.keys, SPAN_LITERAL("AKIAAAAAAAAAAAAAAAAA"), buffer_span(&document), &fault));
+    buffer_done(&document);
+}
+
+// A disabled one stays so.
+static void test_a_disabled_key_is_not_enabled_in_the_store(void **state) {
+    (void)state;
+    struct fault fault;
+    struct buffer document;
+    struct keys_facts facts, made = make_key(&document);
+    bool found;
+    made.is_disabled = true;
+    buffer_reset(&document);
+    assert_true(keys_print(room.keys, &made, &room.random, &document, &fault));
+    assert_true(keys_take(room.keys, made.id, buffer_span(&document), &fault));
+    replace_text(&document, "\"disabled\":true", "\"disabled\":null");
+    assert_false(keys_take(room.keys, made.id, buffer_span(&document), &fault));
+    replace_text(&document, "\"disabled\":null,", "\"disabled\":false");
+    assert_false(keys_take(room.keys, made.id, buffer_span(&document), &fault));
+    buffer_done(&document);
+    // Nor with the seal that it had before.
+    struct buffer before;
+    buffer_init(&before, KEYS_DOCUMENT_SIZE_MAX);
+    buffer_init(&document, KEYS_DOCUMENT_SIZE_MAX);
+    assert_true(keys_print(room.keys, &made, &room.random, &document, &fault));
+    made.is_disabled = false;
+    assert_true(keys_print(room.keys, &made, &room.random, &before, &fault));
+    const char *from = find_secret(&document);
+    char *to = (char *)(uintptr_t)find_secret(&before);
+    memcpy(to, from, strcspn(from, "\""));
+    assert_false(keys_take(room.keys, made.id, buffer_span(&before), &fault));
+    assert_true(keys_find(room.keys, made.id, room.arena, &found, &facts, &fault));
+    assert_true(found && facts.is_unreadable);
+    buffer_done(&before);
+    buffer_done(&document);
+}
+
+// As version 0.1 wrote it: the state stood beside the seal.
+static void test_a_document_of_an_earlier_version(void **state) {
+    (void)state;
+    static const char bound[] = "AKIAAAAAAAAAAAAAAAAA|audit|111111111111|read|222222222222";
+    static const char secret[] = "0123456789012345678901234567890123456789";
+    const struct span id = SPAN_LITERAL("AKIAAAAAAAAAAAAAAAAA");
+    uint8_t sealed[KEYS_SECRET_SIZE + CRYPTO_SEAL_MORE];
+    char hex[2 * sizeof sealed + 1], text[1024];
+    struct fault fault;
+    struct keys_facts facts;
+    struct buffer document;
+    bool found;
+    assert_true(crypto_seal(SEALING_KEY, span_text(bound), span_text(secret), &room.random, sealed,
+                            &fault));
+    crypto_print_hex(span_of(sealed, sizeof sealed), hex);
+    snprintf(
+        text, sizeof text,
+        "{\"name\":\"audit\",\"account\":\"111111111111\",\"role\":\"read\",\"accounts\":"
+        "[\"222222222222\"],\"disabled\":true,\"created\":5,\"creator\":\"ana\",\"secret\":\"%s\"}",
+        hex);
+    assert_true(keys_take(room.keys, id, span_text(text), &fault));
+    assert_true(keys_find(room.keys, id, room.arena, &found, &facts, &fault));
+    assert_true(found && facts.is_earlier && facts.is_disabled && !facts.is_unreadable);
+    assert_true(span_is(facts.secret, secret));
+    // Written again it is of today's, and the same key.
+    buffer_init(&document, KEYS_DOCUMENT_SIZE_MAX);
+    assert_true(keys_print(room.keys, &facts, &room.random, &document, &fault));
+    assert_true(keys_take(room.keys, id, buffer_span(&document), &fault));
+    assert_true(keys_find(room.keys, id, room.arena, &found, &facts, &fault));
+    assert_true(found && !facts.is_earlier && facts.is_disabled && !facts.is_unreadable);
+    assert_true(span_is(facts.secret, secret));
     buffer_done(&document);
 }
 
@@ -193,6 +272,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_key_comes_back_from_its_document, make_room,
                                         end_room),
         cmocka_unit_test_setup_teardown(test_a_changed_document_is_unreadable, make_room, end_room),
+        cmocka_unit_test_setup_teardown(test_a_disabled_key_is_not_enabled_in_the_store, make_room,
+                                        end_room),
+        cmocka_unit_test_setup_teardown(test_a_document_of_an_earlier_version, make_room, end_room),
         cmocka_unit_test_setup_teardown(test_what_is_no_document, make_room, end_room),
         cmocka_unit_test_setup_teardown(test_many_keys_in_order, make_room, end_room),
         cmocka_unit_test_setup_teardown(test_names_and_accounts, make_room, end_room),

@@ -14,6 +14,11 @@
 #include "collector/metrics.h"
 #include "collector/secret.h"
 
+enum {
+    KEYS_LIST_SIZE_MAX = 8 * 1024 * 1024,  // bytes of all keys at once
+    SUBJECT_SIZE_MAX = 2048,               // bytes of what is told together
+};
+
 // What one thread has.
 struct seat {
     struct store *store;
@@ -61,6 +66,52 @@ static bool load_keys(struct service *service, struct fault *fault) {
     return is_good;
 }
 
+// Writes a key that an earlier version sealed as today's do. Whoever could not is told: the next
+// start tries again, and the key is as good as it was.
+static bool seal_again(struct service *service, const struct keys_facts *facts,
+                       struct fault *fault) {
+    char name[sizeof KEYS_DOCUMENTS + KEYS_ID_SIZE];
+    struct buffer before, after;
+    bool is_current = false;
+    const struct service_options *options = &service->options;
+    snprintf(name, sizeof name, KEYS_DOCUMENTS "%.*s", SPAN_PRINT(facts->id));
+    buffer_init(&before, KEYS_DOCUMENT_SIZE_MAX);
+    buffer_init(&after, KEYS_DOCUMENT_SIZE_MAX);
+    bool is_good = keys_get_document(service->keys, facts->id, &before) ||
+                   fault_set(fault, FAULT_FULL, "no memory for a key");
+    is_good = is_good && keys_print(service->keys, facts, options->world.random, &after, fault);
+    const struct append_document document = {span_text(name), buffer_span(&before),
+                                             buffer_span(&after)};
+    const struct append_documents_options change = {.documents = &document, .documents_count = 1};
+    is_good = is_good && append_documents_change(options->append, &change, APPEND_DOCUMENTS_WAIT_MS,
+                                                 &is_current, fault);
+    // Nobody changes a key before the API has started.
+    is_good = is_good && (is_current || fault_set(fault, FAULT_RETRY, "it was changed meanwhile"));
+    is_good = is_good && keys_take(service->keys, facts->id, buffer_span(&after), fault);
+    buffer_done(&before);
+    buffer_done(&after);
+    return is_good;
+}
+
+static bool seal_all_again(struct service *service, struct fault *fault) {
+    struct keys_facts *list = NULL;
+    uint32_t count = 0;
+    struct arena *arena = arena_create(KEYS_LIST_SIZE_MAX);
+    bool is_good = arena != NULL || fault_set(fault, FAULT_FULL, "no memory for the keys");
+    is_good = is_good && keys_list(service->keys, arena, &list, &count, fault);
+    for (uint32_t index = 0; index < count; index++) {
+        struct fault own;
+        if (list[index].is_earlier && !list[index].is_unreadable &&
+            !seal_again(service, &list[index], &own)) {
+            LOG(LOG_WARNING, "an access key of an earlier version stays as it was sealed",
+                (struct log_field){"id", list[index].id, 0}, log_fault(&own), log_kind(&own));
+        }
+        crypto_wipe((void *)(uintptr_t)list[index].secret.bytes, list[index].secret.size);
+    }
+    arena_destroy(arena);
+    return is_good;
+}
+
 // ---- calls
 
 static bool on_event(void *context, struct span record) {
@@ -86,6 +137,43 @@ static void on_refused(void *context, const char *code, struct span key_id, stru
     // A text without bytes would be told as a number.
     uint32_t count = key_id.bytes == NULL ? 2 : 3;
     (void)notes_add(service->options.notes, "ApiCallerRefused", span_text(subject), details, count);
+}
+
+static void add_detail(struct own_event_detail *details, uint32_t *count, const char *name,
+                       struct span text) {
+    // A text without bytes would be told as a number.
+    if (text.size > 0) details[(*count)++] = (struct own_event_detail){name, text, 0};
+}
+
+// Told once a minute for each key, client, bucket, operation and outcome; how many they were stands
+// in the count, and the object is that of the last. Programs read thousands of files in a row.
+static bool on_read(void *context, const struct bucket_read *read) {
+    struct service *service = context;
+    const struct keys_facts *key = read->key;
+    const char *code = read->code == NULL ? "" : read->code;
+    struct own_event_detail details[NOTES_DETAILS_MAX];
+    uint32_t count = 0;
+    struct buffer subject;
+    struct span agent = read->user_agent;
+    if (agent.size > GATEWAY_AGENT_SIZE_MAX) agent.size = GATEWAY_AGENT_SIZE_MAX;
+    add_detail(details, &count, "operation", span_text(read->operation));
+    add_detail(details, &count, "bucketName", read->bucket);
+    add_detail(details, &count, "key", read->object);
+    add_detail(details, &count, "errorCode", span_text(code));
+    add_detail(details, &count, "accessKeyId",
+               read->session_id.size > 0 ? read->session_id : key->id);
+    add_detail(details, &count, "principalId", key->id);
+    add_detail(details, &count, "userName", key->name);
+    add_detail(details, &count, "account", key->account);
+    add_detail(details, &count, "sourceIPAddress", read->source);
+    add_detail(details, &count, "userAgent", agent);
+    buffer_init(&subject, SUBJECT_SIZE_MAX);
+    buffer_print(&subject, "%s|%s|%.*s|%.*s|%.*s|%.*s", read->operation, code, SPAN_PRINT(key->id),
+                 SPAN_PRINT(read->session_id), SPAN_PRINT(read->source), SPAN_PRINT(read->bucket));
+    bool is_told = !buffer_overflowed(&subject) && notes_add(service->options.notes, "BucketRead",
+                                                             buffer_span(&subject), details, count);
+    buffer_done(&subject);
+    return is_told;
 }
 
 struct headers {
@@ -137,9 +225,11 @@ static enum gateway_outcome read_bucket(struct service *service, struct seat *se
     const struct buckets buckets = {
         .directory = options->world.buckets,
         .region = options->world.place.region,
+        .owner = options->world.place.account,
         .keys = service->keys,
         .clock = options->clock,
         .on_refused = on_refused,
+        .on_read = on_read,
         .context = service,
     };
     own_event_make_id(options->world.random, id);
@@ -229,7 +319,8 @@ static bool start_server(struct service *service, struct fault *fault) {
 
 static bool start(struct service *service, struct fault *fault) {
     const struct service_options *options = &service->options;
-    if (!load_keys(service, fault) || !calls_start(options->append, &service->calls, fault)) {
+    if (!load_keys(service, fault) || !seal_all_again(service, fault) ||
+        !calls_start(options->append, &service->calls, fault)) {
         return false;
     }
     const struct gateway_options gateway = {

@@ -29,7 +29,7 @@ struct service_options {
     const char *secret_path;  // of secret.key, which is made if it is missing
     uint32_t readers;         // workers
     uint32_t connections_max;
-    uint32_t lookups_per_second;  // of an account in a region; 0: no limit
+    uint32_t lookups_per_second;  // of an account; 0: no limit
     const char *store_directory;
     struct api_world world;  // without its token key and its keys
     struct append *append;

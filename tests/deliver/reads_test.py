@@ -16,6 +16,7 @@ from tests.kit import cases  # noqa: E402
 api.enter_clients()
 
 SHOP, BANK = "123456789123", "347283850106"
+OWNER = flow.MANAGEMENT
 STATE = {}
 
 
@@ -48,7 +49,8 @@ def s3(service, key=None, **config):
 
     key = key or service.admin
     return boto3.Session(
-        aws_access_key_id=key.id, aws_secret_access_key=key.secret, region_name="us-east-1"
+        aws_access_key_id=key.id, aws_secret_access_key=key.secret, aws_session_token=key.token,
+        region_name="us-east-1"
     ).client(
         "s3", endpoint_url=service.endpoint, verify=service.ca,
         config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, **config),
@@ -169,6 +171,67 @@ def test_the_aws_cli():
         key.removeprefix("AWSLogs/") for key in all_keys(service) if key.startswith("AWSLogs/")
     )
     assert BUCKET in service.aws("s3", "ls")
+
+
+def test_who_owns_what():
+    service = open_service()
+    shop = service.make_key("owned", "--account", SHOP)
+    for key in (None, shop):
+        client = s3(service, key)
+        assert client.list_buckets()["Owner"]["ID"] == OWNER
+        for given, has_owner in ((client.list_objects, True), (client.list_objects_v2, False)):
+            listed = given(Bucket=BUCKET)["Contents"]
+            assert {item.get("Owner", {}).get("ID") for item in listed} == {OWNER if has_owner else None}
+        listed = client.list_objects_v2(Bucket=BUCKET, FetchOwner=True)["Contents"]
+        assert {item["Owner"]["ID"] for item in listed} == {OWNER}
+
+
+def read_events(service, key):
+    """What the trail has of a key's reads."""
+    events = [event["serviceEventDetails"] for event in service.organization.own_events("BucketRead")]
+    return [event for event in events if event["principalId"] == key.id]
+
+
+def test_every_read_is_in_the_trail():
+    service = open_service()
+    key = service.make_key("reading", "--account", SHOP)
+    session = service.begin_session(key)
+    client = s3(service, key)
+    keys = [item["Key"] for item in client.list_objects_v2(Bucket=BUCKET)["Contents"]]
+    for name in [keys[0]] * 30:
+        client.get_object(Bucket=BUCKET, Key=name)
+    client.get_object(Bucket=BUCKET, Key=keys[-1])
+    client.head_object(Bucket=BUCKET, Key=keys[0])
+    client.head_bucket(Bucket=BUCKET)
+    client.list_buckets()
+    client.get_bucket_location(Bucket=BUCKET)
+    for _ in range(3):
+        assert code_of(client.get_object, Bucket=BUCKET, Key="AWSLogs/none") == "NoSuchKey"
+    for number in range(5):
+        assert code_of(client.list_objects, Bucket=f"no-such-{number}") == "NoSuchBucket"
+    s3(service, session).list_objects(Bucket=BUCKET)
+    wanted = {"ListObjects", "GetObject", "HeadObject", "HeadBucket", "ListBuckets", "GetBucketLocation"}
+    flow.wait_until(
+        "reads are told", lambda: wanted <= {event["operation"] for event in read_events(service, key)}
+    )
+    first = [event for event in read_events(service, key) if event["operation"] == "GetObject"][-1]
+    assert first["bucketName"] == BUCKET and first["key"] == keys[0], first
+    assert first["userName"] == "reading" and first["account"] == SHOP, first
+    assert first["sourceIPAddress"] == "127.0.0.1" and "Boto3" in first["userAgent"], first
+    assert "errorCode" not in first and "count" not in first, first
+    # What was repeated within the minute is told together, at the latest when the collector ends.
+    service.organization.collector.stop()
+    events = read_events(service, key)
+    got = [e for e in events if e["operation"] == "GetObject" and "errorCode" not in e]
+    assert sum(event.get("count", 1) for event in got) == 31 and len(got) <= 3, got
+    assert keys[-1] in [event["key"] for event in got], got
+    failed = [event for event in events if event.get("errorCode") == "NoSuchKey"]
+    assert sum(event.get("count", 1) for event in failed) == 3, failed
+    unknown = [event for event in events if event.get("errorCode") == "NoSuchBucket"]
+    assert sum(event.get("count", 1) for event in unknown) == 5 and "bucketName" not in unknown[0], unknown
+    of_session = [event for event in events if event["accessKeyId"] == session.id]
+    assert [event["operation"] for event in of_session] == ["ListObjects"], of_session
+    service.organization.start_collector()
 
 
 def test_temporary_credentials_read_what_their_key_reads():
