@@ -66,6 +66,7 @@ static const cyaml_schema_field_t settings_fields[] = {
     CYAML_FIELD_IGNORE("api", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("certificates", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("delivery", CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_IGNORE("notify", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_MAPPING("control", CYAML_FLAG_OPTIONAL, struct settings, control, control_fields),
     CYAML_FIELD_IGNORE("heartbeat_ms", CYAML_FLAG_OPTIONAL),
     CYAML_FIELD_IGNORE("region_silent_s", CYAML_FLAG_OPTIONAL),

@@ -8,6 +8,8 @@
 #include "collector/deliver/deliver.h"
 #include "collector/deliver/objects_s3.h"
 #include "collector/follow/followers.h"
+#include "collector/notify/notifier.h"
+#include "collector/notify/sender.h"
 #include "collector/secret.h"
 
 struct delivery {
@@ -15,6 +17,7 @@ struct delivery {
     struct objects_s3 *s3;  // NULL: they deliver to the directory
     struct objects objects;
     struct followers *followers;
+    struct notifier *notifier;
     uint8_t secret[CRYPTO_SEAL_KEY_SIZE];
 };
 
@@ -61,12 +64,48 @@ static bool is_wanted(const struct settings *settings) {
     return settings->delivery_directory != NULL || settings->delivery_s3.region != NULL;
 }
 
+// Whether what targets name can be used; nobody is connected to.
+static bool check_targets(const struct settings *settings, struct fault *fault) {
+    const atomic_bool stop = false;
+    for (uint32_t index = 0; index < settings->notify_targets_count; index++) {
+        struct sender sender = {0};
+        const struct sender_options options = {.target = &settings->notify_targets[index],
+                                               .clock = clock_system(),
+                                               .files = files_system(),
+                                               .stop = &stop};
+        if (!sender_create(&options, &sender, fault)) {
+            return fault_add(fault, "notify.targets: %s", options.target->name);
+        }
+        sender_destroy(&sender);
+    }
+    return true;
+}
+
 bool delivery_check(const struct settings *settings, struct fault *fault) {
     struct delivery delivery = {0};
+    if (!check_targets(settings, fault)) return false;
     if (!is_wanted(settings)) return true;
     bool is_good = open_objects(&delivery, settings, fault);
     objects_s3_destroy(delivery.s3);
     return is_good || fault_add(fault, "delivery");
+}
+
+static bool start_notifier(struct delivery *delivery, const struct settings *settings,
+                           struct fault *fault) {
+    const struct notifier_options options = {
+        .followers = delivery->followers,
+        .files = files_system(),
+        .bucket_region = settings->delivery_s3.region != NULL ? settings->delivery_s3.region
+                                                              : settings->home_region,
+        .targets = settings->notify_targets,
+        .targets_count = settings->notify_targets_count,
+    };
+    return notifier_start(&options, &delivery->notifier, fault);
+}
+
+static bool is_told(void *context, const struct trail *trail) {
+    const struct delivery *delivery = context;
+    return notifier_wants(delivery->notifier, trail);
 }
 
 static bool start(struct delivery *delivery, const struct settings *settings,
@@ -81,7 +120,10 @@ static bool start(struct delivery *delivery, const struct settings *settings,
         .clock = clock_system(),
         .random = random_system(),
     };
-    if (!followers_start(&followers, &delivery->followers, fault)) return false;
+    if (!followers_start(&followers, &delivery->followers, fault) ||
+        !start_notifier(delivery, settings, fault)) {
+        return false;
+    }
     const struct deliver_options options = {
         .followers = delivery->followers,
         .objects = &delivery->objects,
@@ -93,6 +135,8 @@ static bool start(struct delivery *delivery, const struct settings *settings,
         .key_lifetime_ms = (int64_t)settings->delivery_digest_key_lifetime_s * 1000,
         .file_size_max = settings->delivery_file_size_max,
         .level = (int)settings->delivery_compression,
+        .is_told = is_told,
+        .context = delivery,
     };
     return deliver_start(&options, fault);
 }
@@ -116,8 +160,10 @@ void delivery_stop(struct delivery *delivery) {
     // What waits for a store that does not answer ends first, as the last thing of a follower.
     followers_end_soon(delivery->followers);
     if (delivery->s3 != NULL) objects_s3_stop(delivery->s3);
+    notifier_end_soon(delivery->notifier);
     // What a follower that hangs still uses stays.
     if (!followers_stop(delivery->followers)) return;
+    notifier_destroy(delivery->notifier);
     objects_s3_destroy(delivery->s3);
     crypto_wipe(delivery->secret, sizeof delivery->secret);
     free(delivery);

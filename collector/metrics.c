@@ -234,6 +234,20 @@ struct metric metrics_table[METRICS_COUNT] = {
                                    .help = "Digest files that a trail has delivered.",
                                    .kind = METRIC_COUNTER,
                                    .label = "follower"},
+    [METRICS_NOTIFICATIONS] = {.name = "orgtrail_collector_notifications_total",
+                               .help = "Messages about delivered files that a target has taken.",
+                               .kind = METRIC_COUNTER,
+                               .label = "follower"},
+    [METRICS_NOTIFICATIONS_LOST] = {.name = "orgtrail_collector_notifications_given_up_total",
+                                    .help = "Delivered files that a target is not told of any "
+                                            "more, since it did not take messages for too long.",
+                                    .kind = METRIC_COUNTER,
+                                    .label = "follower"},
+    [METRICS_NOTIFY_LAG] = {.name = "orgtrail_collector_notification_lag_seconds",
+                            .help = "Age of the oldest delivery that a target was not told of; 0: "
+                                    "it was told of all.",
+                            .kind = METRIC_GAUGE,
+                            .label = "follower"},
 };
 
 void metrics_start(void) {

@@ -9,6 +9,7 @@
 #include "base/config.h"
 #include "base/files.h"
 #include "collector/settings_delivery.h"
+#include "collector/settings_notify.h"
 #include "event/key.h"
 
 // One file for each part of the settings, because a setting is one thing: its place in the file,
@@ -17,7 +18,7 @@
 enum {
     PATH_SIZE_MAX = SETTINGS_PATH_SIZE_MAX,
     REGIONS_MAX = 256,  // expected regions of one account
-    ARENA_SIZE_MAX = 64 * 1024,
+    ARENA_SIZE_MAX = 1024 * 1024,
 };
 
 // The file as it is written.
@@ -77,6 +78,7 @@ struct settings_file {
     struct control control;
     struct api api;
     struct settings_delivery delivery;
+    struct settings_notify notify;
     struct file_roster roster;
     char *deny;
     uint32_t heartbeat_ms;
@@ -182,6 +184,8 @@ static const cyaml_schema_field_t file_fields[] = {
     CYAML_FIELD_MAPPING("api", CYAML_FLAG_OPTIONAL, struct settings_file, api, api_fields),
     CYAML_FIELD_MAPPING("delivery", CYAML_FLAG_OPTIONAL, struct settings_file, delivery,
                         settings_delivery_fields),
+    CYAML_FIELD_MAPPING("notify", CYAML_FLAG_OPTIONAL, struct settings_file, notify,
+                        settings_notify_fields),
     CYAML_FIELD_MAPPING("roster", CYAML_FLAG_OPTIONAL, struct settings_file, roster, roster_fields),
     CYAML_FIELD_STRING_PTR("deny", OPTIONAL, struct settings_file, deny, 1, PATH_SIZE_MAX),
     CONFIG_FIELD_RANGE("heartbeat_ms", struct settings_file, heartbeat_ms,
@@ -255,9 +259,11 @@ static const struct config_help helps[] = {
 
 bool settings_print_reference(struct buffer *text, struct fault *fault) {
     enum { OWN = sizeof helps / sizeof helps[0] };
-    struct config_help all[OWN + SETTINGS_DELIVERY_HELPS];
+    enum { BEFORE = OWN + SETTINGS_DELIVERY_HELPS };
+    struct config_help all[BEFORE + SETTINGS_NOTIFY_HELPS];
     memcpy(all, helps, sizeof helps);
     memcpy(all + OWN, settings_delivery_helps, sizeof settings_delivery_helps);
+    memcpy(all + BEFORE, settings_notify_helps, sizeof settings_notify_helps);
     return config_print_reference(&file_schema, all, sizeof all / sizeof all[0], text, fault);
 }
 
@@ -401,7 +407,8 @@ static bool resolve_paths(struct settings *settings, const struct settings_origi
                             &settings->certificate_path, fault) &&
            settings_resolve(settings, origin, file->certificates.key, &settings->key_path, fault) &&
            resolve_api(settings, origin, fault) &&
-           settings_delivery_resolve(settings, &file->delivery, origin, fault);
+           settings_delivery_resolve(settings, &file->delivery, origin, fault) &&
+           settings_notify_fill(settings, &file->notify, origin, fault);
 }
 
 // Fills the settings from the file and checks each value.

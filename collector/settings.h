@@ -13,6 +13,9 @@
 //   control: {socket: ../store/control.sock, group: orgtrail, admin_group: orgtrail-admin}
 //   api: {listen: 127.0.0.1:8443}
 //   delivery: {directory: ../buckets, interval_s: 300, digest_interval_s: 3600}
+//   notify:
+//     targets:
+//       - {name: pager, trail: org, webhook: "https://hooks.example.com/x", secret: pager.secret}
 //   deny: deny.txt
 //   heartbeat_ms: 15000
 //   region_silent_s: 86400
@@ -30,6 +33,7 @@
 #include "base/buffer.h"
 #include "base/certificate_files.h"
 #include "base/fault.h"
+#include "collector/notify/target.h"
 #include "collector/roster.h"
 #include "collector/settings_s3.h"
 
@@ -108,6 +112,8 @@ struct settings {
     uint32_t delivery_digest_key_lifetime_s;
     uint64_t delivery_file_size_max;
     uint32_t delivery_compression;  // level
+    const struct target *notify_targets;
+    uint32_t notify_targets_count;
     enum roster_unknown unknown;
     const struct roster_account *accounts;
     uint32_t accounts_count;

@@ -54,6 +54,27 @@ static void print_s3(const struct settings *settings, struct buffer *text) {
     print_text("delivery.s3.proxy", s3->proxy, text);
 }
 
+static void print_targets(const struct settings *settings, struct buffer *text) {
+    uint64_t sum = 0;
+    for (uint32_t index = 0; index < settings->notify_targets_count; index++) {
+        const struct target *target = &settings->notify_targets[index];
+        const uint8_t kinds[] = {(uint8_t)target->kind, (uint8_t)target->form,
+                                 target->allows_private};
+        const struct target_service *service = &target->service;
+        const char *const texts[] = {target->name,     target->trail,  target->account,
+                                     target->address,  target->secret, service->endpoint,
+                                     service->region,  service->ca,    service->credentials,
+                                     service->profile, service->proxy};
+        const struct span head[] = {span_of(&sum, sizeof sum), span_of(kinds, sizeof kinds)};
+        sum = sum_parts(head, 2);
+        for (size_t at = 0; at < sizeof texts / sizeof texts[0]; at++) {
+            const struct span parts[] = {span_of(&sum, sizeof sum), with_end(texts[at])};
+            sum = sum_parts(parts, 2);
+        }
+    }
+    print_number("notify.targets", sum, text);
+}
+
 void settings_sums_print(const struct settings *settings, const struct settings *roster,
                          struct buffer *text) {
     print_text("organization.id", settings->organization, text);
@@ -86,6 +107,7 @@ void settings_sums_print(const struct settings *settings, const struct settings 
     print_number("delivery.digest_key_lifetime_s", settings->delivery_digest_key_lifetime_s, text);
     print_number("delivery.file_size_max", settings->delivery_file_size_max, text);
     print_number("delivery.compression", settings->delivery_compression, text);
+    print_targets(settings, text);
     print_text("deny", settings->deny_path, text);
     print_number("heartbeat_ms", settings->heartbeat_ms, text);
     print_number("region_silent_s", settings->region_silent_s, text);

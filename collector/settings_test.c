@@ -18,6 +18,8 @@ enum { NOW_S = 1700000000 };
     "store: {directory: store}\n"                                       \
     "certificates: {ca: ca.pem, certificate: c.pem, key: c.key}\n"
 
+#define TARGETS "notify:\n  targets:\n    - "
+
 static char directory[256];
 
 static int make_directory(void **state) {
@@ -85,7 +87,10 @@ static void test_everything_set(void **state) {
         "    - {id: \"333333333333\"}\n"
         "heartbeat_ms: 1000\n"
         "future_max_hours: 48\n"
-        "streams_max: 10\n";
+        "streams_max: 10\n" TARGETS
+        "{name: pager, trail: org, secret: /s, webhook: \"https://a/b?c\"}\n"
+        "    - {name: in, trail: t, account: a2, secret: /t, webhook: \"http://c\", ca: /ca,\n"
+        "       allow_private: yes, form: s3_event}\n";
     if (!load(text, &settings, &fault)) fail_msg("%s", fault.text);
     assert_string_equal(settings->home_region, "eu-west-1");
     assert_string_equal(settings->http_listen, "0.0.0.0:9090");
@@ -103,6 +108,20 @@ static void test_everything_set(void **state) {
     assert_int_equal(settings->heartbeat_ms, 1000);
     assert_int_equal(settings->future_max_hours, 48);
     assert_int_equal(settings->streams_max, 10);
+    assert_int_equal(settings->notify_targets_count, 2);
+    const struct target *target = &settings->notify_targets[0];
+    assert_int_equal(target->kind, TARGET_WEBHOOK);
+    assert_string_equal(target->name, "pager");
+    assert_string_equal(target->account, "a1");
+    assert_string_equal(target->address, "https://a/b?c");
+    assert_string_equal(target->secret, "/s");
+    assert_int_equal(target->form, MESSAGE_CLOUDTRAIL);
+    assert_false(target->allows_private);
+    target = &settings->notify_targets[1];
+    assert_string_equal(target->account, "a2");
+    assert_string_equal(target->service.ca, "/ca");
+    assert_int_equal(target->form, MESSAGE_S3_EVENT);
+    assert_true(target->allows_private);
     settings_destroy(settings);
 }
 
@@ -171,6 +190,19 @@ static void test_mistakes_say_where(void **state) {
         {HEAD "delivery: {s3: {region: r, kms_key: k}}\n", "only with encryption: kms"},
         {HEAD "delivery: {s3: {region: r, profile: p}}\n", "of which credentials file"},
         {HEAD "delivery: {s3: {region: r, style: sideways}}\n", "line 5"},
+        {HEAD TARGETS "{name: a_b, trail: t, secret: s, webhook: \"https://a\"}\n", "line 7"},
+        {HEAD TARGETS "{name: sns, trail: t, secret: s, webhook: \"https://a\"}\n",
+         "choose another name"},
+        {HEAD TARGETS "{name: a, trail: t, webhook: \"https://a\"}\n", "needs a secret"},
+        {HEAD TARGETS "{name: a, trail: t, secret: s, webhook: \"http://a\"}\n",
+         "begins with https://"},
+        {HEAD TARGETS "{name: a, trail: t, secret: s, webhook: \"https://u:p@a\"}\n", "no user"},
+        {HEAD TARGETS
+         "{name: a, trail: t, secret: s, webhook: \"https://a\", proxy: \"http://p:1\"}\n",
+         "only with allow_private"},
+        {HEAD TARGETS "{name: a, trail: t, secret: s, webhook: \"https://a\"}\n"
+                      "    - {name: a, trail: u, secret: s, webhook: \"https://b\"}\n",
+         "two targets have this name"},
         {HEAD "delivery: {directory: d, compression: 13}\n", "from 1 to 12"},
         {HEAD "http: {listen: 9090}\n", "line 5: http.listen: \"9090\" is no address"},
         {"organization: {id: o-abc}\n", "line 1"},

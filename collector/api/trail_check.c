@@ -1,5 +1,6 @@
 #include "collector/api/trail_check.h"
 
+#include "collector/api/trail_document.h"
 #include "collector/deliver/objects.h"
 
 enum { BUCKET_MIN = 3, BUCKET_MAX = 63 };
@@ -210,7 +211,7 @@ bool trail_check_key(struct api_call *call, struct span account, struct span reg
         return true;
     }
     const char *text = arena_print(call->arena, "arn:%s:kms:%.*s:%.*s:%s%.*s",
-                                   trail_check_partition(region), SPAN_PRINT(region),
+                                   trail_document_partition(region), SPAN_PRINT(region),
                                    SPAN_PRINT(account), is_alias ? "" : "key/", SPAN_PRINT(key));
     if (text != NULL) {
         *arn = span_text(text);
@@ -246,10 +247,4 @@ bool trail_check_logs(struct api_call *call, struct span group, struct span role
                           "arn:aws:iam::ACCOUNT:role/NAME.");
     }
     return true;
-}
-
-const char *trail_check_partition(struct span region) {
-    if (span_starts(region, SPAN_LITERAL("cn-"))) return "aws-cn";
-    if (span_starts(region, SPAN_LITERAL("us-gov-"))) return "aws-us-gov";
-    return "aws";
 }

@@ -39,9 +39,6 @@ MUST_CHECK bool trail_check_key(struct api_call *call, struct span account, stru
 // InvalidCloudWatchLogsLogGroupArnException and InvalidCloudWatchLogsRoleArnException.
 MUST_CHECK bool trail_check_logs(struct api_call *call, struct span group, struct span role);
 
-// The partition of a region's ARNs: "aws", "aws-cn", "aws-us-gov".
-const char *trail_check_partition(struct span region);
-
 // The parts of "arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE". False if it is no such text.
 struct arn {
     struct span partition, service, region, account, resource;

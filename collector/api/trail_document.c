@@ -84,3 +84,19 @@ bool trail_document_selectors(const struct trail *trail, struct arena *arena,
     if (!is_good && fault->kind == FAULT_INPUT) fault->kind = FAULT_CORRUPT;
     return is_good;
 }
+
+const char *trail_document_partition(struct span region) {
+    if (span_starts(region, SPAN_LITERAL("cn-"))) return "aws-cn";
+    if (span_starts(region, SPAN_LITERAL("us-gov-"))) return "aws-us-gov";
+    return "aws";
+}
+
+void trail_document_topic(const struct trail *trail, char arn[TRAIL_TOPIC_SIZE]) {
+    if (span_starts(trail->topic, SPAN_LITERAL("arn:"))) {
+        snprintf(arn, TRAIL_TOPIC_SIZE, "%.*s", SPAN_PRINT(trail->topic));
+        return;
+    }
+    snprintf(arn, TRAIL_TOPIC_SIZE, "arn:%s:sns:%.*s:%.*s:%.*s",
+             trail_document_partition(trail->region), SPAN_PRINT(trail->region),
+             SPAN_PRINT(trail->account), SPAN_PRINT(trail->topic));
+}

@@ -38,7 +38,10 @@ struct trail {
     struct tags tags;
 };
 
-enum { TRAIL_ID_SIZE = 17 };  // bytes of an id with its final zero
+enum {
+    TRAIL_ID_SIZE = 17,       // bytes of an id with its final zero
+    TRAIL_TOPIC_SIZE = 2560,  // bytes of a topic's ARN with its final zero
+};
 
 // The name of a trail's document: "api/trail/ACCOUNT/HASH". An account is at most 64 bytes without
 // a slash.
@@ -54,3 +57,10 @@ struct trail trail_document_read(const struct yyjson_val *root);
 // The trail's selectors, read into an arena. FAULT_CORRUPT, FAULT_FULL.
 MUST_CHECK bool trail_document_selectors(const struct trail *trail, struct arena *arena,
                                          struct selector_set *set, struct fault *fault);
+
+// The partition of a region's ARNs: "aws", "aws-cn", "aws-us-gov".
+const char *trail_document_partition(struct span region);
+
+// The ARN of the trail's topic, which it has: one that was given as a name is of its own account
+// and region. One that is longer than any is cut.
+void trail_document_topic(const struct trail *trail, char arn[TRAIL_TOPIC_SIZE]);

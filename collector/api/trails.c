@@ -150,7 +150,7 @@ bool trails_find(struct api_call *call, struct span name, struct trail *trail, b
     struct span prefix = SPAN_LITERAL("trail/");
     bool is_good = trail_check_split(name, &arn) && span_is(arn.service, "cloudtrail") &&
                    span_starts(arn.resource, prefix) && arn.region.size > 0 &&
-                   span_is(arn.partition, trail_check_partition(arn.region));
+                   span_is(arn.partition, trail_document_partition(arn.region));
     if (!is_good) {
         return api_refuse(call, "CloudTrailARNInvalidException", "%.*s is no ARN of a trail.",
                           (int)(name.size < 300 ? name.size : 300), (const char *)name.bytes);
@@ -181,7 +181,7 @@ bool trails_get(struct api_call *call, const char *member, struct trail *trail) 
     struct span region = call->request->region;
     return api_refuse(call, "TrailNotFoundException",
                       "Unknown trail: arn:%s:cloudtrail:%.*s:%.*s:trail/%.*s for the user: %.*s",
-                      trail_check_partition(region), SPAN_PRINT(region), SPAN_PRINT(account),
+                      trail_document_partition(region), SPAN_PRINT(region), SPAN_PRINT(account),
                       SPAN_PRINT(name), SPAN_PRINT(account));
 }
 
@@ -285,7 +285,7 @@ bool trails_list_account(struct api_call *call, struct span account, struct trai
 
 const char *trails_arn(struct api_call *call, const struct trail *trail) {
     char *text = arena_print(call->arena, "arn:%s:cloudtrail:%.*s:%.*s:trail/%.*s",
-                             trail_check_partition(trail->region), SPAN_PRINT(trail->region),
+                             trail_document_partition(trail->region), SPAN_PRINT(trail->region),
                              SPAN_PRINT(trail->account), SPAN_PRINT(trail->name));
     if (text == NULL) (void)refuse_memory(call);
     return text;

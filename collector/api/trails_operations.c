@@ -5,6 +5,8 @@
 
 #include "collector/api/trails.h"
 #include "collector/deliver/state.h"
+#include "collector/notify/place.h"
+#include "collector/notify/target.h"
 
 enum { DESCRIBE_MAX = 20 };  // names of one DescribeTrails
 
@@ -141,12 +143,9 @@ static bool write_trail(struct api_call *call, const struct trail *trail, bool i
         }
     }
     if (trail->topic.size > 0) {
-        bool is_arn = span_starts(trail->topic, SPAN_LITERAL("arn:"));
-        char text[1024];
-        snprintf(text, sizeof text, "arn:%s:sns:%.*s:%.*s:%.*s",
-                 trail_check_partition(trail->region), SPAN_PRINT(trail->region),
-                 SPAN_PRINT(trail->account), SPAN_PRINT(trail->topic));
-        json_write_string(output, "SnsTopicARN", is_arn ? trail->topic : span_text(text));
+        char arn_of_topic[TRAIL_TOPIC_SIZE];
+        trail_document_topic(trail, arn_of_topic);
+        json_write_string(output, "SnsTopicARN", span_text(arn_of_topic));
     }
     json_write_bool(output, "IncludeGlobalServiceEvents", trail->is_global);
     json_write_bool(output, "IsMultiRegionTrail", trail->is_multi_region);
@@ -386,6 +385,53 @@ static bool find_state(struct api_call *call, const struct trail *trail, struct 
     return api_visit(call, span_text(name), on_state, &finding) && finding.is_good;
 }
 
+// What is known of those who are told of a trail's files, together.
+struct told {
+    struct api_call *call;
+    int64_t attempted_ms;
+    int64_t told_ms;
+    char error[PLACE_ERROR_SIZE + PLACE_NAME_SIZE];  // of the one that failed last
+    int64_t failed_ms;
+    bool is_good;
+};
+
+static bool on_place(void *user, struct span name, struct span value) {
+    struct told *told = user;
+    const struct yyjson_val *root;
+    struct fault fault;
+    struct span copy;
+    struct place place;
+    (void)name;
+    if (!arena_copy(told->call->arena, value, &copy)) {
+        fault_set(&fault, FAULT_FULL, "no memory for a trail");
+        told->is_good = api_refuse_fault(told->call, &fault);
+        return false;
+    }
+    told->is_good = api_read_json(told->call, copy, &root);
+    if (told->is_good && !place_read(root, &place, &fault)) {
+        told->is_good = api_refuse_fault(told->call, &fault);
+    }
+    if (!told->is_good) return false;
+    if (place.attempted_ms > told->attempted_ms) told->attempted_ms = place.attempted_ms;
+    if (place.told_ms > told->told_ms) told->told_ms = place.told_ms;
+    if (place.error[0] == 0 || place.attempted_ms < told->failed_ms) return true;
+    told->failed_ms = place.attempted_ms;
+    // The trail's own topic needs no name: CloudTrail knows no other.
+    bool is_topic = strcmp(place.name, TARGET_TOPIC_NAME) == 0;
+    snprintf(told->error, sizeof told->error, "%s%s%s", is_topic ? "" : place.name,
+             is_topic ? "" : ": ", place.error);
+    return true;
+}
+
+static bool find_told(struct api_call *call, const struct trail *trail, struct told *told) {
+    char id[TRAIL_ID_SIZE];
+    char prefix[TRAIL_NAME_SIZE_MAX + 1];
+    *told = (struct told){.call = call, .is_good = true};
+    trail_document_id(trail, id);
+    snprintf(prefix, sizeof prefix, STATE_TARGETS "%s/", id);
+    return api_visit(call, span_text(prefix), on_place, told) && told->is_good;
+}
+
 static void write_moment(struct json_writer *output, const char *name, int64_t ms) {
     if (ms != 0) json_write_time_ms(output, name, ms);
 }
@@ -400,7 +446,11 @@ static void write_moment_text(struct json_writer *output, const char *name, int6
 bool trails_run_status(struct api_call *call) {
     struct trail trail;
     struct state state;
-    if (!trails_get(call, "Name", &trail) || !find_state(call, &trail, &state)) return false;
+    struct told told;
+    if (!trails_get(call, "Name", &trail) || !find_state(call, &trail, &state) ||
+        !find_told(call, &trail, &told)) {
+        return false;
+    }
     struct json_writer *output = call->output;
     json_write_bool(output, "IsLogging", trail.is_logging);
     write_moment(output, "LatestDeliveryTime", state.delivered_ms);
@@ -411,12 +461,15 @@ bool trails_run_status(struct api_call *call) {
     if (state.digest_error[0] != 0) {
         json_write_string(output, "LatestDigestDeliveryError", span_text(state.digest_error));
     }
+    write_moment(output, "LatestNotificationTime", told.told_ms);
+    if (told.error[0] != 0) {
+        json_write_string(output, "LatestNotificationError", span_text(told.error));
+    }
     write_moment(output, "StartLoggingTime", trail.started_ms);
     write_moment(output, "StopLoggingTime", trail.stopped_ms);
     write_moment_text(output, "LatestDeliveryAttemptTime", state.attempted_ms);
-    // Nobody is notified.
-    write_moment_text(output, "LatestNotificationAttemptTime", 0);
-    write_moment_text(output, "LatestNotificationAttemptSucceeded", 0);
+    write_moment_text(output, "LatestNotificationAttemptTime", told.attempted_ms);
+    write_moment_text(output, "LatestNotificationAttemptSucceeded", told.told_ms);
     write_moment_text(output, "LatestDeliveryAttemptSucceeded", state.delivered_ms);
     write_moment_text(output, "TimeLoggingStarted", trail.started_ms);
     write_moment_text(output, "TimeLoggingStopped", trail.stopped_ms);

@@ -9,6 +9,7 @@
 
 #include "base/crypto_seal.h"
 #include "base/fault.h"
+#include "collector/api/trail_document.h"
 #include "collector/deliver/objects.h"
 #include "collector/follow/followers.h"
 #include "collector/roster_live.h"
@@ -24,6 +25,10 @@ struct deliver_options {
     int64_t key_lifetime_ms;
     uint64_t file_size_max;  // bytes of a file's text
     int level;               // of compression, 1 to STATE_LEVEL_MAX
+    // [any] Whether somebody is to be told of a trail's files: their lists are kept for them. NULL:
+    // nobody is.
+    bool (*is_told)(void *context, const struct trail *trail);
+    void *context;
 };
 
 // Looks for trails from now on, until the followers are stopped. Options are borrowed. FAULT_FULL.

@@ -18,7 +18,11 @@
 
 #define STATE_DOCUMENTS "deliver/trail/"  // and the id
 #define STATE_FILES "deliver/files/"      // and the id, '/', and the round's last event
-#define STATE_CHAINS "deliver/chain/"     // and the id, '/', and a hash of account and region
+#define STATE_QUEUES \
+    "deliver/queue/"                     // the same list for those who are to be told of the files:
+                                         // the id, '/', the round's last event, '/', its time
+#define STATE_TARGETS "deliver/target/"  // and the id, '/', and a hash: how far one of them is
+#define STATE_CHAINS "deliver/chain/"    // and the id, '/', and a hash of account and region
 #define STATE_DIGEST_KEYS "deliver/key/"  // and a number
 
 enum {

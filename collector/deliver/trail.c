@@ -14,6 +14,7 @@ enum {
     AGAIN_NOTED_MS = 60 * 1000,
     ARENA_SIZE = 32 * 1024 * 1024,
     NAME_SHOWN = 20,  // letters of a trail's name in its follower's
+    MORE_MAX = 2,     // documents that are saved with the state
 };
 
 struct deliver_trail {
@@ -108,25 +109,29 @@ static bool load(struct step *step, struct fault *fault) {
            seat_place(step->seat, step->self->base.name, &step->has_place, &step->place, fault);
 }
 
-// Saves the state with another document and the follower's place, one commit. Both may be absent.
-static bool save(struct step *step, const struct append_document *more,
-                 const struct append_follower *follower, struct fault *fault) {
+// Saves the state with other documents and the follower's place, one commit. Both may be absent.
+static bool save_with(struct step *step, const struct append_document *more, uint32_t more_count,
+                      const struct append_follower *follower, struct fault *fault) {
     struct buffer buffer;
-    struct append_document documents[2];
+    struct append_document documents[1 + MORE_MAX];
     buffer_init(&buffer, STATE_SIZE_MAX);
     state_print(&step->state, &buffer);
     documents[0] =
         (struct append_document){span_text(step->self->state), step->saved, buffer_span(&buffer)};
-    if (more != NULL) documents[1] = *more;
+    for (uint32_t index = 0; index < more_count; index++) documents[1 + index] = more[index];
     bool is_good = buffer_overflowed(&buffer)
                        ? fault_set(fault, FAULT_FULL, "the state of a delivery is too large")
-                       : seat_save(step->seat, documents, more == NULL ? 1 : 2, follower, fault);
+                       : seat_save(step->seat, documents, 1 + more_count, follower, fault);
     // Whatever follows in this step compares with what is stored now.
     if (is_good && !arena_copy(step->arena, buffer_span(&buffer), &step->saved)) {
         is_good = fault_set(fault, FAULT_FULL, "no memory for a trail");
     }
     buffer_done(&buffer);
     return is_good;
+}
+
+static bool save(struct step *step, const struct append_follower *follower, struct fault *fault) {
+    return save_with(step, NULL, 0, follower, fault);
 }
 
 static struct append_follower follower_to(const struct step *step, uint64_t to) {
@@ -147,7 +152,7 @@ static bool note_failure(struct step *step, bool is_digest, const struct fault *
     if (is_known && (is_digest || is_recent)) return false;
     snprintf(text, STATE_ERROR_SIZE, "%.*s", STATE_ERROR_SIZE - 1, why->text);
     if (!is_digest) step->state.attempted_ms = step->now_ms;
-    if (!save(step, NULL, NULL, &ignored)) return false;
+    if (!save(step, NULL, &ignored)) return false;
     return false;
 }
 
@@ -173,22 +178,35 @@ static bool create_round(struct step *step, uint64_t file_size_max, struct round
     return round_create(&options, round, fault);
 }
 
-// A round's effect is there: what it wrote is listed for the next digest, and the place saved.
+// A round's effect is there: what it wrote is listed for the next digest and for those who are told
+// of files, and the place saved.
 static bool end_round(struct step *step, const struct buffer *list, struct fault *fault) {
     struct state *state = &step->state;
+    const struct deliver_options *options = step->self->options;
     const struct state_round plan = state->round;
     const struct append_follower follower = follower_to(step, plan.to);
-    char name[TRAIL_NAME_SIZE_MAX];
-    snprintf(name, sizeof name, STATE_FILES "%s/%016llx", step->self->id,
-             (unsigned long long)plan.to);
-    const struct append_document files = {span_text(name), {NULL, 0}, buffer_span(list)};
+    struct append_document lists[MORE_MAX] = {0};
+    char names[MORE_MAX][TRAIL_NAME_SIZE_MAX];
+    uint32_t count = 0;
+    if (step->trail.is_validated) {
+        snprintf(names[count++], TRAIL_NAME_SIZE_MAX, STATE_FILES "%s/%016llx", step->self->id,
+                 (unsigned long long)plan.to);
+    }
+    if (options->is_told != NULL && options->is_told(options->context, &step->trail)) {
+        snprintf(names[count++], TRAIL_NAME_SIZE_MAX, STATE_QUEUES "%s/%016llx/%016llx",
+                 step->self->id, (unsigned long long)plan.to, (unsigned long long)plan.time_s);
+    }
+    for (uint32_t index = 0; index < count; index++) {
+        lists[index].name = span_text(names[index]);
+        lists[index].after = buffer_span(list);
+    }
     state->round = (struct state_round){0};
     state->round_s = plan.time_s;
     state->is_ending = plan.is_last;
     state->attempted_ms = seat_now_ms(step->seat);
     state->delivered_ms = state->attempted_ms;
     state->error[0] = 0;
-    return save(step, step->trail.is_validated ? &files : NULL, &follower, fault);
+    return save_with(step, lists, count, &follower, fault);
 }
 
 // Writes what the plan says, which is saved.
@@ -230,7 +248,7 @@ static bool pass_events(struct step *step, uint64_t to, bool is_last, struct fau
     const struct append_follower follower = follower_to(step, to);
     if (to == step->place && !is_last) return true;
     step->state.is_ending = is_last;
-    return save(step, NULL, &follower, fault);
+    return save(step, &follower, fault);
 }
 
 // When files written now are said to be: never in the time of a digest that is made.
@@ -255,7 +273,7 @@ static bool plan_round(struct step *step, struct round *round, uint64_t to, bool
         .level = step->self->options->level,
     };
     memcpy(step->state.round.epoch, facts.epoch, sizeof facts.epoch);
-    return save(step, NULL, NULL, fault) && write_round(step, round, fault);
+    return save(step, NULL, fault) && write_round(step, round, fault);
 }
 
 static bool run_round(struct step *step, struct fault *fault) {
@@ -311,14 +329,14 @@ static bool write_digests(struct step *step, struct fault *fault) {
     if (plan.is_last) state->is_active = false;
     struct append_follower follower = follower_to(step, step->place);
     follower.is_dropped = true;
-    return save(step, NULL, plan.is_last ? &follower : NULL, fault);
+    return save(step, plan.is_last ? &follower : NULL, fault);
 }
 
 static bool plan_digests(struct step *step, const struct state_digest *plan, struct fault *fault) {
     step->state.digest = *plan;
     step->state.digest.is_planned = true;
     step->state.digest.made_ms = step->now_ms;
-    return save(step, NULL, NULL, fault) && write_digests(step, fault);
+    return save(step, NULL, fault) && write_digests(step, fault);
 }
 
 // Which digests are due; false: none are.
@@ -368,7 +386,7 @@ static bool begin_session(struct step *step, struct fault *fault) {
     *step->wait_ms = 0;
     step->self->round_ms = 0;
     struct fault why;
-    if (!save(step, NULL, &follower, &why)) {
+    if (!save(step, &follower, &why)) {
         // There may be too many followers, for hours: whoever asks for the status is to know.
         *state = before;
         return note_failure(step, false, &why, fault);
@@ -387,7 +405,7 @@ static bool end_session(struct step *step, struct fault *fault) {
     step->state.is_active = false;
     step->state.digest_s = 0;
     *step->wait_ms = 0;
-    return save(step, NULL, &follower, fault);
+    return save(step, &follower, fault);
 }
 
 // Somebody dropped the follower: what it had not delivered is not delivered.
@@ -399,7 +417,7 @@ static bool resume_dropped(struct step *step, struct fault *fault) {
         log_text("follower", step->self->base.name));
     step->state.round = (struct state_round){0};
     *step->wait_ms = 0;
-    return save(step, NULL, &follower, fault);
+    return save(step, &follower, fault);
 }
 
 // The trail is no more: nothing is kept of its delivery.

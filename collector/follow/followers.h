@@ -23,9 +23,11 @@
 
 enum {
     FOLLOWERS_MAX = 1024,
-    FOLLOWERS_THREADS_MAX = TRAIL_FOLLOWERS_MAX + 8,  // those that look for followers hang nowhere
-    FOLLOWERS_STACK_SIZE = 1024 * 1024,               // bytes of a thread's stack; used ones count
-    FOLLOWERS_GROW_MS = 100,                          // a follower that is due waits so long
+    FOLLOWERS_TARGETS_MAX = 128,  // that are told of files and have no place in the trail
+    // Those that look for followers hang nowhere.
+    FOLLOWERS_THREADS_MAX = TRAIL_FOLLOWERS_MAX + FOLLOWERS_TARGETS_MAX + 8,
+    FOLLOWERS_STACK_SIZE = 1024 * 1024,  // bytes of a thread's stack; used ones count
+    FOLLOWERS_GROW_MS = 100,             // a follower that is due waits so long
     FOLLOWERS_IDLE_MS = 30 * 1000,
     FOLLOWERS_WAIT_MIN_MS = 1000,  // after the first failure; then twice as long each time
     FOLLOWERS_WAIT_MAX_MS = 60 * 1000,

@@ -57,6 +57,7 @@ FIRING = {
     "OrgtrailDiskFullSoon": (COLLECTOR + "disk_free_bytes", "39-0.01x3000", "39-0.0001x3000"),
     "OrgtrailSlowDisk": (COLLECTOR + 'commit_seconds_bucket{le="1"}', "0x3000", "0+5x3000"),
     "OrgtrailStuckCursor": (COLLECTOR + "held_retention", "1x3000", "0x3000"),
+    "OrgtrailTargetFails": (COLLECTOR + 'notification_lag_seconds{follower="a"}', "901x3000", "899x3000"),
     "OrgtrailDamagedStore": (COLLECTOR + "damaged_parts", "1x3000", "0x3000"),
     "OrgtrailMismatchedTexts": (COLLECTOR + "mismatched_texts", "1x3000", "0x3000"),
     "OrgtrailStuckReader": (COLLECTOR + "stuck_readers", "1x3000", "0x3000"),
@@ -117,6 +118,11 @@ PROVOKED = {
     "OrgtrailDiskFullSoon": (HERE, "test_a_filling_disk_is_told_days_ahead", "disk_free_bytes"),
     "OrgtrailSlowDisk": (HERE, "test_a_slow_disk_is_seen", "commit_seconds"),
     "OrgtrailStuckCursor": (STUCK, "test_stuck_follower", "held_retention"),
+    "OrgtrailTargetFails": (
+        "tests/notify/webhook_test.py",
+        "test_a_dead_target_holds_up_nothing",
+        "notification_lag_seconds",
+    ),
     "OrgtrailDamagedStore": (FLOW, "test_a_damaged_store", "damaged_parts"),
     "OrgtrailStuckReader": (STUCK, "test_stuck_reader", "stuck_readers"),
     "OrgtrailCertificateEnds": (

@@ -1,0 +1,9 @@
+// sender_internal.h: the kinds of senders.
+
+#pragma once
+
+#include "collector/notify/sender.h"
+
+// As sender_create, for a target of that kind.
+MUST_CHECK bool sender_create_webhook(const struct sender_options *options, struct sender *sender,
+                                      struct fault *fault);
