@@ -13,12 +13,14 @@
 #include "base/files.h"
 #include "cli/command.h"
 #include "cli/progress.h"
+#include "cli/s3_choice.h"
 #include "cli/store.h"
 #include "cli/verified.h"
 #include "cli/verify_records.h"
 #include "cli/verify_store.h"
 #include "query/filter.h"
 #include "verify/delivered_directory.h"
+#include "verify/delivered_s3.h"
 
 enum {
     OPTION_KEYS = 256,
@@ -37,6 +39,7 @@ enum {
     KEYS_FILES_MAX = 64,
     NAME_SIZE = 256,  // of a folder, with its final zero
     REPORT_ARENA_SIZE = 2040 * 1024 * 1024,
+    S3_THREADS = 32,  // they wait for a store most of the time
 };
 
 // Exit codes beside 0, whole.
@@ -47,6 +50,7 @@ enum {
 
 struct options {
     struct store_choice store;
+    struct s3_choice s3;
     struct verify_plan plan;
     const char *folder;
     const char *bucket;
@@ -75,7 +79,8 @@ static const struct argp_option argument_options[] = {
      "an earlier report of --json: what it knew must be there still", 60},
     {0, 0, 0, 0, "How:", 70},
     {"json", OPTION_JSON, 0, 0, "the report as JSON", 70},
-    {"threads", OPTION_THREADS, "N", 0, "1 to 256; as many as there are cores unless set", 70},
+    {"threads", OPTION_THREADS, "N", 0,
+     "1 to 256; as many as there are cores unless set, 32 for s3://", 70},
     {0},
 };
 
@@ -108,6 +113,7 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
     switch (key) {
         case ARGP_KEY_INIT:
             state->child_inputs[0] = &options->store;
+            state->child_inputs[1] = &options->s3;
             return 0;
         case OPTION_KEYS:
             if (options->keys_count == KEYS_FILES_MAX)
@@ -222,9 +228,17 @@ static const char *find_base(const char *path, char base[NAME_SIZE]) {
     return base;
 }
 
+// Where the delivered files are: a folder or a bucket.
+struct place {
+    struct delivered delivered;
+    struct delivered_directory directory;
+    char base[NAME_SIZE];
+    struct delivered_s3 s3;
+    struct s3_place bucket;
+};
+
 // A folder that has AWSLogs in it is a bucket's.
-static bool open_folder(const struct options *options, struct delivered_directory *directory,
-                        char base[NAME_SIZE], struct fault *fault) {
+static bool open_folder(const struct options *options, struct place *place, struct fault *fault) {
     char path[DELIVERED_PATH_SIZE];
     struct files_entry entry = {0};
     bool exists = false, has_logs = false;
@@ -236,9 +250,22 @@ static bool open_folder(const struct options *options, struct delivered_director
     if (size < 0 || (size_t)size >= sizeof path)
         return fault_set(fault, FAULT_INPUT, "%s: too long", options->folder);
     if (!files_find(files, path, &has_logs, &entry, fault)) return false;
-    *directory = (struct delivered_directory){files, options->folder, options->bucket};
-    if (options->bucket == NULL && has_logs) directory->bucket = find_base(options->folder, base);
+    place->directory = (struct delivered_directory){files, options->folder, options->bucket};
+    if (options->bucket == NULL && has_logs)
+        place->directory.bucket = find_base(options->folder, place->base);
+    place->delivered = delivered_in_directory(&place->directory);
     return true;
+}
+
+static bool open_place(struct options *options, struct place *place, struct fault *fault) {
+    if (!s3_choice_is_place(options->folder)) return open_folder(options, place, fault);
+    if (options->bucket != NULL)
+        return fault_set(fault, FAULT_INPUT, "--bucket is for folders: %s names its bucket",
+                         options->folder);
+    if (!s3_choice_parse(options->folder, &place->bucket, fault)) return false;
+    place->s3 = (struct delivered_s3){NULL, place->bucket.bucket, place->bucket.prefix};
+    place->delivered = delivered_in_s3(&place->s3);
+    return s3_choice_open(&options->s3, options->plan.threads + 1, &place->s3.pool, fault);
 }
 
 // ---- running
@@ -273,10 +300,8 @@ static bool write_report(const struct options *options, const struct verificatio
 }
 
 static bool run(struct options *options, int *code, struct fault *fault) {
-    struct delivered_directory directory;
-    char base[NAME_SIZE];
-    if (!open_folder(options, &directory, base, fault)) return false;
-    const struct delivered delivered = delivered_in_directory(&directory);
+    struct place place = {0};
+    if (!open_place(options, &place, fault)) return false;
     struct known known = {0};
     struct verification *verification = NULL;
     struct progress progress;
@@ -287,7 +312,7 @@ static bool run(struct options *options, int *code, struct fault *fault) {
     if (!is_good) fault_put(fault, FAULT_FULL, "no memory");
     is_good = is_good && gather(options, keys, &known, arena, fault);
     if (is_good) {
-        options->plan.delivered = &delivered;
+        options->plan.delivered = &place.delivered;
         options->plan.keys = keys;
         options->plan.known = &known;
         options->plan.on_progress = on_progress;
@@ -310,17 +335,26 @@ static bool run(struct options *options, int *code, struct fault *fault) {
     known_done(&known);
     keys_destroy(keys);
     arena_destroy(arena);
+    s3_pool_destroy(place.s3.pool);
     return is_good;
 }
 
+static uint32_t choose_threads(const char *folder) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (s3_choice_is_place(folder)) return S3_THREADS;
+    return cores > 0 && cores < VERIFY_THREADS_MAX ? (uint32_t)cores : 1;
+}
+
 int verify_command_run(int argc, char **argv) {
-    static const struct argp_child children[] = {{&store_argp, 0, NULL, 0}, {0}};
+    static const struct argp_child children[] = {
+        {&store_argp, 0, NULL, 0}, {&s3_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
         .options = argument_options,
         .parser = parse_argument,
-        .args_doc = "FOLDER",
+        .args_doc = "FOLDER|s3://BUCKET[/PREFIX]",
         .doc =
-            "Verifies what trails delivered to FOLDER (a folder of buckets, or a bucket's): each "
+            "Verifies what trails delivered to FOLDER (a folder of buckets, or a bucket's) or to a "
+            "bucket of S3: each "
             "digest's place, signature and link to the one before it, each log file's hash, that "
             "no digest is missing until now and no file is there that none names. Reads public "
             "keys from --keys or --store; with --store also compares how far chains go there, and "
@@ -332,9 +366,8 @@ int verify_command_run(int argc, char **argv) {
     struct options options = {.plan = {.to_s = INT64_MAX, .now_s = read_now_s()}};
     struct fault fault = {0};
     int code = 0;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    options.plan.threads = cores > 0 && cores < VERIFY_THREADS_MAX ? (uint32_t)cores : 1;
     argp_parse(&argp, argc, argv, 0, NULL, &options);
+    if (options.plan.threads == 0) options.plan.threads = choose_threads(options.folder);
     if (!run(&options, &code, &fault)) {
         (void)command_fail(argv[0], &fault);
         return EXIT_UNCHECKED;

@@ -111,6 +111,13 @@ MUST_CHECK bool s3_head(struct s3 *s3, const char *bucket, const char *key,
 MUST_CHECK bool s3_get(struct s3 *s3, const char *bucket, const char *key, uint64_t size_max,
                        struct s3_object *object, struct span *bytes, struct fault *fault);
 
+// Reads at most size bytes of an object from an offset on; bytes are lent, and fewer only at its
+// end. object->size is the whole object's. Of a store without ranges an object of at most size
+// bytes can be read. FAULT_INPUT if the offset is behind the end.
+MUST_CHECK bool s3_get_range(struct s3 *s3, const char *bucket, const char *key, uint64_t offset,
+                             uint64_t size, struct s3_object *object, struct span *bytes,
+                             struct fault *fault);
+
 // A metadata value of the object that s3_head or s3_get has just found; lent. False: none.
 bool s3_find_metadata(const struct s3 *s3, const char *name, struct span *value);
 
@@ -120,3 +127,10 @@ bool s3_find_metadata(const struct s3 *s3, const char *name, struct span *value)
 MUST_CHECK bool s3_list(struct s3 *s3, const char *bucket, const char *prefix, const char *after,
                         bool (*on_object)(void *user, const struct s3_entry *entry), void *user,
                         struct fault *fault);
+
+// The same of what stands directly below a prefix that is empty or ends in a slash: its objects,
+// and each folder once. Each kind is in order, not both together.
+MUST_CHECK bool s3_list_folder(struct s3 *s3, const char *bucket, const char *prefix,
+                               const char *after,
+                               bool (*on_entry)(void *user, const struct s3_entry *entry),
+                               void *user, struct fault *fault);

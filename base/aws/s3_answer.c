@@ -272,6 +272,15 @@ static void take_key(struct page_objects *objects, struct span text) {
     objects->has_key = true;
 }
 
+static void give_entry(struct page_objects *objects) {
+    if (objects->problem == NULL) {
+        objects->is_stopped = !objects->on_object(objects->user, &objects->entry);
+    }
+    objects->has_key = false;
+    objects->has_size = false;
+    objects->entry = (struct s3_entry){0};
+}
+
 static void take_etag(struct page_objects *objects, struct span text) {
     if (text.size >= 2 && text.bytes[0] == '"' && text.bytes[text.size - 1] == '"') {
         text = span_of(text.bytes + 1, text.size - 2);
@@ -293,12 +302,11 @@ static bool on_object_element(void *user, const char *path, struct span text) {
         (void)!time_parse(text, &objects->entry.modified, &ignored);
     } else if (strcmp(path, "ListBucketResult/Contents") == 0) {
         if (!objects->has_key || !objects->has_size) objects->problem = "an object lacks its size";
-        if (objects->problem == NULL) {
-            objects->is_stopped = !objects->on_object(objects->user, &objects->entry);
-        }
-        objects->has_key = false;
-        objects->has_size = false;
-        objects->entry = (struct s3_entry){0};
+        give_entry(objects);
+    } else if (strcmp(path, "ListBucketResult/CommonPrefixes/Prefix") == 0) {
+        take_key(objects, text);
+        objects->entry.is_folder = true;
+        give_entry(objects);
     }
     return objects->problem == NULL && !objects->is_stopped;
 }

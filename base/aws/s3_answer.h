@@ -59,9 +59,10 @@ bool s3_answer_explain(const struct s3_failure *failure, struct fault *fault);
 // Takes a region's name if it has the form of one.
 bool s3_answer_take_region(struct span text, char region[S3_REGION_SIZE]);
 
-// One object of a list; borrowed for the call.
+// One object of a list, or a folder; borrowed for the call.
 struct s3_entry {
     struct span key;
+    bool is_folder;  // its key ends in a slash; it has nothing else
     uint64_t size;
     int64_t modified;  // seconds since the Unix epoch
     struct span etag;  // without quotes

@@ -1,5 +1,6 @@
 // The calls on buckets and objects.
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,13 +146,18 @@ static void take_object(const struct s3 *s3, struct s3_object *object) {
     }
 }
 
-static bool ask(struct s3 *s3, const struct s3_call *call, struct s3_object *object,
-                struct fault *fault) {
+// range: NULL: all of it.
+static bool ask(struct s3 *s3, const struct s3_call *call, const char *range,
+                struct s3_object *object, struct fault *fault) {
     struct s3_headers headers;
     bool is_missing = false;
     *object = (struct s3_object){0};
     s3_headers_init(&headers);
-    s3_headers_add(&headers, "x-amz-checksum-mode", SPAN_LITERAL("ENABLED"));
+    if (range == NULL) {
+        s3_headers_add(&headers, "x-amz-checksum-mode", SPAN_LITERAL("ENABLED"));
+    } else {
+        s3_headers_add(&headers, "Range", span_text(range));
+    }
     bool is_good = s3_send(s3, call, &headers, &is_missing, fault);
     s3_headers_done(&headers);
     if (!is_good) return name_object(fault, call->bucket, call->key);
@@ -164,12 +170,19 @@ bool s3_head(struct s3 *s3, const char *bucket, const char *key, struct s3_objec
              struct fault *fault) {
     const struct s3_call call = {.method = "HEAD", .bucket = bucket, .key = key, .query = ""};
     struct s3_object read;
-    if (!ask(s3, &call, &read, fault)) return false;
+    if (!ask(s3, &call, NULL, &read, fault)) return false;
     if (read.exists && !take_size(s3, &read.size)) {
         return fault_set(fault, FAULT_RETRY, "the answer has no size: s3://%s/%s", bucket, key);
     }
     *object = read;
     return true;
+}
+
+// Whether it is the bucket that is missing, not only the object.
+static bool lacks_bucket(const struct s3 *s3) {
+    struct s3_failure failure;
+    s3_answer_read_failure(404, buffer_span(&s3->answer.body), &failure);
+    return failure.error == S3_ERROR_NO_BUCKET;
 }
 
 bool s3_get(struct s3 *s3, const char *bucket, const char *key, uint64_t size_max,
@@ -181,20 +194,64 @@ bool s3_get(struct s3 *s3, const char *bucket, const char *key, uint64_t size_ma
                                  .query = "",
                                  .answer_size_max = size_max > 65536 ? size_max : 65536};
     struct s3_object read;
-    if (!ask(s3, &call, &read, fault)) return false;
+    if (!ask(s3, &call, NULL, &read, fault)) return false;
     struct span body = buffer_span(&s3->answer.body);
     if (read.exists && body.size > size_max) {
         return fault_set(fault, FAULT_FULL, "larger than %llu bytes: s3://%s/%s",
                          (unsigned long long)size_max, bucket, key);
     }
-    struct s3_failure failure;
-    if (!read.exists) {
-        s3_answer_read_failure(404, body, &failure);
-        if (failure.error == S3_ERROR_NO_BUCKET) {
-            return s3_refuse(s3, fault) || name_object(fault, bucket, key);
-        }
+    if (!read.exists && lacks_bucket(s3)) {
+        return s3_refuse(s3, fault) || name_object(fault, bucket, key);
     }
     read.size = body.size;
+    *object = read;
+    *bytes = read.exists ? body : (struct span){NULL, 0};
+    return true;
+}
+
+// "bytes 0-99/1234": where what came begins, and the size of the whole.
+static bool take_range(const struct s3 *s3, uint64_t *offset, uint64_t *size) {
+    struct span text;
+    char copy[96];
+    unsigned long long from, to, all;
+    if (!http_client_find(&s3->answer, "content-range", &text)) return false;
+    snprintf(copy, sizeof copy, "%.*s", SPAN_PRINT(text));
+    if (sscanf(copy, "bytes %19llu-%19llu/%19llu", &from, &to, &all) != 3) return false;
+    *offset = from;
+    *size = all;
+    return from <= to && to < all && to - from + 1 == s3->answer.body.size;
+}
+
+bool s3_get_range(struct s3 *s3, const char *bucket, const char *key, uint64_t offset,
+                  uint64_t size, struct s3_object *object, struct span *bytes,
+                  struct fault *fault) {
+    const struct s3_call call = {.method = "GET",
+                                 .bucket = bucket,
+                                 .key = key,
+                                 .query = "",
+                                 .answer_size_max = size > 65536 ? size : 65536};
+    struct s3_object read;
+    char range[64];
+    uint64_t from = 0;
+    snprintf(range, sizeof range, "bytes=%" PRIu64 "-%" PRIu64, offset, offset + size - 1);
+    if (!ask(s3, &call, range, &read, fault)) return false;
+    struct span body = buffer_span(&s3->answer.body);
+    if (!read.exists && lacks_bucket(s3)) {
+        return s3_refuse(s3, fault) || name_object(fault, bucket, key);
+    }
+    if (read.exists && s3->answer.status == 206) {
+        if (!take_range(s3, &from, &read.size) || from != offset || body.size > size) {
+            return fault_set(fault, FAULT_RETRY, "the answer is another range: s3://%s/%s", bucket,
+                             key);
+        }
+    } else if (read.exists) {
+        // The store gave all of it.
+        read.size = body.size;
+        if (offset > body.size)
+            return fault_set(fault, FAULT_INPUT, "it is shorter: s3://%s/%s", bucket, key);
+        body = span_from(body, offset);
+        if (body.size > size) body.size = size;
+    }
     *object = read;
     *bytes = read.exists ? body : (struct span){NULL, 0};
     return true;
@@ -226,9 +283,9 @@ static void append_parameter(struct buffer *query, const char *name, const char 
     percent_append(query, span_text(value), false);
 }
 
-bool s3_list(struct s3 *s3, const char *bucket, const char *prefix, const char *after,
-             bool (*on_object)(void *user, const struct s3_entry *entry), void *user,
-             struct fault *fault) {
+static bool list(struct s3 *s3, const char *bucket, const char *prefix, const char *after,
+                 const char *delimiter, bool (*on_object)(void *user, const struct s3_entry *entry),
+                 void *user, struct fault *fault) {
     struct s3_page page = {0};
     struct s3_page *before = malloc(sizeof *before);
     struct buffer query;
@@ -239,6 +296,7 @@ bool s3_list(struct s3 *s3, const char *bucket, const char *prefix, const char *
     while (is_good && !page.is_last) {
         buffer_reset(&query);
         append_parameter(&query, "continuation-token", page.token);
+        append_parameter(&query, "delimiter", delimiter);
         append_parameter(&query, "encoding-type", "url");
         append_parameter(&query, "list-type", "2");
         append_parameter(&query, "prefix", prefix);
@@ -256,4 +314,16 @@ bool s3_list(struct s3 *s3, const char *bucket, const char *prefix, const char *
     buffer_done(&query);
     free(before);
     return is_good || name_object(fault, bucket, prefix == NULL ? "" : prefix);
+}
+
+bool s3_list(struct s3 *s3, const char *bucket, const char *prefix, const char *after,
+             bool (*on_object)(void *user, const struct s3_entry *entry), void *user,
+             struct fault *fault) {
+    return list(s3, bucket, prefix, after, NULL, on_object, user, fault);
+}
+
+bool s3_list_folder(struct s3 *s3, const char *bucket, const char *prefix, const char *after,
+                    bool (*on_entry)(void *user, const struct s3_entry *entry), void *user,
+                    struct fault *fault) {
+    return list(s3, bucket, prefix, after, "/", on_entry, user, fault);
 }

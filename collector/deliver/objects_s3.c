@@ -1,24 +1,18 @@
 #include "collector/deliver/objects_s3.h"
 
-#include <assert.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-#include "base/queue.h"
+#include "base/aws/s3_pool.h"
 
-enum { WAIT_MS = 1000, PAUSE_MS = 100, BUCKET_SIZE = 256 };
+enum { BUCKET_SIZE = 256 };
 
 struct objects_s3 {
-    struct queue *idle;  // clients that nobody calls with
-    struct s3_options options;
-    atomic_uint clients_count;
+    struct s3_pool *pool;
     enum s3_encryption encryption;
     const char *kms_key;
     const char *acl;
-    const struct clock *clock;
-    atomic_bool is_stopped;
     atomic_bool has_no_condition;  // the store refuses conditional puts
 };
 
@@ -30,71 +24,29 @@ struct names {
 
 // ---- life
 
-// NULL: the fault says why not. Two who come at once may make one more than there should be.
-static struct s3 *create_client(struct objects_s3 *objects, struct fault *fault) {
-    struct s3 *client = NULL;
-    if (!s3_create(&objects->options, &client, fault)) return NULL;
-    atomic_fetch_add(&objects->clients_count, 1);
-    return client;
-}
-
-static void give_back(struct objects_s3 *objects, struct s3 *client) {
-    bool is_pushed = queue_push(objects->idle, client, 1);
-    assert(is_pushed);
-}
-
 bool objects_s3_create(const struct objects_s3_options *options, struct objects_s3 **objects,
                        struct fault *fault) {
     struct objects_s3 *made = calloc(1, sizeof *made);
-    if (made != NULL) made->idle = queue_create(2 * OBJECTS_S3_CLIENTS, 2 * OBJECTS_S3_CLIENTS);
-    if (made == NULL || made->idle == NULL) {
-        objects_s3_destroy(made);
-        return fault_set(fault, FAULT_FULL, "no memory for deliveries");
-    }
+    if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for deliveries");
     made->encryption = options->encryption;
     made->kms_key = options->kms_key;
     made->acl = options->acl;
-    made->clock = options->s3.clock;
-    made->options = options->s3;
-    made->options.http.is_stopped = &made->is_stopped;
-    struct s3 *client = create_client(made, fault);
-    if (client == NULL) {
-        objects_s3_destroy(made);
+    if (!s3_pool_create(&options->s3, OBJECTS_S3_CLIENTS, &made->pool, fault)) {
+        free(made);
         return false;
     }
-    give_back(made, client);
     *objects = made;
     return true;
 }
 
 void objects_s3_destroy(struct objects_s3 *objects) {
     if (objects == NULL) return;
-    void *client;
-    while (objects->idle != NULL && queue_pop(objects->idle, &client, 1, 0) == 1) {
-        s3_destroy(client);
-    }
-    queue_destroy(objects->idle);
+    s3_pool_destroy(objects->pool);
     free(objects);
 }
 
 void objects_s3_stop(struct objects_s3 *objects) {
-    atomic_store(&objects->is_stopped, true);
-}
-
-// A client that nobody calls with, or a new one if all of them are busy, as those are that wait for
-// a store that hangs.
-static struct s3 *take(struct objects_s3 *objects, struct fault *fault) {
-    void *client = NULL;
-    int64_t wait_ms = 0;
-    while (!atomic_load(&objects->is_stopped)) {
-        if (queue_pop(objects->idle, &client, 1, wait_ms) == 1) return client;
-        if (atomic_load(&objects->clients_count) < OBJECTS_S3_CLIENTS) {
-            return create_client(objects, fault);
-        }
-        wait_ms = WAIT_MS;
-    }
-    fault_put(fault, FAULT_RETRY, "Stopping: the collector ends");
-    return NULL;
+    s3_pool_stop(objects->pool);
 }
 
 // Puts a word before a fault that has no code of the store.
@@ -111,33 +63,6 @@ static bool name_fault(const struct s3 *client, struct fault *fault) {
 }
 
 // ---- calls
-
-// The attempts of one call.
-struct attempts {
-    struct objects_s3 *objects;
-    uint32_t count;
-    int64_t begin_ms;  // of the last one
-};
-
-static struct attempts begin(struct objects_s3 *objects) {
-    const struct clock *clock = objects->clock;
-    return (struct attempts){objects, 0, clock->monotonic_ms(clock->context)};
-}
-
-// Whether a call that failed is to be repeated: what may pass, and passed quickly. Waits.
-static bool repeats(struct attempts *attempts, const struct fault *fault) {
-    struct objects_s3 *objects = attempts->objects;
-    const struct clock *clock = objects->clock;
-    bool is_quick = clock->monotonic_ms(clock->context) - attempts->begin_ms < OBJECTS_S3_QUICK_MS;
-    if (fault->kind != FAULT_RETRY || !is_quick || ++attempts->count == OBJECTS_S3_ATTEMPTS ||
-        atomic_load(&objects->is_stopped)) {
-        return false;
-    }
-    const struct timespec pause = {.tv_nsec = (1L << (attempts->count - 1)) * PAUSE_MS * 1000000L};
-    (void)nanosleep(&pause, NULL);
-    attempts->begin_ms = clock->monotonic_ms(clock->context);
-    return true;
-}
 
 static bool copy_name(struct span from, char *text, size_t text_size) {
     if (from.size >= text_size || span_find(from, 0) < from.size) return false;
@@ -164,10 +89,10 @@ static bool find_bucket(void *context, struct span bucket, bool *found, struct f
         *found = false;
         return true;
     }
-    struct s3 *client = take(objects, fault);
+    struct s3 *client = s3_pool_take(objects->pool, fault);
     if (client == NULL) return false;
     bool is_good = s3_find_bucket(client, name, found, region, fault) || name_fault(client, fault);
-    give_back(objects, client);
+    s3_pool_give(objects->pool, client);
     return is_good;
 }
 
@@ -196,14 +121,14 @@ static bool head(void *context, const struct object_name *name, bool *found,
     struct names names;
     struct objects_s3 *objects = context;
     if (!copy_names(name, &names, fault)) return false;
-    struct s3 *client = take(objects, fault);
+    struct s3 *client = s3_pool_take(objects->pool, fault);
     if (client == NULL) return false;
     bool is_good;
-    struct attempts attempts = begin(objects);
+    struct s3_attempts attempts = s3_attempts_begin(objects->pool, OBJECTS_S3_ATTEMPTS);
     do {
         is_good = read_facts(client, &names, found, facts, fault) || name_fault(client, fault);
-    } while (!is_good && repeats(&attempts, fault));
-    give_back(objects, client);
+    } while (!is_good && s3_attempts_again(&attempts, fault));
+    s3_pool_give(objects->pool, client);
     return is_good;
 }
 
@@ -262,13 +187,13 @@ static bool put(void *context, const struct object_write *write, struct fault *f
             is_good = fault_set(fault, FAULT_FULL, "NoMemory: for an object's metadata");
         }
     }
-    struct s3 *client = is_good ? take(objects, fault) : NULL;
+    struct s3 *client = is_good ? s3_pool_take(objects->pool, fault) : NULL;
     if (client != NULL) {
-        struct attempts attempts = begin(objects);
+        struct s3_attempts attempts = s3_attempts_begin(objects->pool, OBJECTS_S3_ATTEMPTS);
         do {
             is_good = put_with(objects, client, &names, &order, fault) || name_fault(client, fault);
-        } while (!is_good && repeats(&attempts, fault));
-        give_back(objects, client);
+        } while (!is_good && s3_attempts_again(&attempts, fault));
+        s3_pool_give(objects->pool, client);
     }
     for (uint32_t index = 0; index < order.metadata_count; index++) {
         free((char *)(uintptr_t)copies[index].value);

@@ -11,9 +11,8 @@
 #include "collector/deliver/objects.h"
 
 enum {
-    OBJECTS_S3_ATTEMPTS = 4,     // of one call, with a pause of 100 ms, 200 ms, 400 ms between them
-    OBJECTS_S3_QUICK_MS = 5000,  // a call that took longer is not repeated here
-    OBJECTS_S3_CLIENTS = 280,    // that call at a time: all followers, and the API
+    OBJECTS_S3_ATTEMPTS = 4,   // of one call, with a pause of 100 ms, 200 ms, 400 ms between them
+    OBJECTS_S3_CLIENTS = 280,  // that call at a time: all followers, and the API
     OBJECTS_S3_READ_MAX = 64 * 1024 * 1024,  // bytes of an object that is read back
 };
 

@@ -10,26 +10,26 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from tests.deliver.delivery import Delivering, flow, selected  # noqa: E402
+from tests.deliver.delivery import BUCKET, Delivering, flow, selected  # noqa: E402
 from tests.api import service as api  # noqa: E402
 from tests.kit import cases  # noqa: E402
 
 api.enter_clients()
 
 
-def verify(service, *options, store=True):
+def verify(service, *options, store=True, place=None):
     """(exit code, report) of --json."""
     against = ["--store", service.organization.store] if store else []
     run = subprocess.run(
-        [flow.find_program("cli", "orgtrail"), "verify", service.buckets, "--json", *against, *options],
-        capture_output=True, text=True, timeout=120, check=False,
+        [flow.find_program("cli", "orgtrail"), "verify", place or service.buckets, "--json", *against, *options],
+        capture_output=True, text=True, timeout=120, check=False, env=service.environment(),
     )
     assert run.stdout, (run.returncode, run.stderr)
     return run.returncode, json.loads(run.stdout)
 
 
-def expect_whole(service, *options, store=True, notes=()):
-    code, report = verify(service, *options, store=store)
+def expect_whole(service, *options, store=True, notes=(), place=None):
+    code, report = verify(service, *options, store=store, place=place)
     assert code == 0 and set(report["found"]) <= set(notes), (code, report["found"], report["findings"][:5])
     return report
 
@@ -75,7 +75,16 @@ def test_what_is_delivered_is_whole():
         digests = counts["digests"] + counts["backfillDigests"]
         assert digests == len(service.digests()), (counts, len(service.digests()))
         # With the collector's own answer about its keys in place of its store.
-        assert expect_whole(service, "--keys", write_keys(service), store=False)["counts"] == counts
+        keys = write_keys(service)
+        assert expect_whole(service, "--keys", keys, store=False)["counts"] == counts
+        # Over the collector's own S3 reads, as on any other machine; the environment says where, and with which key.
+        bucket = f"s3://{BUCKET}"
+        assert expect_whole(service, "--keys", keys, store=False, place=bucket)["counts"] == counts
+        over_s3 = expect_whole(service, place=bucket)
+        assert over_s3["counts"] == counts and over_s3["recordsCompared"] == len(service.records()), over_s3
+        os.remove(next(iter(service.files().values())))
+        code, found = verify(service, "--keys", keys, store=False, place=bucket)
+        assert code == 1 and found["found"] == {"log-missing": 1}, found["found"]
 
 
 def test_events_are_compared_with_the_store():

@@ -8,7 +8,9 @@
 //                                                      name:value is metadata
 //   head BUCKET KEY [NAME...]           head no|SIZE SHA256|- ETAG [VALUE...]
 //   get BUCKET KEY SIZE_MAX FILE        get no|SIZE SHA256|-
+//   range BUCKET KEY OFFSET SIZE FILE   range no|SIZE of all of it
 //   list BUCKET PREFIX AFTER MAX        list COUNT, and a line for each object before it
+//   folder BUCKET PREFIX AFTER MAX      the same of what is directly below it
 
 #include <inttypes.h>
 #include <signal.h>
@@ -120,6 +122,20 @@ static void do_get(char **parts) {
     printf("\n");
 }
 
+static void do_range(char **parts) {
+    struct s3_object object;
+    struct span bytes;
+    if (!s3_get_range(s3, parts[1], parts[2], strtoull(parts[3], NULL, 10),
+                      strtoull(parts[4], NULL, 10), &object, &bytes, &fault) ||
+        (object.exists && !files_write_whole(files_system(), parts[5], bytes, 0600, &fault))) {
+        tell_fault();
+    } else if (object.exists) {
+        printf("range\t%" PRIu64 "\n", object.size);
+    } else {
+        printf("range\tno\n");
+    }
+}
+
 struct listing {
     uint64_t count;
     uint64_t count_max;
@@ -135,7 +151,9 @@ static bool print_entry(void *user, const struct s3_entry *entry) {
 static void do_list(char **parts) {
     struct listing listing = {0, strtoull(parts[4], NULL, 10)};
     const char *after = parts[3][0] == 0 ? NULL : parts[3];
-    if (s3_list(s3, parts[1], parts[2], after, print_entry, &listing, &fault)) {
+    bool is_folder = strcmp(parts[0], "folder") == 0;
+    if ((is_folder ? s3_list_folder : s3_list)(s3, parts[1], parts[2], after, print_entry, &listing,
+                                               &fault)) {
         printf("list\t%" PRIu64 "\n", listing.count);
     } else {
         tell_fault();
@@ -155,7 +173,9 @@ static void do_line(char *line) {
         do_head(parts, count);
     } else if (strcmp(parts[0], "get") == 0 && count == 5) {
         do_get(parts);
-    } else if (strcmp(parts[0], "list") == 0 && count == 5) {
+    } else if (strcmp(parts[0], "range") == 0 && count == 6) {
+        do_range(parts);
+    } else if ((strcmp(parts[0], "list") == 0 || strcmp(parts[0], "folder") == 0) && count == 5) {
         do_list(parts);
     } else {
         printf("what?\n");

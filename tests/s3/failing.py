@@ -60,10 +60,11 @@ def sign(key, text):
 
 
 class Store:
-    """has_checksums: tells SHA-256 of objects; has_first: knows If-None-Match."""
+    """has_checksums: tells SHA-256 of objects; has_first: knows If-None-Match; has_ranges: knows Range."""
 
     def __init__(self, has_checksums=True, has_first=True, tls=None, buckets=("trail-bucket",),
-                 key=(KEY_ID, SECRET), port=0):
+                 key=(KEY_ID, SECRET), port=0, has_ranges=True):
+        self.has_ranges = has_ranges
         self.key_id, self.secret = key
         self.has_checksums, self.has_first = has_checksums, has_first
         self.buckets = {name: {} for name in buckets}
@@ -78,6 +79,7 @@ class Store:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
             timeout = 60
 
             def do(self):
@@ -350,20 +352,46 @@ class Exchange:
         headers["Content-Length"] = str(len(stored.bytes))
         if self.store.has_checksums and stored.checksum:
             headers["x-amz-checksum-sha256"] = stored.checksum
-        return 200, headers, stored.bytes
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.handler.headers.get("Range", ""))
+        if wanted is None or not self.store.has_ranges:
+            return 200, headers, stored.bytes
+        begin, end = int(wanted[1]), min(int(wanted[2]) + 1, len(stored.bytes))
+        if begin >= end:
+            raise Refusal(416, "InvalidRange")
+        headers["Content-Length"] = str(end - begin)
+        headers["Content-Range"] = f"bytes {begin}-{end - 1}/{len(stored.bytes)}"
+        return 206, headers, stored.bytes[begin:end]
+
+    def fold(self, keys, after):
+        """Keys with a delimiter behind the prefix are put together, except those of the page before."""
+        size, folded = len(self.query.get("prefix", "")), []
+        for key in keys:
+            at = key.find(self.query["delimiter"], size)
+            name = key if at < 0 else key[: at + 1]
+            was_before = "continuation-token" in self.query and at >= 0 and name == after
+            if not was_before and name not in folded[-1:]:
+                folded.append(name)
+        return folded
+
+    def row(self, key):
+        name = escape(encode(key).replace("%20", "+"))
+        if key not in self.objects:
+            return f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>"
+        return (
+            f"<Contents><Key>{name}</Key><Size>{len(self.objects[key].bytes)}</Size>"
+            f"<ETag>&quot;{self.objects[key].etag}&quot;</ETag>"
+            "<LastModified>2023-11-14T22:13:20.000Z</LastModified></Contents>"
+        )
 
     def list(self, failure):
         keys = sorted((key for key in self.objects if key.startswith(self.query.get("prefix", ""))),
                       key=str.encode)
         after = self.query.get("continuation-token") or self.query.get("start-after", "")
         keys = [key for key in keys if key.encode() > after.encode()]
+        if "delimiter" in self.query:
+            keys = self.fold(keys, after)
         page, more = keys[: self.store.page], len(keys) > self.store.page
-        rows = "".join(
-            f"<Contents><Key>{escape(encode(key).replace('%20', '+'))}</Key><Size>{len(self.objects[key].bytes)}</Size>"
-            f"<ETag>&quot;{self.objects[key].etag}&quot;</ETag>"
-            "<LastModified>2023-11-14T22:13:20.000Z</LastModified></Contents>"
-            for key in page
-        )
+        rows = "".join(self.row(key) for key in page)
         token = ""
         if more or failure == "endless":
             last = "same" if failure == "endless" else page[-1]

@@ -148,7 +148,8 @@ def test_lies():
 def test_parts():
     path, data = make_file("large", 20 * 1024 * 1024 + 5)
     with failing.Store() as store, open_client(store, call_ms=30000) as client:
-        assert client.ask("put", BUCKET, "large", path, "signature:ab", "first") == ["put"]
+        answer = client.ask("put", BUCKET, "large", path, "signature:ab", "first")
+        assert answer == ["put"], answer
         stored = store.buckets[BUCKET]["large"]
         assert stored.bytes == data and stored.headers["x-amz-meta-signature"] == "ab"
         # What the store says of parts is no hash of the object.
@@ -184,6 +185,40 @@ def test_pages():
         assert [row[0] for row in client.list(BUCKET, "p/1", keys[14])] == keys[15:20]
         assert [row[0] for row in client.list(BUCKET, most=8)] == keys[:8]
         assert client.list(BUCKET, "q") == []
+        for key in ("p/0/x", "p/0/y", "p/1/x", "p/z/x/y"):
+            assert client.ask("put", BUCKET, key, path) == ["put"]
+        for page in (1, 2, 7, 1000):
+            store.page = page
+            assert [row[0] for row in client.list(BUCKET, "p/", call="folder")] == sorted([*keys, "p/0/", "p/1/", "p/z/"])
+            assert [row[0] for row in client.list(BUCKET, call="folder")] == ["p/"]
+            assert client.list(BUCKET, "p", call="folder") == client.list(BUCKET, call="folder")
+
+
+def test_ranges():
+    path, data = make_file("object", 70000)
+    copy = os.path.join(FOLDER, "copy")
+
+    def read(client, offset, size):
+        answer = client.ask("range", BUCKET, "object", str(offset), str(size), copy)
+        if answer[0] == "fault":
+            return answer
+        with open(copy, "rb") as file:
+            assert file.read() == data[offset:offset + size], (offset, size)
+        return answer[1]
+
+    for has_ranges in (True, False):
+        with failing.Store(has_ranges=has_ranges) as store, open_client(store) as client:
+            assert client.ask("put", BUCKET, "object", path) == ["put"]
+            for offset, size in ((0, 70000), (0, 100000), (10, 70000), (69999, 70000)):
+                assert read(client, offset, size) == "70000", (offset, size)
+            assert client.ask("range", BUCKET, "none", "0", "10", copy) == ["range", "no"]
+            expect_fault(client.ask("range", "no-such-bucket", "object", "0", "10", copy), "input", "NoSuchBucket", "")
+            if has_ranges:
+                assert read(client, 65536, 10) == "70000"
+                expect_fault(read(client, 70000, 10), "input", "InvalidRange", "")
+            else:
+                expect_fault(read(client, 0, 65535), "full", "", "")
+                expect_fault(read(client, 70001, 70000), "input", "", "it is shorter")
 
 
 def test_tls():

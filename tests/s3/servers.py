@@ -237,16 +237,16 @@ class Client:
         self.process.stdin.flush()
         return self.read()
 
-    def list(self, bucket, prefix="", after="", most=1000000):
-        """Rows of (key, size, seconds, etag), or a fault."""
-        rows = [self.ask("list", bucket, prefix, after, str(most))]
+    def list(self, bucket, prefix="", after="", most=1000000, call="list"):
+        """Rows of (key, size, seconds, etag), or a fault. Of a folder in order."""
+        rows = [self.ask(call, bucket, prefix, after, str(most))]
         while rows[-1][0] != "fault" and len(rows[-1]) == 4:
             rows.append(self.read())
         end = rows.pop()
         if end[0] == "fault":
             return end
         assert int(end[1]) == len(rows), (end, len(rows))
-        return rows
+        return sorted(rows, key=lambda row: row[0].encode()) if call == "folder" else rows
 
     def close(self):
         self.process.stdin.close()

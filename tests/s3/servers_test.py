@@ -135,6 +135,13 @@ def check_list(server, client):
     assert [row[0] for row in client.list(BUCKET, "list/2/", names[0])] == names[800:]
     assert [row[0] for row in client.list(BUCKET, "list/", most=1001)] == names[:1001]
     assert client.list(BUCKET, "none/") == []
+    assert [row[0] for row in client.list(BUCKET, "list/", call="folder")] == ["list/0/", "list/1/", "list/2/"]
+    assert [row[0] for row in client.list(BUCKET, "list/1/", call="folder")] == names[400:800]
+    copy = os.path.join(FOLDER, "copy")
+    assert client.ask("range", BUCKET, names[0], "1", "5", copy)[1] == "3"
+    with open(copy, "rb") as file:
+        assert file.read() == (b"bc" if server.has_signatures else make_file("small", 3)[1][1:])
+    assert client.ask("range", BUCKET, "none", "0", "5", copy) == ["range", "no"]
 
 
 def check_rights(server, _):
