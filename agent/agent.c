@@ -32,6 +32,7 @@ enum {
 struct agent {
     const struct agent_config *config;
     const struct clock *clock;
+    const struct files *archive;
     bool once;
     bool with_objects;
     char host[HOST_SIZE];
@@ -254,9 +255,8 @@ static bool on_rewind(void *context, int64_t backup_time_ms, struct fault *fault
 
 static bool open_spool(struct agent *agent, struct fault *fault) {
     const struct agent_config *config = agent->config;
-    if (!files_make_directory(files_system(), config->spool_directory, fault)) {
+    if (!files_make_directory(files_system(), config->spool_directory, fault))
         return fault_add(fault, "spool.directory");
-    }
     struct spool_source sources[AGENT_CONFIG_SOURCES_MAX] = {0};
     for (uint32_t index = 0; index < config->sources_count; index++) {
         const struct agent_config_source *from = &config->sources[index];
@@ -289,6 +289,7 @@ static bool open_directory(struct agent *agent, const struct agent_config_source
     if (!files_make_directory(files_system(), taken, fault)) return false;
     const struct directory_options options = {
         .files = files_system(),
+        .archive = agent->archive,
         .clock = agent->clock,
         .root = from->paths[0],
         .state_directory = state,
@@ -366,6 +367,7 @@ bool agent_create(const struct agent_options *options, struct agent **agent, str
     if (created == NULL) return fault_set(fault, FAULT_FULL, "out of memory for the agent");
     created->config = options->config;
     created->once = options->once;
+    created->archive = options->archive;
     created->clock = clock_system();
     if (gethostname(created->host, sizeof created->host - 1) != 0) created->host[0] = 0;
     if (!open_all(created, options, fault)) {
@@ -395,7 +397,6 @@ void agent_destroy(struct agent *agent) {
 }
 
 bool agent_check(const struct agent_config *config, struct fault *fault) {
-    const struct files *files = files_system();
     const struct clock *clock = clock_system();
     struct certificate_files read;
     if (!renewal_read(config, NULL, clock->now_ms(clock->context) / 1000, &read, fault)) {
@@ -407,9 +408,8 @@ bool agent_check(const struct agent_config *config, struct fault *fault) {
         if (!choice_load(config->event_selectors, &choice, fault)) return false;
         choice_destroy(choice);
     }
-    if (!files_make_directory(files, config->spool_directory, fault)) {
+    if (!files_make_directory(files_system(), config->spool_directory, fault))
         return fault_add(fault, "spool.directory");
-    }
     if (access(config->spool_directory, R_OK | W_OK | X_OK) != 0) {
         return fault_set(fault, FAULT_DENIED, "spool.directory: %s cannot be written by this user",
                          config->spool_directory);

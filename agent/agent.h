@@ -13,6 +13,7 @@
 #include "agent/spool.h"
 #include "agent/uplink.h"
 #include "base/fault.h"
+#include "base/files.h"
 
 enum {
     AGENT_WAIT_MS = 500,          // of one turn at most, so that signals are seen
@@ -27,6 +28,7 @@ struct agent_options {
     bool once;                          // read what is there, wait until it is acknowledged
     gather_on_notice *on_notice;        // told of each notice (gather_listen), or NULL
     void *user;                         // for on_notice
+    const struct files *archive;        // where directory sources read; NULL: the system's files
 };
 
 // What happened so far.

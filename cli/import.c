@@ -13,6 +13,7 @@
 #include "agent/patience.h"
 #include "agent/source/directory.h"
 #include "agent/source/tree.h"
+#include "base/aws/s3_files.h"
 #include "base/buffer.h"
 #include "base/certificate_files.h"
 #include "base/clock.h"
@@ -24,8 +25,11 @@
 #include "cli/command.h"
 #include "cli/import_compare.h"
 #include "cli/progress.h"
+#include "cli/s3_choice.h"
 #include "cli/store.h"
 #include "query/format.h"
+#include "verify/delivered_directory.h"
+#include "verify/delivered_s3.h"
 
 enum {
     OPTION_SPOOL = 256,
@@ -40,7 +44,8 @@ enum {
 
 struct options {
     struct store_choice store;
-    const char *folder;
+    struct s3_choice s3;
+    const char *folder;  // or a bucket
     const char *bundle;
     const char *spool;
     int64_t timeout_s;
@@ -48,14 +53,17 @@ struct options {
 };
 
 struct import {
-    const struct options *options;
+    struct options *options;
     const char *program;  // argv[0]
     struct agent_config *loaded;
     struct agent_config config;  // the bundle's, with our spool and source
     struct agent_config_source source;
     const char *paths[1];
-    char name[32];  // of the source
-    char root[PATH_MAX];
+    char name[32];        // of the source
+    char root[PATH_MAX];  // or s3://BUCKET[/PREFIX]
+    struct s3_place place;
+    struct s3_pool *pool;       // NULL: a folder
+    struct s3_files *s3_files;  // of it
     char spool[PATH_MAX];
     uint64_t files;  // in the archive
     uint64_t size;   // and their bytes
@@ -92,6 +100,7 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
     switch (key) {
         case ARGP_KEY_INIT:
             state->child_inputs[0] = &options->store;
+            state->child_inputs[1] = &options->s3;
             return 0;
         case 'b':
             options->bundle = argument;
@@ -109,11 +118,11 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
             options->is_json = true;
             return 0;
         case ARGP_KEY_ARG:
-            if (options->folder != NULL) argp_error(state, "one folder only: \"%s\"", argument);
+            if (options->folder != NULL) argp_error(state, "one archive only: \"%s\"", argument);
             options->folder = argument;
             return 0;
         case ARGP_KEY_END:
-            if (options->folder == NULL) argp_error(state, "what? DIR is missing");
+            if (options->folder == NULL) argp_error(state, "what? DIR or s3://BUCKET is missing");
             if (options->bundle == NULL)
                 argp_error(state,
                            "as whom? --bundle=DIR is missing: orgtrail enroll --organization");
@@ -130,14 +139,19 @@ static int64_t monotonic(void) {
 
 // ---- what is imported, and as whom
 
+static bool open_bucket(struct import *import, struct fault *fault) {
+    struct s3_place *place = &import->place;
+    if (!s3_choice_parse(import->options->folder, place, fault)) return false;
+    size_t size = strlen(place->prefix);
+    snprintf(import->root, sizeof import->root, "s3://%s%s%.*s", place->bucket, size > 0 ? "/" : "",
+             (int)(size > 0 ? size - 1 : 0), place->prefix);
+    return s3_choice_open(&import->options->s3, S3_FILES_CLIENTS, &import->pool, fault);
+}
+
 static bool find_archive(struct import *import, struct fault *fault) {
     const char *folder = import->options->folder;
     struct stat about;
-    if (strncmp(folder, "s3://", 5) == 0) {
-        return fault_set(fault, FAULT_INPUT,
-                         "%s: only folders are read: copy it first, \"aws s3 sync %s FOLDER\"",
-                         folder, folder);
-    }
+    if (s3_choice_is_place(folder)) return open_bucket(import, fault);
     if (realpath(folder, import->root) == NULL || stat(import->root, &about) != 0) {
         return fault_set(fault, FAULT_INPUT, "%s: there is no such folder", folder);
     }
@@ -147,8 +161,37 @@ static bool find_archive(struct import *import, struct fault *fault) {
     return true;
 }
 
+// The same choice as the walk through folders makes.
+static bool count_object(void *user, const struct s3_entry *entry) {
+    struct import *import = user;
+    struct span rest = span_from(entry->key, strlen(import->place.prefix));
+    size_t end;
+    while ((end = span_find(rest, '/')) < rest.size) {
+        struct span folder = span_of(rest.bytes, end);
+        if (end == 0 || folder.bytes[0] == '.' || span_is(folder, "CloudTrail-Digest")) return true;
+        rest = span_from(rest, end + 1);
+    }
+    bool is_wanted =
+        rest.size > 0 && rest.bytes[0] != '.' && entry->size > 0 && directory_wants(rest);
+    import->files += is_wanted;
+    import->size += is_wanted ? entry->size : 0;
+    return true;
+}
+
+static bool require_files(const struct import *import, struct fault *fault) {
+    return import->files > 0 ||
+           fault_set(fault, FAULT_INPUT,
+                     "%s has no CloudTrail files in it: none that ends in .json.gz or .json",
+                     import->options->folder);
+}
+
 // Counts the files for the progress; what cannot be listed is told by the source, which tries too.
 static bool count_files(struct import *import, struct fault *fault) {
+    if (import->pool != NULL) {
+        return s3_pool_list(import->pool, false, import->place.bucket, import->place.prefix, NULL,
+                            count_object, import, fault) &&
+               require_files(import, fault);
+    }
     struct tree *tree = tree_create(files_system(), import->root, directory_wants);
     if (tree == NULL) return fault_set(fault, FAULT_FULL, "out of memory to list %s", import->root);
     struct tree_item item;
@@ -163,11 +206,8 @@ static bool count_files(struct import *import, struct fault *fault) {
         import->size += item.size;
     }
     tree_destroy(tree);
-    if (import->files > 0) return true;
-    if (faults > 0) return fault_set(fault, unused.kind, "%s", unused.text);
-    return fault_set(fault, FAULT_INPUT,
-                     "%s has no CloudTrail files in it: none that ends in .json.gz or .json",
-                     import->options->folder);
+    if (import->files == 0 && faults > 0) return fault_set(fault, unused.kind, "%s", unused.text);
+    return require_files(import, fault);
 }
 
 // Which agent the bundle is of: one that may bring every account's events.
@@ -228,8 +268,10 @@ static bool load_bundle(struct import *import, struct fault *fault) {
     import->config.spool_directory = import->spool;
     import->config.http_listen = NULL;
     import->config.sources = &import->source;
+    import->config.sources_count = 0;  // it was looked for already
+    if (!agent_check(&import->config, fault)) return false;
     import->config.sources_count = 1;
-    return agent_check(&import->config, fault);
+    return true;
 }
 
 // ---- the run
@@ -297,7 +339,12 @@ static bool loop(struct import *import, struct agent *agent, const sigset_t *sig
 
 static bool run_agent(struct import *import, const sigset_t *signals, struct fault *fault) {
     const struct agent_options options = {
-        .config = &import->config, .once = true, .on_notice = on_notice, .user = import};
+        .config = &import->config,
+        .once = true,
+        .on_notice = on_notice,
+        .user = import,
+        .archive = import->s3_files == NULL ? NULL : s3_files_interface(import->s3_files),
+    };
     struct agent *agent;
     if (!rpc_init(fault)) return false;
     bool is_good = agent_create(&options, &agent, fault);
@@ -337,9 +384,14 @@ static void on_lacking(void *user, const struct records_entry *entry) {
 static bool compare(struct import *import, struct fault *fault) {
     const struct store_choice *choice = &import->options->store;
     if (import->is_stopped || (choice->directory == NULL && choice->config == NULL)) return true;
+    struct delivered_directory directory = {files_system(), import->root, "archive"};
+    struct delivered_s3 s3 = {import->pool, import->place.bucket, import->place.prefix};
+    const struct delivered delivered =
+        import->pool == NULL ? delivered_in_directory(&directory) : delivered_in_s3(&s3);
     import->comparison = (struct import_comparison){
         .choice = choice,
         .root = import->root,
+        .delivered = &delivered,
         .size = import->size,
         .on_lacking = on_lacking,
         .user = import,
@@ -350,19 +402,20 @@ static bool compare(struct import *import, struct fault *fault) {
 
 // ---- the answer
 
-static bool is_all_in(const struct import *import) {
-    const struct uplink_status *uplink = &import->status.uplink;
-    return !import->is_stopped && import->source_status.errors == 0 && uplink->quarantined == 0 &&
-           uplink->gaps_sent == 0 && import->comparison.lacking == 0;
-}
-
 static uint64_t count_waiting(const struct import *import) {
     return import->status.spool.appended - import->status.spool.acknowledged;
 }
 
 static uint64_t count_unread(const struct import *import) {
     uint64_t errors = import->source_status.errors;
-    return errors > import->notices ? errors - import->notices : 0;
+    uint64_t left_out = import->s3_files == NULL ? 0 : s3_files_left_out(import->s3_files);
+    return left_out + (errors > import->notices ? errors - import->notices : 0);
+}
+
+static bool is_all_in(const struct import *import) {
+    const struct uplink_status *uplink = &import->status.uplink;
+    return !import->is_stopped && import->source_status.errors == 0 && count_unread(import) == 0 &&
+           uplink->quarantined == 0 && uplink->gaps_sent == 0 && import->comparison.lacking == 0;
 }
 
 static void print_json(const struct import *import, struct buffer *text) {
@@ -447,15 +500,18 @@ static int answer(const struct import *import) {
 }
 
 int import_run(int argc, char **argv) {
-    static const struct argp_child children[] = {{&store_argp, 0, NULL, 0}, {0}};
+    static const struct argp_child children[] = {
+        {&store_argp, 0, NULL, 0}, {&s3_argp, 0, NULL, 0}, {0}};
     static const struct argp parser = {
         .options = argument_options,
         .parser = parse_argument,
-        .args_doc = "DIR",
+        .args_doc = "DIR|s3://BUCKET[/PREFIX]",
         .children = children,
         .doc =
-            "Brings the CloudTrail files below DIR, in the layout of a bucket or any other, into "
-            "the trail, as an agent of the whole organization would. What is there already is "
+            "Brings the CloudTrail files below DIR or in a bucket of S3, in the layout of a bucket "
+            "or "
+            "any other, into the trail, as an agent of the whole organization would. What is there "
+            "already is "
             "not doubled; the same command goes on with one that was stopped. With --store or "
             "--config it is then compared with the store: what is lacking there is told.\v"
             "Exit codes: 0 all is in, 1 something was refused, unread or lacking, 2 it could "
@@ -486,6 +542,9 @@ int import_run(int argc, char **argv) {
     // Before any thread is made, so that all inherit it and only sigtimedwait sees them.
     is_good = is_good && (sigprocmask(SIG_BLOCK, &signals, NULL) == 0 ||
                           fault_set(&fault, FAULT_IO, "signals cannot be blocked"));
+    is_good =
+        is_good && (import->pool == NULL ||
+                    s3_files_create(import->pool, import->place.bucket, &import->s3_files, &fault));
     is_good = is_good && run_agent(import, &signals, &fault);
     int code = EXIT_FAILED;
     if (is_good) {
@@ -497,6 +556,8 @@ int import_run(int argc, char **argv) {
         command_fail(argv[0], &fault);
     }
     agent_config_destroy(import->loaded);
+    s3_files_destroy(import->s3_files);
+    s3_pool_destroy(import->pool);
     buffer_done(&import->notices_json);
     buffer_done(&import->lacking_json);
     free(import);

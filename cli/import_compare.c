@@ -1,7 +1,6 @@
 #include "cli/import_compare.h"
 
 #include "query/filter.h"
-#include "verify/delivered_directory.h"
 
 enum { DEFLATE_RATIO = 20 };  // CloudTrail's text is rarely deflated to less than a twentieth
 
@@ -59,9 +58,7 @@ static bool compare(struct import_comparison *comparison, struct trail_reader *r
 }
 
 bool import_compare(struct import_comparison *comparison, struct fault *fault) {
-    struct delivered_directory directory = {files_system(), comparison->root, "archive"};
-    const struct delivered delivered = delivered_in_directory(&directory);
-    const struct records_range range = {.delivered = &delivered};
+    const struct records_range range = {.delivered = comparison->delivered};
     struct records *records = records_create(&range);
     if (records == NULL) return fault_set(fault, FAULT_FULL, "no memory to compare records");
     struct trail_reader *reader = NULL;

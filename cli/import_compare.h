@@ -6,12 +6,14 @@
 
 #include "base/fault.h"
 #include "cli/store.h"
+#include "verify/delivered.h"
 #include "verify/records.h"
 
 struct import_comparison {
     const struct store_choice *choice;
-    const char *root;  // of the archive: AWSLogs is in it, or below a prefix
-    uint64_t size;     // bytes of its files
+    const char *root;                   // of the archive, for messages
+    const struct delivered *delivered;  // it: AWSLogs is in it, or below a prefix
+    uint64_t size;                      // bytes of its files
     void (*on_lacking)(void *user, const struct records_entry *entry);
     void *user;
     // The answer; 0 before.

@@ -39,7 +39,8 @@ struct lane {
 };
 
 struct directory {
-    const struct files *files;
+    const struct files *files;  // of what is read
+    bool has_links;             // may lead out of the root
     const struct clock *clock;
     char *root;
     uint32_t poll_ms;
@@ -149,7 +150,7 @@ static bool begin_file(struct directory *directory, const struct tree_item *item
                        const struct taken_key *key, const struct taken_key *folder) {
     char full[PATH_SIZE];
     snprintf(full, sizeof full, "%s/%s", directory->root, item->path);
-    if (!tree_is_inside(directory->root, full)) return false;
+    if (directory->has_links && !tree_is_inside(directory->root, full)) return false;
     struct progress *resume = &directory->resume;
     struct progress *file = &directory->file;
     bool resumes = resume->exists && memcmp(resume->key.bytes, key->bytes, TAKEN_KEY_SIZE) == 0;
@@ -162,7 +163,7 @@ static bool begin_file(struct directory *directory, const struct tree_item *item
     }
     // The same of what was really opened: its name may have changed hands meanwhile.
     char opened[PATH_MAX];
-    if (object_find_path(directory->object, opened, sizeof opened) &&
+    if (directory->has_links && object_find_path(directory->object, opened, sizeof opened) &&
         !tree_is_inside(directory->root, opened)) {
         object_close(directory->object);
         return false;
@@ -558,7 +559,8 @@ bool directory_open(const struct directory_options *options, struct source *sour
     if (directory == NULL) return fault_set(fault, FAULT_FULL, "out of memory for a source");
     uint64_t file_size_max =
         options->file_size_max == 0 ? DIRECTORY_FILE_SIZE_MAX : options->file_size_max;
-    directory->files = options->files;
+    directory->has_links = options->archive == NULL;
+    directory->files = directory->has_links ? options->files : options->archive;
     directory->clock = options->clock;
     directory->root = strdup(options->root);
     directory->poll_ms = options->poll_ms == 0 ? DIRECTORY_POLL_MS : options->poll_ms;
@@ -566,10 +568,10 @@ bool directory_open(const struct directory_options *options, struct source *sour
     directory->recent.recent_only = true;
     directory->given_ms = -RECENT_MS;
     directory->pending = pending_create(DIRECTORY_PENDING_MAX);
-    directory->object = object_create(options->files, file_size_max);
+    directory->object = object_create(directory->files, file_size_max);
     if (directory->root != NULL) {
-        directory->recent.tree = tree_create(options->files, directory->root, directory_wants);
-        directory->full.tree = tree_create(options->files, directory->root, directory_wants);
+        directory->recent.tree = tree_create(directory->files, directory->root, directory_wants);
+        directory->full.tree = tree_create(directory->files, directory->root, directory_wants);
     }
     const char *bucket = directory->root == NULL ? NULL : strstr(directory->root, "/AWSLogs");
     bool is_bucket = bucket != NULL && (bucket[8] == 0 || bucket[8] == '/');

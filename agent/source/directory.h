@@ -28,6 +28,7 @@ enum {
 
 struct directory_options {
     const struct files *files;
+    const struct files *archive;  // where root is, without links; NULL: it is in files
     const struct clock *clock;
     const char *root;             // the folder; copied
     const char *state_directory;  // in the spool's folder, for the taken files; made if missing

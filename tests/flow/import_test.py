@@ -198,7 +198,7 @@ def test_wrong_use():
             (archive + "-no", bundle, "no such folder"),
             (file, bundle, "is a file"),
             (empty, bundle, "no CloudTrail files"),
-            ("s3://bucket/AWSLogs", bundle, "aws s3 sync"),
+            ("s3:///AWSLogs", bundle, "write it like s3://BUCKET"),
             (archive, account, "its own account's events only"),
             (archive, empty, "agent.yaml"),
         ):
