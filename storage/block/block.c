@@ -224,10 +224,14 @@ bool block_seal(uint8_t *bytes, size_t size) {
     return true;
 }
 
+static bool is_good(const struct block *block, uint32_t frame) {
+    return block->good_frames != NULL && (*block->good_frames >> frame & 1) != 0;
+}
+
 bool block_check_ids(const struct block *block, struct fault *fault) {
     struct block_frame found;
     for (uint32_t frame = 0; frame < block->frames; frame++) {
-        if (!block_frame_open(block, frame, &found))
+        if (!is_good(block, frame) && !block_frame_open(block, frame, &found))
             return fault_set(fault, FAULT_CORRUPT, "block: frame %" PRIu32 ": damaged columns",
                              frame);
     }
@@ -274,8 +278,11 @@ bool block_frame_find(const struct block *block, uint32_t frame, struct block_fr
 }
 
 bool block_frame_open(const struct block *block, uint32_t frame, struct block_frame *found) {
-    return block_frame_find(block, frame, found) &&
-           (block->version == BLOCK_VERSION_FIRST || found->columns_sum == columns_sum(found));
+    if (!block_frame_find(block, frame, found)) return false;
+    if (block->version == BLOCK_VERSION_FIRST || is_good(block, frame)) return true;
+    if (found->columns_sum != columns_sum(found)) return false;
+    if (block->good_frames != NULL) *block->good_frames |= (uint64_t)1 << frame;
+    return true;
 }
 
 bool block_frame_check_texts(const struct block *block, const struct block_frame *frame) {

@@ -101,7 +101,10 @@ struct block {
     uint32_t frames;
     uint32_t version;      // internal: of its bytes
     uint32_t sample_size;  // internal: bytes of the dictionary's sample it refers to
-    bool has_head;         // internal: inline bytes are compressed against the dictionary's head
+    // Notes of who opened the block, NULL at first: a bit for each frame whose columns and ids were
+    // found as they were written, which is not asked again. Borrowed.
+    uint64_t *good_frames;
+    bool has_head;  // internal: inline bytes are compressed against the dictionary's head
     struct span sections[BLOCK_SECTIONS];  // internal: its parts, docs/store.md
 };
 
@@ -200,10 +203,13 @@ MUST_CHECK bool block_read_kind(const struct block *block, struct block_scratch 
                                 uint32_t frame, enum attribute_kind kind, struct block_kind *column,
                                 struct fault *fault);
 
-// The rows of a frame that may have an attribute of this hash, as two words of bits: rows 0-63,
-// 64-127. Reads no more of the frame's columns than it needs. FAULT_CORRUPT.
-MUST_CHECK bool block_find_rows(const struct block *block, uint32_t frame, uint32_t attribute_hash,
-                                uint64_t rows[2], struct fault *fault);
+// The rows of a frame that may have attributes of all these hashes (at most BLOCK_FIND_MAX), as two
+// words of bits: rows 0-63, 64-127. Reads no more of the frame's columns than it needs.
+// FAULT_CORRUPT.
+enum { BLOCK_FIND_MAX = 64 };
+MUST_CHECK bool block_find_rows(const struct block *block, uint32_t frame,
+                                const uint32_t *attribute_hashes, uint32_t count, uint64_t rows[2],
+                                struct fault *fault);
 
 // The rows of a frame, and the smallest and largest time of them, without decoding it.
 uint32_t block_frame_rows(const struct block *block, uint32_t frame);

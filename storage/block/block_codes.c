@@ -111,10 +111,17 @@ void codes_read_numbers(struct reader *reader, uint64_t *numbers, uint32_t count
         return;
     }
     struct span bytes = span_of(packed, packed_size(count, width));
-    for (uint32_t index = 0; index < count; index++) {
+    uint64_t mask = ((uint64_t)1 << width) - 1;
+    uint32_t index = 0;
+    // As long as the numbers behind can be read along.
+    for (; index < count && (uint64_t)index * width / 8 + 8 <= bytes.size; index++) {
+        uint64_t bit = (uint64_t)index * width;
+        numbers[index] = least + (bytes_get_64(packed + bit / 8) >> bit % 8 & mask);
+    }
+    for (; index < count; index++) {
         numbers[index] = least + codes_get_bits(bytes, (uint64_t)index * width, width);
     }
-    for (uint32_t index = 0; index < exceptions; index++) {
+    for (index = 0; index < exceptions; index++) {
         uint32_t place = reader_byte(reader);
         uint64_t high = reader_varint(reader);
         if (place < count) {

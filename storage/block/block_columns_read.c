@@ -1,3 +1,5 @@
+#include <assert.h>
+
 #include "storage/block/block_kinds.h"
 
 // Where the parts of a frame's columns are.
@@ -145,27 +147,59 @@ bool block_read_kind(const struct block *block, struct block_scratch *scratch, u
     return true;
 }
 
-bool block_find_rows(const struct block *block, uint32_t frame, uint32_t attribute_hash,
-                     uint64_t rows[2], struct fault *fault) {
+// An attribute that rows are looked for by.
+struct wanted {
+    uint32_t kind;
+    uint32_t place;   // among the frame's values of the kind
+    uint32_t frames;  // of the block that have it
+};
+
+// Finds the places of all hashes, the one that is in the fewest frames first. *has is false if the
+// frame lacks one. False if the frame is damaged.
+static bool find_wanted(const struct block *block, uint32_t frame, const uint32_t *hashes,
+                        uint32_t count, struct wanted wanted[BLOCK_FIND_MAX], bool *has) {
+    *has = true;
+    for (uint32_t index = 0; *has && index < count; index++) {
+        uint64_t holders;
+        struct wanted next = {.kind = hashes[index] >> BLOCK_HASH_BITS};
+        if (!postings_place(block->sections[BLOCK_POSTINGS], block->frames, hashes[index], frame,
+                            &holders, &next.place)) {
+            return false;
+        }
+        *has = (holders >> frame & 1) != 0;
+        next.frames = (uint32_t)__builtin_popcountll(holders);
+        uint32_t at = index;
+        for (; at > 0 && wanted[at - 1].frames > next.frames; at--) wanted[at] = wanted[at - 1];
+        wanted[at] = next;
+    }
+    return true;
+}
+
+bool block_find_rows(const struct block *block, uint32_t frame, const uint32_t *attribute_hashes,
+                     uint32_t count, uint64_t rows[2], struct fault *fault) {
+    assert(count <= BLOCK_FIND_MAX);
     struct block_frame found;
     struct parts parts;
+    struct wanted wanted[BLOCK_FIND_MAX];
+    struct kinds_reader kinds;
     bool has = false;
-    uint32_t place = 0;
-    uint32_t kind = attribute_hash >> BLOCK_HASH_BITS;
-    uint64_t matches[2] = {0, 0};
-    if (!block_frame_open(block, frame, &found) || !find_parts(&found, &parts))
+    if (!block_frame_open(block, frame, &found) || !find_parts(&found, &parts) ||
+        !find_wanted(block, frame, attribute_hashes, count, wanted, &has)) {
         return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged columns", frame);
-    bool is_good = postings_place(block->sections[BLOCK_POSTINGS], block->frames, attribute_hash,
-                                  frame, &has, &place);
-    if (is_good && has) {
-        struct kinds_reader kinds;
-        begin_kinds(&kinds, block, frame, &parts);
-        is_good = kind < ATTRIBUTE_KINDS && parts.kinds[kind].bytes != NULL &&
-                  kinds_match(&kinds, kind, place, matches);
     }
-    if (!is_good)
-        return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged kind %u", frame, kind);
-    memcpy(rows, matches, sizeof matches);
+    uint64_t left[2] = {has ? UINT64_MAX : 0, has ? UINT64_MAX : 0};
+    begin_kinds(&kinds, block, frame, &parts);
+    for (uint32_t index = 0; index < count && (left[0] | left[1]) != 0; index++) {
+        uint64_t matches[2] = {0, 0};
+        uint32_t kind = wanted[index].kind;
+        if (kind >= ATTRIBUTE_KINDS || parts.kinds[kind].bytes == NULL ||
+            !kinds_match(&kinds, kind, wanted[index].place, matches)) {
+            return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged kind %u", frame, kind);
+        }
+        left[0] &= matches[0];
+        left[1] &= matches[1];
+    }
+    memcpy(rows, left, sizeof left);
     return true;
 }
 

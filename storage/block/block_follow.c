@@ -153,8 +153,8 @@ static void read_wrong(struct reader *reader, uint32_t count, uint64_t wrong[MAP
 
 // The codes that rows have for themselves, one after another.
 struct own_codes {
+    uint64_t mask;
     uint32_t width;
-    uint64_t bit;                                         // of the next one
     uint8_t bytes[CODES_MAX * FOLLOW_WIDTH_MAX / 8 + 8];  // and zeros, which may be read as well
 };
 
@@ -162,48 +162,56 @@ static void begin_own(struct own_codes *own, const struct reader *reader, uint32
     size_t size = packed_size(CODES_MAX, width);
     if (size > reader_left(reader)) size = reader_left(reader);
     own->width = width;
-    own->bit = 0;
+    own->mask = ((uint64_t)1 << width) - 1;
     if (size > 0) memcpy(own->bytes, reader->at, size);
     memset(own->bytes + size, 0, packed_size(CODES_MAX, width) - size + 8);
 }
 
-// The next code if `taken`, which nobody could foresee, or the expected one.
-static uint32_t next_code(struct own_codes *own, bool taken, uint32_t expected) {
-    uint64_t word = bytes_get_64(own->bytes + own->bit / 8) >> own->bit % 8;
-    uint32_t code = (uint32_t)(word & (((uint64_t)1 << own->width) - 1));
-    own->bit += taken ? own->width : 0;
-    return taken ? code : expected;
+static inline uint32_t own_code(const struct own_codes *own, uint64_t bit) {
+    return (uint32_t)(bytes_get_64(own->bytes + bit / 8) >> bit % 8 & own->mask);
 }
 
 static void read_bits(struct reader *reader, uint32_t *codes, uint32_t count, uint32_t width) {
-    const uint8_t *packed = reader_take(reader, packed_size(count, width));
-    struct span bytes = span_of(packed, packed == NULL ? 0 : packed_size(count, width));
-    for (uint32_t row = 0; row < count; row++) {
-        codes[row] =
-            packed == NULL ? 0 : (uint32_t)codes_get_bits(bytes, (uint64_t)row * width, width);
-    }
+    struct own_codes own;
+    begin_own(&own, reader, width);
+    for (uint32_t row = 0; row < count; row++) codes[row] = own_code(&own, (uint64_t)row * width);
+    reader_take(reader, packed_size(count, width));
 }
 
-static void read_by_row(struct own_codes *own, const uint64_t wrong[MAP_WORDS], uint32_t *codes,
-                        uint32_t count) {
-    uint32_t code = next_code(own, true, 0);
-    codes[0] = code;
-    for (uint32_t row = 1; row < count; row++) {
-        code = next_code(own, (wrong[row / 64] >> row % 64 & 1) != 0, code);
-        codes[row] = code;
+// Both return the bits that rows had for themselves. Here most runs are long.
+static uint64_t read_by_row(const struct own_codes *own, const uint64_t wrong[MAP_WORDS],
+                            uint32_t *codes, uint32_t count) {
+    uint64_t bit = 0;
+    uint32_t row = 0;
+    uint64_t left[MAP_WORDS] = {wrong[0] & ~(uint64_t)1, wrong[1]};
+    while (row < count) {
+        uint32_t end = count;
+        uint32_t code = own_code(own, bit);
+        bit += own->width;
+        uint32_t word = left[0] != 0 ? 0 : 1;
+        if (left[word] != 0) end = word * 64 + (uint32_t)__builtin_ctzll(left[word]);
+        left[word] &= left[word] - 1;
+        if (end > count) end = count;
+        for (; row < end; row++) codes[row] = code;
     }
+    return bit;
 }
 
-static void read_by_context(struct own_codes *own, const uint64_t wrong[MAP_WORDS],
-                            const uint32_t *contexts, uint32_t *codes, uint32_t count) {
+// Here nobody can foresee which rows have codes of their own: each reads one, without branches.
+static uint64_t read_by_context(const struct own_codes *own, const uint64_t wrong[MAP_WORDS],
+                                const uint32_t *contexts, uint32_t *codes, uint32_t count) {
     uint32_t last[CONTEXTS];
     memset(last, 0xff, sizeof last);
+    uint64_t bit = 0;
     for (uint32_t row = 0; row < count; row++) {
         uint32_t *expected = &last[contexts[row] % CONTEXTS];
-        bool is_wrong = (wrong[row / 64] >> row % 64 & 1) != 0;
-        *expected = next_code(own, is_wrong | (*expected == NO_CODE), *expected);
-        codes[row] = *expected;
+        uint32_t taken = (uint32_t)(wrong[row / 64] >> row % 64 & 1) | (*expected == NO_CODE);
+        uint32_t mask = 0 - taken;
+        codes[row] = (own_code(own, bit) & mask) | (*expected & ~mask);
+        bit += own->width & mask;
+        *expected = codes[row];
     }
+    return bit;
 }
 
 void follow_read(struct reader *reader, uint32_t *codes, const uint32_t *contexts, uint32_t count,
@@ -229,10 +237,7 @@ void follow_read(struct reader *reader, uint32_t *codes, const uint32_t *context
     }
     struct own_codes own;
     begin_own(&own, reader, width);
-    if (form == FORM_ROW) {
-        read_by_row(&own, wrong, codes, count);
-    } else {
-        read_by_context(&own, wrong, contexts, codes, count);
-    }
-    reader_take(reader, (own.bit + 7) / 8);
+    uint64_t bits = form == FORM_ROW ? read_by_row(&own, wrong, codes, count)
+                                     : read_by_context(&own, wrong, contexts, codes, count);
+    reader_take(reader, (bits + 7) / 8);
 }

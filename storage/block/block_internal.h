@@ -85,10 +85,10 @@ void postings_append(const struct postings *postings, uint32_t frames, struct bu
 bool postings_list(struct span section, uint32_t frames, uint32_t kind, uint32_t frame,
                    struct buffer *hashes, uint32_t *count);
 
-// Which of a frame's hashes of its kind, in the order of postings_list, a hash is; *has false if
-// the frame has it not. False if the section is damaged.
-bool postings_place(struct span section, uint32_t frames, uint32_t hash, uint32_t frame, bool *has,
-                    uint32_t *place);
+// Which of a frame's hashes of its kind, in the order of postings_list, a hash is, and which frames
+// have it; not the one at hand: there is no place. False if the section is damaged.
+bool postings_place(struct span section, uint32_t frames, uint32_t hash, uint32_t frame,
+                    uint64_t *holders, uint32_t *place);
 
 // Whether the section is large enough to be read at all: what all below need.
 bool postings_check(struct span section);
@@ -162,7 +162,8 @@ struct block_frame {
 // A frame's entry. False if the frame's offsets are wrong.
 bool block_frame_find(const struct block *block, uint32_t frame, struct block_frame *found);
 
-// The same for who reads its columns or ids: false also if they are not as they were written.
+// The same for who reads its columns or ids: false also if they are not as they were written, which
+// is noted where the block says.
 bool block_frame_open(const struct block *block, uint32_t frame, struct block_frame *found);
 
 // Whether a frame's texts are as they were written.

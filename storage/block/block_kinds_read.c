@@ -119,23 +119,46 @@ bool kinds_read(struct kinds_reader *kinds, struct block_scratch *scratch, uint3
     return true;
 }
 
-bool kinds_match(struct kinds_reader *kinds, uint32_t kind, uint32_t place, uint64_t rows[2]) {
-    if (!read_first(kinds, kind)) return false;
+// Sets the bits of a first layer's rows that have a code.
+static void match_first(const uint32_t codes[BLOCK_FRAME_ROWS], uint32_t count, uint32_t code,
+                        uint64_t rows[2]) {
+    for (uint32_t word = 0; word * 64 < count; word++) {
+        uint32_t left = count - word * 64 < 64 ? count - word * 64 : 64;
+        uint64_t matches = 0;
+        for (uint32_t row = 0; row < left; row++)
+            matches |= (uint64_t)(codes[word * 64 + row] == code) << row;
+        rows[word] |= matches;
+    }
+}
+
+// The same of the layers behind the first, which has another. False if one is damaged.
+static bool match_rest(const struct kinds_reader *kinds, uint32_t kind, uint32_t place,
+                       struct reader *rest, uint64_t rows[2]) {
     struct layer layer;
     uint32_t flags = kinds->flags[kind];
     layer_begin(&layer, kinds->rows);
     memcpy(layer.codes, kinds->codes[kind], sizeof layer.codes);
-    for (;;) {
+    while ((flags & KIND_MORE) != 0) {
         layer.has_empty = (flags & KIND_EMPTY) != 0;
-        uint32_t code = place + (layer.has_empty ? 1 : 0);
+        layer_next(&layer);
+        if (layer.count == 0 || layer.depth == ATTRIBUTE_COUNT_MAX) return false;
+        follow_read(rest, layer.codes, layer.above, layer.count, &flags);
+        if (rest->bad) return false;
+        uint32_t code = place + ((flags & KIND_EMPTY) != 0 ? 1 : 0);
         for (uint32_t index = 0; index < layer.count; index++) {
             uint32_t row = layer.rows[index];
             rows[row / 64] |= (uint64_t)(layer.codes[index] == code) << row % 64;
         }
-        if ((flags & KIND_MORE) == 0) return reader_left(&kinds->rest[kind]) == 0;
-        layer_next(&layer);
-        if (layer.count == 0 || layer.depth == ATTRIBUTE_COUNT_MAX) return false;
-        follow_read(&kinds->rest[kind], layer.codes, layer.above, layer.count, &flags);
-        if (kinds->rest[kind].bad) return false;
     }
+    return true;
+}
+
+bool kinds_match(struct kinds_reader *kinds, uint32_t kind, uint32_t place, uint64_t rows[2]) {
+    if (!read_first(kinds, kind)) return false;
+    uint32_t flags = kinds->flags[kind];
+    // Another value of the kind may be looked for after this one.
+    struct reader rest = kinds->rest[kind];
+    match_first(kinds->codes[kind], kinds->rows, place + ((flags & KIND_EMPTY) != 0 ? 1 : 0), rows);
+    if ((flags & KIND_MORE) != 0 && !match_rest(kinds, kind, place, &rest, rows)) return false;
+    return reader_left(&rest) == 0;
 }

@@ -349,18 +349,17 @@ static bool count_entries(const struct part *part, uint32_t count, uint32_t fram
     return true;
 }
 
-bool postings_place(struct span section, uint32_t frames, uint32_t hash, uint32_t frame, bool *has,
-                    uint32_t *place) {
+bool postings_place(struct span section, uint32_t frames, uint32_t hash, uint32_t frame,
+                    uint64_t *holders, uint32_t *place) {
     struct part part;
     uint32_t index;
-    uint64_t found;
-    *has = false;
+    *holders = 0;
     if (!open_part(section, frames, hash >> HASH_BITS, &part)) return false;
     if (part.count == 0 || !sorted_find(&part.hashes, hash & HASH_MASK, &index)) return true;
     uint64_t offset = part.classes[index] < CLASS_BITMAP ? 0 : rest_begin(&part, index);
-    if (!read_frames(&part, index, &offset, &found)) return false;
-    *has = (found >> frame & 1) != 0;
-    return !*has || count_entries(&part, index, frame, place);
+    if (!read_frames(&part, index, &offset, holders)) return false;
+    bool has = (*holders >> frame & 1) != 0;
+    return !has || count_entries(&part, index, frame, place);
 }
 
 bool postings_walk(struct span section, uint32_t frames,

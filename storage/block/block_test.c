@@ -305,10 +305,61 @@ static void check_found_rows(struct kit_fixture *fixture, uint32_t frame,
             if (column->hash[at] == column->hash[value])
                 expected[row / 64] |= (uint64_t)1 << row % 64;
         }
-        assert_true(
-            block_find_rows(&fixture->block, frame, column->hash[value], rows, &fixture->fault));
+        assert_true(block_find_rows(&fixture->block, frame, &column->hash[value], 1, rows,
+                                    &fixture->fault));
         assert_memory_equal(rows, expected, sizeof rows);
     }
+}
+
+// The rows that have several attributes are those that are found by each of them.
+static void test_rows_of_several(void **state) {
+    struct kit_fixture *fixture = *state;
+    uint32_t with_all = 0;
+    kit_make_rows(&fixture->kit, 700);
+    encode(fixture);
+    for (uint32_t frame = 0; frame < fixture->block.frames; frame++) {
+        struct block_columns columns;
+        assert_true(block_read_columns(&fixture->block, fixture->scratch, frame,
+                                       BLOCK_COLUMN_ATTRIBUTES, &columns, &fixture->fault));
+        uint32_t all = columns.attribute_end[columns.rows - 1];
+        for (uint32_t at = 0; at + 9 < all; at += 5) {
+            const uint32_t hashes[] = {columns.attribute_hash[at], columns.attribute_hash[at + 2],
+                                       columns.attribute_hash[at + 9]};
+            uint64_t expected[2] = {UINT64_MAX, UINT64_MAX}, rows[2];
+            for (uint32_t index = 0; index < 3; index++) {
+                assert_true(block_find_rows(&fixture->block, frame, &hashes[index], 1, rows,
+                                            &fixture->fault));
+                expected[0] &= rows[0];
+                expected[1] &= rows[1];
+            }
+            assert_true(block_find_rows(&fixture->block, frame, hashes, 3, rows, &fixture->fault));
+            assert_memory_equal(rows, expected, sizeof rows);
+            with_all += (rows[0] | rows[1]) != 0;
+        }
+    }
+    assert_true(with_all > 0);
+}
+
+// What was found good once is not summed again, for who has notes of it; what was not, is.
+static void test_notes_of_good_frames(void **state) {
+    struct kit_fixture *fixture = *state;
+    struct block_columns columns;
+    kit_make_rows(&fixture->kit, 3 * BLOCK_FRAME_ROWS);
+    encode(fixture);
+    struct block *block = &fixture->block;
+    uint64_t notes = 0;
+    block->good_frames = &notes;
+    assert_true(block_read_columns(block, fixture->scratch, 1, 0, &columns, &fixture->fault));
+    assert_int_equal(notes, 2);
+    struct block_frame frames[2];
+    for (uint32_t frame = 0; frame < 2; frame++) {
+        assert_true(block_frame_find(block, frame, &frames[frame]));
+        fixture->bytes.bytes[frames[frame].ids.bytes - block->bytes.bytes] ^= 1;
+    }
+    assert_true(block_read_columns(block, fixture->scratch, 1, 0, &columns, &fixture->fault));
+    assert_false(block_read_columns(block, fixture->scratch, 0, 0, &columns, &fixture->fault));
+    assert_false(block_check_ids(block, &fixture->fault));
+    assert_int_equal(notes, 2);
 }
 
 static void test_one_kind(void **state) {
@@ -334,8 +385,8 @@ static void test_one_kind(void **state) {
             assert_int_equal(found, column.end[column.rows - 1]);
             check_found_rows(fixture, frame, &column);
             uint64_t rows[2] = {1, 1};
-            assert_true(
-                block_find_rows(&fixture->block, frame, kind << 27 | 5, rows, &fixture->fault));
+            uint32_t absent = kind << 27 | 5;
+            assert_true(block_find_rows(&fixture->block, frame, &absent, 1, rows, &fixture->fault));
             assert_int_equal(rows[0] | rows[1], 0);
         }
     }
@@ -507,7 +558,9 @@ static void read_all(struct kit_fixture *fixture, struct span bytes, bool verify
                                &fixture->fault);
         for (uint32_t hash = 0; hash < 32; hash++) {
             uint64_t rows[2];
-            (void)!block_find_rows(&block, frame, hash << 27, rows, &fixture->fault);
+            uint32_t hashes[2] = {hash << 27, (hash + 1) << 27};
+            (void)!block_find_rows(&block, frame, hashes, 1, rows, &fixture->fault);
+            (void)!block_find_rows(&block, frame, hashes, 2, rows, &fixture->fault);
         }
         if (block.summary.epoch != dictionary_epoch(fixture->dictionary)) continue;
         (void)!block_read_texts(&block, fixture->scratch, fixture->dictionary, frame, all_rows,
@@ -571,8 +624,9 @@ static void test_damaged_columns_of_a_frame(void **state) {
                              block_read_kind(block, fixture->scratch, frame, ATTRIBUTE_EVENT_NAME,
                                              &kind, &fixture->fault));
             uint64_t rows[2];
+            const uint32_t hash = 1 << 27;
             assert_int_equal(frame != 1,
-                             block_find_rows(block, frame, 1 << 27, rows, &fixture->fault));
+                             block_find_rows(block, frame, &hash, 1, rows, &fixture->fault));
             assert_int_equal(frame != 1,
                              block_read_texts(block, fixture->scratch, fixture->dictionary, frame,
                                               all_rows, texts, accounts, &fixture->fault));
@@ -665,6 +719,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_rows_are_sorted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_attributes_against_brute_force, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_kind, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rows_of_several, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_notes_of_good_frames, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ids, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forced_collisions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_values_are_cut, setup, teardown),

@@ -1,6 +1,6 @@
 // trail_catalog.h: the summaries of all blocks in memory, and which blocks may hold a time.
 //
-// 120 bytes a block (30 MB for 10^9 events). Blocks are added in order of number and keep their
+// 128 bytes a block (32 MB for 10^9 events). Blocks are added in order of number and keep their
 // index. Lateness is unbounded, so that no order of times is assumed: a time is looked for in all
 // blocks of its day, 64 at a step. One thread.
 
@@ -21,8 +21,8 @@ struct trail_catalog_block {
     uint64_t generation;      // writer: of the dedupe window that has its ids; 0: none
     uint32_t probes;          // writer: how often it was searched for an id
     bool is_dropped;          // its day has been dropped: it is not there any more
+    uint64_t good_frames;     // reader: whose columns and ids were so too
     bool is_checked;          // it was as it was written once in this process
-    bool has_good_ids;        // reader: so were its columns and ids
 };
 
 struct trail_catalog;

@@ -219,6 +219,7 @@ static bool check_block(struct check *check, uint32_t index, struct fault *fault
     const struct dictionary *dictionary = NULL;
     check->result.blocks++;
     trail_catalog_at(reader->catalog, index)->is_checked = false;
+    trail_catalog_at(reader->catalog, index)->good_frames = 0;
     bool good = trail_reader_open_block(reader, index, &there, &block, &found);
     if (good && there && !block_open(block.bytes, true, &block, &found))
         good = trail_reader_blame(reader, index, &found);

@@ -10,10 +10,10 @@
 #include "storage/trail/trail_cursor_internal.h"
 
 enum {
-    PART_ROWS = 16,    // of a frame at a time when very many rows are at hand
-    LOAD_FIRST = 4,    // rows rebuilt when a frame is first asked for one: a page takes few of each
-    LOAD_SECOND = 16,  // and the second time; then all
-    LOAD_ALL_AFTER = 256,  // rows given out that show that this is no page
+    PART_ROWS = 16,     // of a frame at a time when very many rows are at hand
+    AHEAD_FIRST = 16,   // rows looked for at a time when nobody said how many are wanted; each
+    AHEAD_MAX = 1024,   // time twice as many
+    WHOLE_AFTER = 256,  // rows given out that show that this is no page: whole frames are rebuilt
 };
 
 static bool no_memory(struct fault *fault) {
@@ -144,6 +144,13 @@ static bool bind(struct trail_cursor *cursor, struct fault *fault) {
     return added && add_tail(cursor, fault);
 }
 
+// A follower hears of what is damaged in its place, and takes whole frames anyhow.
+static uint32_t choose_ahead(const struct trail_query *query, bool by_sequence) {
+    if (by_sequence) return 1;
+    if (query->rows_hint == 0) return AHEAD_FIRST;
+    return query->rows_hint < AHEAD_MAX ? query->rows_hint : AHEAD_MAX;
+}
+
 static bool open_cursor(struct trail_reader *reader, const struct trail_query *query,
                         bool by_sequence, uint64_t sequence_after, struct trail_cursor **result,
                         struct fault *fault) {
@@ -158,6 +165,7 @@ static bool open_cursor(struct trail_reader *reader, const struct trail_query *q
     cursor->by_sequence = by_sequence;
     cursor->sequence_after = sequence_after;
     cursor->may_learn = true;
+    cursor->ahead = choose_ahead(query, by_sequence);
     cursor->frames = trail_frames_create();
     if (!by_sequence && query->has_after) {
         int64_t time_s = query->after.event_time_s;
@@ -192,7 +200,7 @@ void trail_cursor_close(struct trail_cursor *cursor) {
     free(cursor->tail);
     free(cursor->candidates);
     free(cursor->groups);
-    free(cursor->ties);
+    free(cursor->next);
     trail_cursor_free_runs(cursor);
     trail_heap_done(&cursor->heap);
     trail_frames_destroy(cursor->frames);
@@ -243,7 +251,7 @@ static bool expand_block(struct trail_cursor *cursor, uint32_t block_index, stru
     bool found = false;
     struct block block;
     if (!trail_reader_open_block(cursor->reader, block_index, &found, &block, fault)) return false;
-    uint64_t frames = found ? trail_cursor_find_frames(cursor, &block, block_index) : 0;
+    uint64_t frames = found ? trail_cursor_find_frames(cursor, &block) : 0;
     for (uint32_t frame = 0; frame < BLOCK_FRAMES_MAX && frames >> frame != 0; frame++) {
         if ((frames >> frame & 1) == 0) continue;
         int64_t time_min_s = 0;
@@ -308,12 +316,22 @@ static bool advance(struct trail_cursor *cursor, struct fault *fault) {
     }
 }
 
-// How many rows of a frame to rebuild when one is wanted.
-static uint32_t choose_load(const struct trail_cursor *cursor, const struct trail_heap_item *item) {
-    if (cursor->by_sequence || cursor->given >= LOAD_ALL_AFTER) return BLOCK_FRAME_ROWS;
-    uint32_t loads = trail_frames_loads(cursor->frames, item->block_index, item->frame);
-    if (loads == 0) return LOAD_FIRST;
-    return loads == 1 ? LOAD_SECOND : BLOCK_FRAME_ROWS;
+static void add_bit(uint64_t bits[2], uint32_t row) {
+    bits[row / 64] |= (uint64_t)1 << row % 64;
+}
+
+// Which rows of a row's frame to rebuild with it: all that come next, so that a page inflates each
+// frame once.
+static void choose_rows(const struct trail_cursor *cursor, const struct trail_heap_item *item,
+                        uint64_t bits[2]) {
+    for (uint32_t index = cursor->next_given; index < cursor->next_count; index++) {
+        const struct trail_heap_item *next = &cursor->next[index].item;
+        bool is_same = next->level == TRAIL_HEAP_ROW && next->block_index == item->block_index &&
+                       next->frame == item->frame;
+        if (is_same) add_bit(bits, next->row);
+    }
+    if (cursor->by_sequence || cursor->given >= WHOLE_AFTER)
+        trail_cursor_find_later(cursor, item, bits);
 }
 
 // Rebuilds a row of a block, and some that come after it in its frame.
@@ -327,10 +345,10 @@ static bool load_row(struct trail_cursor *cursor, const struct trail_heap_item *
     if (!trail_reader_open_block(cursor->reader, item->block_index, found, &block, fault))
         return false;
     if (!*found) return true;
-    const uint64_t alone[2] = {item->row < 64 ? (uint64_t)1 << item->row : 0,
-                               item->row < 64 ? 0 : (uint64_t)1 << (item->row - 64)};
+    uint64_t alone[2] = {0, 0};
+    add_bit(alone, item->row);
     uint64_t bits[2] = {alone[0], alone[1]};
-    trail_cursor_find_later(cursor, item, choose_load(cursor, item) - 1, bits);
+    choose_rows(cursor, item, bits);
     bool loaded = trail_frames_load(cursor->frames, cursor->reader, &block, item->block_index,
                                     item->frame, bits, fault);
     // What another row of the frame refers to may be damaged: that is for that row to say.
@@ -343,32 +361,32 @@ static bool load_row(struct trail_cursor *cursor, const struct trail_heap_item *
     return true;
 }
 
-static bool add_tie(struct trail_cursor *cursor, const struct trail_heap_item *item,
-                    struct fault *fault) {
-    if (cursor->ties_count == cursor->ties_capacity) {
-        uint32_t capacity = cursor->ties_capacity == 0 ? 16 : cursor->ties_capacity * 2;
-        struct trail_cursor_tie *grown = realloc(cursor->ties, capacity * sizeof *grown);
+static bool add_next(struct trail_cursor *cursor, const struct trail_heap_item *item,
+                     struct fault *fault) {
+    if (cursor->next_count == cursor->next_capacity) {
+        uint32_t capacity = cursor->next_capacity == 0 ? 64 : cursor->next_capacity * 2;
+        struct trail_cursor_next *grown = realloc(cursor->next, capacity * sizeof *grown);
         if (grown == NULL) return no_memory(fault);
-        cursor->ties = grown;
-        cursor->ties_capacity = capacity;
+        cursor->next = grown;
+        cursor->next_capacity = capacity;
     }
-    cursor->ties[cursor->ties_count++] = (struct trail_cursor_tie){.item = *item};
+    cursor->next[cursor->next_count++] = (struct trail_cursor_next){.item = *item};
     return true;
 }
 
-static int compare_ties(const void *left, const void *right) {
-    return key_compare(&((const struct trail_cursor_tie *)left)->key,
-                       &((const struct trail_cursor_tie *)right)->key);
+static int compare_keys(const void *left, const void *right) {
+    return key_compare(&((const struct trail_cursor_next *)left)->key,
+                       &((const struct trail_cursor_next *)right)->key);
 }
 
-static int compare_ties_reversed(const void *left, const void *right) {
-    return compare_ties(right, left);
+static int compare_keys_reversed(const void *left, const void *right) {
+    return compare_keys(right, left);
 }
 
-// Sorts rows of one time and id by account, which only the rows themselves tell.
-static bool order_ties(struct trail_cursor *cursor, struct fault *fault) {
-    for (uint32_t index = 0; index < cursor->ties_count; index++) {
-        struct trail_cursor_tie *tie = &cursor->ties[index];
+// Sorts rows of one time and id, from `begin` on, by account, which only the rows themselves tell.
+static bool order_ties(struct trail_cursor *cursor, uint32_t begin, struct fault *fault) {
+    for (uint32_t index = begin; index < cursor->next_count; index++) {
+        struct trail_cursor_next *tie = &cursor->next[index];
         if (tie->item.level == TRAIL_HEAP_TAIL_ROW) {
             tie->key = cursor->tail[tie->item.block_index].row->key;
             continue;
@@ -378,18 +396,17 @@ static bool order_ties(struct trail_cursor *cursor, struct fault *fault) {
         if (!load_row(cursor, &tie->item, &found, &row, fault)) return false;
         if (found) tie->key = row->key;
     }
-    qsort(cursor->ties, cursor->ties_count, sizeof *cursor->ties,
-          cursor->query.newest_first ? compare_ties_reversed : compare_ties);
+    qsort(cursor->next + begin, cursor->next_count - begin, sizeof *cursor->next,
+          cursor->query.newest_first ? compare_keys_reversed : compare_keys);
     return true;
 }
 
 // Takes the foremost row, and those that only their account tells from it.
 static bool take_ties(struct trail_cursor *cursor, struct fault *fault) {
-    cursor->ties_count = 0;
-    cursor->ties_next = 0;
+    uint32_t begin = cursor->next_count;
     struct trail_heap_item first;
     if (!trail_cursor_take_row(cursor, &first, fault)) return false;
-    if (!add_tie(cursor, &first, fault)) return false;
+    if (!add_next(cursor, &first, fault)) return false;
     while (cursor->heap.count > 0) {
         const struct trail_heap_item *top = trail_heap_top(&cursor->heap);
         if (top->rank != first.rank || top->id_high != first.id_high ||
@@ -398,23 +415,40 @@ static bool take_ties(struct trail_cursor *cursor, struct fault *fault) {
         }
         struct trail_heap_item next;
         if (!trail_cursor_take_row(cursor, &next, fault)) return false;
-        if (!add_tie(cursor, &next, fault)) return false;
+        if (!add_next(cursor, &next, fault)) return false;
     }
-    return cursor->ties_count == 1 || order_ties(cursor, fault);
+    return cursor->next_count == begin + 1 || order_ties(cursor, begin, fault);
+}
+
+// Looks for the rows that come next. What fails is told behind those that come before it.
+static void look_ahead(struct trail_cursor *cursor) {
+    cursor->next_count = 0;
+    cursor->next_given = 0;
+    while (!cursor->has_failed && cursor->next_count < cursor->ahead) {
+        cursor->next_failed = cursor->next_count;
+        cursor->has_failed = !advance(cursor, &cursor->failure);
+        if (cursor->has_failed || cursor->heap.count == 0) break;
+        cursor->has_failed = !take_ties(cursor, &cursor->failure);
+    }
+    if (cursor->by_sequence) return;
+    cursor->ahead = cursor->ahead < AHEAD_FIRST ? AHEAD_FIRST : cursor->ahead * 2;
+    if (cursor->ahead > AHEAD_MAX) cursor->ahead = AHEAD_MAX;
 }
 
 static bool find_next(struct trail_cursor *cursor, bool *found, struct trail_row *row,
                       struct fault *fault) {
     for (;;) {
-        if (cursor->ties_next == cursor->ties_count) {
-            if (!advance(cursor, fault)) return false;
-            if (cursor->heap.count == 0) {
-                *found = false;
-                return true;
-            }
-            if (!take_ties(cursor, fault)) return false;
+        if (cursor->next_given == cursor->next_count && !cursor->has_failed) look_ahead(cursor);
+        if (cursor->has_failed && cursor->next_given == cursor->next_failed) {
+            cursor->has_failed = false;
+            *fault = cursor->failure;
+            return false;
         }
-        const struct trail_heap_item *item = &cursor->ties[cursor->ties_next++].item;
+        if (cursor->next_given == cursor->next_count) {
+            *found = false;
+            return true;
+        }
+        const struct trail_heap_item *item = &cursor->next[cursor->next_given++].item;
         cursor->steps++;
         struct trail_row next;
         if (item->level == TRAIL_HEAP_TAIL_ROW) {

@@ -10,7 +10,7 @@
 #include "storage/trail/trail_reader_internal.h"
 
 enum {
-    TRAIL_QUERY_ATTRIBUTES_MAX = 64,
+    TRAIL_QUERY_ATTRIBUTES_MAX = BLOCK_FIND_MAX,
 };
 
 // A row of the tail that may match, with its chunk; row NULL: the chunk is damaged.
@@ -35,10 +35,10 @@ struct trail_cursor_run {
     struct trail_heap rows;  // the others
 };
 
-// Rows that are equal in time and id and differ in account, in the order they are given out.
-struct trail_cursor_tie {
+// A row that comes next.
+struct trail_cursor_next {
     struct trail_heap_item item;
-    struct key key;
+    struct key key;  // only while rows that are equal in time and id are put in order
 };
 
 struct trail_cursor {
@@ -63,12 +63,16 @@ struct trail_cursor {
     struct trail_cursor_run *runs;
     uint32_t runs_count;
     uint32_t runs_capacity;
-    uint32_t runs_free;   // the first that is not in use + 1, or 0
-    uint64_t rows_count;  // in all runs
-    struct trail_cursor_tie *ties;
-    uint32_t ties_count;
-    uint32_t ties_next;
-    uint32_t ties_capacity;
+    uint32_t runs_free;              // the first that is not in use + 1, or 0
+    uint64_t rows_count;             // in all runs
+    struct trail_cursor_next *next;  // rows in the order they are given out
+    uint32_t next_count;
+    uint32_t next_given;  // so many of them were
+    uint32_t next_capacity;
+    uint32_t ahead;   // rows to look ahead for the next time
+    bool has_failed;  // looking ahead, at next_failed: told when the rows before are given
+    uint32_t next_failed;
+    struct fault failure;
     struct trail_frames *frames;
     uint64_t given;  // rows
     uint64_t steps;  // what it has put behind it: blocks, frames, rows
@@ -90,9 +94,9 @@ MUST_CHECK bool trail_cursor_add_run(struct trail_cursor *cursor, struct trail_h
 MUST_CHECK bool trail_cursor_take_row(struct trail_cursor *cursor, struct trail_heap_item *item,
                                       struct fault *fault);
 
-// Sets the bits of the foremost rows, at most `most`, that come after a row in its frame.
+// Sets the bits of the rows at hand that come after a row in its frame.
 void trail_cursor_find_later(const struct trail_cursor *cursor, const struct trail_heap_item *item,
-                             uint32_t most, uint64_t bits[2]);
+                             uint64_t bits[2]);
 
 void trail_cursor_free_runs(struct trail_cursor *cursor);
 
@@ -110,8 +114,7 @@ MUST_CHECK bool trail_cursor_wants_block(struct trail_cursor *cursor, uint32_t b
                                          bool *wanted, struct fault *fault);
 
 // The frames of an open block that may hold matching rows, as a bitmap.
-uint64_t trail_cursor_find_frames(const struct trail_cursor *cursor, const struct block *block,
-                                  uint32_t block_index);
+uint64_t trail_cursor_find_frames(const struct trail_cursor *cursor, const struct block *block);
 
 // The rows of a frame that may match, in no order.
 MUST_CHECK bool trail_cursor_find_rows(struct trail_cursor *cursor, const struct block *block,

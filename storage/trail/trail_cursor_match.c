@@ -78,14 +78,11 @@ bool trail_cursor_wants_block(struct trail_cursor *cursor, uint32_t block_index,
 }
 
 // The frames that hold the id. If one of the block is damaged, all: it says so when it is read.
-static uint64_t find_id(const struct trail_cursor *cursor, const struct block *block,
-                        uint32_t block_index) {
-    struct trail_catalog_block *entry = trail_catalog_at(cursor->reader->catalog, block_index);
+static uint64_t find_id(const struct trail_cursor *cursor, const struct block *block) {
     struct block_place places[BLOCK_FRAMES_MAX];
     struct fault ignored;
     if (!block_may_hold_id(block, cursor->id_hash)) return 0;
-    if (!entry->has_good_ids && !block_check_ids(block, &ignored)) return UINT64_MAX;
-    entry->has_good_ids = true;
+    if (!block_check_ids(block, &ignored)) return UINT64_MAX;
     uint32_t count = block_find_id(block, cursor->query.id, places, BLOCK_FRAMES_MAX);
     if (count > BLOCK_FRAMES_MAX) return UINT64_MAX;
     uint64_t frames = 0;
@@ -93,10 +90,9 @@ static uint64_t find_id(const struct trail_cursor *cursor, const struct block *b
     return frames;
 }
 
-uint64_t trail_cursor_find_frames(const struct trail_cursor *cursor, const struct block *block,
-                                  uint32_t block_index) {
+uint64_t trail_cursor_find_frames(const struct trail_cursor *cursor, const struct block *block) {
     uint64_t frames = block->frames == 64 ? UINT64_MAX : ((uint64_t)1 << block->frames) - 1;
-    if (cursor->query.id != NULL) frames &= find_id(cursor, block, block_index);
+    if (cursor->query.id != NULL) frames &= find_id(cursor, block);
     for (uint32_t index = 0; index < cursor->query.attributes_count && frames != 0; index++)
         frames &= block_find_attribute(block, cursor->hashes[index]);
     return frames;
@@ -142,14 +138,10 @@ bool trail_cursor_find_rows(struct trail_cursor *cursor, const struct block *blo
     struct trail_reader *reader = cursor->reader;
     uint64_t bits[2] = {UINT64_MAX, UINT64_MAX};
     rows->count = 0;
-    for (uint32_t index = 0; index < cursor->query.attributes_count; index++) {
-        uint64_t matches[2];
-        if (!block_find_rows(block, frame, cursor->hashes[index], matches, fault))
-            return trail_reader_blame(reader, block_index, fault);
-        bits[0] &= matches[0];
-        bits[1] &= matches[1];
-        if ((bits[0] | bits[1]) == 0) return true;
-    }
+    uint32_t count = cursor->query.attributes_count;
+    if (count > 0 && !block_find_rows(block, frame, cursor->hashes, count, bits, fault))
+        return trail_reader_blame(reader, block_index, fault);
+    if ((bits[0] | bits[1]) == 0) return true;
     // Sequences only matter where a block reaches over the cursor's bounds.
     bool needs_sequence =
         cursor->by_sequence || block->summary.sequence_last > cursor->query.sequence_max;

@@ -70,20 +70,15 @@ bool trail_cursor_take_row(struct trail_cursor *cursor, struct trail_heap_item *
 }
 
 void trail_cursor_find_later(const struct trail_cursor *cursor, const struct trail_heap_item *item,
-                             uint32_t most, uint64_t bits[2]) {
+                             uint64_t bits[2]) {
     const struct trail_cursor_run *run = &cursor->runs[item->run];
-    // A row may be waiting for its ties while its run has gone on to the end, and to another frame.
+    // The run may have gone on to its end since, and to another frame.
     bool is_same = run->block_index == item->block_index && run->frame == item->frame;
-    if (!is_same || !run->is_used || most == 0) return;
-    struct trail_heap_item items[BLOCK_FRAME_ROWS];
-    struct trail_heap rows = {.items = items, .count = run->rows.count};
-    assert(rows.count <= BLOCK_FRAME_ROWS);
-    if (rows.count > 0) memcpy(items, run->rows.items, rows.count * sizeof items[0]);
-    uint32_t row = run->first;
-    for (;;) {
+    if (!is_same || !run->is_used) return;
+    bits[run->first / 64] |= (uint64_t)1 << run->first % 64;
+    for (uint32_t index = 0; index < run->rows.count; index++) {
+        uint32_t row = run->rows.items[index].row;
         bits[row / 64] |= (uint64_t)1 << row % 64;
-        if (--most == 0 || rows.count == 0) return;
-        row = trail_heap_pop(&rows).row;
     }
 }
 

@@ -12,7 +12,6 @@ enum {
 struct frame {
     uint32_t block_index;
     uint32_t frame;
-    uint32_t loads;
     uint64_t used;
     size_t size;
     struct trail_row *rows;
@@ -73,12 +72,6 @@ const struct trail_row *trail_frames_find(struct trail_frames *frames, uint32_t 
     if (item == NULL) return NULL;
     item->used = ++frames->uses;
     return item->place[row] == NO_ROW ? NULL : &item->rows[item->place[row]];
-}
-
-uint32_t trail_frames_loads(const struct trail_frames *frames, uint32_t block_index,
-                            uint32_t frame) {
-    const struct frame *item = find(frames, block_index, frame);
-    return item == NULL ? 0 : item->loads;
 }
 
 static void index_all(struct trail_frames *frames) {
@@ -196,13 +189,11 @@ bool trail_frames_load(struct trail_frames *frames, struct trail_reader *reader,
 
     uint16_t *slot = find_slot(frames, block_index, frame);
     if (*slot == 0) {
-        made->loads = 1;
         frames->items[frames->count++] = made;
         *slot = (uint16_t)frames->count;
         frames->size += made->size;
     } else {
         struct frame *old = frames->items[*slot - 1];
-        made->loads = old->loads + 1;
         frames->size += made->size;
         frames->size -= old->size;
         frames->items[*slot - 1] = made;

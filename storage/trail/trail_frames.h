@@ -26,10 +26,6 @@ void trail_frames_destroy(struct trail_frames *frames);
 const struct trail_row *trail_frames_find(struct trail_frames *frames, uint32_t block_index,
                                           uint32_t frame, uint32_t row);
 
-// How often the frame was loaded since it is kept.
-uint32_t trail_frames_loads(const struct trail_frames *frames, uint32_t block_index,
-                            uint32_t frame);
-
 // Rebuilds the rows whose bits are set, in place of what is kept of the frame. The reader's
 // snapshot is open. FAULT_CORRUPT, FAULT_FULL.
 MUST_CHECK bool trail_frames_load(struct trail_frames *frames, struct trail_reader *reader,

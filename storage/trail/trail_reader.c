@@ -249,6 +249,7 @@ bool trail_reader_open_block(struct trail_reader *reader, uint32_t index, bool *
                        : block_open(value, false, block, fault) && block_check_index(block, fault);
     if (!is_good) return trail_reader_blame(reader, index, fault);
     entry->is_checked = true;
+    block->good_frames = &entry->good_frames;
     return true;
 }
 

@@ -124,13 +124,15 @@ struct trail_query {
     bool has_sequence_max;  // the query has a snapshot; otherwise it gets what there is now
     uint64_t sequence_max;  // the snapshot: only events up to this one; 0: of an empty trail
     bool newest_first;
+    uint32_t
+        rows_hint;   // how many events will be asked for: a page is found as a whole; 0: unknown
     bool has_after;  // only events behind this position in the order asked for
     struct key after;
 };
 
 // Events that match, in the order (eventTime, id, account), oldest or newest first. Index hits are
 // verified on the record. A cursor's memory stays under 64 MiB and one block, whatever matches. The
-// reader has beside it the list of blocks (120 bytes each), the tail (TRAIL_TAIL_SIZE_MAX of text
+// reader has beside it the list of blocks (128 bytes each), the tail (TRAIL_TAIL_SIZE_MAX of text
 // and what a commit adds), and of the dictionaries what was used lately:
 // TRAIL_DICTIONARIES_SIZE_MAX (64 MiB), and beyond that only what one frame refers to.
 struct trail_cursor;

@@ -44,6 +44,24 @@ void watch_add(struct watch *sum, const struct watch *begin) {
 }
 
 // Keeps values of every kind, each event with the same chance.
+static void keep_attribute(struct bench *bench, const struct attribute *found,
+                           struct attribute *kept) {
+    struct fault fault = {FAULT_NONE, "out of memory for samples"};
+    kept->kind = found->kind;
+    if (!arena_copy(bench->kept, found->value, &kept->value)) bench_stop(&fault);
+}
+
+static void keep_finding(struct bench *bench, const struct attribute *found, uint32_t count,
+                         struct finding *finding) {
+    bool has_place = random_below(&bench->random, 2) == 0;
+    finding->count = 1;
+    keep_attribute(bench, &found[random_below(&bench->random, count)], &finding->attributes[0]);
+    for (uint32_t index = 0; has_place && index < count && finding->count < 3; index++) {
+        if (found[index].kind == ATTRIBUTE_ACCOUNT || found[index].kind == ATTRIBUTE_REGION)
+            keep_attribute(bench, &found[index], &finding->attributes[finding->count++]);
+    }
+}
+
 void bench_take_samples(struct bench *bench, const struct record *record, struct span account,
                         uint64_t number) {
     struct fault fault = {FAULT_NONE, "out of memory for samples"};
@@ -55,12 +73,12 @@ void bench_take_samples(struct bench *bench, const struct record *record, struct
         uint64_t place = bench->seen[kind]++;
         if (place >= SAMPLES) place = random_below(&bench->random, bench->seen[kind]);
         if (place >= SAMPLES) continue;
-        struct attribute *sample = &bench->samples[kind][place];
-        sample->kind = kind;
-        if (!arena_copy(bench->kept, found[index].value, &sample->value)) bench_stop(&fault);
+        keep_attribute(bench, &found[index], &bench->samples[kind][place]);
     }
     uint64_t place = number < SAMPLES ? number : random_below(&bench->random, number + 1);
-    if (place < SAMPLES) bench->ids[place] = key_of(record, account);
+    if (place >= SAMPLES) return;
+    bench->ids[place] = key_of(record, account);
+    keep_finding(bench, found, count, &bench->findings[place]);
 }
 
 static void add_to_gzip(struct bench *bench, uint64_t number, struct span text) {

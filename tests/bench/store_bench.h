@@ -52,6 +52,12 @@ struct lane {
     int64_t late_s;
 };
 
+// What finds an event: one of its attributes, for each second event in its account and region.
+struct finding {
+    struct attribute attributes[3];
+    uint32_t count;
+};
+
 struct bench {
     struct options options;
     struct lane lanes[LANES];
@@ -67,6 +73,7 @@ struct bench {
     uint64_t seen[ATTRIBUTE_KINDS];
     struct attribute samples[ATTRIBUTE_KINDS][SAMPLES];
     struct key ids[SAMPLES];
+    struct finding findings[SAMPLES];
     uint64_t samples_taken;  // events they come from, when a store is read
     uint64_t text_size;
     uint64_t gzip_text_size;

@@ -35,7 +35,9 @@ static void read_page(struct trail_reader *reader, const struct trail_query *que
     struct trail_cursor *cursor = NULL;
     struct watch begin = watch_now();
     uint32_t rows = 0;
-    if (!trail_cursor_open(reader, query, &cursor, &fault)) bench_stop(&fault);
+    struct trail_query page = *query;
+    page.rows_hint = PAGE;
+    if (!trail_cursor_open(reader, &page, &cursor, &fault)) bench_stop(&fault);
     for (bool found = true; found && rows < PAGE;) {
         struct trail_row row;
         if (!trail_cursor_next(cursor, &found, &row, &fault)) bench_stop(&fault);
@@ -51,11 +53,15 @@ static void read_page(struct trail_reader *reader, const struct trail_query *que
 
 static void print_times(const char *name, struct times *times) {
     uint32_t count = times->count;
+    double cpu_sum = 0;
+    for (uint32_t index = 0; index < count; index++) cpu_sum += times->cpu[index];
     qsort(times->wall, count, sizeof times->wall[0], compare_doubles);
     qsort(times->cpu, count, sizeof times->cpu[0], compare_doubles);
-    printf("%-28s p50 %6.0f us  p99 %6.0f us; CPU p50 %6.0f us  p99 %6.0f us; %4.1f rows\n", name,
-           times->wall[count / 2], times->wall[count * 99 / 100], times->cpu[count / 2],
-           times->cpu[count * 99 / 100], (double)times->rows / count);
+    printf(
+        "%-28s p50 %6.0f us  p99 %6.0f us; CPU p50 %6.0f us  p99 %6.0f us  mean %6.0f us; %4.1f "
+        "rows\n",
+        name, times->wall[count / 2], times->wall[count * 99 / 100], times->cpu[count / 2],
+        times->cpu[count * 99 / 100], cpu_sum / count, (double)times->rows / count);
 }
 
 static void measure_pages(struct bench *bench, struct trail_reader *reader, bool absent) {
@@ -84,6 +90,30 @@ static void measure_pages(struct bench *bench, struct trail_reader *reader, bool
         print_times(name, &times);
         if (absent) break;
     }
+}
+
+// As calls of the API that all differ: by what finds some event, before a moment or since one.
+static void measure_findings(struct bench *bench, struct trail_reader *reader, bool before) {
+    struct times times = {.count = 0};
+    struct trail_facts facts;
+    struct fault fault;
+    const char *name = before ? "any 50 before a moment" : "any 50 since a moment";
+    if (!is_wanted(bench, name)) return;
+    if (!trail_reader_facts(reader, &facts, &fault)) bench_stop(&fault);
+    uint64_t seconds = (uint64_t)(facts.time_max_s - facts.time_min_s) + 1;
+    for (uint32_t index = 0; index < SAMPLES; index++) {
+        const struct finding *finding = &bench->findings[index];
+        int64_t moment_s = facts.time_min_s + (int64_t)random_below(&bench->random, seconds);
+        const struct trail_query query = {
+            .attributes = finding->attributes,
+            .attributes_count = finding->count,
+            .time_min_s = before ? INT64_MIN : moment_s,
+            .time_max_s = before ? moment_s : INT64_MAX,
+            .newest_first = true,
+        };
+        read_page(reader, &query, &times);
+    }
+    print_times(name, &times);
 }
 
 static void measure_ids(struct bench *bench, struct trail_reader *reader, bool with_time) {
@@ -288,6 +318,8 @@ void bench_measure_reads(struct bench *bench) {
     printf("%-28s %.1f ms\n", "open and first page", (watch_now().wall_s - begin) * 1e3);
     measure_pages(bench, reader, false);
     measure_pages(bench, reader, true);
+    measure_findings(bench, reader, false);
+    measure_findings(bench, reader, true);
     measure_ids(bench, reader, true);
     measure_ids(bench, reader, false);
     printf("%-28s %.1f MB\n", "memory after lookups", own_memory_mb());

@@ -109,7 +109,8 @@ static void read_frames(const struct block *block) {
             uint64_t rows[2];
             // What a damaged block says of itself may not agree.
             for (uint32_t at = 0; at < values; at += 7)
-                (void)!block_find_rows(block, frame, columns.attribute_hash[at], rows, &fault);
+                (void)!block_find_rows(block, frame, &columns.attribute_hash[at],
+                                       values - at < 3 ? values - at : 3, rows, &fault);
         }
         // A reader takes the dictionary of the block's epoch; ours has one.
         if (block->summary.epoch == dictionary_epoch(sample.dictionary) &&
