@@ -99,6 +99,9 @@ static bool start_notifier(struct delivery *delivery, const struct settings *set
                                                               : settings->home_region,
         .targets = settings->notify_targets,
         .targets_count = settings->notify_targets_count,
+        .topics = settings->notify_topics,
+        .topics_count = settings->notify_topics_count,
+        .topic_service = settings->notify_topic_service,
     };
     return notifier_start(&options, &delivery->notifier, fault);
 }

@@ -14,6 +14,7 @@
 //   api: {listen: 127.0.0.1:8443}
 //   delivery: {directory: ../buckets, interval_s: 300, digest_interval_s: 3600}
 //   notify:
+//     sns: {topics: ["arn:aws:sns:eu-west-1:111111111111:*"]}
 //     targets:
 //       - {name: pager, trail: org, webhook: "https://hooks.example.com/x", secret: pager.secret}
 //   deny: deny.txt
@@ -111,7 +112,10 @@ struct settings {
     uint32_t delivery_digest_interval_s;
     uint32_t delivery_digest_key_lifetime_s;
     uint64_t delivery_file_size_max;
-    uint32_t delivery_compression;  // level
+    uint32_t delivery_compression;     // level
+    const char *const *notify_topics;  // that may be published to; each may end in '*'
+    uint32_t notify_topics_count;
+    struct target_service notify_topic_service;
     const struct target *notify_targets;
     uint32_t notify_targets_count;
     enum roster_unknown unknown;

@@ -7,8 +7,9 @@
 #include "collector/settings_internal.h"
 
 enum {
-    SETTINGS_NOTIFY_HELPS = 9,
+    SETTINGS_NOTIFY_HELPS = 20,
     SETTINGS_NOTIFY_TARGETS_MAX = 64,
+    SETTINGS_NOTIFY_TOPICS_MAX = 64,
 };
 
 // As the file has it.
@@ -16,15 +17,31 @@ struct settings_notify_target {
     char *name;
     char *trail;
     char *account;
-    char *webhook;
+    char *webhook;  // one of these three
+    char *queue;
+    char *topic;
     enum message_form form;
     char *secret;
+    char *region;
     char *ca;
+    char *credentials;
+    char *profile;
     char *proxy;
     bool allow_private;
 };
 
+struct settings_notify_sns {
+    char **topics;
+    uint32_t topics_count;  // 0: there is no such part
+    char *endpoint;
+    char *ca;
+    char *credentials;
+    char *profile;
+    char *proxy;
+};
+
 struct settings_notify {
+    struct settings_notify_sns sns;
     struct settings_notify_target *targets;
     uint32_t targets_count;
 };

@@ -54,6 +54,22 @@ static void print_s3(const struct settings *settings, struct buffer *text) {
     print_text("delivery.s3.proxy", s3->proxy, text);
 }
 
+static void print_topics(const struct settings *settings, struct buffer *text) {
+    const struct target_service *service = &settings->notify_topic_service;
+    uint64_t sum = 0;
+    for (uint32_t index = 0; index < settings->notify_topics_count; index++) {
+        const struct span parts[] = {span_of(&sum, sizeof sum),
+                                     with_end(settings->notify_topics[index])};
+        sum = sum_parts(parts, 2);
+    }
+    print_number("notify.sns.topics", sum, text);
+    print_text("notify.sns.endpoint", service->endpoint, text);
+    print_text("notify.sns.ca", service->ca, text);
+    print_text("notify.sns.credentials", service->credentials, text);
+    print_text("notify.sns.profile", service->profile, text);
+    print_text("notify.sns.proxy", service->proxy, text);
+}
+
 static void print_targets(const struct settings *settings, struct buffer *text) {
     uint64_t sum = 0;
     for (uint32_t index = 0; index < settings->notify_targets_count; index++) {
@@ -107,6 +123,7 @@ void settings_sums_print(const struct settings *settings, const struct settings 
     print_number("delivery.digest_key_lifetime_s", settings->delivery_digest_key_lifetime_s, text);
     print_number("delivery.file_size_max", settings->delivery_file_size_max, text);
     print_number("delivery.compression", settings->delivery_compression, text);
+    print_topics(settings, text);
     print_targets(settings, text);
     print_text("deny", settings->deny_path, text);
     print_number("heartbeat_ms", settings->heartbeat_ms, text);

@@ -253,13 +253,14 @@ static void on_end(struct follower *follower) {
     atomic_store(&self->is_over, true);
 }
 
-// Each has its own: an address is one target's, whatever it is called.
+// Each has its own place: another address under the name is another target.
 static void print_hash(const struct target *target, char hash[2 * HASH_SIZE + 1]) {
     static const char *const kinds[] = {"webhook", "queue", "topic"};
     uint8_t digest[SHA256_SIZE];
-    const struct span parts[] = {span_text(kinds[target->kind]), SPAN_LITERAL(" "),
-                                 span_text(target->address)};
-    crypto_sha256(parts, 3, digest);
+    char head[TARGET_NAME_SIZE_MAX + 16];
+    snprintf(head, sizeof head, "%s %s ", kinds[target->kind], target->name);
+    const struct span parts[] = {span_text(head), span_text(target->address)};
+    crypto_sha256(parts, 2, digest);
     crypto_print_hex(span_of(digest, HASH_SIZE), hash);
 }
 

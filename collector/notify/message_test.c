@@ -1,5 +1,6 @@
 #include "collector/notify/message.h"
 
+#include "collector/notify/answer.h"
 #include "collector/notify/place.h"
 #include "tests/kit/cases.h"
 
@@ -159,6 +160,46 @@ static void test_names_of_lists(void **state) {
     assert_false(place_parse_queue(SPAN_LITERAL("deliver/queue/"), &id, &to, &time_s));
 }
 
+static void test_answers(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t status;
+        const char *body;
+        bool is_taken;
+        const char *code;
+        const char *message;
+    } cases[] = {
+        {200,
+         "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult>"
+         "<MessageId>5</MessageId></PublishResult></PublishResponse>",
+         true, "HTTP 200", ""},
+        {200, "{\"MessageId\":\"5\",\"MD5OfMessageBody\":\"x\"}", true, "HTTP 200", ""},
+        {200, "", false, "HTTP 200", ""},
+        {200, "{}", false, "HTTP 200", ""},
+        {200, "<html><MessageId>5</MessageId></html>", false, "HTTP 200", ""},
+        {200, "<PublishResponse><PublishResult><MessageId>5</MessageId>", false, "HTTP 200", ""},
+        {503, "{\"MessageId\":\"5\"}", false, "HTTP 503", ""},
+        {400, "{\"__type\":\"com.amazonaws.sqs#QueueDoesNotExist\",\"message\":\"no \\u00e4\"}",
+         false, "QueueDoesNotExist", "no   "},
+        {400, "{\"__type\":\"Bad Code\",\"Message\":\"m\"}", false, "HTTP 400", "m"},
+        {404,
+         "<ErrorResponse><Error><Code>NotFound</Code><Message>Topic does not exist</Message>"
+         "</Error></ErrorResponse>",
+         false, "NotFound", "Topic does not exist"},
+        {403,
+         "<ErrorResponse><Errors><Error><Code>SignatureDoesNotMatch</Code></Error></Errors>"
+         "</ErrorResponse>",
+         false, "SignatureDoesNotMatch", ""},
+    };
+    for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
+        struct answer answer;
+        answer_read(cases[index].status, span_text(cases[index].body), &answer);
+        assert_int_equal(answer.is_taken, cases[index].is_taken);
+        assert_string_equal(answer.code, cases[index].code);
+        assert_string_equal(answer.message, cases[index].message);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_id_is_of_bucket_and_key),
@@ -168,6 +209,7 @@ int main(void) {
         cmocka_unit_test(test_secrets),
         cmocka_unit_test(test_a_place_is_read_back),
         cmocka_unit_test(test_names_of_lists),
+        cmocka_unit_test(test_answers),
     };
     return cases_run("collector/notify/message", tests, sizeof tests / sizeof tests[0]);
 }

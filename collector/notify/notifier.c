@@ -116,10 +116,25 @@ static void want(struct look *look, struct span id, const struct trail *trail,
     look->is_incomplete = look->is_incomplete || entry == NULL || !entry->is_follower;
 }
 
+// Whether the settings have a topic among those that are published to.
+static bool is_allowed(const struct notifier_options *options, struct span arn) {
+    for (uint32_t index = 0; index < options->topics_count; index++) {
+        struct span topic = span_text(options->topics[index]);
+        bool is_open = span_ends(topic, SPAN_LITERAL("*"));
+        if (is_open) topic.size--;
+        if (is_open ? span_starts(arn, topic) : span_equal(arn, topic)) return true;
+    }
+    return false;
+}
+
 static void want_all(struct look *look, struct span id, const struct trail *trail) {
     const struct notifier_options *options = &look->notifier->options;
     for (uint32_t index = 0; index < options->targets_count; index++) {
-        if (is_of(&options->targets[index], trail)) want(look, id, trail, &options->targets[index]);
+        struct target target = options->targets[index];
+        if (!is_of(&target, trail)) continue;
+        target.is_refused =
+            target.kind == TARGET_TOPIC && !is_allowed(options, span_text(target.address));
+        want(look, id, trail, &target);
     }
     if (trail->topic.size == 0 || options->topics_count == 0) return;
     char arn[TRAIL_TOPIC_SIZE];
@@ -127,6 +142,7 @@ static void want_all(struct look *look, struct span id, const struct trail *trai
     const struct target target = {.kind = TARGET_TOPIC,
                                   .name = TARGET_TOPIC_NAME,
                                   .address = arn,
+                                  .is_refused = !is_allowed(options, span_text(arn)),
                                   .service = options->topic_service};
     want(look, id, trail, &target);
 }

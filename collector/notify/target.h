@@ -21,7 +21,7 @@ enum target_kind {
     TARGET_TOPIC,  // of SNS
 };
 
-// Whom to ask for an access key, and how to reach a service. NULL: not set.
+// How to reach a service, and with which access key. NULL: not set.
 struct target_service {
     const char *endpoint;  // NULL: AWS's
     const char *region;    // NULL: what the address says
@@ -40,5 +40,6 @@ struct target {
     enum message_form form;
     const char *secret;   // of a webhook: the file that has it
     bool allows_private;  // of a webhook: addresses that are not public, and http
+    bool is_refused;      // of a topic: the settings do not have it among those that are allowed
     struct target_service service;
 };

@@ -55,11 +55,7 @@ static bool post(struct webhook *webhook, const struct message *message, struct 
         .body = message->text,
     };
     if (!http_client_send(webhook->http, &call, &webhook->answer, fault)) {
-        const char *word = fault->kind == FAULT_RETRY    ? "Unreachable"
-                           : fault->kind == FAULT_DENIED ? "Refused"
-                           : fault->kind == FAULT_FULL   ? "WrongAnswer"
-                                                         : "WrongSettings";
-        return fault_add(fault, "%s", word);
+        return sender_name_fault(fault);
     }
     uint32_t status = webhook->answer.status;
     if (status >= 200 && status < 300) return true;
@@ -116,7 +112,7 @@ bool sender_create_webhook(const struct sender_options *options, struct sender *
     explicit_bzero(&secrets, sizeof secrets);
     if (!is_good) {
         destroy(made);
-        return false;
+        return fault_add(fault, "WrongSettings");
     }
     *sender = (struct sender){send, destroy, made};
     return true;
