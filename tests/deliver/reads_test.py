@@ -240,6 +240,33 @@ def test_temporary_credentials_read_what_their_key_reads():
     listed = service.aws("s3", "ls", "--recursive", f"s3://{BUCKET}/AWSLogs/", key=session).splitlines()
     assert len(listed) == len([key for key in all_keys(service) if key.startswith("AWSLogs/")])
     service.aws("s3", "ls", f"s3://{BUCKET}/AWSLogs/", key=session._replace(token="x"), code=255)
+    short = service.begin_session(DurationSeconds=900)
+    assert s3(service, short).list_objects(Bucket=BUCKET)["Contents"]
+    service.restart(ahead_s=950)
+    try:
+        assert code_of(s3(service, short).list_objects, Bucket=BUCKET) == "ExpiredToken"
+        assert code_of(s3(service, short).head_bucket, Bucket=BUCKET) == "403"
+        assert s3(service, session).list_objects(Bucket=BUCKET)["Contents"]
+    finally:
+        service.restart()
+
+
+def test_presigned_addresses_are_refused():
+    """Old or new: they are not understood, and say so to nobody by letting him in."""
+    import ssl
+
+    service = open_service()
+    context = ssl.create_default_context(cafile=service.ca)
+    for seconds in (1, 600):
+        address = s3(service).generate_presigned_url(
+            "get_object", Params={"Bucket": BUCKET, "Key": all_keys(service)[0]}, ExpiresIn=seconds
+        )
+        assert "Signature=" in address, address
+        try:
+            urllib.request.urlopen(address, context=context)
+            raise AssertionError(address)
+        except urllib.error.HTTPError as error:
+            assert error.code == 403 and b"<Code>AccessDenied</Code>" in error.read()
 
 
 def test_who_may_read_what():
