@@ -279,7 +279,8 @@ static bool on_told(void *user, struct span name, struct span value) {
     if (queue == NULL || to > queue->to) return true;
     uint32_t untold = count_untold(look, id, to);
     int64_t keep_s = queue->has_trail ? NOTIFIER_KEEP_S : NOTIFIER_DELETED_KEEP_S;
-    bool is_over = time_s + keep_s < look->now_s || queue->size > NOTIFIER_QUEUE_SIZE_MAX;
+    bool is_over =
+        time_s + keep_s < look->now_s || queue->size > look->notifier->options.queue_size_max;
     bool is_needed = untold > 0 || look->is_incomplete || !queue->has_trail;
     if (is_needed && !is_over) return true;
     if (!remove_later(look, name, value)) return false;
@@ -376,6 +377,7 @@ bool notifier_start(const struct notifier_options *options, struct notifier **no
     made->base.step = on_step;
     made->base.end = on_end;
     made->options = *options;
+    if (options->queue_size_max == 0) made->options.queue_size_max = NOTIFIER_QUEUE_SIZE_MAX;
     snprintf(made->base.name, sizeof made->base.name, "notify");
     if (!followers_add(options->followers, &made->base)) {
         free(made);

@@ -34,6 +34,7 @@ struct notifier_options {
     const char *const *topics;  // that trails may name; each may end in '*'
     uint32_t topics_count;      // 0: none is published to
     struct target_service topic_service;
+    uint64_t queue_size_max;  // bytes of a trail's lists; 0: NOTIFIER_QUEUE_SIZE_MAX
 };
 
 struct notifier;
