@@ -1,10 +1,13 @@
 #include "collector/delivery_start.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/aws/logs.h"
 #include "base/clock.h"
 #include "base/crypto_seal.h"
 #include "base/random.h"
+#include "collector/cloudwatch/logs_trail.h"
 #include "collector/deliver/deliver.h"
 #include "collector/deliver/objects_s3.h"
 #include "collector/follow/followers.h"
@@ -16,6 +19,9 @@ struct delivery {
     struct objects_directory directory;
     struct objects_s3 *s3;  // NULL: they deliver to the directory
     struct objects objects;
+    struct logs_trail_options logs;
+    struct deliver_kind kind;  // of logs
+    atomic_bool is_stopped;    // calls of logs
     struct followers *followers;
     struct notifier *notifier;
     uint8_t secret[CRYPTO_SEAL_KEY_SIZE];
@@ -54,13 +60,14 @@ static bool create_s3(struct delivery *delivery, const struct settings *settings
 
 static bool open_objects(struct delivery *delivery, const struct settings *settings,
                          struct fault *fault) {
-    if (settings->delivery_directory == NULL) return create_s3(delivery, settings, fault);
+    if (settings->delivery_s3.region != NULL) return create_s3(delivery, settings, fault);
+    if (settings->delivery_directory == NULL) return true;
     delivery->directory = (struct objects_directory){files_system(), settings->delivery_directory};
     delivery->objects = objects_in_directory(&delivery->directory);
     return check_directory(settings->delivery_directory, fault);
 }
 
-static bool is_wanted(const struct settings *settings) {
+static bool has_files(const struct settings *settings) {
     return settings->delivery_directory != NULL || settings->delivery_s3.region != NULL;
 }
 
@@ -81,11 +88,45 @@ static bool check_targets(const struct settings *settings, struct fault *fault) 
     return true;
 }
 
+static bool is_wanted(const struct settings *settings) {
+    return has_files(settings) || settings->delivery_logs.region != NULL;
+}
+
+// CloudWatch Logs as the settings have it. Whether its parts can be used is seen by making a
+// client.
+static bool open_logs(struct delivery *delivery, const struct settings *settings,
+                      struct fault *fault) {
+    const struct settings_logs *logs = &settings->delivery_logs;
+    struct caller *caller = NULL;
+    uint64_t size_max = settings->delivery_logs_event_size_max;
+    if (logs->region == NULL) return true;
+    delivery->logs = (struct logs_trail_options){
+        .caller = {.name = "logs",
+                   .endpoint = logs->endpoint,
+                   .region = logs->region,
+                   .credentials_file = settings->delivery_logs_credentials,
+                   .profile = logs->profile,
+                   .http = {.ca_file = settings->delivery_logs_ca,
+                            .proxy = logs->proxy,
+                            .is_stopped = &delivery->is_stopped},
+                   .clock = clock_system(),
+                   .files = files_system()},
+        .organization = settings->organization,
+        .event_size_max = size_max < LOGS_EVENT_SIZE_MAX ? size_max : LOGS_EVENT_SIZE_MAX,
+        .interval_s = settings->delivery_logs_interval_s,
+    };
+    delivery->kind = logs_trail_kind(&delivery->logs);
+    if (!caller_create(&delivery->logs.caller, &caller, fault)) return fault_add(fault, "logs");
+    caller_destroy(caller);
+    return true;
+}
+
 bool delivery_check(const struct settings *settings, struct fault *fault) {
     struct delivery delivery = {0};
     if (!check_targets(settings, fault)) return false;
     if (!is_wanted(settings)) return true;
-    bool is_good = open_objects(&delivery, settings, fault);
+    bool is_good =
+        open_objects(&delivery, settings, fault) && open_logs(&delivery, settings, fault);
     objects_s3_destroy(delivery.s3);
     return is_good || fault_add(fault, "delivery");
 }
@@ -113,7 +154,7 @@ static bool is_told(void *context, const struct trail *trail) {
 
 static bool start(struct delivery *delivery, const struct settings *settings,
                   struct roster_live *roster, struct server *server, struct fault *fault) {
-    if (!open_objects(delivery, settings, fault) ||
+    if (!open_objects(delivery, settings, fault) || !open_logs(delivery, settings, fault) ||
         !secret_load(settings->secret_path, random_system(), delivery->secret, fault)) {
         return false;
     }
@@ -127,9 +168,12 @@ static bool start(struct delivery *delivery, const struct settings *settings,
         !start_notifier(delivery, settings, fault)) {
         return false;
     }
+    delivery->logs.followers = delivery->followers;
     const struct deliver_options options = {
         .followers = delivery->followers,
-        .objects = &delivery->objects,
+        .objects = has_files(settings) ? &delivery->objects : NULL,
+        .more = &delivery->kind,
+        .more_count = settings->delivery_logs.region != NULL ? 1 : 0,
         .roster = roster,
         .organization = settings->organization,
         .secret = delivery->secret,
@@ -162,6 +206,7 @@ void delivery_stop(struct delivery *delivery) {
     if (delivery == NULL) return;
     // What waits for a store that does not answer ends first, as the last thing of a follower.
     followers_end_soon(delivery->followers);
+    atomic_store(&delivery->is_stopped, true);
     if (delivery->s3 != NULL) objects_s3_stop(delivery->s3);
     notifier_end_soon(delivery->notifier);
     // What a follower that hangs still uses stays.
@@ -173,9 +218,9 @@ void delivery_stop(struct delivery *delivery) {
 }
 
 const struct objects_directory *delivery_directory(const struct delivery *delivery) {
-    return delivery == NULL || delivery->s3 != NULL ? NULL : &delivery->directory;
+    return delivery == NULL || delivery->directory.root == NULL ? NULL : &delivery->directory;
 }
 
 const struct objects *delivery_objects(const struct delivery *delivery) {
-    return delivery == NULL ? NULL : &delivery->objects;
+    return delivery == NULL || delivery->objects.operations == NULL ? NULL : &delivery->objects;
 }

@@ -248,6 +248,14 @@ struct metric metrics_table[METRICS_COUNT] = {
                                     "it was told of all.",
                             .kind = METRIC_GAUGE,
                             .label = "follower"},
+    [METRICS_LOG_GROUP_EVENTS] = {.name = "orgtrail_collector_log_group_events_total",
+                                  .help = "Events that a trail has put to its log group.",
+                                  .kind = METRIC_COUNTER,
+                                  .label = "follower"},
+    [METRICS_LOG_GROUP_LEFT_OUT] = {.name = "orgtrail_collector_log_group_left_out_events_total",
+                                    .help = "Events that a log group does not take.",
+                                    .kind = METRIC_COUNTER,
+                                    .label = "follower"},
 };
 
 void metrics_start(void) {

@@ -36,6 +36,7 @@
 #include "base/fault.h"
 #include "collector/notify/target.h"
 #include "collector/roster.h"
+#include "collector/settings_logs.h"
 #include "collector/settings_s3.h"
 
 enum {
@@ -66,6 +67,9 @@ enum {
     SETTINGS_DIGEST_KEY_LIFETIME_S_MAX = 10 * 365 * 86400,
     SETTINGS_FILE_SIZE = 32 << 20,  // bytes of a log file's text
     SETTINGS_FILE_SIZE_MIN = 64 << 10,
+    SETTINGS_LOGS_INTERVAL_S = 5,
+    SETTINGS_LOGS_EVENT_SIZE = 1 << 20,  // bytes
+    SETTINGS_LOGS_EVENT_SIZE_MIN = 1 << 10,
     SETTINGS_COMPRESSION = 6,
     SETTINGS_COMPRESSION_MAX = 12,
     SETTINGS_FREE_SIZE = 1 << 30,  // bytes, or 2 % of the disk if that is less
@@ -108,6 +112,11 @@ struct settings {
     struct settings_s3 delivery_s3;   // as the file has it; paths are:
     const char *delivery_s3_ca;
     const char *delivery_s3_credentials;
+    struct settings_logs delivery_logs;  // the same
+    const char *delivery_logs_ca;
+    const char *delivery_logs_credentials;
+    uint32_t delivery_logs_interval_s;
+    uint64_t delivery_logs_event_size_max;
     uint32_t delivery_interval_s;
     uint32_t delivery_digest_interval_s;
     uint32_t delivery_digest_key_lifetime_s;

@@ -7,6 +7,8 @@ const cyaml_schema_field_t settings_delivery_fields[] = {
                            SETTINGS_PATH_SIZE_MAX),
     CYAML_FIELD_MAPPING("s3", CYAML_FLAG_OPTIONAL, struct settings_delivery, s3,
                         settings_s3_fields),
+    CYAML_FIELD_MAPPING("logs", CYAML_FLAG_OPTIONAL, struct settings_delivery, logs,
+                        settings_logs_fields),
     CONFIG_FIELD_RANGE("interval_s", struct settings_delivery, interval_s, 1,
                        SETTINGS_INTERVAL_S_MAX),
     CONFIG_FIELD_RANGE("digest_interval_s", struct settings_delivery, digest_interval_s,
@@ -42,6 +44,22 @@ const struct config_help settings_delivery_helps[SETTINGS_DELIVERY_HELPS] = {
      "`bucket-owner-full-control` for another account's bucket."},
     {"delivery.s3.proxy", "`http://HOST:PORT`", "none",
      "An HTTP proxy; the environment's is not used."},
+    {"delivery.logs.region", "region", "trails deliver to no log group",
+     "Where trails with a log group deliver to besides: CloudWatch Logs, or a store that speaks "
+     "like it. The group's ARN has the same region."},
+    {"delivery.logs.endpoint", "`https://HOST[:PORT]`", "AWS's of the region",
+     "The store's address."},
+    {"delivery.logs.ca", "path", "the system's",
+     "PEM of the CA that the store's certificate is of."},
+    {"delivery.logs.credentials", "path", "`AWS_ACCESS_KEY_ID` and so on of the environment",
+     "A file like `~/.aws/credentials`, mode 600 or 640. Read again when it changes."},
+    {"delivery.logs.profile", "name", "`default`", "The file's section."},
+    {"delivery.logs.proxy", "`http://HOST:PORT`", "none",
+     "An HTTP proxy; the environment's is not used."},
+    {"delivery.logs.interval_s", NULL, "5", "Seconds between deliveries of a trail to its group."},
+    {"delivery.logs.event_size_max", "size, 1KiB to 1MiB", "1MiB, less 26 bytes",
+     "Events that are larger are left out, counted and told. CloudTrail itself leaves out more "
+     "than 256KiB, and so much some stores take only."},
     {"delivery.interval_s", NULL, "300", "Seconds between deliveries of a trail."},
     {"delivery.digest_interval_s", NULL, "3600",
      "Seconds that a digest file stands for. Change it for tests only: verifiers expect an hour."},
@@ -61,6 +79,20 @@ bool settings_delivery_fill(struct settings *settings, const struct settings_del
     settings->delivery_digest_key_lifetime_s =
         settings_choose(delivery->digest_key_lifetime_s, SETTINGS_DIGEST_KEY_LIFETIME_S);
     settings->delivery_compression = settings_choose(delivery->compression, SETTINGS_COMPRESSION);
+    const struct settings_logs *logs = &delivery->logs;
+    uint64_t *event_size = &settings->delivery_logs_event_size_max;
+    settings->delivery_logs_interval_s =
+        settings_choose(logs->interval_s, SETTINGS_LOGS_INTERVAL_S);
+    if (!settings_parse_size(origin, "delivery.logs.event_size_max", logs->event_size_max,
+                             event_size, fault)) {
+        return false;
+    }
+    if (*event_size == 0) *event_size = SETTINGS_LOGS_EVENT_SIZE;
+    if (*event_size < SETTINGS_LOGS_EVENT_SIZE_MIN || *event_size > SETTINGS_LOGS_EVENT_SIZE) {
+        fault_set(fault, FAULT_INPUT, "delivery.logs.event_size_max: \"%s\" is not 1KiB to 1MiB",
+                  logs->event_size_max);
+        return settings_refuse(origin, "event_size_max", logs->event_size_max, fault);
+    }
     uint64_t *size = &settings->delivery_file_size_max;
     if (!settings_parse_size(origin, "delivery.file_size_max", delivery->file_size_max, size,
                              fault)) {
@@ -82,7 +114,17 @@ bool settings_delivery_resolve(struct settings *settings, const struct settings_
     }
     if (!settings_s3_check(s3, fault)) return settings_refuse(origin, "region", s3->region, fault);
     settings->delivery_s3 = *s3;
-    return (delivery->directory == NULL ||
+    const struct settings_logs *logs = &delivery->logs;
+    if (!settings_logs_check(logs, fault)) {
+        return settings_refuse(origin, "region", logs->region, fault);
+    }
+    settings->delivery_logs = *logs;
+    return (logs->ca == NULL ||
+            settings_resolve(settings, origin, logs->ca, &settings->delivery_logs_ca, fault)) &&
+           (logs->credentials == NULL ||
+            settings_resolve(settings, origin, logs->credentials,
+                             &settings->delivery_logs_credentials, fault)) &&
+           (delivery->directory == NULL ||
             settings_resolve(settings, origin, delivery->directory, &settings->delivery_directory,
                              fault)) &&
            (s3->ca == NULL ||

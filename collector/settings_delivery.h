@@ -4,14 +4,16 @@
 
 #include "base/config.h"
 #include "collector/settings_internal.h"
+#include "collector/settings_logs.h"
 #include "collector/settings_s3.h"
 
-enum { SETTINGS_DELIVERY_HELPS = 16 };
+enum { SETTINGS_DELIVERY_HELPS = 24 };
 
 // As the file has it.
 struct settings_delivery {
     char *directory;
     struct settings_s3 s3;
+    struct settings_logs logs;
     uint32_t interval_s;
     uint32_t digest_interval_s;
     uint32_t digest_key_lifetime_s;

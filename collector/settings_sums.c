@@ -52,6 +52,15 @@ static void print_s3(const struct settings *settings, struct buffer *text) {
     print_text("delivery.s3.kms_key", s3->kms_key, text);
     print_text("delivery.s3.acl", s3->acl, text);
     print_text("delivery.s3.proxy", s3->proxy, text);
+    const struct settings_logs *logs = &settings->delivery_logs;
+    print_text("delivery.logs.region", logs->region, text);
+    print_text("delivery.logs.endpoint", logs->endpoint, text);
+    print_text("delivery.logs.ca", settings->delivery_logs_ca, text);
+    print_text("delivery.logs.credentials", settings->delivery_logs_credentials, text);
+    print_text("delivery.logs.profile", logs->profile, text);
+    print_text("delivery.logs.proxy", logs->proxy, text);
+    print_number("delivery.logs.interval_s", settings->delivery_logs_interval_s, text);
+    print_number("delivery.logs.event_size_max", settings->delivery_logs_event_size_max, text);
 }
 
 static void print_topics(const struct settings *settings, struct buffer *text) {

@@ -212,6 +212,11 @@ static void test_mistakes_say_where(void **state) {
         {HEAD "notify: {sns: {endpoint: \"https://a\"}}\n", "topics"},
         {HEAD "notify: {sns: {topics: [t], profile: p}}\n", "of which credentials file"},
         {HEAD "delivery: {directory: d, compression: 13}\n", "from 1 to 12"},
+        {HEAD "delivery: {logs: {region: Frankfurt}}\n", "write it like eu-central-1"},
+        {HEAD "delivery: {logs: {endpoint: \"https://a\"}}\n", "region"},
+        {HEAD "delivery: {logs: {region: r, profile: p}}\n", "of which credentials file"},
+        {HEAD "delivery: {logs: {region: r, event_size_max: 2MiB}}\n", "is not 1KiB to 1MiB"},
+        {HEAD "delivery: {logs: {region: r, interval_s: 0}}\n", "from 1 to"},
         {HEAD "http: {listen: 9090}\n", "line 5: http.listen: \"9090\" is no address"},
         {"organization: {id: o-abc}\n", "line 1"},
         {"organization: {id: o-abc, management_account: a1}\nlisten: here:7443\n"

@@ -67,6 +67,7 @@ struct trail trail_document_read(const struct yyjson_val *root) {
         .changed_ms = number_of(root, "changed_ms"),
         .started_ms = number_of(root, "started_ms"),
         .stopped_ms = number_of(root, "stopped_ms"),
+        .logs_ms = number_of(root, "logs_ms"),
         .advanced = json_member(root, SPAN_LITERAL("advanced")),
         .basic = json_member(root, SPAN_LITERAL("basic")),
         .insights = json_member(root, SPAN_LITERAL("insights")),

@@ -32,6 +32,7 @@ struct trail {
     int64_t changed_ms;
     int64_t started_ms;                 // 0: never
     int64_t stopped_ms;                 // 0: never
+    int64_t logs_ms;                    // since when it has a log group; 0: since it began
     const struct yyjson_val *advanced;  // selectors as they were given; NULL: none
     const struct yyjson_val *basic;     // the same; both NULL: the default ones
     const struct yyjson_val *insights;  // NULL: none

@@ -63,6 +63,7 @@ static void write_document(const struct trail *trail, struct buffer *buffer) {
     json_write_integer(&writer, "changed_ms", trail->changed_ms);
     json_write_integer(&writer, "started_ms", trail->started_ms);
     json_write_integer(&writer, "stopped_ms", trail->stopped_ms);
+    if (trail->logs_ms != 0) json_write_integer(&writer, "logs_ms", trail->logs_ms);
     if (trail->advanced != NULL) json_write_value(&writer, "advanced", trail->advanced);
     if (trail->basic != NULL) json_write_value(&writer, "basic", trail->basic);
     if (trail->insights != NULL) json_write_value(&writer, "insights", trail->insights);

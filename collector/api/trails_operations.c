@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "collector/api/trails.h"
+#include "collector/cloudwatch/logs_state.h"
 #include "collector/deliver/state.h"
 #include "collector/notify/place.h"
 #include "collector/notify/target.h"
@@ -45,10 +46,15 @@ static bool read_settings(struct api_call *call, struct trail *trail) {
     if (given && !trail_check_key(call, trail->account, trail->region, key, &trail->key)) {
         return false;
     }
-    return read_text(call, "CloudWatchLogsLogGroupArn", &trail->logs_group, &given) &&
-           read_text(call, "CloudWatchLogsRoleArn", &trail->logs_role, &given) &&
-           trail_check_logs(call, trail->logs_group, trail->logs_role) &&
-           read_flag(call, "EnableLogFileValidation", &trail->is_validated, &given) &&
+    bool had_logs = trail->logs_group.size > 0;
+    if (!read_text(call, "CloudWatchLogsLogGroupArn", &trail->logs_group, &given) ||
+        !read_text(call, "CloudWatchLogsRoleArn", &trail->logs_role, &given) ||
+        !trail_check_logs(call, trail->logs_group, trail->logs_role)) {
+        return false;
+    }
+    // A log group gets what comes from now on.
+    if (!had_logs && trail->logs_group.size > 0) trail->logs_ms = call->request->now_ms;
+    return read_flag(call, "EnableLogFileValidation", &trail->is_validated, &given) &&
            read_flag(call, "RecursiveLogging", &trail->is_recursive, &given);
 }
 
@@ -350,16 +356,15 @@ bool trails_run_list(struct api_call *call) {
     return true;
 }
 
-// What is known of a trail's delivery, read from its document; *state as it is if there is none.
+// What is known of a trail's delivery, read from a document; no root: there is none.
 struct finding {
     struct api_call *call;
-    struct state *state;
+    const struct yyjson_val *root;
     bool is_good;
 };
 
 static bool on_state(void *user, struct span name, struct span value) {
     struct finding *finding = user;
-    const struct yyjson_val *root;
     struct fault fault;
     struct span copy;
     (void)name;
@@ -368,21 +373,31 @@ static bool on_state(void *user, struct span name, struct span value) {
         finding->is_good = api_refuse_fault(finding->call, &fault);
         return false;
     }
-    finding->is_good = api_read_json(finding->call, copy, &root);
-    if (finding->is_good && !state_read(root, finding->state, &fault)) {
-        finding->is_good = api_refuse_fault(finding->call, &fault);
-    }
+    finding->is_good = api_read_json(finding->call, copy, &finding->root);
     return false;
 }
 
-static bool find_state(struct api_call *call, const struct trail *trail, struct state *state) {
+static bool find_document(struct api_call *call, const char *documents, const struct trail *trail,
+                          const struct yyjson_val **root) {
     char id[TRAIL_ID_SIZE];
     char name[TRAIL_NAME_SIZE_MAX + 1];
-    struct finding finding = {call, state, true};
-    *state = (struct state){0};
+    struct finding finding = {call, NULL, true};
     trail_document_id(trail, id);
-    snprintf(name, sizeof name, STATE_DOCUMENTS "%s", id);
-    return api_visit(call, span_text(name), on_state, &finding) && finding.is_good;
+    snprintf(name, sizeof name, "%s%s", documents, id);
+    if (!api_visit(call, span_text(name), on_state, &finding) || !finding.is_good) return false;
+    *root = finding.root;
+    return true;
+}
+
+// States as they are if there are none.
+static bool find_states(struct api_call *call, const struct trail *trail, struct state *state,
+                        struct logs_state *logs) {
+    struct fault fault;
+    const struct yyjson_val *root;
+    if (!find_document(call, STATE_DOCUMENTS, trail, &root)) return false;
+    if (root != NULL && !state_read(root, state, &fault)) return api_refuse_fault(call, &fault);
+    if (!find_document(call, LOGS_STATE_DOCUMENTS, trail, &root)) return false;
+    return root == NULL || logs_state_read(root, logs, &fault) || api_refuse_fault(call, &fault);
 }
 
 // What is known of those who are told of a trail's files, together.
@@ -445,9 +460,10 @@ static void write_moment_text(struct json_writer *output, const char *name, int6
 
 bool trails_run_status(struct api_call *call) {
     struct trail trail;
-    struct state state;
+    struct state state = {0};
+    struct logs_state logs = {0};
     struct told told;
-    if (!trails_get(call, "Name", &trail) || !find_state(call, &trail, &state) ||
+    if (!trails_get(call, "Name", &trail) || !find_states(call, &trail, &state, &logs) ||
         !find_told(call, &trail, &told)) {
         return false;
     }
@@ -456,6 +472,11 @@ bool trails_run_status(struct api_call *call) {
     write_moment(output, "LatestDeliveryTime", state.delivered_ms);
     if (state.error[0] != 0) {
         json_write_string(output, "LatestDeliveryError", span_text(state.error));
+    }
+    write_moment(output, "LatestCloudWatchLogsDeliveryTime", logs.delivered_ms);
+    const char *logs_error = logs.error[0] != 0 ? logs.error : logs.note;
+    if (logs_error[0] != 0) {
+        json_write_string(output, "LatestCloudWatchLogsDeliveryError", span_text(logs_error));
     }
     write_moment(output, "LatestDigestDeliveryTime", state.digest_delivered_ms);
     if (state.digest_error[0] != 0) {

@@ -1,6 +1,7 @@
 // deliver.h: the trails of the organization as they deliver.
 //
-// One follower looks for trails and adds a follower for each (trail.h).
+// One follower looks for trails and adds a follower for each of its destinations: files (trail.h)
+// and what else there is (struct deliver_kind).
 
 #pragma once
 
@@ -14,9 +15,24 @@
 #include "collector/follow/followers.h"
 #include "collector/roster_live.h"
 
+// A destination that trails may have.
+struct deliver_kind {
+    const char *documents;  // what the names of its states begin with; the trail's id follows, and
+                            // the member "trail" is the trail's document
+    bool (*wants)(const struct trail *trail);
+    // A follower for the trail of an id. FAULT_FULL.
+    bool (*create)(const void *options, struct span id, const struct trail *trail,
+                   struct follower **follower, struct fault *fault);
+    const void *options;
+};
+
+enum { DELIVER_KINDS_MAX = 4 };
+
 struct deliver_options {
     struct followers *followers;
-    const struct objects *objects;
+    const struct objects *objects;    // NULL: no files
+    const struct deliver_kind *more;  // beside files
+    uint32_t more_count;              // at most DELIVER_KINDS_MAX - 1
     struct roster_live *roster;
     const char *organization;  // "o-..."
     const uint8_t *secret;     // CRYPTO_SEAL_KEY_SIZE bytes

@@ -7,14 +7,14 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "collector/deliver/digests.h"
+#include "collector/deliver/present.h"
 #include "collector/deliver/round.h"
 #include "collector/deliver/state.h"
 
 enum {
     AGAIN_NOTED_MS = 60 * 1000,
     ARENA_SIZE = 32 * 1024 * 1024,
-    NAME_SHOWN = 20,  // letters of a trail's name in its follower's
-    MORE_MAX = 2,     // documents that are saved with the state
+    MORE_MAX = 2,  // documents that are saved with the state
 };
 
 struct deliver_trail {
@@ -45,18 +45,6 @@ struct step {
 
 // ---- reading and saving
 
-static bool read_document(struct step *step, const char *name, struct span *text,
-                          struct fault *fault) {
-    struct buffer buffer;
-    buffer_init(&buffer, STATE_SIZE_MAX);
-    bool is_good = seat_document(step->seat, span_text(name), &buffer, fault);
-    if (is_good && !arena_copy(step->arena, buffer_span(&buffer), text)) {
-        is_good = fault_set(fault, FAULT_FULL, "no memory for a trail");
-    }
-    buffer_done(&buffer);
-    return is_good;
-}
-
 static bool parse(struct step *step, struct span text, const struct yyjson_val **root,
                   struct fault *fault) {
     if (json_read_into(step->arena, text, root, fault)) return true;
@@ -64,19 +52,13 @@ static bool parse(struct step *step, struct span text, const struct yyjson_val *
     return false;
 }
 
-// Reads the trail's document as it is now. One of another id is another trail.
 static bool read_present(struct step *step, struct fault *fault) {
-    const struct yyjson_val *root;
-    char id[TRAIL_ID_SIZE];
-    if (!read_document(step, step->self->document, &step->present, fault)) return false;
-    if (step->present.size == 0) return true;
-    if (!parse(step, step->present, &root, fault)) return false;
-    struct trail trail = trail_document_read(root);
-    trail_document_id(&trail, id);
-    if (strcmp(id, step->self->id) != 0) {
-        step->present = (struct span){NULL, 0};
-        return true;
+    struct trail trail = {0};
+    if (!present_read(step->seat, step->arena, step->self->document, step->self->id, &step->present,
+                      &trail, fault)) {
+        return false;
     }
+    if (step->present.size == 0) return true;
     step->is_logging = trail.is_logging;
     step->started_ms = trail.started_ms;
     return true;
@@ -84,7 +66,9 @@ static bool read_present(struct step *step, struct fault *fault) {
 
 static bool read_state(struct step *step, struct fault *fault) {
     const struct yyjson_val *root;
-    if (!read_document(step, step->self->state, &step->saved, fault)) return false;
+    if (!present_document(step->seat, step->arena, step->self->state, &step->saved, fault)) {
+        return false;
+    }
     if (step->saved.size == 0) {
         step->state = (struct state){.trail = step->present};
         return true;
@@ -94,13 +78,10 @@ static bool read_state(struct step *step, struct fault *fault) {
 
 // Reads the trail that the step works by: that of the plan if there is one, otherwise the newest.
 static bool choose_trail(struct step *step, struct fault *fault) {
-    const struct yyjson_val *root;
     bool is_planned = step->state.round.is_planned || step->state.digest.is_planned;
     if (!is_planned && step->present.size > 0) step->state.trail = step->present;
-    if (step->state.trail.size == 0) return true;
-    if (!parse(step, step->state.trail, &root, fault)) return false;
-    step->trail = trail_document_read(root);
-    return true;
+    return step->state.trail.size == 0 ||
+           present_parse(step->arena, step->state.trail, &step->trail, fault);
 }
 
 static bool load(struct step *step, struct fault *fault) {
@@ -494,18 +475,6 @@ static void on_end(struct follower *follower) {
     free(follower);
 }
 
-// A name of letters, digits and '-' that tells people which trail it is.
-static void print_follower(struct deliver_trail *self, struct span name) {
-    char shown[NAME_SHOWN + 1];
-    size_t size = 0;
-    for (; size < name.size && size < NAME_SHOWN; size++) {
-        char letter = (char)name.bytes[size];
-        shown[size] = letter == '.' || letter == '_' ? '-' : letter;
-    }
-    shown[size] = 0;
-    snprintf(self->base.name, sizeof self->base.name, "deliver-%s-%s", shown, self->id);
-}
-
 bool deliver_trail_create(const struct deliver_options *options, struct span id, struct span name,
                           struct span account, struct span region, struct follower **follower,
                           struct fault *fault) {
@@ -517,7 +486,7 @@ bool deliver_trail_create(const struct deliver_options *options, struct span id,
     snprintf(self->id, sizeof self->id, "%.*s", SPAN_PRINT(id));
     trail_document_name(account, region, name, self->document);
     snprintf(self->state, sizeof self->state, STATE_DOCUMENTS "%s", self->id);
-    print_follower(self, name);
+    present_print_follower("deliver", name, self->id, self->base.name);
     *follower = &self->base;
     return true;
 }

@@ -58,6 +58,11 @@ FIRING = {
     "OrgtrailSlowDisk": (COLLECTOR + 'commit_seconds_bucket{le="1"}', "0x3000", "0+5x3000"),
     "OrgtrailStuckCursor": (COLLECTOR + "held_retention", "1x3000", "0x3000"),
     "OrgtrailTargetFails": (COLLECTOR + 'notification_lag_seconds{follower="a"}', "901x3000", "899x3000"),
+    "OrgtrailLogGroupLeavesOut": (
+        COLLECTOR + 'log_group_left_out_events_total{follower="a"}',
+        RISES,
+        RESTS,
+    ),
     "OrgtrailDamagedStore": (COLLECTOR + "damaged_parts", "1x3000", "0x3000"),
     "OrgtrailMismatchedTexts": (COLLECTOR + "mismatched_texts", "1x3000", "0x3000"),
     "OrgtrailStuckReader": (COLLECTOR + "stuck_readers", "1x3000", "0x3000"),
@@ -122,6 +127,11 @@ PROVOKED = {
         "tests/notify/webhook_test.py",
         "test_a_dead_target_holds_up_nothing",
         "notification_lag_seconds",
+    ),
+    "OrgtrailLogGroupLeavesOut": (
+        "tests/deliver/logs_test.py",
+        "test_events_too_large_are_told",
+        "log_group_left_out_events_total",
     ),
     "OrgtrailDamagedStore": (FLOW, "test_a_damaged_store", "damaged_parts"),
     "OrgtrailStuckReader": (STUCK, "test_stuck_reader", "stuck_readers"),
