@@ -405,7 +405,7 @@ struct told {
     struct api_call *call;
     int64_t attempted_ms;
     int64_t told_ms;
-    char error[PLACE_ERROR_SIZE + PLACE_NAME_SIZE];  // of the one that failed last
+    char error[PLACE_ERROR_SIZE + PLACE_NAME_SIZE + 2];  // of the one that failed last
     int64_t failed_ms;
     bool is_good;
 };
