@@ -67,11 +67,6 @@ static bool read_times(const struct parts *parts, const struct block_frame *fram
     return true;
 }
 
-bool columns_read_times(const struct block_frame *frame, int64_t times_s[BLOCK_FRAME_ROWS]) {
-    struct parts parts;
-    return find_parts(frame, &parts) && read_times(&parts, frame, times_s);
-}
-
 bool columns_read_places(const struct block_frame *frame, uint64_t places[BLOCK_FRAME_ROWS]) {
     struct parts parts;
     return find_parts(frame, &parts) &&
@@ -106,10 +101,10 @@ static bool read_accounts(struct span part, struct span *accounts, uint32_t rows
     return !reader.bad;
 }
 
-bool columns_read_accounts(const struct block_frame *frame,
-                           struct span accounts[BLOCK_FRAME_ROWS]) {
+bool columns_read_rows(const struct block_frame *frame, int64_t times_s[BLOCK_FRAME_ROWS],
+                       struct span accounts[BLOCK_FRAME_ROWS]) {
     struct parts parts;
-    return find_parts(frame, &parts) &&
+    return find_parts(frame, &parts) && read_times(&parts, frame, times_s) &&
            read_accounts(parts.fixed[BLOCK_PART_ACCOUNTS], accounts, frame->rows);
 }
 

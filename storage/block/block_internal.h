@@ -172,9 +172,9 @@ bool block_frame_check_texts(const struct block *block, const struct block_frame
 // The places of a frame's rows in order of sequence. False if the frame is damaged.
 bool columns_read_places(const struct block_frame *frame, uint64_t places[BLOCK_FRAME_ROWS]);
 
-// The accounts and times of a frame's rows. False if the frame is damaged.
-bool columns_read_accounts(const struct block_frame *frame, struct span accounts[BLOCK_FRAME_ROWS]);
-bool columns_read_times(const struct block_frame *frame, int64_t times_s[BLOCK_FRAME_ROWS]);
+// The times and accounts of a frame's rows. False if the frame is damaged.
+bool columns_read_rows(const struct block_frame *frame, int64_t times_s[BLOCK_FRAME_ROWS],
+                       struct span accounts[BLOCK_FRAME_ROWS]);
 
 // Appends the texts of a frame; `head` is the dictionary's or NULL.
 bool texts_append(struct block_scratch *scratch, const struct tokens_frame *frame,

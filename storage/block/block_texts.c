@@ -256,8 +256,8 @@ bool block_read_texts(const struct block *block, struct block_scratch *scratch,
     struct block_frame found;
     int64_t times_s[BLOCK_FRAME_ROWS];
     struct span all_accounts[BLOCK_FRAME_ROWS];
-    if (!block_frame_open(block, frame, &found) || !columns_read_times(&found, times_s) ||
-        !columns_read_accounts(&found, all_accounts)) {
+    if (!block_frame_open(block, frame, &found) ||
+        !columns_read_rows(&found, times_s, all_accounts)) {
         return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged columns", frame);
     }
     if (!block_frame_check_texts(block, &found))

@@ -73,6 +73,8 @@ static inline uint8_t reader_byte(struct reader *reader) {
 }
 
 static inline uint64_t reader_varint(struct reader *reader) {
+    // As most of them are.
+    if (reader->at != reader->end && *reader->at < 0x80) return *reader->at++;
     uint64_t value = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
         uint8_t byte = reader_byte(reader);

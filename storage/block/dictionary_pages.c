@@ -39,8 +39,10 @@ struct dictionary_pages {
     struct dictionary_source source;
     uint32_t epoch;
     struct page *pages;  // in order of string; what lies between them is damaged
+    uint32_t *firsts;    // of each page its first string: what a search looks at
     uint32_t pages_count;
     uint32_t pages_room;
+    uint32_t firsts_room;
     struct fixed *fixed;  // in order of chunk
     uint32_t fixed_count;
     uint32_t fixed_room;
@@ -72,6 +74,7 @@ void dictionary_pages_destroy(struct dictionary_pages *pages) {
     for (uint32_t index = 0; index < pages->pages_count; index++) free(pages->pages[index].offsets);
     for (uint32_t index = 0; index < pages->fixed_count; index++) free(pages->fixed[index].memory);
     free(pages->pages);
+    free(pages->firsts);
     free(pages->fixed);
     free(pages->head);
     free(pages->sample);
@@ -118,9 +121,12 @@ static bool index_page(struct dictionary_pages *pages, const struct dictionary_c
                        uint32_t number, const struct dictionary_part *part, uint32_t first,
                        uint32_t strings, struct fault *fault) {
     if (!reserve(pages, (void **)&pages->pages, pages->pages_count, &pages->pages_room,
-                 sizeof *pages->pages)) {
+                 sizeof *pages->pages) ||
+        !reserve(pages, (void **)&pages->firsts, pages->pages_count, &pages->firsts_room,
+                 sizeof *pages->firsts)) {
         return no_memory(fault);
     }
+    pages->firsts[pages->pages_count] = first;
     struct page *page = &pages->pages[pages->pages_count++];
     *page = (struct page){
         .first = first,
@@ -192,12 +198,12 @@ static bool get_chunk(struct dictionary_pages *pages, uint32_t number, struct sp
 static struct page *find_page(struct dictionary_pages *pages, uint32_t number) {
     uint32_t low = 0;
     uint32_t high = pages->pages_count;
-    if (pages->page_last < high && pages->pages[pages->page_last].first <= number)
+    if (pages->page_last < high && pages->firsts[pages->page_last] <= number)
         low = pages->page_last;
-    if (low + 1 < high && pages->pages[low + 1].first > number) high = low + 1;
+    if (low + 1 < high && pages->firsts[low + 1] > number) high = low + 1;
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
-        if (pages->pages[middle].first <= number) {
+        if (pages->firsts[middle] <= number) {
             low = middle;
         } else {
             high = middle;
