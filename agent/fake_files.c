@@ -101,6 +101,7 @@ static uint32_t add_node(struct fake_files *fake, bool is_directory) {
         if (used) continue;
         fake->nodes[node].size = 0;
         fake->nodes[node].durable_size = 0;
+        fake->nodes[node].lost_end = 0;
         fake->nodes[node].is_directory = is_directory;
         return node;
     }
@@ -189,14 +190,14 @@ static bool fake_sync_is_done(void *context, int handle) {
     return !fake->is_slow;
 }
 
-// Makes the beginning of a file durable.
-static bool sync_until(struct fake_files *fake, struct node *node, uint64_t size,
-                       struct fault *fault) {
-    if (!may(fake, "sync", fault)) {
-        if (node->lost_from >= node->lost_end) node->lost_from = node->durable_size;
-        node->lost_end = size;
-        return false;
-    }
+// No sync is about it any more.
+static void lose(struct node *node, uint64_t size) {
+    if (size <= node->durable_size) return;
+    if (node->lost_from >= node->lost_end) node->lost_from = node->durable_size;
+    node->lost_end = size;
+}
+
+static void make_durable(struct node *node, uint64_t size) {
     assert(size <= node->size);
     node->durable = realloc(node->durable, size + 1);
     assert(node->durable != NULL);
@@ -205,6 +206,16 @@ static bool sync_until(struct fake_files *fake, struct node *node, uint64_t size
     uint64_t lost_end = node->lost_end < size ? node->lost_end : size;
     if (node->lost_from < lost_end)
         memset(node->durable + node->lost_from, 0, lost_end - node->lost_from);
+}
+
+// Makes the beginning of a file durable.
+static bool sync_until(struct fake_files *fake, struct node *node, uint64_t size,
+                       struct fault *fault) {
+    if (!may(fake, "sync", fault)) {
+        lose(node, size);
+        return false;
+    }
+    make_durable(node, size);
     fake->syncs++;
     return true;
 }
@@ -316,6 +327,36 @@ static bool fake_sync_directory(void *context, const char *path, struct fault *f
     return true;
 }
 
+static bool fake_open_disk(void *context, const char *path, int *handle, struct fault *fault) {
+    struct fake_files *fake = context;
+    if (!may(fake, "open folder", fault)) return false;
+    const struct name *name = find_name(fake, path);
+    if (name == NULL || !name->exists) return fault_set(fault, FAULT_INPUT, "open folder %s", path);
+    *handle = add_handle(fake, name->node, false);
+    return true;
+}
+
+// All files and names, or with one that fails none: every file has lost what it had not written.
+static bool fake_sync_disk(void *context, int handle, struct fault *fault) {
+    struct fake_files *fake = context;
+    (void)node_of(fake, handle);
+    bool is_good = may(fake, "sync all", fault);
+    for (uint32_t index = 0; index < NODES_MAX; index++) {
+        struct node *node = &fake->nodes[index];
+        if (node->is_directory) continue;
+        if (is_good) {
+            make_durable(node, node->size);
+        } else {
+            lose(node, node->size);
+        }
+    }
+    for (uint32_t index = 0; is_good && index < fake->names_count; index++) {
+        fake->names[index].is_durable_existing = fake->names[index].exists;
+        fake->names[index].durable_node = fake->names[index].node;
+    }
+    return is_good;
+}
+
 static int compare_names(const void *left, const void *right) {
     const struct name *const *one = left, *const *other = right;
     return strcmp((*one)->path, (*other)->path);
@@ -396,6 +437,8 @@ struct fake_files *fake_files_create(void) {
         .rename = fake_rename,
         .make_directory = fake_make_directory,
         .sync_directory = fake_sync_directory,
+        .open_disk = fake_open_disk,
+        .sync_disk = fake_sync_disk,
         .list = fake_list,
         .measure_free = fake_measure_free,
         .lock = fake_lock,

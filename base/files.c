@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/syncer.h"
@@ -17,7 +19,6 @@ enum {
     FILE_MODE = 0640,
     PRIVATE_MODE = 0600,
     DIRECTORY_MODE = 0750,
-    READ_SIZE = 64 * 1024,   // bytes of one read of files_read_whole
     LIST_COUNT_MIN = 64,     // entries a listing begins with room for
     RENEW_SIZE = 16 * 1024,  // bytes that are written again at once
     PATH_SIZE = 4096,        // bytes with the final zero, as Linux's PATH_MAX
@@ -76,6 +77,7 @@ static void fill_entry(struct files_entry *entry, const char *name, const struct
         .modified_ns =
             (int64_t)status->st_mtim.tv_sec * 1000000000 + (int64_t)status->st_mtim.tv_nsec,
         .inode = status->st_ino,
+        .device = status->st_dev,
         .mode = status->st_mode & 07777,
     };
 }
@@ -310,6 +312,32 @@ static bool read_names(DIR *directory, const char *path, struct names *names, st
     return true;
 }
 
+// These write and wait for everything with syncfs, and tell of what failed (since Linux 5.8). One
+// that lies over another, or is at the other end of a network, does not for sure.
+static bool syncs_disk(unsigned long kind) {
+    return kind == EXT4_SUPER_MAGIC || kind == XFS_SUPER_MAGIC || kind == BTRFS_SUPER_MAGIC;
+}
+
+static bool system_open_disk(void *context, const char *path, int *handle, struct fault *fault) {
+    (void)context;
+    struct statfs status;
+    int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return set_path_fault(fault, errno, "open folder", path);
+    if (fstatfs(descriptor, &status) == 0 && syncs_disk((unsigned long)status.f_type)) {
+        *handle = descriptor;
+        return true;
+    }
+    close(descriptor);
+    *handle = -1;
+    return true;
+}
+
+static bool system_sync_disk(void *context, int handle, struct fault *fault) {
+    (void)context;
+    if (syncfs(handle) != 0) return set_handle_fault(fault, errno, "sync all of", handle);
+    return true;
+}
+
 static bool system_list(void *context, const char *path,
                         bool (*on_entry)(void *user, const struct files_entry *entry), void *user,
                         struct fault *fault) {
@@ -390,6 +418,8 @@ const struct files *files_system(void) {
         .rename = system_rename,
         .make_directory = system_make_directory,
         .sync_directory = system_sync_directory,
+        .open_disk = system_open_disk,
+        .sync_disk = system_sync_disk,
         .list = system_list,
         .measure_free = system_measure_free,
         .lock = system_lock,
@@ -473,6 +503,15 @@ bool files_sync_directory(const struct files *files, const char *path, struct fa
     return files->operations->sync_directory(files->context, path, fault);
 }
 
+bool files_open_disk(const struct files *files, const char *path, int *handle,
+                     struct fault *fault) {
+    return files->operations->open_disk(files->context, path, handle, fault);
+}
+
+bool files_sync_disk(const struct files *files, int handle, struct fault *fault) {
+    return files->operations->sync_disk(files->context, handle, fault);
+}
+
 bool files_list(const struct files *files, const char *path,
                 bool (*on_entry)(void *user, const struct files_entry *entry), void *user,
                 struct fault *fault) {
@@ -495,77 +534,4 @@ bool files_set_mode(const struct files *files, int handle, uint32_t mode, struct
 bool files_find_path(const struct files *files, int handle, char *path, size_t path_size) {
     return files->operations->find_path != NULL &&
            files->operations->find_path(files->context, handle, path, path_size);
-}
-
-// Appends all that the open file holds. The caller mends the buffer on failure.
-static bool read_open(const struct files *files, int handle, size_t size_max, struct buffer *buffer,
-                      struct fault *fault) {
-    uint64_t offset = 0;
-    for (;;) {
-        // Where the buffer ends, one more byte is tried to see whether the file ends there too.
-        size_t room = buffer->size_max - buffer->size;
-        size_t part = room < READ_SIZE ? room : READ_SIZE;
-        uint8_t last;
-        uint8_t *to = room == 0 ? &last : buffer_reserve(buffer, part);
-        if (to == NULL) return fault_set(fault, FAULT_FULL, "no memory");
-        if (room == 0) part = 1;
-        size_t got;
-        if (!files_read_at(files, handle, offset, to, part, &got, fault)) return false;
-        offset += got;
-        if (offset > size_max) {
-            return fault_set(fault, FAULT_INPUT, "larger than the %zu bytes allowed", size_max);
-        }
-        if (room == 0 && got > 0) return fault_set(fault, FAULT_FULL, "no room in the buffer");
-        buffer->size += got;
-        if (got < part) return true;
-    }
-}
-
-bool files_read_whole(const struct files *files, const char *path, size_t size_max,
-                      struct buffer *buffer, struct fault *fault) {
-    int handle;
-    if (!files_open(files, path, FILES_READ, &handle, fault)) return false;
-    size_t before = buffer->size;
-    bool read = read_open(files, handle, size_max, buffer, fault);
-    files_close(files, handle);
-    if (read) return true;
-    buffer->size = before;
-    return fault_add(fault, "%s", path);
-}
-
-// Writes the file beside the one to be replaced and makes it durable.
-static bool write_new(const struct files *files, const char *path, struct span bytes, uint32_t mode,
-                      struct fault *fault) {
-    int handle;
-    // One may have been left by a crash.
-    if (!files_remove(files, path, fault)) return false;
-    if (!files_open(files, path, FILES_CREATE_PRIVATE, &handle, fault)) return false;
-    bool written = files_append(files, handle, bytes, fault) &&
-                   files_set_mode(files, handle, mode, fault) && files_sync(files, handle, fault);
-    files_close(files, handle);
-    return written;
-}
-
-bool files_write_whole(const struct files *files, const char *path, struct span bytes,
-                       uint32_t mode, struct fault *fault) {
-    char beside[PATH_SIZE], folder[PATH_SIZE];
-    int length = snprintf(beside, sizeof beside, "%s.new", path);
-    if (length < 0 || (size_t)length >= sizeof beside) {
-        return fault_set(fault, FAULT_INPUT, "the path is too long: %s", path);
-    }
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL) {
-        snprintf(folder, sizeof folder, ".");
-    } else {
-        // The slash itself stays if it is the root.
-        int size = slash == path ? 1 : (int)(slash - path);
-        snprintf(folder, sizeof folder, "%.*s", size, path);
-    }
-    if (write_new(files, beside, bytes, mode, fault) && files_rename(files, beside, path, fault)) {
-        return files_sync_directory(files, folder, fault);
-    }
-    // The fault to report is the first one; a file left behind is removed by the next write.
-    struct fault second = {0};
-    if (!files_remove(files, beside, &second)) fault_add(fault, "left behind %s", beside);
-    return false;
 }

@@ -30,7 +30,8 @@ struct files_entry {
     uint64_t size;
     int64_t modified_ns;  // since the Unix epoch
     uint64_t inode;
-    uint32_t mode;  // permissions, as in chmod
+    uint64_t device;  // the file system's
+    uint32_t mode;    // permissions, as in chmod
 };
 
 struct files_operations {
@@ -54,6 +55,8 @@ struct files_operations {
     bool (*rename)(void *context, const char *from, const char *to, struct fault *fault);
     bool (*make_directory)(void *context, const char *path, struct fault *fault);
     bool (*sync_directory)(void *context, const char *path, struct fault *fault);
+    bool (*open_disk)(void *context, const char *path, int *handle, struct fault *fault);
+    bool (*sync_disk)(void *context, int handle, struct fault *fault);
     bool (*list)(void *context, const char *path,
                  bool (*on_entry)(void *user, const struct files_entry *entry), void *user,
                  struct fault *fault);
@@ -140,6 +143,16 @@ MUST_CHECK bool files_make_directory(const struct files *files, const char *path
 // Makes what was created, renamed and removed in a folder durable. After FAULT_IO never retried.
 MUST_CHECK bool files_sync_directory(const struct files *files, const char *path,
                                      struct fault *fault);
+
+// Opens the file system that a folder is on, for files_sync_disk; files_close closes it. *handle
+// -1: it is of a kind that syncs its files and folders one by one alone.
+MUST_CHECK bool files_open_disk(const struct files *files, const char *path, int *handle,
+                                struct fault *fault);
+
+// Makes everything on it durable, files and folders, and tells of every failure to write since it
+// was opened: of many files that costs far less than syncs of each. It waits for what others wrote,
+// too. After FAULT_IO nobody knows what the disk holds: never retried.
+MUST_CHECK bool files_sync_disk(const struct files *files, int handle, struct fault *fault);
 
 // Calls on_entry for each entry but . and .., links followed, in byte order of names, until it
 // returns false.

@@ -11,7 +11,8 @@ cd "$(dirname "$0")/.."
 packages=(
     bazel-bootstrap bazel-platforms bazel-skylib bazel-rules-java build-essential python3 git
     libgrpc-dev libprotobuf-c-dev protobuf-c-compiler libssl-dev liblmdb-dev libcmocka-dev
-    zlib1g-dev libzstd-dev libdeflate-dev libcyaml-dev libyaml-dev libmicrohttpd-dev libgnutls28-dev libxxhash-dev
+    zlib1g-dev libzstd-dev libdeflate-dev libisal-dev libcyaml-dev libyaml-dev libmicrohttpd-dev libgnutls28-dev
+    libxxhash-dev
     libcurl4-openssl-dev libexpat1-dev
     clang clang-format lld libclang-rt-14-dev
     ca-certificates curl openssl procps

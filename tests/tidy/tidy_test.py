@@ -43,6 +43,7 @@ LIBRARIES = [
     (r"yyjson\.h", r"base/json\.[ch]"),
     (r"zlib\.h", r"base/gzip\w*\.[ch]"),
     (r"libdeflate\.h", r"base/(gzip|hash)\w*\.[ch]"),
+    (r"isa-l/.*", r"base/gzip_writer\.c"),
     (r"zstd\.h|zdict\.h", r"base/zstd\w*\.[ch]"),
     (r"microhttpd\.h", r"base/http_server\w*\.[ch]"),
     (r"curl/curl\.h", r"base/http_client\.c"),
