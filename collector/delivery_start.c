@@ -62,7 +62,8 @@ static bool open_objects(struct delivery *delivery, const struct settings *setti
                          struct fault *fault) {
     if (settings->delivery_s3.region != NULL) return create_s3(delivery, settings, fault);
     if (settings->delivery_directory == NULL) return true;
-    delivery->directory = (struct objects_directory){files_system(), settings->delivery_directory};
+    delivery->directory =
+        (struct objects_directory){files_system(), settings->delivery_directory, OBJECTS_WHOLE_MIN};
     delivery->objects = objects_in_directory(&delivery->directory);
     return check_directory(settings->delivery_directory, fault);
 }

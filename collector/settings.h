@@ -70,7 +70,7 @@ enum {
     SETTINGS_LOGS_INTERVAL_S = 5,
     SETTINGS_LOGS_EVENT_SIZE = 1 << 20,  // bytes
     SETTINGS_LOGS_EVENT_SIZE_MIN = 1 << 10,
-    SETTINGS_COMPRESSION = 6,
+    SETTINGS_COMPRESSION = 4,
     SETTINGS_COMPRESSION_MAX = 12,
     SETTINGS_FREE_SIZE = 1 << 30,  // bytes, or 2 % of the disk if that is less
 };

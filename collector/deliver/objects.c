@@ -21,14 +21,10 @@ static bool put_all(const struct objects *objects, const struct object_write *wr
 
 static bool check(const struct objects *objects, const struct object_write *write,
                   struct fault *fault) {
-    bool found = false;
-    uint8_t hash[SHA256_SIZE];
-    struct object_facts facts = {0};
+    bool is_same = false;
     const struct object_name *name = &write->name;
-    if (!objects->operations->head(objects->context, name, &found, &facts, fault)) return false;
-    crypto_sha256(&write->bytes, 1, hash);
-    if (found && facts.size == write->bytes.size && memcmp(hash, facts.hash, sizeof hash) == 0)
-        return true;
+    if (!objects->operations->holds(objects->context, write, &is_same, fault)) return false;
+    if (is_same) return true;
     return fault_set(fault, FAULT_RETRY,
                      "ChangedObject: s3://%.*s/%.*s is not what was written: does somebody else "
                      "write there?",

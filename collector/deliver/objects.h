@@ -10,14 +10,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/crypto.h"
 #include "base/fault.h"
 #include "base/span.h"
 
 enum {
     OBJECT_KEY_SIZE_MAX = 1024,  // bytes, as S3 has it
     OBJECT_METADATA_MAX = 8,     // of one object
-    OBJECTS_WRITE_MAX = 128,     // written together
+    OBJECTS_WRITE_MAX = 512,     // written together
 };
 
 struct object_name {
@@ -39,19 +38,15 @@ struct object_write {
     uint32_t metadata_count;
 };
 
-struct object_facts {
-    uint64_t size;
-    uint8_t hash[SHA256_SIZE];
-};
-
 struct objects_operations {
     bool (*find_bucket)(void *context, struct span bucket, bool *found, struct fault *fault);
     bool (*put)(void *context, const struct object_write *write, struct fault *fault);
     // Puts several of different names, which costs less than one after another. NULL: it does not.
     bool (*put_all)(void *context, const struct object_write *writes, uint32_t writes_count,
                     struct fault *fault);
-    bool (*head)(void *context, const struct object_name *name, bool *found,
-                 struct object_facts *facts, struct fault *fault);
+    // Whether the object stands there as it was written: asked of where it is, not of who put it.
+    bool (*holds)(void *context, const struct object_write *write, bool *is_same,
+                  struct fault *fault);
 };
 
 struct objects {
@@ -64,10 +59,10 @@ MUST_CHECK bool objects_find_bucket(const struct objects *objects, struct span b
                                     struct fault *fault);
 
 // Writes 1 to OBJECTS_WRITE_MAX objects of different names, each in place of the one there was, and
-// makes sure that they stand there, by size and hash. Doing it again with the same bytes changes
-// nothing. FAULT_INPUT: no such bucket, or a key that cannot be; FAULT_DENIED; FAULT_FULL;
-// FAULT_RETRY: something else stands there, or not now; FAULT_IO. Whatever it was, some of them may
-// be there, and all may be tried again.
+// makes sure that they stand there, by size and hash or byte for byte. Doing it again with the same
+// bytes changes nothing. FAULT_INPUT: no such bucket, or a key that cannot be; FAULT_DENIED;
+// FAULT_FULL; FAULT_RETRY: something else stands there, or not now; FAULT_IO. Whatever it was, some
+// of them may be there, and all may be tried again.
 MUST_CHECK bool objects_write(const struct objects *objects, const struct object_write *writes,
                               uint32_t writes_count, struct fault *fault);
 

@@ -9,6 +9,7 @@
 
 enum {
     BUCKET_MAX = 63,
+    OPEN_MAX = 128,  // files at a time, which wait for their own syncs
     READ_SIZE = 64 * 1024,
 };
 
@@ -83,9 +84,10 @@ static bool check_bucket(const struct objects_directory *directory, const struct
                      directory->root, SPAN_PRINT(name->bucket));
 }
 
-// Makes the folders between the bucket and the object that are missing, each durable in its own.
+// Makes the folders between the bucket and the object that are missing, each durable in its own
+// unless all is synced later.
 static bool make_folders(const struct objects_directory *directory, struct span bucket,
-                         const char *path, struct fault *fault) {
+                         const char *path, bool is_whole, struct fault *fault) {
     char folder[OBJECTS_PATH_SIZE];
     size_t at = strlen(directory->root) + 1 + bucket.size;
     size_t end = (size_t)(strrchr(path, '/') - path);
@@ -105,7 +107,7 @@ static bool make_folders(const struct objects_directory *directory, struct span 
         if (is_there) continue;
         if (!files_make_directory(directory->files, folder, fault)) return false;
         folder[parent] = 0;
-        if (!files_sync_directory(directory->files, folder, fault)) return false;
+        if (!is_whole && !files_sync_directory(directory->files, folder, fault)) return false;
     }
     return true;
 }
@@ -172,14 +174,15 @@ static bool write_metadata(const struct files *files, const char *path, const ch
     return is_good;
 }
 
-// Objects that are written together. Syncs one behind another of files that are all being written
-// wait for the disk a few times instead of once each: so all files come first, then their syncs,
-// their names, and each folder's sync.
+// Objects that are written together: first all files, then syncs, then all names, then syncs again.
+// Syncs one behind another of files that are all being written wait for the disk a few times
+// instead of once each; syncs of the whole file system are two.
 struct pack {
     const struct objects_directory *directory;
     const struct object_write *writes;
-    uint32_t count;
-    int handles[OBJECTS_WRITE_MAX];  // -1: none
+    uint32_t begin, end;    // those under way
+    int whole;              // the file system; -1: each file and folder has a sync of its own
+    int handles[OPEN_MAX];  // of files that are to have one; -1: none
     char paths[OBJECTS_WRITE_MAX][OBJECTS_PATH_SIZE];
 };
 
@@ -190,29 +193,31 @@ static void print_fresh(const char *path, char fresh[OBJECTS_PATH_SIZE]) {
 }
 
 static bool begin_object(struct pack *pack, uint32_t index, struct fault *fault) {
-    const struct objects_directory *directory = pack->directory;
+    const struct files *files = pack->directory->files;
     const struct object_write *write = &pack->writes[index];
-    const struct object_name *name = &write->name;
-    char *path = pack->paths[index];
+    const char *path = pack->paths[index];
     char fresh[OBJECTS_PATH_SIZE];
-    if (name->key.size == 0 || !objects_directory_path(directory, name->bucket, name->key, path) ||
-        !print_beside(path, ".new", fresh)) {
-        return refuse_name(name, fault);
-    }
-    if (!check_bucket(directory, name, fault)) return false;
-    if (make_folders(directory, name->bucket, path, fault) &&
-        write_metadata(directory->files, path, fresh, write, fault) &&
-        begin_file(directory->files, fresh, write->bytes, &pack->handles[index], fault)) {
+    int handle = -1;
+    print_fresh(path, fresh);
+    if (make_folders(pack->directory, write->name.bucket, path, pack->whole != -1, fault) &&
+        write_metadata(files, path, fresh, write, fault) &&
+        begin_file(files, fresh, write->bytes, &handle, fault)) {
+        if (pack->whole == -1) {
+            pack->handles[index - pack->begin] = handle;
+        } else {
+            files_close(files, handle);
+        }
         return true;
     }
-    remove_quietly(directory->files, fresh);
+    remove_quietly(files, fresh);
     return name_fault(fault);
 }
 
 // A sync that failed is not tried again: the next attempt writes another file.
 static bool sync_files(struct pack *pack, struct fault *fault) {
     const struct files *files = pack->directory->files;
-    for (uint32_t index = 0; index < pack->count; index++) {
+    if (pack->whole != -1) return files_sync_disk(files, pack->whole, fault);
+    for (uint32_t index = 0; index < pack->end - pack->begin; index++) {
         if (!files_sync(files, pack->handles[index], fault)) return false;
         files_close(files, pack->handles[index]);
         pack->handles[index] = -1;
@@ -222,7 +227,7 @@ static bool sync_files(struct pack *pack, struct fault *fault) {
 
 static bool name_files(struct pack *pack, struct fault *fault) {
     char fresh[OBJECTS_PATH_SIZE];
-    for (uint32_t index = 0; index < pack->count; index++) {
+    for (uint32_t index = pack->begin; index < pack->end; index++) {
         print_fresh(pack->paths[index], fresh);
         if (!files_rename(pack->directory->files, fresh, pack->paths[index], fault)) return false;
     }
@@ -231,12 +236,13 @@ static bool name_files(struct pack *pack, struct fault *fault) {
 
 // Syncs each folder once. Paths become those of their folders.
 static bool sync_folders(struct pack *pack, struct fault *fault) {
-    for (uint32_t index = 0; index < pack->count; index++) {
-        uint32_t before = 0;
+    const struct files *files = pack->directory->files;
+    if (pack->whole != -1) return files_sync_disk(files, pack->whole, fault);
+    for (uint32_t index = pack->begin; index < pack->end; index++) {
+        uint32_t before = pack->begin;
         *strrchr(pack->paths[index], '/') = 0;
         while (before < index && strcmp(pack->paths[before], pack->paths[index]) != 0) before++;
-        if (before == index &&
-            !files_sync_directory(pack->directory->files, pack->paths[index], fault)) {
+        if (before == index && !files_sync_directory(files, pack->paths[index], fault)) {
             return false;
         }
     }
@@ -245,18 +251,21 @@ static bool sync_folders(struct pack *pack, struct fault *fault) {
 
 // Leaves none of those that have no name yet.
 static void give_up(struct pack *pack, uint32_t begun) {
+    const struct files *files = pack->directory->files;
     char fresh[OBJECTS_PATH_SIZE];
-    for (uint32_t index = 0; index < begun; index++) {
-        if (pack->handles[index] != -1) files_close(pack->directory->files, pack->handles[index]);
+    for (uint32_t index = pack->begin; index < begun; index++) {
+        int handle = pack->whole == -1 ? pack->handles[index - pack->begin] : -1;
+        if (handle != -1) files_close(files, handle);
         print_fresh(pack->paths[index], fresh);
-        remove_quietly(pack->directory->files, fresh);
+        remove_quietly(files, fresh);
     }
 }
 
 static bool put_pack(struct pack *pack, struct fault *fault) {
-    uint32_t begun = 0;
-    while (begun < pack->count && begin_object(pack, begun, fault)) begun++;
-    bool is_good = begun == pack->count &&
+    uint32_t begun = pack->begin;
+    for (uint32_t index = 0; index < OPEN_MAX; index++) pack->handles[index] = -1;
+    while (begun < pack->end && begin_object(pack, begun, fault)) begun++;
+    bool is_good = begun == pack->end &&
                    ((sync_files(pack, fault) && name_files(pack, fault)) || name_fault(fault));
     if (!is_good) {
         give_up(pack, begun);
@@ -265,15 +274,82 @@ static bool put_pack(struct pack *pack, struct fault *fault) {
     return sync_folders(pack, fault) || name_fault(fault);
 }
 
+// One pack, or as many as files may be open.
+static bool put_packs(struct pack *pack, uint32_t writes_count, struct fault *fault) {
+    while (pack->begin < writes_count) {
+        uint32_t left = writes_count - pack->begin;
+        pack->end = pack->begin + (pack->whole == -1 && left > OPEN_MAX ? OPEN_MAX : left);
+        if (!put_pack(pack, fault)) return false;
+        pack->begin = pack->end;
+    }
+    return true;
+}
+
+static bool print_paths(struct pack *pack, uint32_t writes_count, struct fault *fault) {
+    char fresh[OBJECTS_PATH_SIZE];
+    for (uint32_t index = 0; index < writes_count; index++) {
+        const struct object_name *name = &pack->writes[index].name;
+        char *path = pack->paths[index];
+        if (name->key.size == 0 ||
+            !objects_directory_path(pack->directory, name->bucket, name->key, path) ||
+            !print_beside(path, ".new", fresh)) {
+            return refuse_name(name, fault);
+        }
+        bool is_next = index == 0 || !span_equal(name->bucket, pack->writes[index - 1].name.bucket);
+        if (is_next && !check_bucket(pack->directory, name, fault)) return false;
+    }
+    return true;
+}
+
+// The file system of the deepest folder on a path that is there; folders made in it are on it too.
+static bool find_device(const struct files *files, const char *path, uint64_t *device,
+                        struct fault *fault) {
+    char folder[OBJECTS_PATH_SIZE];
+    struct files_entry entry = {0};
+    bool exists = false;
+    snprintf(folder, sizeof folder, "%s", path);
+    for (char *slash; !exists && (slash = strrchr(folder, '/')) != NULL && slash != folder;) {
+        *slash = 0;
+        if (!files_find(files, folder, &exists, &entry, fault)) return false;
+    }
+    *device = entry.device;
+    return true;
+}
+
+// Opens the file system of them all, before anything is written, so that its syncs tell of
+// everything. Few objects, and those on several file systems, are synced one by one.
+static bool open_whole(struct pack *pack, uint32_t writes_count, struct fault *fault) {
+    const struct files *files = pack->directory->files;
+    uint64_t first = 0;
+    pack->whole = -1;
+    if (writes_count < pack->directory->whole_min) return true;
+    for (uint32_t index = 0; index < writes_count; index++) {
+        uint64_t device = 0;
+        if (!find_device(files, pack->paths[index], &device, fault)) return false;
+        if (index == 0) first = device;
+        if (device != first) return true;
+    }
+    char bucket[OBJECTS_PATH_SIZE];
+    (void)!objects_directory_path(pack->directory, pack->writes[0].name.bucket,
+                                  (struct span){NULL, 0}, bucket);
+    struct files_entry entry = {0};
+    bool exists = false;
+    if (!files_find(files, bucket, &exists, &entry, fault)) return false;
+    return !exists || entry.device != first || files_open_disk(files, bucket, &pack->whole, fault);
+}
+
 static bool put_all(void *context, const struct object_write *writes, uint32_t writes_count,
                     struct fault *fault) {
     struct pack *pack = malloc(sizeof *pack);
     if (pack == NULL) return fault_set(fault, FAULT_RETRY, "NoMemory: for names of files");
     pack->directory = context;
     pack->writes = writes;
-    pack->count = writes_count;
-    for (uint32_t index = 0; index < writes_count; index++) pack->handles[index] = -1;
-    bool is_good = put_pack(pack, fault);
+    pack->begin = 0;
+    pack->whole = -1;
+    bool is_good = print_paths(pack, writes_count, fault) &&
+                   (open_whole(pack, writes_count, fault) || name_fault(fault)) &&
+                   put_packs(pack, writes_count, fault);
+    if (pack->whole != -1) files_close(pack->directory->files, pack->whole);
     free(pack);
     return is_good;
 }
@@ -284,41 +360,38 @@ static bool put(void *context, const struct object_write *write, struct fault *f
 
 // ---- reading
 
-static bool hash_file(const struct files *files, int handle, struct object_facts *facts,
-                      struct fault *fault) {
-    uint8_t bytes[READ_SIZE];
+// Whether a file holds these bytes and no others.
+static bool compare_file(const struct files *files, int handle, struct span bytes, bool *is_same,
+                         struct fault *fault) {
+    uint8_t read[READ_SIZE];
+    uint64_t offset = 0;
     size_t got = 0;
-    struct crypto_sha256_stream *stream = crypto_sha256_create();
-    if (stream == NULL) return fault_set(fault, FAULT_RETRY, "no memory to hash a file");
-    facts->size = 0;
-    bool is_good = true;
     do {
-        is_good = files_read_at(files, handle, facts->size, bytes, sizeof bytes, &got, fault);
-        if (is_good) {
-            crypto_sha256_update(stream, span_of(bytes, got));
-            facts->size += got;
-        }
-    } while (is_good && got == sizeof bytes);
-    crypto_sha256_finish(stream, facts->hash);
-    crypto_sha256_destroy(stream);
-    return is_good;
+        if (!files_read_at(files, handle, offset, read, sizeof read, &got, fault)) return false;
+        *is_same = got <= bytes.size && span_equal(span_of(read, got), span_of(bytes.bytes, got));
+        if (!*is_same) return true;
+        bytes = span_from(bytes, got);
+        offset += got;
+    } while (got == sizeof read);
+    *is_same = bytes.size == 0;
+    return true;
 }
 
-static bool head(void *context, const struct object_name *name, bool *found,
-                 struct object_facts *facts, struct fault *fault) {
+static bool holds(void *context, const struct object_write *write, bool *is_same,
+                  struct fault *fault) {
     const struct objects_directory *directory = context;
+    const struct object_name *name = &write->name;
     char path[OBJECTS_PATH_SIZE];
-    struct files_entry entry = {0};
     int handle = -1;
-    bool exists = false;
     if (name->key.size == 0 || !objects_directory_path(directory, name->bucket, name->key, path)) {
         return refuse_name(name, fault);
     }
-    if (!files_find(directory->files, path, &exists, &entry, fault)) return name_fault(fault);
-    *found = exists && !entry.is_directory;
-    if (!*found) return true;
-    if (!files_open(directory->files, path, FILES_READ, &handle, fault)) return name_fault(fault);
-    bool is_good = hash_file(directory->files, handle, facts, fault);
+    *is_same = false;
+    if (!files_open(directory->files, path, FILES_READ, &handle, fault)) {
+        // Nothing stands there, or a folder.
+        return fault->kind == FAULT_INPUT || name_fault(fault);
+    }
+    bool is_good = compare_file(directory->files, handle, write->bytes, is_same, fault);
     files_close(directory->files, handle);
     return is_good || name_fault(fault);
 }
@@ -339,6 +412,6 @@ bool objects_directory_metadata(const struct objects_directory *directory,
 }
 
 struct objects objects_in_directory(struct objects_directory *directory) {
-    static const struct objects_operations operations = {find_bucket, put, put_all, head};
+    static const struct objects_operations operations = {find_bucket, put, put_all, holds};
     return (struct objects){&operations, directory};
 }

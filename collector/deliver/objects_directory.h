@@ -6,6 +6,9 @@
 // the folder is synced. Metadata stand beside it in .NAME.metadata, a JSON object of texts, which
 // is there before the object is. Names that begin with a point are no keys, so neither file can be
 // taken for an object.
+//
+// Where the file system can, many objects that are written together are synced by two syncs of the
+// whole of it: one before they have their names, and one after.
 
 #pragma once
 
@@ -14,13 +17,15 @@
 #include "collector/deliver/objects.h"
 
 enum {
+    OBJECTS_WHOLE_MIN = 16,    // for fewer, what others wrote there is not waited for
     OBJECTS_PATH_SIZE = 4096,  // of a file, with its final zero
     OBJECTS_METADATA_SIZE_MAX = 8192,
 };
 
 struct objects_directory {
     const struct files *files;
-    const char *root;  // one folder a bucket
+    const char *root;    // one folder a bucket
+    uint32_t whole_min;  // objects, from which on the whole file system is synced
 };
 
 // The interface to it; the directory is borrowed for its life.

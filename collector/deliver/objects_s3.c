@@ -96,51 +96,42 @@ static bool find_bucket(void *context, struct span bucket, bool *found, struct f
     return is_good;
 }
 
-// What the store has under a name. Its SHA-256 is told, or read.
-static bool read_facts(struct s3 *client, const struct names *names, bool *found,
-                       struct object_facts *facts, struct fault *fault) {
-    struct span bytes;
+// Whether the store has these bytes under the name. Their SHA-256 is told, or read.
+static bool stands_there(struct s3 *client, const struct names *names, struct span bytes,
+                         bool *is_same, struct fault *fault) {
+    struct span read;
     struct s3_object object;
+    uint8_t hash[SHA256_SIZE];
     if (!s3_head(client, names->bucket, names->key, &object, fault)) return false;
     // What is larger is none of ours: its size says so.
     if (object.exists && !object.has_sha256 && object.size <= OBJECTS_S3_READ_MAX) {
-        if (!s3_get(client, names->bucket, names->key, OBJECTS_S3_READ_MAX, &object, &bytes,
+        if (!s3_get(client, names->bucket, names->key, OBJECTS_S3_READ_MAX, &object, &read,
                     fault)) {
             return false;
         }
-        if (object.exists) crypto_sha256(&bytes, 1, object.sha256);
+        if (object.exists) crypto_sha256(&read, 1, object.sha256);
     }
-    *found = object.exists;
-    facts->size = object.size;
-    memcpy(facts->hash, object.sha256, sizeof facts->hash);
+    crypto_sha256(&bytes, 1, hash);
+    *is_same =
+        object.exists && object.size == bytes.size && memcmp(hash, object.sha256, sizeof hash) == 0;
     return true;
 }
 
-static bool head(void *context, const struct object_name *name, bool *found,
-                 struct object_facts *facts, struct fault *fault) {
+static bool holds(void *context, const struct object_write *write, bool *is_same,
+                  struct fault *fault) {
     struct names names;
     struct objects_s3 *objects = context;
-    if (!copy_names(name, &names, fault)) return false;
+    if (!copy_names(&write->name, &names, fault)) return false;
     struct s3 *client = s3_pool_take(objects->pool, fault);
     if (client == NULL) return false;
     bool is_good;
     struct s3_attempts attempts = s3_attempts_begin(objects->pool, OBJECTS_S3_ATTEMPTS);
     do {
-        is_good = read_facts(client, &names, found, facts, fault) || name_fault(client, fault);
+        is_good =
+            stands_there(client, &names, write->bytes, is_same, fault) || name_fault(client, fault);
     } while (!is_good && s3_attempts_again(&attempts, fault));
     s3_pool_give(objects->pool, client);
     return is_good;
-}
-
-static bool stands_there(struct s3 *client, const struct names *names, struct span bytes,
-                         bool *is_same, struct fault *fault) {
-    bool found = false;
-    uint8_t hash[SHA256_SIZE];
-    struct object_facts facts = {0};
-    if (!read_facts(client, names, &found, &facts, fault)) return false;
-    crypto_sha256(&bytes, 1, hash);
-    *is_same = found && facts.size == bytes.size && memcmp(hash, facts.hash, sizeof hash) == 0;
-    return true;
 }
 
 // As the first of its name if the store can do that. What stands there already is compared: the
@@ -203,6 +194,6 @@ static bool put(void *context, const struct object_write *write, struct fault *f
 
 struct objects objects_in_s3(struct objects_s3 *objects) {
     static const struct objects_operations operations = {
-        .find_bucket = find_bucket, .put = put, .head = head};
+        .find_bucket = find_bucket, .put = put, .holds = holds};
     return (struct objects){&operations, objects};
 }

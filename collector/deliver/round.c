@@ -6,27 +6,31 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/clock.h"
-#include "base/gzip.h"
+#include "base/gzip_writer.h"
 #include "base/hash.h"
 #include "base/json_writer.h"
 #include "collector/deliver/selection.h"
+#include "collector/deliver/text.h"
 #include "collector/metrics.h"
 #include "event/file.h"
 
 enum {
     SLOTS = 4 * ROUND_FILES_MAX,
-    ARENA_SIZE = 16 * 1024 * 1024,
     REGION_SIZE_MAX = 256,
     KEY_SIZE = 2 * FILE_NAME_SIZE,  // a prefix and a name; what is too long is refused as a key
     TEXT_SIZE_MAX = ROUND_TEXT_SIZE_MAX + 4 * 1024 * 1024,
-    PACK_SIZE = 4 * 1024 * 1024,  // compressed bytes; then they are written
+    BEFORE_SIZE_MAX = 256,
+    PLACE_SIZE = 64 * 1024,  // of a file, beside its text: names, and what its last piece has free
+    // It grows by half of what it is, so that a third of it may have no use.
+    ARENA_SIZE = (TEXT_SIZE_MAX + ROUND_FILES_MAX * PLACE_SIZE) / 2 * 3,
+    PACK_SIZE = 16 * 1024 * 1024,  // compressed bytes; then they are written
     PACK_SIZE_MAX = PACK_SIZE + 2 * TEXT_SIZE_MAX,
 };
 
 // A file that is being filled, or is full.
 struct part {
     struct file_place place;  // without its day; texts lie in the arena
-    struct buffer text;
+    struct text text;
     uint64_t events;
     uint64_t first;  // sequence number
     int64_t newest_s;
@@ -39,9 +43,10 @@ struct round {
     struct selection *selection;
     struct part *parts;
     uint32_t parts_count;
-    uint32_t *table;  // index and 1 of the part of a place that is being filled
-    uint64_t size;    // of all texts
-    uint64_t events;  // looked at
+    uint32_t *table;       // index and 1 of the part of a place that is being filled
+    struct buffer before;  // what stands before a record in its file
+    uint64_t size;         // of all texts
+    uint64_t events;       // looked at
     uint64_t text_size_max;
     uint64_t events_max;
     uint64_t to;
@@ -56,6 +61,7 @@ bool round_create(const struct round_options *options, struct round **round, str
     struct round *made = calloc(1, sizeof *made);
     if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for a round");
     made->options = *options;
+    buffer_init(&made->before, BEFORE_SIZE_MAX);
     made->arena = arena_create(ARENA_SIZE);
     made->parts = calloc(ROUND_FILES_MAX, sizeof *made->parts);
     made->table = calloc(SLOTS, sizeof *made->table);
@@ -71,9 +77,7 @@ bool round_create(const struct round_options *options, struct round **round, str
 
 void round_destroy(struct round *round) {
     if (round == NULL) return;
-    for (uint32_t index = 0; index < round->parts_count; index++) {
-        buffer_done(&round->parts[index].text);
-    }
+    buffer_done(&round->before);
     selection_destroy(round->selection);
     arena_destroy(round->arena);
     free(round->parts);
@@ -107,12 +111,22 @@ static bool begin_part(struct round *round, uint32_t slot, const struct file_pla
         !arena_copy(round->arena, place->region, &made.place.region)) {
         return false;
     }
-    buffer_init(&made.text, TEXT_SIZE_MAX);
-    file_begin(&made.text);
     *part = made;
     round->parts_count++;
     round->table[slot] = round->parts_count;
     return true;
+}
+
+// Adds a record to a file's text; false: no memory.
+static bool add_text(struct round *round, struct part *part, struct span record) {
+    struct span nothing = {NULL, 0};
+    buffer_reset(&round->before);
+    if (part->events == 0) file_begin(&round->before);
+    file_add(&round->before, nothing, part->events == 0);
+    round->size += round->before.size + record.size;
+    return !buffer_overflowed(&round->before) &&
+           text_append(&part->text, round->arena, buffer_span(&round->before)) &&
+           text_append(&part->text, round->arena, record);
 }
 
 // Adds an event; false: no memory.
@@ -134,13 +148,11 @@ static bool add(struct round *round, const struct record *record, const struct t
         part = &round->parts[round->parts_count - 1];
         part->first = row->sequence;
     }
-    size_t before = part->text.size;
-    file_add(&part->text, row->text, part->events == 0);
+    if (!add_text(round, part, row->text)) return false;
     part->events++;
     if (row->key.event_time_s > part->newest_s) part->newest_s = row->key.event_time_s;
     if (row->key.event_time_s < part->oldest_s) part->oldest_s = row->key.event_time_s;
-    round->size += part->text.size - before;
-    return !buffer_overflowed(&part->text);
+    return true;
 }
 
 static bool on_event(void *user, const struct record *record, const struct trail_row *row) {
@@ -164,7 +176,7 @@ bool round_gather(struct round *round, struct seat *seat, uint64_t from, uint64_
     assert(round->parts_count == 0);
     // A plan is carried out as it was made, whatever the limits are now.
     bool is_planned = to != UINT64_MAX;
-    round->text_size_max = is_planned ? ROUND_TEXT_SIZE_MAX : round->options.text_size_max;
+    round->text_size_max = is_planned ? UINT64_MAX : round->options.text_size_max;
     round->events_max = is_planned ? UINT64_MAX : ROUND_EVENTS_MAX;
     round->to = to;
     round->session_ms = session_ms;
@@ -233,6 +245,8 @@ static void count(const struct round *round, uint64_t files, uint64_t events, si
 
 // Files that are written together.
 struct pack {
+    struct gzip_writer *gzip;
+    struct buffer text;   // of the one that is being compressed
     struct buffer bytes;  // of all, compressed
     uint32_t count;
     uint64_t events;
@@ -244,12 +258,16 @@ static bool pack_part(struct round *round, struct part *part, const struct state
                       struct pack *pack, struct json_writer *list, struct fault *fault) {
     uint8_t hash[SHA256_SIZE];
     char *key = pack->keys[pack->count];
-    file_end(&part->text);
-    struct span text = buffer_span(&part->text);
+    buffer_reset(&pack->text);
+    text_copy(&part->text, &pack->text);
+    file_end(&pack->text);
+    if (buffer_overflowed(&pack->text)) {
+        return fault_set(fault, FAULT_FULL, "no memory for the text of a file");
+    }
+    struct span text = buffer_span(&pack->text);
     crypto_sha256(&text, 1, hash);
     print_key(round, part, plan, hash, key);
-    if (!gzip_write(text, plan->level, &pack->bytes, fault)) return false;
-    buffer_done(&part->text);
+    if (!gzip_writer_write(pack->gzip, text, &pack->bytes, fault)) return false;
     list_file(part, key, hash, list);
     pack->ends[pack->count++] = pack->bytes.size;
     pack->events += part->events;
@@ -292,15 +310,22 @@ static bool write_parts(struct round *round, struct seat *seat, const struct obj
 bool round_write(struct round *round, struct seat *seat, const struct objects *objects,
                  const struct state_round *plan, struct buffer *list, struct fault *fault) {
     struct pack *pack = calloc(1, sizeof *pack);
-    if (pack == NULL) return fault_set(fault, FAULT_FULL, "no memory for a round's files");
+    if (pack != NULL) pack->gzip = gzip_writer_create(plan->level);
+    if (pack == NULL || pack->gzip == NULL) {
+        free(pack);
+        return fault_set(fault, FAULT_FULL, "no memory for a round's files");
+    }
     struct json_writer writer = json_writer_begin(list);
+    buffer_init(&pack->text, TEXT_SIZE_MAX);
     buffer_init(&pack->bytes, PACK_SIZE_MAX);
     json_write_object(&writer, NULL);
     json_write_integer(&writer, "time_s", plan->time_s);
     json_write_string(&writer, "bucket", round->options.trail->bucket);
     json_write_list(&writer, "files");
     bool is_good = write_parts(round, seat, objects, plan, pack, &writer, fault);
+    buffer_done(&pack->text);
     buffer_done(&pack->bytes);
+    gzip_writer_destroy(pack->gzip);
     free(pack);
     if (!is_good) return false;
     json_write_end(&writer);

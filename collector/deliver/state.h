@@ -29,7 +29,7 @@ enum {
     STATE_SIZE_MAX = 512 * 1024,  // bytes of the document
     STATE_ERROR_SIZE = 300,       // of an error's text with its final zero
     STATE_LEVEL_MAX = 12,         // of compression
-    STATE_LEVEL = 6,              // unless a plan or a setting says otherwise
+    STATE_LEVEL = 6,              // of a plan that does not say
 };
 
 // Events behind `from` up to `to` are delivered.
@@ -40,7 +40,7 @@ struct state_round {
     uint64_t to;
     int64_t time_s;      // that its files' names have
     uint64_t file_size;  // bytes of a file's text
-    int level;           // of compression, as gzip_write has it
+    int level;           // of compression, as gzip_writer.h has it
     uint8_t epoch[TRAIL_EPOCH_SIZE];
 };
 

@@ -10,6 +10,7 @@
 #include "agent/fake_files.h"
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/crypto.h"
 #include "base/crypto_rsa.h"
 #include "base/gzip.h"
 #include "base/json.h"
@@ -45,7 +46,8 @@ struct world {
     uint32_t life;
     uint64_t next_event;
     uint64_t first_event;
-    bool is_crash;  // the power goes where an operation fails
+    uint32_t whole_min;  // objects, from which on all is synced at once
+    bool is_crash;       // the power goes where an operation fails
     bool has_crashed;
 };
 
@@ -187,7 +189,8 @@ static bool live(struct world *world, uint64_t nth, bool is_crash) {
     world->is_crash = is_crash;
     world->has_crashed = false;
     world->fake = fake_files_create();
-    world->directory = (struct objects_directory){fake_files_interface(world->fake), "/top"};
+    world->directory =
+        (struct objects_directory){fake_files_interface(world->fake), "/top", world->whole_min};
     make_bucket(world);
     world->rig->now_ms += 60000;
     world->first_event = world->next_event;
@@ -401,9 +404,10 @@ static void end(struct world *world) {
     trail_reader_close(world->seat.reader);
 }
 
-static void run_all(struct rig *rig, bool is_crash) {
+static void run_all(struct rig *rig, bool is_crash, uint32_t whole_min) {
     static struct world world;
     begin(&world, rig);
+    world.whole_min = whole_min;
     assert_false(live(&world, 0, false));
     check(&world);
     end_life(&world);
@@ -422,11 +426,13 @@ static void run_all(struct rig *rig, bool is_crash) {
 }
 
 static void test_every_operation_fails_once(void **state) {
-    run_all(*state, false);
+    run_all(*state, false, UINT32_MAX);
+    run_all(*state, false, 1);
 }
 
 static void test_power_goes_at_every_operation(void **state) {
-    run_all(*state, true);
+    run_all(*state, true, UINT32_MAX);
+    run_all(*state, true, 1);
 }
 
 // What the state of the trail's delivery says of its last error.
@@ -472,7 +478,8 @@ static void test_too_many_followers_are_told(void **state) {
     }
     world.life = 1;
     world.fake = fake_files_create();
-    world.directory = (struct objects_directory){fake_files_interface(world.fake), "/top"};
+    world.directory =
+        (struct objects_directory){fake_files_interface(world.fake), "/top", world.whole_min};
     make_bucket(&world);
     world.rig->now_ms += 60000;
     put_trail(&world, true, NULL);
