@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """A trail that delivers a backlog to a folder: events a second by the clock and of the collector's CPU,
-and the size of its files against `gzip -6` of the same texts.
+beside `gzip -6` of the same texts: its CPU time and the size of what it makes.
 
 usage: deliver.py [--events N] [--accounts N] [--compression LEVEL]... [--folder DIR]
 
-One agent brings the events in while deliveries rest; then the collector starts again and what it takes
+Events are put into the store while nothing delivers; then the collector starts again and what it takes
 until the last one is delivered is measured, for each level over a copy of the same store. Programs come
 from bazel-bin: build them with --config=opt. Prints a line of words and one of JSON for each level.
 """
@@ -27,12 +27,14 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__
 os.chdir(ROOT)
 sys.path.insert(0, ROOT)
 
-from tests.bench.end_to_end import cpu_seconds, peak_mb, point_agent  # noqa: E402
-from tests.flow.organization import DATA, Organization, find_program  # noqa: E402
+from tests.bench.end_to_end import cpu_seconds, peak_mb  # noqa: E402
+from tests.bench.stored import fill  # noqa: E402
+from tests.flow.organization import Organization  # noqa: E402
 
 BUCKET = "bench-logs"
 DELIVERED = re.compile(r'(?m)^orgtrail_collector_delivered_events_total\{[^}]*\} (\d+)')
 BEHIND = re.compile(r'(?m)^orgtrail_collector_follower_lag_events\{[^}]*deliver-[^}]*\} (\d+)')
+LEVELS = (4, 6, 1)
 RESTING = 86400  # seconds between deliveries
 SAMPLE = 200 << 20  # bytes of text that gzip is asked for
 PATIENCE = 3600  # seconds
@@ -63,31 +65,8 @@ def call(organization, key, operation, body):
     return json.loads(done.stdout)
 
 
-def feed(organization, options):
-    """Brings the events in through an agent of the whole organization."""
-    agent = organization.enroll("--organization", is_started=False)
-    point_agent(agent, "tail:-")
-    agent.arguments.append("--once")
-    maker = subprocess.Popen(
-        [
-            find_program("tests/kit", "make_traffic"),
-            *("--data", DATA, "--count", str(options.events), "--accounts", str(options.accounts)),
-            *("--no-repeats", "--rate", "1000"),
-        ],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )
-    agent.start(stdin=maker.stdout)
-    maker.stdout.close()
-    assert agent.wait(PATIENCE) == 0, agent.log()[-2000:]
-    assert maker.wait() == 0
-    stored = organization.status()["total"]["stored"]
-    assert stored >= options.events, stored
-
-
 def prepare(organization, buckets, options):
     """Leaves a trail that logs, and the events behind its place; the collector is stopped then."""
-    settings = organization.read_settings()
-    organization.write_settings(settings.replace("  accounts:", "  unknown: admit\n  accounts:", 1))
     set_delivery(organization, buckets, RESTING, 6)
     organization.start_collector()
     made = organization.run("keys", "create", "bench", "--role", "admin", "--json", "--config",
@@ -98,8 +77,8 @@ def prepare(organization, buckets, options):
     })
     call(organization, key, "StartLogging", {"Name": "bench"})
     time.sleep(3)  # the first delivery, of these calls
-    feed(organization, options)
     organization.collector.stop()
+    fill(organization.store, options.events, options.accounts)
 
 
 def look(organization):
@@ -109,70 +88,87 @@ def look(organization):
     return sum(map(int, DELIVERED.findall(page))), bool(behind) and not any(map(int, behind))
 
 
+def own_mb(pid):
+    """The process's own memory now, without what is read of the store's file."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as file:
+        return int(re.search(r"RssAnon:\s*(\d+)", file.read()).group(1)) / 1024
+
+
 def measure(organization, buckets, level):
     """Delivers everything that waits."""
     set_delivery(organization, buckets, 1, level)
     began = time.monotonic()
     organization.start_collector(seconds=120)
     pid = organization.collector.process.pid
-    count, is_over = 0, False
+    count, is_over, own = 0, False, 0
     while count == 0 or not is_over:
         assert time.monotonic() - began < PATIENCE, f"{count} delivered"
-        time.sleep(0.1)
+        time.sleep(0.2)
         count, is_over = look(organization)
+        own = max(own, own_mb(pid))
     seconds, cpu, peak = time.monotonic() - began, cpu_seconds(pid), peak_mb(pid)
     organization.collector.stop()
     return {"level": level, "events": count, "seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2),
             "events_per_second": round(count / seconds), "events_per_cpu_second": round(count / cpu),
-            "peak_mb": round(peak)}
+            "peak_mb": round(peak), "peak_own_mb": round(own)}
 
 
 def weigh(buckets):
-    """Files, and the size of a sample of them against gzip's."""
+    """Files, and a sample of them against gzip's size and speed."""
     paths = sorted(glob.glob(f"{buckets}/{BUCKET}/**/*.json.gz", recursive=True))
     size = sum(os.path.getsize(path) for path in paths)
     step = max(1, size * 10 // SAMPLE)
-    ours = theirs = text_size = 0
+    ours = theirs = text_size = events = 0
+    cpu = 0.0
     for path in paths[::step]:
         with open(path, "rb") as file:
             packed = file.read()
         text = gzip.decompress(packed)
+        began = time.process_time()
         packer = zlib.compressobj(6, zlib.DEFLATED, 31)  # what gzip -6 does
-        ours += len(packed)
         theirs += len(packer.compress(text)) + len(packer.flush())
+        cpu += time.process_time() - began
+        ours += len(packed)
         text_size += len(text)
-    return {"files": len(paths), "bytes": size, "ratio_to_gzip_6": round(ours / theirs, 4),
-            "ratio_to_text": round(ours / text_size, 4)}
+        events += len(json.loads(text)["Records"])
+    return {"files": len(paths), "bytes": size, "size_to_gzip_6": round(ours / theirs, 4),
+            "size_to_text": round(ours / text_size, 4), "text_bytes_per_event": round(text_size / events),
+            "gzip_6_events_per_cpu_second": round(events / cpu),
+            "gzip_6_mb_per_cpu_second": round(text_size / cpu / 1e6, 1)}
 
 
 def run(options, folder):
-    results = []
+    kept = os.path.join(folder, "kept")
     with Organization(folder=os.path.join(folder, "o"), has_api=True) as organization:
-        buckets, kept = os.path.join(folder, "buckets"), os.path.join(folder, "kept")
+        buckets = os.path.join(folder, "buckets")
         os.makedirs(os.path.join(buckets, BUCKET))
         prepare(organization, buckets, options)
-        shutil.copytree(organization.store, kept, ignore=shutil.ignore_patterns("*.socket", "control*"))
-        for level in options.compression or [6, 1]:
-            shutil.rmtree(os.path.join(buckets, BUCKET))
+        os.makedirs(kept)
+        shutil.copy(os.path.join(organization.store, "data.mdb"), kept)
+        for level in options.compression or LEVELS:
+            # A folder of its own: ext4 looks for long at each file that was removed just before.
+            buckets = os.path.join(folder, f"buckets-{level}")
             os.makedirs(os.path.join(buckets, BUCKET))
             shutil.copy(os.path.join(kept, "data.mdb"), organization.store)
             os.sync()
+            load = os.getloadavg()[0]
             result = measure(organization, buckets, level)
-            result |= weigh(buckets) | {"load": round(os.getloadavg()[0], 1)}
-            results.append(result)
-            print(f"level {level}: {result['events_per_cpu_second'] / 1000:.1f} k events/s of CPU,"
-                  f" {result['events_per_second'] / 1000:.1f} k by the clock, {result['files']:,} files of"
-                  f" {result['ratio_to_gzip_6']:.3f} the size of gzip -6, peak {result['peak_mb']} MB,"
-                  f" load {result['load']}", flush=True)
+            result |= weigh(buckets) | {"load": round(load, 1)}
+            rate, gzip_rate = result["events_per_cpu_second"], result["gzip_6_events_per_cpu_second"]
+            result["speed_to_gzip_6"] = round(rate / gzip_rate, 2)
+            print(f"level {level}: {rate / 1000:.1f} k events/s of CPU, {result['speed_to_gzip_6']:.2f} times"
+                  f" gzip -6 alone, {result['events_per_second'] / 1000:.1f} k by the clock;"
+                  f" {result['files']:,} files of {result['size_to_gzip_6']:.3f} its size; peak"
+                  f" {result['peak_mb']} MB, {result['peak_own_mb']} MB of its own, load {result['load']}",
+                  flush=True)
             print(json.dumps(result), flush=True)
-    return results
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--accounts", type=int, default=20)
-    parser.add_argument("--compression", type=int, action="append", help="a level; default: 6 and 1")
+    parser.add_argument("--compression", type=int, action="append", help="a level; default: 4, 6 and 1")
     parser.add_argument("--folder", default=None)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="orgtrail-deliver.", dir=options.folder) as folder:

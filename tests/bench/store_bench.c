@@ -116,6 +116,7 @@ static void open_traffic(struct bench *bench) {
             .seed = TRAFFIC_SEED + index,
             .start_s = START_S - index * late_s / LANES,
             .rate = (double)rate / bench->lanes_count,
+            .accounts = bench->options.accounts,
             .account = -1,
             .region = -1,
         };
@@ -338,6 +339,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
         case 'R':
             options->rate = number;
             return 0;
+        case 'A':
+            options->accounts = number;
+            return 0;
         case 'a':
             options->again = number;
             return 0;
@@ -376,6 +380,7 @@ int main(int argc, char **argv) {
         {"window", 'w', "N", 0, "ids of the dedupe window (the store's default)", 0},
         {"late", 'l', "SECONDS", 0, "events are late by 0 to so many seconds (0)", 0},
         {"rate", 'R', "N", 0, "events of a second of eventTime (1000)", 0},
+        {"accounts", 'A', "N", 0, "accounts of the organization (100)", 0},
         {"again", 'a', "N", 0, "events to offer again (200000)", 0},
         {"dir", 'd', "DIR", 0, "an empty folder for the store (one in /tmp)", 0},
         {"data", 'D', "DIR", 0, "the folder of model.json (tests/data)", 0},
@@ -394,6 +399,7 @@ int main(int argc, char **argv) {
         .events = 1000000,
         .commit = 4000,
         .rate = 1000,
+        .accounts = 100,
         .again = 200000,
         .data = "tests/data",
     };

@@ -35,6 +35,7 @@ struct options {
     uint32_t window;
     uint32_t late_s;
     uint32_t rate;
+    uint32_t accounts;
     uint32_t again;
     const char *directory;
     const char *data;

@@ -18,13 +18,13 @@ def add_options(parser):
     parser.add_argument("--store", help="folder that keeps such a store, made if it is not there")
 
 
-def fill(folder, count):
+def fill(folder, count, accounts=100):
     """Leaves a store of so many events in the folder; what is there already is not made again."""
     os.makedirs(folder, exist_ok=True)
     subprocess.run(
         [
             find_program("tests/bench", "store_bench"),
-            *("--fill", "--events", str(count), "--dir", folder, "--data", DATA),
+            *("--fill", "--events", str(count), "--accounts", str(accounts), "--dir", folder, "--data", DATA),
         ],
         check=True,
         stdout=subprocess.DEVNULL,
