@@ -90,6 +90,8 @@ static bool on_list(void *user, struct span name, struct span value) {
 static bool load_list(struct step *step, struct fault *fault) {
     char prefix[TRAIL_NAME_SIZE_MAX];
     snprintf(prefix, sizeof prefix, STATE_QUEUES "%s/", step->self->id);
+    buffer_reset(&step->list);
+    step->to = 0;
     if (!trail_reader_documents(step->seat->reader, span_text(prefix), on_list, step, fault)) {
         return false;
     }
@@ -155,11 +157,14 @@ static bool is_stopping(const struct step *step) {
            (step->seat->is_stopping != NULL && step->seat->is_stopping(step->seat->context));
 }
 
-// Tells of files until all are told, something fails or the time is over. *is_done: all are told.
-static bool tell_list(struct step *step, bool *is_done, struct fault *fault) {
-    const struct yyjson_val *root;
+static int64_t read_clock(const struct step *step) {
     const struct clock *clock = step->seat->clock;
-    int64_t until_ms = clock->monotonic_ms(clock->context) + STEP_MS;
+    return clock->monotonic_ms(clock->context);
+}
+
+// Tells of files until all are told, something fails or the time is over. *is_done: all are told.
+static bool tell_list(struct step *step, int64_t until_ms, bool *is_done, struct fault *fault) {
+    const struct yyjson_val *root;
     *is_done = false;
     if (!json_read(step->json, buffer_span(&step->list), &root, fault)) return false;
     struct span bucket = json_member_string(root, SPAN_LITERAL("bucket"));
@@ -176,7 +181,7 @@ static bool tell_list(struct step *step, bool *is_done, struct fault *fault) {
         if (!is_good) return false;
         step->place.index++;
         step->place.told_ms = seat_now_ms(step->seat);
-        if (clock->monotonic_ms(clock->context) > until_ms) break;
+        if (read_clock(step) > until_ms) break;
     }
     *is_done = step->place.index >= count;
     return true;
@@ -194,37 +199,41 @@ static bool note_failure(struct step *step, const struct fault *why, bool has_mo
     return save_place(step, fault);
 }
 
-static bool run_list(struct step *step, int64_t *wait_ms, struct fault *fault) {
-    struct fault why;
-    bool is_done;
-    uint32_t before = step->place.index;
-    bool is_good = tell_list(step, &is_done, &why);
-    bool has_moved = step->place.index > before;
-    *wait_ms = 0;
-    if (is_good) {
-        if (is_done) step->place.to = step->to;
-        if (!is_done && !has_moved) return true;
-        step->place.attempted_ms = step->place.told_ms;
-        step->place.error[0] = 0;
-        return save_place(step, fault);
-    }
-    if (is_stopping(step)) {
-        *fault = why;
-        return has_moved && save_place(step, fault);
-    }
-    if (!note_failure(step, &why, has_moved, fault)) return false;
+// A list was not told of to its end. What was told by then is saved.
+static bool end_failed(struct step *step, const struct fault *why, bool has_moved, int64_t *wait_ms,
+                       struct fault *fault) {
+    *fault = *why;
+    if (is_stopping(step)) return has_moved && save_place(step, fault);
+    if (!note_failure(step, why, has_moved, fault)) return false;
     // One that takes some and refuses others is not asked less and less often.
     *wait_ms = AGAIN_MS;
-    if (has_moved) return true;
-    *fault = why;
-    return false;
+    return has_moved;
 }
 
+// Several lists are one step if they are short: the place is saved once for all of them.
 static bool run(struct step *step, int64_t *wait_ms, struct fault *fault) {
-    if (!load_place(step, fault) || !load_list(step, fault)) return false;
-    if (step->to > 0) return run_list(step, wait_ms, fault);
-    show_lag(step, 0);
-    return true;
+    struct fault why;
+    int64_t until_ms = read_clock(step) + STEP_MS;
+    bool is_good = true, is_done = true, has_moved = false;
+    if (!load_place(step, fault)) return false;
+    while (is_good && is_done && read_clock(step) < until_ms) {
+        if (!load_list(step, fault)) return false;
+        if (step->to == 0) break;
+        uint32_t before = step->place.index;
+        is_good = tell_list(step, until_ms, &is_done, &why);
+        has_moved = has_moved || is_done || step->place.index > before;
+        if (is_done) step->place.to = step->to;
+    }
+    if (step->to == 0) {
+        show_lag(step, 0);
+    } else {
+        *wait_ms = 0;
+    }
+    if (!is_good) return end_failed(step, &why, has_moved, wait_ms, fault);
+    if (!has_moved) return true;
+    step->place.attempted_ms = step->place.told_ms;
+    step->place.error[0] = 0;
+    return save_place(step, fault);
 }
 
 static bool on_step(struct follower *follower, struct seat *seat, int64_t *wait_ms,

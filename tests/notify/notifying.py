@@ -50,6 +50,7 @@ class Webhook:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = 65536  # one segment an answer
 
             def do_POST(self):
                 webhook.answer(self)
