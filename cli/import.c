@@ -449,33 +449,42 @@ static void print_json(const struct import *import, struct buffer *text) {
     buffer_append_text(text, "}\n");
 }
 
+static const char *plural(uint64_t count) {
+    return count == 1 ? "" : "s";
+}
+
 static void print_people(const struct import *import, struct buffer *text) {
     const struct agent_status *status = &import->status;
     format_cell(span_text(import->root), UINT32_MAX, false, text);
-    buffer_print(text, ": %" PRIu64 " files, %" PRIu64 " of them read now, %" PRIu64 " records\n",
-                 import->files, import->source_status.files_read, status->records);
-    buffer_print(text, "%" PRIu64 " sent, %" PRIu64 " acknowledged, %" PRIu64 " wait, %.1f s\n",
+    buffer_print(text, ": %" PRIu64 " file%s, %" PRIu64 " of them read now, %" PRIu64 " record%s\n",
+                 import->files, plural(import->files), import->source_status.files_read,
+                 status->records, plural(status->records));
+    buffer_print(text, "%" PRIu64 " sent, %" PRIu64 " acknowledged, %" PRIu64 " wait%s, %.1f s\n",
                  status->uplink.events_sent,
                  status->spool.acknowledged - import->acknowledged_before, count_waiting(import),
+                 count_waiting(import) == 1 ? "s" : "",
                  (double)(monotonic() - import->began_ms) / 1000);
-    buffer_print(text, "%" PRIu64 " duplicates, %" PRIu64 " quarantined, %" PRIu64 " notices",
-                 status->uplink.duplicates, status->uplink.quarantined, import->notices);
+    buffer_print(text, "%" PRIu64 " duplicate%s, %" PRIu64 " quarantined, %" PRIu64 " notice%s",
+                 status->uplink.duplicates, plural(status->uplink.duplicates),
+                 status->uplink.quarantined, import->notices, plural(import->notices));
     if (status->left_out > 0)
         buffer_print(text, ", %" PRIu64 " left out by event selectors", status->left_out);
     if (status->uplink.gaps_sent > 0)
-        buffer_print(text, ", %" PRIu64 " gaps", status->uplink.gaps_sent);
+        buffer_print(text, ", %" PRIu64 " gap%s", status->uplink.gaps_sent,
+                     plural(status->uplink.gaps_sent));
     buffer_append_byte(text, '\n');
     if (count_unread(import) > 0) {
-        buffer_print(
-            text, "%" PRIu64 " times something could not be read, at last: ", count_unread(import));
+        buffer_print(text, "%" PRIu64 " time%s something could not be read, at last: ",
+                     count_unread(import), plural(count_unread(import)));
         format_cell(span_text(import->source_status.last_error), UINT32_MAX, false, text);
         buffer_append_byte(text, '\n');
     }
     if (status->uplink.quarantined > 0)
         buffer_append_text(text, "what was refused and why: orgtrail quarantine list\n");
     if (import->is_compared) {
-        buffer_print(text, "%" PRIu64 " events compared with the store: it lacks %" PRIu64 "\n",
-                     import->comparison.records, import->comparison.lacking);
+        buffer_print(text, "%" PRIu64 " event%s compared with the store: it lacks %" PRIu64 "\n",
+                     import->comparison.records, plural(import->comparison.records),
+                     import->comparison.lacking);
     }
     if (is_all_in(import)) buffer_append_text(text, "All in\n");
 }

@@ -99,6 +99,10 @@ static void print_findings(const struct findings *findings, bool has_colour, str
     }
 }
 
+static const char *plural(uint64_t count) {
+    return count == 1 ? "" : "s";
+}
+
 static void print_share(const char *what, uint64_t good, uint64_t all, struct buffer *text) {
     if (all == 0) return;
     buffer_print(text, "%" PRIu64 " of %" PRIu64 " %s good", good, all, what);
@@ -124,20 +128,25 @@ void verified_print(const struct verification *verification, const struct verifi
     add_cell(text, span_text(request->folder));
     buffer_append_text(text, ", ");
     print_range(request, text);
-    buffer_print(text, ": %" PRIu32 " accounts, %" PRIu32 " regions, %" PRIu32 " chains\n",
-                 verification->accounts, verification->regions, verification->chains);
+    buffer_print(text, ": %" PRIu32 " account%s, %" PRIu32 " region%s, %" PRIu32 " chain%s\n",
+                 verification->accounts, plural(verification->accounts), verification->regions,
+                 plural(verification->regions), verification->chains, plural(verification->chains));
     print_share("digests", counts->digests_good, counts->digests, text);
     print_share("backfill digests", counts->backfills_good, counts->backfills, text);
     print_share("log files", counts->logs_good, counts->logs, text);
     if (request->has_records)
-        buffer_print(text, "%" PRIu64 " records compared with the store\n", request->records);
+        buffer_print(text, "%" PRIu64 " record%s compared with the store\n", request->records,
+                     plural(request->records));
     if (counts->waiting > 0)
-        buffer_print(text, "%" PRIu64 " newer log files wait for their digest\n", counts->waiting);
+        buffer_print(text, "%" PRIu64 " newer log file%s for %s digest\n", counts->waiting,
+                     counts->waiting == 1 ? " waits" : "s wait",
+                     counts->waiting == 1 ? "its" : "their");
     if (verification->faults > 0) {
-        buffer_print(text, "NOT WHOLE: %" PRIu64 " faults\n", verification->faults);
+        buffer_print(text, "NOT WHOLE: %" PRIu64 " fault%s\n", verification->faults,
+                     plural(verification->faults));
     } else if (verification->unchecked > 0) {
-        buffer_print(text, "NOT ALL CHECKED: of %" PRIu64 " things nothing can be said\n",
-                     verification->unchecked);
+        buffer_print(text, "NOT ALL CHECKED: of %" PRIu64 " thing%s nothing can be said\n",
+                     verification->unchecked, plural(verification->unchecked));
     } else {
         buffer_append_text(text, "Whole\n");
     }

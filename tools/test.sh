@@ -2,8 +2,8 @@
 # test.sh: the gate. Runs all stages, prints the time of each, and ends in "N passed, N failed".
 #
 #   ./dev test         what every change must pass; about 15 minutes on 2 cores
-#   ./dev test --long  20 kills, 2,000 seeds, long fuzzing, a restore drill of 50,000 events, programs of an
-#                      earlier commit, packages on bare machines (root), the benchmarks check themselves
+#   ./dev test --long  20 kills, 2,000 seeds, long fuzzing, a restore drill of 50,000 events, 50 kills of
+#                      deliveries, programs of an earlier commit, packages on bare machines (root), the benchmarks check themselves
 #
 # A stage that fails does not stop the next one: the count at the end is of everything.
 set -uo pipefail
@@ -105,6 +105,8 @@ fi
 if $long; then
     bazel_stage "restore drill, 50,000 events" --test_env=ORGTRAIL_LONG=1 --test_timeout=1800 \
         //tests/flow:recovery_test
+    bazel_stage "50 kills of deliveries, and at each request to S3" --test_env=ORGTRAIL_LONG=1 --test_timeout=1800 \
+        //tests/deliver:delivery_test //tests/deliver:s3_test
     command_stage "programs of an earlier commit" tools/skew.sh
     tools/setup.sh --packaging
     command_stage "packages on bare machines" tests/package/package_test.py

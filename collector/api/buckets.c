@@ -466,6 +466,12 @@ static bool answer(struct bucket_call *call) {
         return bucket_refuse(call, 405, "MethodNotAllowed",
                              "The specified method is not allowed against this resource.");
     }
+    if (call->buckets->directory == NULL) {
+        return bucket_refuse(
+            call, 501, "NotImplemented",
+            "No trail delivers to a folder of this collector (its settings have no "
+            "delivery.directory): it has no buckets.");
+    }
     if (!read_path(call) || !authenticate(call)) return false;
     call->operation = name_operation(call);
     if (!find_view(call)) return false;

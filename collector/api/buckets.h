@@ -33,8 +33,8 @@ struct bucket_read {
 };
 
 struct buckets {
-    const struct objects_directory *directory;
-    const char *region;  // where the buckets are said to be
+    const struct objects_directory *directory;  // NULL: none, which is what is answered
+    const char *region;                         // where the buckets are said to be
     const char *owner;  // account that they belong to: the management account, whose trails deliver
     struct keys *keys;
     const struct clock *clock;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "base/crypto.h"
@@ -190,6 +191,21 @@ static bool on_header(void *user, const char *name, const char *value) {
     return true;
 }
 
+// A client of S3, which understands S3's errors only.
+static bool is_signed_for_s3(const struct headers *headers) {
+    static const char scope[] = "/s3/aws4_request";
+    for (uint32_t index = 0; index < headers->count; index++) {
+        struct span value = headers->list[index].value;
+        struct span name = headers->list[index].name;
+        bool is_it =
+            name.size == 13 && strncasecmp((const char *)name.bytes, "authorization", 13) == 0;
+        if (is_it && memmem(value.bytes, value.size, scope, sizeof scope - 1) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void count_lookup(enum gateway_lookup lookup) {
     if (lookup == GATEWAY_NO_LOOKUP) return;
     bool is_again = lookup == GATEWAY_ANSWERED_AGAIN;
@@ -275,7 +291,8 @@ static void handle(void *context, const struct http_request *request,
         .source = span_text(address),
     };
     struct seat *seat = &service->seats[request->worker];
-    if (service->options.world.buckets != NULL && strcmp(request->method, "POST") != 0) {
+    bool is_read = service->options.world.buckets != NULL || is_signed_for_s3(&headers);
+    if (is_read && strcmp(request->method, "POST") != 0) {
         count_call(read_bucket(service, seat, &asked, response), now_us() - begun_us);
         return;
     }

@@ -1,7 +1,7 @@
 #include "collector/api/trail_check.h"
 
 #include "collector/api/trail_document.h"
-#include "collector/deliver/objects.h"
+#include "collector/deliver/objects_directory.h"
 
 enum { BUCKET_MIN = 3, BUCKET_MAX = 63 };
 
@@ -134,8 +134,17 @@ bool trail_check_bucket_exists(struct api_call *call, struct span bucket) {
         return api_refuse_fault(call, &fault);
     }
     if (found) return true;
-    return api_refuse(call, "S3BucketDoesNotExistException", "S3 bucket %.*s does not exist!",
-                      SPAN_PRINT(bucket));
+    if (call->world->buckets == NULL) {
+        return api_refuse(
+            call, "S3BucketDoesNotExistException",
+            "S3 bucket %.*s does not exist! Make it in the store that the collector's "
+            "delivery.s3 names, or correct the name.",
+            SPAN_PRINT(bucket));
+    }
+    return api_refuse(call, "S3BucketDoesNotExistException",
+                      "S3 bucket %.*s does not exist! On the collector's machine make the folder "
+                      "%s/%.*s, which its user can write, or correct the name.",
+                      SPAN_PRINT(bucket), call->world->buckets->root, SPAN_PRINT(bucket));
 }
 
 bool trail_check_split(struct span text, struct arn *arn) {

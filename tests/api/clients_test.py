@@ -528,6 +528,14 @@ def test_the_aws_cli_of_pypi():
     look_with_cli(PYPI)
 
 
+def test_there_are_no_buckets():
+    """A client of S3 is told so in S3's words; this collector delivers nowhere."""
+    client = service().boto(service="s3")
+    expect_error("NotImplemented", client.list_buckets)
+    expect_error("NotImplemented", client.list_objects_v2, Bucket="trail-logs")
+    expect_error("MethodNotAllowed", client.put_object, Bucket="trail-logs", Key="x", Body=b"x")
+
+
 def test_the_aws_cli_of_debian():
     if not os.path.exists(DEBIAN) or os.path.realpath(DEBIAN) == os.path.realpath(PYPI):
         raise cases.Skipped("Debian's awscli is not installed")

@@ -58,10 +58,10 @@ class Delivering(api.Service):
             "AWS_ENDPOINT_URL_ORGANIZATIONS": self.endpoint,
         }
 
-    def aws(self, *arguments, key=None, region=HOME, code=0):
+    def aws(self, *arguments, key=None, region=HOME, code=0, program=None):
         """The aws CLI of .cache/clients: what it printed, and what it complained of if it was to."""
         done = subprocess.run(
-            [os.path.join(api.CLIENTS, "python/bin/aws"), *arguments],
+            [program or os.path.join(api.CLIENTS, "python/bin/aws"), *arguments],
             capture_output=True, text=True, timeout=300, check=False,
             env=self.environment(key, region),
         )
@@ -108,6 +108,15 @@ class Delivering(api.Service):
         if verbose:
             arguments.append("--verbose")
         return self.aws(*arguments, region=region, code=code)
+
+    def verify(self, *options, place=None):
+        """The report of `orgtrail verify`."""
+        done = subprocess.run(
+            [self.organization.program, "verify", place or self.buckets, "--json", *options],
+            capture_output=True, text=True, timeout=300, check=False, env=self.environment(),
+        )
+        assert done.stdout, (done.returncode, done.stderr)
+        return json.loads(done.stdout)
 
     # --- events
 

@@ -17,6 +17,7 @@ api.enter_clients()
 
 SHOP, BANK = "123456789123", "347283850106"
 OWNER = flow.MANAGEMENT
+DEBIAN = "/usr/bin/aws"
 STATE = {}
 
 
@@ -157,12 +158,12 @@ def test_objects_whole_and_in_ranges():
     assert client.get_object(Bucket=BUCKET, Key=key, IfMatch=tag)["Body"].read() == content
 
 
-def test_the_aws_cli():
+def read_by_cli(aws, name):
     service = open_service()
-    listed = service.aws("s3", "ls", "--recursive", f"s3://{BUCKET}").splitlines()
+    listed = aws("s3", "ls", "--recursive", f"s3://{BUCKET}").splitlines()
     assert [line[31:] for line in listed] == all_keys(service)
-    target = os.path.join(service.organization.base, "copied")
-    service.aws("s3", "cp", "--recursive", "--quiet", f"s3://{BUCKET}/AWSLogs", target)
+    target = os.path.join(service.organization.base, name)
+    aws("s3", "cp", "--recursive", "--quiet", f"s3://{BUCKET}/AWSLogs", target)
     copied = sorted(
         os.path.relpath(os.path.join(folder, name), target)
         for folder, _, names in os.walk(target) for name in names
@@ -170,7 +171,31 @@ def test_the_aws_cli():
     assert copied == sorted(
         key.removeprefix("AWSLogs/") for key in all_keys(service) if key.startswith("AWSLogs/")
     )
-    assert BUCKET in service.aws("s3", "ls")
+    assert BUCKET in aws("s3", "ls")
+
+
+def test_the_aws_cli():
+    read_by_cli(open_service().aws, "copied")
+
+
+def test_the_aws_cli_of_debian():
+    """Four years older: it has one endpoint for one service, so that validate-logs would ask AWS for the files. What its
+    list-public-keys says serves orgtrail verify."""
+    if not os.path.exists(DEBIAN):
+        raise cases.Skipped("Debian's awscli is not installed")
+    service = open_service()
+
+    def aws(*arguments):
+        return service.aws("--endpoint-url", service.endpoint, *arguments, program=DEBIAN)
+
+    read_by_cli(aws, "copied by debian's")
+    keys = os.path.join(service.organization.base, "debian.keys")
+    with open(keys, "w", encoding="utf-8") as file:
+        file.write(aws("cloudtrail", "list-public-keys", "--start-time", "2026-01-01", "--output", "json"))
+    last = max(key.rpartition("_")[2] for key in service.digests())
+    until = f"{last[:4]}-{last[4:6]}-{last[6:11]}:{last[11:13]}:{last[13:15]}Z"
+    report = service.verify("--keys", keys, "--to", until, place=f"s3://{BUCKET}/AWSLogs")
+    assert report["whole"] and report["counts"]["digestsGood"] == len(service.digests()), report
 
 
 def test_who_owns_what():

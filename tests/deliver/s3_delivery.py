@@ -57,8 +57,8 @@ class DeliveringToS3(Delivering):
 
     def environment(self, key=None, region=HOME):
         """For aws: S3's calls go to the server."""
-        environment = super().environment(key, region) | {"AWS_ENDPOINT_URL_S3": self.server.endpoint}
-        if self.server.ca:
+        environment = super().environment(key, region) | {"AWS_ENDPOINT_URL_S3": self.store_endpoint}
+        if self.server is not None and self.server.ca:
             both = os.path.join(self.organization.base, "both.pem")
             with open(both, "w") as file:
                 for path in (environment["AWS_CA_BUNDLE"], self.server.ca):

@@ -5,7 +5,9 @@ a store that fails in every way gets each record exactly once; what is wrong is 
 import os
 import random
 import shutil
+import signal
 import sys
+import threading
 import time
 
 sys.dont_write_bytecode = True
@@ -137,7 +139,10 @@ def run_failing(seed, **options):
                 flow.wait_until(lambda: f"all records, {error_of(service)}", lambda: has_all(service, store), 200, 1)
             finally:
                 print(f"{len(store.seen)} requests, {sum(seen.status != 200 for seen in store.seen)} failed", flush=True)
+            # What was to fail yet, and a file that was cut last: it is written again, and the copy of it made anew.
             share = 0
+            store.plan.clear()
+            flow.wait_until("whole files", lambda: has_all(service, store), 120, 1)
             wait_delivered(service)
         finally:
             store.close()
@@ -157,6 +162,57 @@ def test_failing_store():
 
 def test_failing_store_without_checksums():
     run_failing(2, has_checksums=False, has_first=False)
+
+
+def die_at(service, store, number, failure):
+    """The collector is killed when its next requests have come to this number: before that one is done, or after."""
+    plain, seen, lock = store.take_failure, [0], threading.Lock()
+
+    def take(method):
+        with lock:
+            seen[0] += 1
+            if seen[0] != number:
+                return plain(method) if seen[0] < number else "cut_request"
+            # What it does when this answer does not come, it does dead.
+            os.kill(service.organization.collector.process.pid, signal.SIGKILL)
+        return failure
+
+    store.take_failure = take
+    try:
+        flow.wait_until(f"request {number}", lambda: seen[0] >= number, 60, 0.05)
+        service.organization.collector.kill()
+    finally:
+        store.take_failure = plain
+    service.organization.start_collector()
+
+
+def test_killed_at_the_nth_request():
+    """At each of the first requests of a delivery to S3, which is then begun anew: each record once, every chain whole."""
+    steps = range(1, 13 if os.environ.get("ORGTRAIL_LONG") else 5)
+    deaths = [(number, failure) for number in steps for failure in ("cut_request", "late")]
+    with DeliveringToS3(region=failing.REGION, events=[], accounts=ACCOUNTS) as service:
+        store = failing.Store(buckets=(BUCKET,), key=service.key, port=service.port)
+        service.objects = lambda bucket: (
+            list(store.buckets[bucket]), lambda key: store.buckets[bucket][key].bytes)
+        try:
+            service.arn = service.make_trail(IsOrganizationTrail=True)
+            size = len(EVENTS) // len(deaths) + 1
+            for index, (number, failure) in enumerate(deaths):
+                service.feed(EVENTS[index * size:(index + 1) * size])
+                die_at(service, store, number, failure)
+            # What is there may be a file of the round that was under way: asked for when all are.
+            flow.wait_until("all records", lambda: has_all(service, store), 120, 0.5)
+            wait_delivered(service)
+            service.wait_digest(service.arn)
+            stop(service)
+            report = service.verify(
+                "--store", service.organization.store, "--endpoint", store.endpoint, "--bucket-region",
+                failing.REGION, place=f"s3://{BUCKET}")
+            assert report["whole"] and report["recordsCompared"] == len(service.records()), report
+            named = [file["s3Object"] for _, digest in service.read_digests() for file in digest["logFiles"]]
+            assert sorted(named) == list(service.files()), (len(named), len(service.files()))
+        finally:
+            store.close()
 
 
 def error_of(service):
