@@ -42,6 +42,8 @@ struct gather {
     int64_t sync_ms;    // when that was
     bool has_rewound;
     int64_t rewound_to_ms;  // of the last notice about it
+    int64_t full_ms;        // monotonic: since when nothing fits; 0: something does
+    int64_t full_told_ms;   // how long that was, to be told; 0: nothing is
     struct buffer notice;
 };
 
@@ -265,6 +267,45 @@ static bool step_entry(struct gather *gather, struct entry *entry, int64_t until
     return true;
 }
 
+// Notes how long nothing fitted, once something does.
+static void measure_full(struct gather *gather, bool is_full, int64_t now_ms) {
+    if (is_full) {
+        if (gather->full_ms == 0) gather->full_ms = now_ms;
+    } else if (gather->full_ms != 0) {
+        int64_t took_ms = now_ms - gather->full_ms;
+        gather->full_ms = 0;
+        if (took_ms >= GATHER_FULL_TOLD_MS) gather->full_told_ms = took_ms;
+    }
+}
+
+// Says that sources had to wait: only now is there room for it. If it does not fit, with the next
+// turn.
+static bool append_was_full(struct gather *gather, struct gather_turn *turn, struct fault *fault) {
+    struct entry *entry = &gather->entries[0];
+    char since[TIME_TEXT_SIZE];
+    char detail[128];
+    int64_t now_ms = gather->clock->now_ms(gather->clock->context);
+    time_print_ms(now_ms - gather->full_told_ms, since);
+    snprintf(detail, sizeof detail,
+             "nothing fitted into the spool for %" PRId64
+             " s: sources waited, and what their files lost meanwhile is lost",
+             gather->full_told_ms / 1000);
+    const struct source_notice notice = {
+        .reason = "spool_was_full", .place = since, .detail = detail, .time_ms = now_ms};
+    if (!pack_notice(gather, entry->name, &notice, fault)) return false;
+    struct spool_item item = {
+        .kind = SPOOL_NOTICE,
+        .source = entry->index,
+        .record = buffer_span(&gather->notice),
+        .position = spool_position(gather->spool, entry->index),
+    };
+    uint64_t number;
+    if (!spool_append(gather->spool, &item, &number, fault)) return is_passing(fault);
+    gather->full_told_ms = 0;
+    turn->notices++;
+    return true;
+}
+
 // Makes what was read durable, sooner or later. Who has more to read goes on with it while the disk
 // is busy, and gives it enough to do.
 static bool sync_turn(struct gather *gather, bool is_busy, int64_t now_ms, struct fault *fault) {
@@ -291,6 +332,8 @@ bool gather_step(struct gather *gather, struct gather_turn *turn, struct fault *
     }
     if (gather->count > 0) gather->next = (gather->next + 1) % gather->count;
     gather->unsynced += size;
+    measure_full(gather, !is_good && fault->kind == FAULT_FULL, now_ms);
+    if (is_good && gather->full_told_ms != 0) is_good = append_was_full(gather, turn, fault);
     if (is_good) is_good = sync_turn(gather, turn->wait_ms == 0, now_ms, fault);
     if (is_good) return true;
     if (!is_passing(fault)) return false;

@@ -24,6 +24,7 @@ enum {
     GATHER_SYNC_MS = 20,                   // how long it does, while there is more to read
     GATHER_BEHIND_SIZE = 2 * 1024 * 1024,  // bytes that wait behind a sync that takes long
     GATHER_FULL_MS = 100,                  // pause while the spool or the disk is full
+    GATHER_FULL_TOLD_MS = 10000,           // a spool that was full for so long tells it in a Notice
     GATHER_LEFT_OUT_MS = 3600000,          // between two Notices of a source about left-out records
 };
 

@@ -100,6 +100,17 @@ static const char *keep_text(struct asked *asked, const char *text) {
     return copy == NULL ? "" : copy;
 }
 
+static const char *const *keep_texts(struct asked *asked, char *const *texts, size_t count,
+                                     uint32_t *kept_count) {
+    const char **kept = count == 0 ? NULL : arena_allocate_array(asked->arena, count, sizeof *kept);
+    *kept_count = kept == NULL ? 0 : (uint32_t)count;
+    if (kept == NULL && count > 0) asked->has_failed = true;
+    for (uint32_t index = 0; index < *kept_count; index++) {
+        kept[index] = keep_text(asked, texts[index]);
+    }
+    return kept;
+}
+
 static struct status_connected *add_connected(struct asked *asked) {
     struct status_live *live = asked->live;
     if (live->agents_count == asked->agents_capacity) {
@@ -128,6 +139,7 @@ static void take_agent(struct asked *asked, ProtobufCBinaryData bytes) {
             .spool_events = live->spool_events,
             .spool_bytes = live->spool_bytes,
             .left_out = live->left_out,
+            .skew_ms = live->skew_ms,
         };
         for (size_t index = 0; index < live->n_sources && index < STATUS_SOURCES_MAX; index++) {
             const Orgtrail__V1__AgentSource *source = live->sources[index];
@@ -161,6 +173,8 @@ static void take_first(struct asked *asked, const Orgtrail__V1__StatusReply *rep
     live->damaged_parts = reply->damaged_parts;
     live->mismatched_texts = reply->mismatched_texts;
     live->lost_own_events = reply->lost_own_events;
+    live->alarms = keep_texts(asked, reply->alarms, reply->n_alarms, &live->alarms_count);
+    live->warnings = keep_texts(asked, reply->warnings, reply->n_warnings, &live->warnings_count);
 }
 
 static bool on_reply(void *user, struct span bytes) {

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "collector/append_commit.h"
+#include "collector/append_disk.h"
 #include "collector/append_upkeep.h"
 #include "collector/metrics.h"
 #include "collector/notes.h"
@@ -24,6 +25,8 @@ struct append {
     struct coverage *coverage;  // NULL: none is kept
     struct silence *silence;    // the same
     struct append_upkeep *upkeep;
+    struct append_disk *disk;  // NULL: it is not watched
+    uint64_t mismatches;       // that were told
 
     struct batch **held;  // in the order they came
     uint32_t held_count;
@@ -97,6 +100,8 @@ bool append_create(const struct append_options *options, struct append **append,
         .retention_days = options->retention_days,
     };
     made->upkeep = append_upkeep_create(&upkeep_options);
+    if (options->directory != NULL && options->notes != NULL)
+        made->disk = append_disk_create(options->directory, options->notes, options->clock);
     if (made->held == NULL || made->jobs == NULL || made->commit == NULL || made->upkeep == NULL) {
         append_destroy(made);
         return fault_set(fault, FAULT_FULL, "no memory for the writer");
@@ -137,6 +142,7 @@ void append_destroy(struct append *append) {
     }
     end_jobs(append);
     append_upkeep_destroy(append->upkeep);
+    append_disk_destroy(append->disk);
     append_commit_destroy(append->commit);
     silence_destroy(append->silence);
     coverage_destroy(append->coverage);
@@ -283,7 +289,17 @@ static bool is_due(const struct append *append) {
     return append_commit_has_violations(append->commit);
 }
 
-static void count_commit(const struct append *append, const struct append_commit_counts *counts,
+// Texts that did not come back from their block: the memory fails, or the program.
+static void note_mismatches(struct append *append) {
+    uint64_t count = trail_mismatches(append->options.trail);
+    metric_set(&metrics_table[METRICS_MISMATCHED_TEXTS], 0, (int64_t)count);
+    if (count == append->mismatches || append->options.notes == NULL) return;
+    append->mismatches = count;
+    const struct own_event_detail details[] = {{"sinceStart", {NULL, 0}, count}};
+    notes_add(append->options.notes, "TextsMismatched", SPAN_LITERAL("store"), details, 1);
+}
+
+static void count_commit(struct append *append, const struct append_commit_counts *counts,
                          int64_t took_ms) {
     struct metric *table = metrics_table;
     metric_add(&table[METRICS_RECEIVED], 0, (int64_t)counts->received);
@@ -306,8 +322,8 @@ static void count_commit(const struct append *append, const struct append_commit
     metric_add(&table[METRICS_COMMITS], 0, 1);
     metric_observe(&table[METRICS_COMMIT_SECONDS], took_ms);
     metric_observe(&table[METRICS_COMMIT_ROWS], (int64_t)counts->received);
-    metric_set(&table[METRICS_MISMATCHED_TEXTS], 0,
-               (int64_t)trail_mismatches(append->options.trail));
+    note_mismatches(append);
+    if (append->disk != NULL) append_disk_commit(append->disk, took_ms);
 }
 
 // In the trail it can be told only when it is over.
@@ -509,6 +525,7 @@ bool append_step(struct append *append, int64_t wait_ms, struct fault *fault) {
     if (is_due(append) && !commit_group(append, fault)) return fault_add(fault, "append");
     unthrottle(append);
     if (append->silence != NULL) silence_check(append->silence);
+    if (append->disk != NULL) append_disk_step(append->disk);
     if (!append_upkeep_step(append->upkeep, append->held_count > 0, fault))
         return fault_add(fault, "upkeep");
     return true;

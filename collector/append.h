@@ -56,6 +56,7 @@ struct append_options {
     uint32_t retention_days;     // 0: all days are kept
     uint32_t streams_max;        // sessions at a time
     struct notes *notes;         // what other rooms have to tell; may be NULL
+    const char *directory;       // of the store, whose disk is watched; NULL: it is not
     struct roster_live *roster;  // with notes: coverage is kept and silence told; may be NULL
     uint32_t heartbeat_ms;       // with roster
     int64_t region_silent_ms;    // with roster

@@ -74,7 +74,7 @@ bool append_commit_begin(struct append_commit *commit, bool uses_reserve, struct
     commit->monotonic_ms = clock->monotonic_ms(clock->context);
     commit->counts = (struct append_commit_counts){0};
     commit->tellings_count = 0;
-    commit->unknown_count = 0;
+    commit->asides_count = 0;
     arena_reset(commit->arena);
     return true;
 }
@@ -209,6 +209,22 @@ static bool apply_notice(struct append_commit *commit, struct session *session, 
                       event->detail, batch->received_ms, &is_new, fault);
 }
 
+// Violations of identity are told together, conflicts where they are found.
+static void tell_refused(struct append_commit *commit, const struct session *session,
+                         const struct batch_event *event) {
+    struct aside aside = {"RecordsRefused", session->stream.agent,
+                          "reason",         span_text(admit_reason_name(event->reason)),
+                          event->detail,    true};
+    if (event->reason == ADMIT_IDENTITY) return;
+    if (event->reason == ADMIT_UNKNOWN_ACCOUNT) {
+        aside.name = "AccountUnknown";
+        aside.what = "account";
+        aside.text = event->record.recipient_account;
+        aside.is_apart = false;
+    }
+    append_tell_aside(commit, &aside);
+}
+
 static bool apply_refused(struct append_commit *commit, struct session *session,
                           struct batch *batch, struct batch_event *event,
                           struct append_commit_counts *counts, struct fault *fault) {
@@ -218,10 +234,7 @@ static bool apply_refused(struct append_commit *commit, struct session *session,
         session->violations++;
     }
     append_cover_record(commit, session, event, TRAIL_CONFLICT, batch->received_ms);
-    if (event->reason == ADMIT_UNKNOWN_ACCOUNT) {
-        append_tell_unknown(commit, session->stream.agent, event->record.recipient_account,
-                            event->detail);
-    }
+    tell_refused(commit, session, event);
     bool is_new;
     return quarantine(commit, session->stream.agent, event->text, event->reason, event->detail,
                       batch->received_ms, &is_new, fault);
@@ -462,6 +475,15 @@ bool append_commit_apply(struct append_commit *commit, struct batch *batch, stru
     return true;
 }
 
+// An agent that brought events before goes on with another spool, or with its own from the start.
+static void tell_other_spool(struct append_commit *commit, const struct trail_stream *stream) {
+    char id[2 * TRAIL_STREAM_ID_SIZE + 1];
+    crypto_print_hex(span_of(stream->stream_id, TRAIL_STREAM_ID_SIZE), id);
+    const struct aside aside = {
+        .name = "SpoolBegun", .agent = stream->agent, .what = "streamId", .text = span_text(id)};
+    append_tell_aside(commit, &aside);
+}
+
 static bool put_streams(struct append_commit *commit, struct fault *fault) {
     uint32_t count;
     const uint32_t *touched = sessions_touched(commit->options.sessions, &count);
@@ -471,7 +493,10 @@ static bool put_streams(struct append_commit *commit, struct fault *fault) {
         // seen: who says Hello for ever fills no store.
         bool is_empty = !session->is_stored && session->stream.durable_seq == 0;
         uint32_t agent = session->stream.agent;
-        if (is_empty && trail_streams_count(commit->options.trail, agent) > 0) continue;
+        bool is_other =
+            !session->is_stored && trail_streams_count(commit->options.trail, agent) > 0;
+        if (is_empty && is_other) continue;
+        if (is_other) tell_other_spool(commit, &session->stream);
         session->is_stored = true;
         if (!trail_stream_put(commit->options.trail, &session->stream, fault)) return false;
     }

@@ -26,15 +26,18 @@ struct telling {
     uint64_t pending;
 };
 
-// A refused record of an account that the roster lacks, to be told once it is durable. Texts lie in
-// the commit's arena.
-struct unknown {
+// What a batch caused that is told once it is durable, as a note about the agent. Texts lie in the
+// commit's arena.
+struct aside {
+    const char *name;  // of the own event
     uint32_t agent;
-    struct span account;
-    struct span detail;
+    const char *what;  // the member that tells asides of one agent apart
+    struct span text;
+    struct span detail;  // no bytes: none
+    bool is_apart;       // each text of an agent is told by itself, not one for all
 };
 
-enum { APPEND_UNKNOWN_MAX = 16 };  // of one commit; the others are told with a later record
+enum { APPEND_ASIDES_MAX = 16 };  // of one commit; the others are told with a later record
 
 struct append_commit {
     struct append_commit_options options;
@@ -48,8 +51,8 @@ struct append_commit {
     struct telling *tellings;  // room for one of each session, and for those that waited
     uint32_t tellings_count;
     uint64_t session_last;
-    struct unknown unknown[APPEND_UNKNOWN_MAX];
-    uint32_t unknown_count;
+    struct aside asides[APPEND_ASIDES_MAX];
+    uint32_t asides_count;
     bool is_last;  // all that waits to be saved is
     int64_t now_ms;
     int64_t monotonic_ms;
@@ -71,9 +74,8 @@ void append_cover_gap(struct append_commit *commit, const struct session *sessio
 // Adds the own events that batches caused together, and those that wait.
 MUST_CHECK bool append_tell(struct append_commit *commit, struct fault *fault);
 
-// Remembers a refused record of an unknown account, to be told with the next commit.
-void append_tell_unknown(struct append_commit *commit, uint32_t agent, struct span account,
-                         struct span detail);
+// Remembers something about an agent, to be told with the next commit.
+void append_tell_aside(struct append_commit *commit, const struct aside *aside);
 
 // The commit is durable: what was told is told.
 void append_tell_keep(struct append_commit *commit);

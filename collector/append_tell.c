@@ -2,6 +2,8 @@
 // accounts, which batches cause together, and what other rooms have to say.
 
 #include <assert.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "collector/append_commit_internal.h"
 
@@ -110,35 +112,41 @@ bool append_tell(struct append_commit *commit, struct fault *fault) {
            tell_notes(commit, fault);
 }
 
-void append_tell_unknown(struct append_commit *commit, uint32_t agent, struct span account,
-                         struct span detail) {
-    for (uint32_t index = 0; index < commit->unknown_count; index++) {
-        const struct unknown *known = &commit->unknown[index];
-        if (known->agent == agent && span_equal(known->account, account)) return;
-    }
-    if (commit->unknown_count == APPEND_UNKNOWN_MAX) return;
-    struct unknown *added = &commit->unknown[commit->unknown_count];
-    // Without memory it is told with a later record.
-    if (!arena_copy(commit->arena, account, &added->account) ||
-        !arena_copy(commit->arena, detail, &added->detail)) {
-        return;
-    }
-    added->agent = agent;
-    commit->unknown_count++;
+static bool is_same(const struct aside *one, const struct aside *other) {
+    return one->agent == other->agent && strcmp(one->name, other->name) == 0 &&
+           span_equal(one->text, other->text);
 }
 
-static void note_unknown(struct append_commit *commit) {
-    for (uint32_t index = 0; index < commit->unknown_count; index++) {
-        const struct unknown *unknown = &commit->unknown[index];
-        struct span uri = trail_agent_uri(commit->options.trail, unknown->agent);
+void append_tell_aside(struct append_commit *commit, const struct aside *aside) {
+    for (uint32_t index = 0; index < commit->asides_count; index++) {
+        if (is_same(&commit->asides[index], aside)) return;
+    }
+    if (commit->asides_count == APPEND_ASIDES_MAX) return;
+    struct aside *added = &commit->asides[commit->asides_count];
+    *added = *aside;
+    // Without memory it is told with a later record.
+    if (arena_copy(commit->arena, aside->text, &added->text) &&
+        arena_copy(commit->arena, aside->detail, &added->detail)) {
+        commit->asides_count++;
+    }
+}
+
+static void note_asides(struct append_commit *commit) {
+    for (uint32_t index = 0; index < commit->asides_count; index++) {
+        const struct aside *aside = &commit->asides[index];
+        struct span uri = trail_agent_uri(commit->options.trail, aside->agent);
         const struct own_event_detail details[] = {
             {"agent", uri, 0},
-            {"account", unknown->account, 0},
-            {"detail", unknown->detail, 0},
+            {aside->what, aside->text, 0},
+            {"detail", aside->detail, 0},
         };
-        notes_add(commit->options.notes, "AccountUnknown", uri, details, 3);
+        uint32_t count = aside->detail.size > 0 ? 3 : 2;
+        char subject[TRAIL_URI_SIZE + TRAIL_REASON_SIZE];
+        snprintf(subject, sizeof subject, "%.*s %.*s", SPAN_PRINT(uri),
+                 aside->is_apart ? (int)aside->text.size : 0, (const char *)aside->text.bytes);
+        notes_add(commit->options.notes, aside->name, span_text(subject), details, count);
     }
-    commit->unknown_count = 0;
+    commit->asides_count = 0;
 }
 
 void append_tell_keep(struct append_commit *commit) {
@@ -160,5 +168,5 @@ void append_tell_keep(struct append_commit *commit) {
     unlisted_keep(commit->unlisted);
     if (commit->options.notes == NULL) return;
     notes_keep(commit->options.notes);
-    note_unknown(commit);
+    note_asides(commit);
 }

@@ -162,6 +162,7 @@ static bool start(struct delivery *delivery, const struct settings *settings,
     const struct followers_options followers = {
         .store_directory = settings->store_directory,
         .append = server_append(server),
+        .notes = server_notes(server),
         .clock = clock_system(),
         .random = random_system(),
     };

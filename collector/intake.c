@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "collector/intake_internal.h"
+#include "collector/notes.h"
 #include "collector/receive.h"
 #include "collector/vitals.h"
 #include "collector/wire.h"
@@ -138,13 +139,31 @@ static bool submit(struct intake *intake, struct batch *batch) {
     return false;
 }
 
+// Tells in the trail that the agent's clock is wrong, or right again.
+static void tell_clock(struct intake *intake) {
+    int64_t off_ms = intake->skew_ms < 0 ? -intake->skew_ms : intake->skew_ms;
+    int64_t most_ms = intake->is_clock_off ? INTAKE_SKEW_MAX_MS / 2 : INTAKE_SKEW_MAX_MS;
+    bool is_off = off_ms > most_ms;
+    if (is_off == intake->is_clock_off) return;
+    intake->is_clock_off = is_off;
+    const struct own_event_detail details[] = {
+        {"agent", span_text(intake->uri), 0},
+        {intake->skew_ms < 0 ? "secondsAhead" : "secondsBehind",
+         {NULL, 0},
+         (uint64_t)off_ms / 1000},
+    };
+    notes_add(intake->settings->notes, is_off ? "AgentClockWrong" : "AgentClockRight",
+              span_text(intake->uri), details, 2);
+}
+
 // Shows how far the agent's clock is from ours. What waited behind batches says nothing of it.
-static void measure_skew(const struct intake *intake, int64_t sent_at_ms) {
+static void measure_skew(struct intake *intake, int64_t sent_at_ms) {
     struct metric *metric = intake->settings->skew;
     bool has_waited = intake->outstanding > 0 || intake->is_paused;
     if (metric == NULL || sent_at_ms == 0 || has_waited) return;
-    metric_set(metric, metric_label(metric, span_text(intake->uri)),
-               intake_now_ms(intake) - sent_at_ms);
+    intake->skew_ms = intake_now_ms(intake) - sent_at_ms;
+    metric_set(metric, metric_label(metric, span_text(intake->uri)), intake->skew_ms);
+    if (intake->settings->notes != NULL) tell_clock(intake);
 }
 
 // The handlers of single messages return true if the batch went to append.
@@ -293,7 +312,8 @@ static bool on_gap(struct intake *intake, struct batch *batch, const Orgtrail__V
 static bool on_heartbeat(struct intake *intake, struct batch *batch,
                          const Orgtrail__V1__Heartbeat *heartbeat) {
     measure_skew(intake, heartbeat->sent_at_ms);
-    vitals_note_heartbeat(intake->vitals, span_text(intake->uri), heartbeat, batch->received_ms);
+    vitals_note_heartbeat(intake->vitals, span_text(intake->uri), heartbeat, batch->received_ms,
+                          intake->skew_ms);
     if (intake_monotonic_ms(intake) - intake->submitted_ms < INTAKE_SEEN_MS) return false;
     batch->kind = BATCH_SEEN;
     return submit(intake, batch);

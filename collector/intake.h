@@ -32,6 +32,8 @@ enum {
     INTAKE_HELLO_MS = 10000,            // a stream that has not said Hello by then is closed
     INTAKE_SEEN_MS = 60000,             // at most this often a silent agent's last-seen is stored
     INTAKE_THROTTLE_MS = 60000,         // what Throttle asks for while the quarantine is full
+    INTAKE_SKEW_MAX_MS = 60000,         // a clock that is further off is told of, until it is off
+                                        // by less than half of it
 };
 
 // The same for all streams; lives longer than they do.
@@ -51,6 +53,7 @@ struct intake_settings {
     const struct clock *clock;
     struct batch_pool *pool;
     struct metric *skew;  // shows how far each agent's clock is off, by its URI; NULL: nothing does
+    struct notes *notes;  // what is told of an agent; NULL: nothing is
 };
 
 // What intake asks of the world. `context` is passed to each.

@@ -43,6 +43,7 @@ struct intake {
     bool is_leaving;    // the agent said Goodbye
     bool is_final;      // and that it does not come back
     bool is_sending;    // a message is on its way
+    bool is_clock_off;  // the agent's clock, as told in the trail
     struct due due;
     struct buffer output;
     struct vitals *vitals;
@@ -71,6 +72,8 @@ struct intake {
     int64_t heard_ms;
     int64_t sent_ms;
     int64_t submitted_ms;
+
+    int64_t skew_ms;  // how far the agent's clock is behind, as it was measured last
 };
 
 // By the settings' clock.

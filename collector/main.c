@@ -31,7 +31,7 @@
 #include "storage/trail/trail.h"
 
 enum {
-    HEAP_SLACK = 16 << 20,  // bytes that may lie free in the allocator
+    HEAP_SLACK = 4 << 20,  // bytes of growth before what lies free is given back
     OPTION_LOG_LEVEL = 256,
     OPTION_CHECK,
     OPTION_SETTINGS,
@@ -176,6 +176,7 @@ static void reload_for_calls(struct operate *operate, struct roster_reload *rost
 static bool wait_for_end(struct operate *operate, struct roster_reload *roster,
                          const sigset_t *signals, struct fault *fault) {
     const struct timespec second = {1, 0};
+    struct heap_trim trim = {0};
     while (true) {
         siginfo_t info;
         char sender[64];
@@ -190,7 +191,7 @@ static bool wait_for_end(struct operate *operate, struct roster_reload *roster,
             LOG(LOG_INFO, "stopping", log_text("signal", strsignal(signal)));
             return true;
         }
-        (void)heap_trim(HEAP_SLACK);
+        (void)heap_trim(&trim, HEAP_SLACK);
         if (!server_is_stuck(operate->server)) notify_send("WATCHDOG=1");
         if (server_is_deaf(operate->server)) {
             return fault_set(fault, FAULT_RETRY,
@@ -235,6 +236,16 @@ static bool start_control(struct operate *operate, struct control **control, str
     return control_start(&control_options, control, fault);
 }
 
+static void tell_damage(struct trail *trail, struct server *server) {
+    struct fault damage;
+    if (!trail_is_damaged(trail, &damage)) return;
+    const struct own_event_detail details[] = {
+        {"parts", {NULL, 0}, (uint64_t)metric_get(&metrics_table[METRICS_DAMAGED_PARTS], 0)},
+        {"detail", span_text(damage.text), 0},
+    };
+    server_tell(server, "StoreDamaged", details, 2);
+}
+
 // Serves with an open trail until told to end.
 static bool serve(const struct settings *settings, struct roster_reload *roster,
                   struct trail *trail, uint64_t free_min, const sigset_t *signals,
@@ -247,6 +258,7 @@ static bool serve(const struct settings *settings, struct roster_reload *roster,
     const struct clock *clock = clock_system();
     if (!reload_start(settings, &roster->live, trail, &reload, &server, fault)) return false;
     settings_kept_check(settings, server);
+    tell_damage(trail, server);
     struct operate operate = {
         .server = server,
         .reload = reload,
@@ -339,6 +351,7 @@ int main(int argc, char **argv) {
     if (argp_parse(&parser, argc, argv, 0, NULL, &arguments) != 0) return 2;
     log_init("orgtrail-collector", arguments.level);
     metrics_start();
+    heap_begin();
 
     sigset_t signals;
     sigemptyset(&signals);

@@ -1,6 +1,10 @@
 #include "collector/operate.h"
 
+#include <assert.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +13,7 @@
 #include "base/rpc/rpc.h"
 #include "base/version.h"
 #include "collector/append_change.h"
+#include "collector/append_disk.h"
 #include "collector/append_quarantine.h"
 #include "collector/metrics.h"
 #include "collector/operate_keys.h"
@@ -151,6 +156,61 @@ static void on_agents_done(struct server_visit *visit) {
     free(status);
 }
 
+// What the metrics say is wrong, in words.
+struct wrongs {
+    char texts[8][160];
+    char *list[8];
+    size_t count;
+};
+
+__attribute__((format(printf, 2, 3))) static void add_wrong(struct wrongs *wrongs,
+                                                            const char *format, ...) {
+    assert(wrongs->count < sizeof wrongs->list / sizeof wrongs->list[0]);
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = wrongs->texts[wrongs->count];
+    (void)vsnprintf(text, sizeof wrongs->texts[0], format, arguments);
+    va_end(arguments);
+    wrongs->list[wrongs->count++] = text;
+}
+
+static void find_alarms(struct wrongs *wrongs) {
+    int64_t size = metric_get(&metrics_table[METRICS_DISK], 0);
+    int64_t free_size = metric_get(&metrics_table[METRICS_DISK_FREE], 0);
+    int64_t left_s = metric_get(&metrics_table[METRICS_DISK_LEFT], 0);
+    int64_t failing = metric_get(&metrics_table[METRICS_FOLLOWERS_FAILING], 0);
+    if (free_size < size / 100 * APPEND_DISK_LOW_PERCENT)
+        add_wrong(wrongs, "less than a tenth of the store's disk is free");
+    if (left_s >= 0)
+        add_wrong(wrongs,
+                  "the store's disk will be full in %" PRId64
+                  " hours: lookup --event-name "
+                  "DiskFullSoon",
+                  left_s / 3600);
+    if (metric_get(&metrics_table[METRICS_SLOW_STORE], 0) != 0)
+        add_wrong(wrongs, "commits take longer than a second: the store's disk is slow");
+    if (failing > 0)
+        add_wrong(wrongs, "%" PRId64 " %s: lookup --event-name FollowerFails", failing,
+                  failing == 1 ? "trail cannot deliver" : "trails cannot deliver");
+}
+
+static void find_warnings(struct wrongs *wrongs) {
+    int64_t refused = metric_get(&metrics_table[METRICS_STREAMS_REFUSED], FAULT_DENIED);
+    int64_t different = metric_get(&metrics_table[METRICS_STREAMS_ENDED], FAULT_CORRUPT);
+    if (refused > 0)
+        add_wrong(wrongs,
+                  "%" PRId64
+                  " %s refused since the start: lookup --event-name "
+                  "StreamRefused",
+                  refused, refused == 1 ? "stream was" : "streams were");
+    if (different > 0)
+        add_wrong(wrongs,
+                  "%" PRId64
+                  " %s a spool that is not the one before, since the start: "
+                  "lookup --event-name SpoolDiffers",
+                  different, different == 1 ? "stream brought" : "streams brought");
+}
+
 static void run_status(void *context, struct control_call *call) {
     const struct operate *operate = context;
     Orgtrail__V1__StatusReply reply = ORGTRAIL__V1__STATUS_REPLY__INIT;
@@ -170,6 +230,14 @@ static void run_status(void *context, struct control_call *call) {
     reply.damaged_parts = (uint32_t)metric_get(&metrics_table[METRICS_DAMAGED_PARTS], 0);
     reply.mismatched_texts = (uint64_t)metric_get(&metrics_table[METRICS_MISMATCHED_TEXTS], 0);
     reply.lost_own_events = (uint64_t)metric_get(&metrics_table[METRICS_LOST_NOTES], 0);
+    struct wrongs alarms = {.count = 0};
+    struct wrongs warnings = {.count = 0};
+    find_alarms(&alarms);
+    find_warnings(&warnings);
+    reply.alarms = alarms.list;
+    reply.n_alarms = alarms.count;
+    reply.warnings = warnings.list;
+    reply.n_warnings = warnings.count;
     struct status_visit *status = calloc(1, sizeof *status);
     if (status == NULL) {
         answer(call, &reply.base);

@@ -94,6 +94,18 @@ static bool may_print(struct server *server) {
     return is_allowed;
 }
 
+// A certificate of our CA that may not have a stream. Strangers do not come so far.
+static void tell_refused(struct server *server, const struct rpc_peer *who,
+                         const struct fault *fault) {
+    const struct own_event_detail details[] = {
+        {"peer", span_text(who->uri), 0},
+        {"serial", span_text(who->serial), 0},
+        {"address", span_text(who->address), 0},
+        {"detail", span_text(fault->text), 0},
+    };
+    notes_add(server->notes, "StreamRefused", span_text(who->uri), details, 4);
+}
+
 static bool on_open(void *context, struct rpc_stream *stream, const struct rpc_peer *who,
                     void **stream_context, struct fault *fault) {
     struct server *server = context;
@@ -111,6 +123,7 @@ static bool on_open(void *context, struct rpc_stream *stream, const struct rpc_p
     if (peer == NULL) {
         atomic_fetch_sub(&server->peers_count, 1);
         metric_add(&metrics_table[METRICS_STREAMS_REFUSED], (uint32_t)fault->kind, 1);
+        if (fault->kind == FAULT_DENIED) tell_refused(server, who, fault);
         if (may_print(server)) {
             LOG(LOG_WARNING, "stream refused", log_text("peer", who->uri),
                 log_text("address", who->address), log_text("serial", who->serial),
@@ -142,10 +155,19 @@ static void on_sent(void *stream_context) {
     intake_sent(peer->intake);
 }
 
+static void tell_different(struct server *server, struct span uri, const struct fault *reason) {
+    const struct own_event_detail details[] = {
+        {"agent", uri, 0},
+        {"detail", span_text(reason->text), 0},
+    };
+    notes_add(server->notes, "SpoolDiffers", uri, details, 2);
+}
+
 static void on_closed(void *stream_context, const struct fault *reason) {
     struct peer *peer = stream_context;
     struct span uri = intake_uri(peer->intake);
     metric_add(&metrics_table[METRICS_STREAMS_ENDED], (uint32_t)reason->kind, 1);
+    if (reason->kind == FAULT_CORRUPT) tell_different(peer->server, uri, reason);
     enum log_level level = reason->kind == FAULT_NONE ? LOG_INFO : LOG_WARNING;
     if (may_print(peer->server)) {
         const char *text = reason->text[0] == 0 ? "none: it ended in order" : reason->text;

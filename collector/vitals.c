@@ -82,7 +82,8 @@ static struct note *pack(const ProtobufCMessage *message) {
 }
 
 void vitals_note_heartbeat(struct vitals *vitals, struct span uri,
-                           const Orgtrail__V1__Heartbeat *heartbeat, int64_t received_ms) {
+                           const Orgtrail__V1__Heartbeat *heartbeat, int64_t received_ms,
+                           int64_t skew_ms) {
     struct draft draft = {.live = ORGTRAIL__V1__AGENT_LIVE__INIT};
     size_t count =
         heartbeat->n_sources < VITALS_SOURCES_MAX ? heartbeat->n_sources : VITALS_SOURCES_MAX;
@@ -101,6 +102,7 @@ void vitals_note_heartbeat(struct vitals *vitals, struct span uri,
     draft.live.rss_bytes = heartbeat->rss_bytes;
     draft.live.cpu_ms = heartbeat->cpu_ms;
     draft.live.left_out = heartbeat->left_out;
+    draft.live.skew_ms = skew_ms;
     draft.live.sources = draft.list;
     draft.live.n_sources = count;
     struct note *note = pack(&draft.live.base);

@@ -27,9 +27,11 @@ void vitals_destroy(struct vitals *vitals);
 // [worker] Notes the names of the sources.
 void vitals_note_hello(struct vitals *vitals, const Orgtrail__V1__Hello *hello);
 
-// [worker] Publishes what a heartbeat says of the agent of this URI.
+// [worker] Publishes what a heartbeat says of the agent of this URI, and how far its clock is
+// behind ours.
 void vitals_note_heartbeat(struct vitals *vitals, struct span uri,
-                           const Orgtrail__V1__Heartbeat *heartbeat, int64_t received_ms);
+                           const Orgtrail__V1__Heartbeat *heartbeat, int64_t received_ms,
+                           int64_t skew_ms);
 
 // [one other thread] Appends what was published last; nothing if there was no heartbeat.
 void vitals_read(struct vitals *vitals, struct buffer *output);

@@ -64,7 +64,7 @@ static void beat(struct vitals *vitals, uint64_t spool_events, size_t sources_co
     heartbeat.cpu_ms = 111;
     heartbeat.sources = list;
     heartbeat.n_sources = sources_count;
-    vitals_note_heartbeat(vitals, span_text(URI), &heartbeat, 6000);
+    vitals_note_heartbeat(vitals, span_text(URI), &heartbeat, 6000, -70000);
 }
 
 static void test_heartbeat_is_published(void **state) {
@@ -89,6 +89,7 @@ static void test_heartbeat_is_published(void **state) {
         assert_int_equal(live->oldest_unacked_ms, 88);
         assert_int_equal(live->rss_bytes, 99);
         assert_int_equal(live->cpu_ms, 111);
+        assert_int_equal(live->skew_ms, -70000);
         assert_int_equal(live->n_sources, 2);
         assert_string_equal(live->sources[1]->name, "source 1");
         assert_int_equal(live->sources[1]->state, ORGTRAIL__V1__SOURCE_STATUS__STATE__DEGRADED);
@@ -136,7 +137,7 @@ static void test_unknown_source_has_no_name(void **state) {
     Orgtrail__V1__Heartbeat heartbeat = ORGTRAIL__V1__HEARTBEAT__INIT;
     heartbeat.sources = &list;
     heartbeat.n_sources = 1;
-    vitals_note_heartbeat(vitals, span_text(URI), &heartbeat, 1);
+    vitals_note_heartbeat(vitals, span_text(URI), &heartbeat, 1, 0);
     live = read_live(vitals);
     assert_string_equal(live->sources[0]->name, "");
     orgtrail__v1__agent_live__free_unpacked(live, NULL);

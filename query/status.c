@@ -50,6 +50,7 @@ static struct status_agent from_stream(const struct trail_stream *stream) {
         .durable_seq = stream->durable_seq,
         .first_seen_ms = stream->first_seen_ms,
         .last_seen_ms = stream->last_seen_ms,
+        .spool_ms = stream->first_seen_ms,
         .last_event_time_s = stream->last_event_time_s,
         .received = stream->received,
         .stored = stream->stored,
@@ -89,6 +90,7 @@ static bool on_stream(void *user, const struct trail_stream *stream) {
         agent->last_seen_ms = added.last_seen_ms;
         agent->durable_seq = added.durable_seq;
     }
+    if (added.spool_ms > agent->spool_ms) agent->spool_ms = added.spool_ms;
     if (added.first_seen_ms < agent->first_seen_ms) agent->first_seen_ms = added.first_seen_ms;
     if (added.last_event_time_s > agent->last_event_time_s)
         agent->last_event_time_s = added.last_event_time_s;
@@ -367,6 +369,29 @@ static void print_alarm(uint64_t count, const char *one, const char *many, struc
     buffer_print(output, "ALARM        %" PRIu64 " %s\n", count, count == 1 ? one : many);
 }
 
+// What the collector says in words of its own.
+static void print_lines(const char *word, const char *const *texts, uint32_t count,
+                        struct buffer *output) {
+    for (uint32_t index = 0; index < count; index++) {
+        buffer_print(output, "%-12s ", word);
+        format_cell(span_text(texts[index]), UINT32_MAX, false, output);
+        buffer_append_byte(output, '\n');
+    }
+}
+
+static void print_other_spools(const struct status *status, struct buffer *output) {
+    uint32_t count = 0;
+    for (uint32_t index = 0; index < status->agents_count; index++) {
+        const struct status_agent *agent = &status->agents[index];
+        count += agent->streams > 1 && status->now_ms - agent->spool_ms < STATUS_SPOOL_MS;
+    }
+    if (count == 0) return;
+    buffer_print(output,
+                 "WARNING      %" PRIu32
+                 " %s another spool within a day: lookup --event-name SpoolBegun\n",
+                 count, count == 1 ? "agent began" : "agents began");
+}
+
 // What somebody should look at, in the order of how bad it is.
 static void print_alarms(const struct status *status, struct buffer *output) {
     static const struct status_live none;
@@ -382,6 +407,8 @@ static void print_alarms(const struct status *status, struct buffer *output) {
     }
     print_alarm(live->lost_own_events, "own event is lost: the writer stood still",
                 "own events are lost: the writer stood still", output);
+    print_lines("ALARM", live->alarms, live->alarms_count, output);
+    status_agents_print_alarms(live->agents, live->agents_count, output);
     status_upkeep_print_alarms(&status->upkeep, &status->facts, status->now_ms, output);
     print_alarm(live->stuck_readers,
                 "process holds the store's room: lookup --event-name ReaderStuck",
@@ -393,6 +420,8 @@ static void print_alarms(const struct status *status, struct buffer *output) {
     print_alarm(coverage->silent_agents_count, "agent is silent", "agents are silent", output);
     print_alarm(coverage->silent_count, "region is silent that the roster expects",
                 "regions are silent that the roster expects", output);
+    print_lines("WARNING", live->warnings, live->warnings_count, output);
+    print_other_spools(status, output);
 }
 
 void status_print(const struct status *status, uint32_t width, struct buffer *output) {
@@ -485,6 +514,16 @@ static void print_facts_json(const struct status *status, struct buffer *output)
                  facts->quarantined, facts->quarantined_count, facts->gaps);
 }
 
+static void print_lines_json(const char *name, const char *const *texts, uint32_t count,
+                             struct buffer *output) {
+    buffer_print(output, ",\"%s\":[", name);
+    for (uint32_t index = 0; index < count; index++) {
+        if (index > 0) buffer_append_byte(output, ',');
+        json_append_string(output, span_text(texts[index]));
+    }
+    buffer_append_byte(output, ']');
+}
+
 static void print_live_json(const struct status_live *live, struct buffer *output) {
     if (live->absence != NULL) {
         buffer_append_text(output, ",\"collector\":null,\"collector_absence\":");
@@ -511,6 +550,8 @@ static void print_live_json(const struct status_live *live, struct buffer *outpu
     } else {
         json_append_string(output, span_text(live->complaint));
     }
+    print_lines_json("alarms", live->alarms, live->alarms_count, output);
+    print_lines_json("warnings", live->warnings, live->warnings_count, output);
     if (live->denied.bytes != NULL) {
         buffer_append_text(output, ",\"denied\":");
         status_denied_print_json(live->denied, output);

@@ -24,7 +24,8 @@ enum {
     STATUS_AGENTS_MAX = 100000,  // certificates that ever brought something; others only in total
     STATUS_REASONS_MAX = 64,     // reasons for quarantine; an enum of about 15
     STATUS_LINES_SHOWN = 20,     // agents for people, the worst ones, unless all are asked for
-    STATUS_GAPS_MAX = 20,        // newest gaps listed; all are counted
+    STATUS_SPOOL_MS = 24 * 60 * 60 * 1000,  // another spool of an agent is told of for so long
+    STATUS_GAPS_MAX = 20,                   // newest gaps listed; all are counted
     STATUS_ARENA_SIZE = 256 * 1024 * 1024,  // 100,000 agents of 600 bytes, 262,144 rows of coverage
 };
 
@@ -36,6 +37,7 @@ struct status_agent {
     uint64_t durable_seq;  // of the stream seen last
     int64_t first_seen_ms;
     int64_t last_seen_ms;
+    int64_t spool_ms;  // when the newest of its spools began
     int64_t last_event_time_s;
     uint64_t received;
     uint64_t stored;
@@ -77,6 +79,10 @@ struct status_live {
     uint32_t damaged_parts;     // of the store, found at the start
     uint64_t mismatched_texts;  // stored as they are, since they did not come back from a block
     uint64_t lost_own_events;   // since the start
+    const char *const *alarms;  // what else is wrong now
+    uint32_t alarms_count;
+    const char *const *warnings;  // or has been since the start
+    uint32_t warnings_count;
     struct status_connected *agents;
     uint32_t agents_count;
 };

@@ -80,6 +80,29 @@ void status_agents_print(const struct status_connected *agents, uint32_t count, 
     }
 }
 
+static int64_t measure_off(const struct status_connected *agent) {
+    return agent->skew_ms < 0 ? -agent->skew_ms : agent->skew_ms;
+}
+
+void status_agents_print_alarms(const struct status_connected *agents, uint32_t count,
+                                struct buffer *output) {
+    const struct status_connected *worst = NULL;
+    uint32_t others = 0;
+    for (uint32_t index = 0; index < count; index++) {
+        if (measure_off(&agents[index]) <= STATUS_SKEW_MAX_MS) continue;
+        others += worst != NULL;
+        if (worst == NULL || measure_off(&agents[index]) > measure_off(worst))
+            worst = &agents[index];
+    }
+    if (worst == NULL) return;
+    buffer_append_text(output, "ALARM        the clock of ");
+    format_cell(span_text(worst->agent), UINT32_MAX, false, output);
+    buffer_print(output, " is %" PRId64 " s %s ours", measure_off(worst) / 1000,
+                 worst->skew_ms < 0 ? "ahead of" : "behind");
+    if (others > 0) buffer_print(output, ", and those of %" PRIu32 " more are wrong", others);
+    buffer_append_byte(output, '\n');
+}
+
 static void print_source(const struct status_source *source, struct buffer *output) {
     buffer_append_text(output, "{\"name\":");
     json_append_string(output, span_text(source->name));
@@ -107,8 +130,9 @@ void status_agents_print_json(const struct status_connected *agents, uint32_t co
         json_append_string(output, span_text(agent->host));
         buffer_print(output,
                      ",\"heard\":\"%s\",\"spool_events\":%" PRIu64 ",\"spool_bytes\":%" PRIu64
-                     ",\"left_out\":%" PRIu64 ",\"sources\":[",
-                     heard, agent->spool_events, agent->spool_bytes, agent->left_out);
+                     ",\"left_out\":%" PRIu64 ",\"clock_behind_ms\":%" PRId64 ",\"sources\":[",
+                     heard, agent->spool_events, agent->spool_bytes, agent->left_out,
+                     agent->skew_ms);
         for (uint32_t source = 0; source < agent->sources_count; source++) {
             if (source > 0) buffer_append_byte(output, ',');
             print_source(&agent->sources[source], output);

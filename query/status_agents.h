@@ -9,8 +9,9 @@
 #include "base/buffer.h"
 
 enum {
-    STATUS_AGENTS_SHOWN = 20,  // for people; those in trouble first
-    STATUS_SOURCES_MAX = 16,   // of one agent
+    STATUS_AGENTS_SHOWN = 20,    // for people; those in trouble first
+    STATUS_SOURCES_MAX = 16,     // of one agent
+    STATUS_SKEW_MAX_MS = 60000,  // a clock that is further off is an alarm
 };
 
 struct status_source {
@@ -30,6 +31,7 @@ struct status_connected {
     int64_t heard_ms;
     uint64_t spool_events;  // not acknowledged
     uint64_t spool_bytes;
+    int64_t skew_ms;    // how far its clock is behind the collector's; negative: ahead
     uint64_t left_out;  // records since its start that its event selectors do not select
     struct status_source sources[STATUS_SOURCES_MAX];
     uint32_t sources_count;
@@ -44,6 +46,10 @@ void status_agents_sort(struct status_connected *agents, uint32_t count);
 // Appends a table for people, of all or the first ones; width as in status_print.
 void status_agents_print(const struct status_connected *agents, uint32_t count, int64_t now_ms,
                          uint32_t width, bool is_all, struct buffer *output);
+
+// Appends the alarm of agents whose clocks are wrong.
+void status_agents_print_alarms(const struct status_connected *agents, uint32_t count,
+                                struct buffer *output);
 
 // Appends a JSON list.
 void status_agents_print_json(const struct status_connected *agents, uint32_t count,

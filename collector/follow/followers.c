@@ -10,6 +10,7 @@
 #include "base/queue.h"
 #include "collector/follow/seat.h"
 #include "collector/metrics.h"
+#include "collector/notes.h"
 
 enum {
     LOOK_MS = 100,       // the dispatcher looks around at least this often
@@ -24,6 +25,7 @@ struct entry {
     int64_t due_ms;  // monotonic
     uint32_t failures;
     bool is_over;
+    bool is_told;                 // that it fails
     char error[FAULT_TEXT_SIZE];  // that was logged last
 };
 
@@ -73,11 +75,28 @@ static int64_t back_off(const struct followers *followers, uint32_t failures) {
     return (int64_t)(half + random_below(followers->options.random, half + 1));
 }
 
+// Tells in the trail that a follower does not go on, or that it does again.
+static void tell(struct followers *followers, struct entry *entry, bool is_failing,
+                 const char *text) {
+    if (entry->is_told == is_failing || entry->follower->is_beside) return;
+    entry->is_told = is_failing;
+    metric_add(&metrics_table[METRICS_FOLLOWERS_FAILING], 0, is_failing ? 1 : -1);
+    if (followers->options.notes == NULL) return;
+    struct span name = span_text(entry->follower->name);
+    const struct own_event_detail details[] = {
+        {"follower", name, 0},
+        {"detail", span_text(text), 0},
+    };
+    notes_add(followers->options.notes, is_failing ? "FollowerFails" : "FollowerGoesOn", name,
+              details, is_failing ? 2 : 1);
+}
+
 static void on_failure(struct followers *followers, struct entry *entry,
                        const struct fault *fault) {
     struct metric *metric = &metrics_table[METRICS_FOLLOWER_FAILURES];
     metric_add(metric, metric_label(metric, span_text(entry->follower->name)), 1);
     if (entry->failures < FAILURES_MAX) entry->failures++;
+    if (entry->failures == FOLLOWERS_FAILURES) tell(followers, entry, true, fault->text);
     entry->due_ms = now_ms(followers) + back_off(followers, entry->failures);
     if (strcmp(entry->error, fault->text) == 0) return;
     memcpy(entry->error, fault->text, sizeof entry->error);
@@ -105,6 +124,7 @@ static void run(struct worker *worker, struct entry *entry) {
     if (entry->failures > 0) {
         LOG(LOG_INFO, "a follower goes on", log_text("follower", follower->name));
     }
+    tell(followers, entry, false, "");
     entry->failures = 0;
     entry->error[0] = 0;
     entry->is_over = wait_ms < 0;
@@ -210,6 +230,7 @@ static void fit_workers(struct followers *followers) {
 
 static void end_entry(struct followers *followers, struct entry *entry) {
     seat_show_lag(entry->follower->name, 0);
+    if (entry->is_told) metric_add(&metrics_table[METRICS_FOLLOWERS_FAILING], 0, -1);
     entry->follower->end(entry->follower);
     free(entry);
     atomic_fetch_sub(&followers->count, 1);

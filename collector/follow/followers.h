@@ -31,7 +31,8 @@ enum {
     FOLLOWERS_IDLE_MS = 30 * 1000,
     FOLLOWERS_WAIT_MIN_MS = 1000,  // after the first failure; then twice as long each time
     FOLLOWERS_WAIT_MAX_MS = 60 * 1000,
-    FOLLOWERS_STOP_S = 8,  // steps under way have so long to end
+    FOLLOWERS_FAILURES = 3,  // in a row: it is told in the trail that it fails, and when it ends
+    FOLLOWERS_STOP_S = 8,    // steps under way have so long to end
 };
 
 struct seat;
@@ -45,11 +46,13 @@ struct follower {
                  struct fault *fault);
     // It is not stepped any more, and is the owner's again.
     void (*end)(struct follower *follower);
+    bool is_beside;  // that it fails is nothing of the trail's: no own event tells it
 };
 
 struct followers_options {
     const char *store_directory;
     struct append *append;
+    struct notes *notes;  // what is told of them
     const struct clock *clock;
     const struct random *random;
 };

@@ -6,6 +6,7 @@
 
 #include "collector/follow/seat.h"
 #include "collector/metrics.h"
+#include "collector/notes.h"
 #include "collector/test_trail.h"
 #include "tests/kit/cases.h"
 
@@ -54,16 +55,21 @@ static void wait_for(atomic_uint *count, uint32_t least) {
     }
 }
 
-static struct followers *start(struct test_trail *trail) {
+static struct followers *start_with(struct test_trail *trail, struct notes *notes) {
     struct followers *followers = NULL;
     struct fault fault;
     const struct followers_options options = {
         .store_directory = trail->directory,
+        .notes = notes,
         .clock = clock_system(),
         .random = random_system(),
     };
     assert_true(followers_start(&options, &followers, &fault));
     return followers;
+}
+
+static struct followers *start(struct test_trail *trail) {
+    return start_with(trail, NULL);
 }
 
 static void test_one_that_hangs_holds_no_other_up(void **state) {
@@ -133,6 +139,28 @@ static void test_what_fails_is_tried_again_later(void **state) {
     assert_int_equal(atomic_load(&failing.ends), 1);
 }
 
+static void test_what_fails_again_and_again_is_told(void **state) {
+    static struct counter failing;
+    failing = (struct counter){.failures = FOLLOWERS_FAILURES + 1};
+    const struct metric *metric = &metrics_table[METRICS_FOLLOWERS_FAILING];
+    struct notes *notes = notes_create();
+    assert_non_null(notes);
+    struct followers *followers = start_with(*state, notes);
+    add(followers, &failing, "failing");
+    wait_for(&failing.steps, FOLLOWERS_FAILURES + 1);
+    assert_int_equal(metric_get(metric, 0), 1);
+    assert_int_equal(notes_choose(notes, 0), 1);
+    assert_string_equal(notes_get(notes, 0)->name, "FollowerFails");
+    notes_keep(notes);
+    wait_for(&failing.steps, FOLLOWERS_FAILURES + 4);
+    assert_int_equal(metric_get(metric, 0), 0);
+    assert_int_equal(notes_choose(notes, 0), 1);
+    assert_string_equal(notes_get(notes, 0)->name, "FollowerGoesOn");
+    notes_keep(notes);
+    assert_true(followers_stop(followers));
+    notes_destroy(notes);
+}
+
 int main(void) {
     metrics_start();
     const struct CMUnitTest tests[] = {
@@ -141,6 +169,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_many_that_hang_hold_no_other_up, test_trail_make,
                                         test_trail_end),
         cmocka_unit_test_setup_teardown(test_what_fails_is_tried_again_later, test_trail_make,
+                                        test_trail_end),
+        cmocka_unit_test_setup_teardown(test_what_fails_again_and_again_is_told, test_trail_make,
                                         test_trail_end),
     };
     return cases_run("followers_test", tests, sizeof tests / sizeof tests[0]);

@@ -157,6 +157,15 @@ def test_a_dead_destination_holds_nobody_else_up():
         assert errors(good) == ""
         log = service.organization.collector.log()
         assert "a follower cannot go on" in log
+        # Both are alarms, after a few attempts.
+        organization = service.organization
+        failing = "\norgtrail_collector_failing_followers"
+        flow.wait_until("two alarms", lambda: f"{failing} 2\n" in organization.fetch("/metrics"), 30, 0.3)
+        flow.wait_until("own events", lambda: len(organization.own_events("FollowerFails")) == 2)
+        details = [event["serviceEventDetails"] for event in organization.own_events("FollowerFails")]
+        assert all(detail["follower"].startswith("trail") and detail["detail"] for detail in details), details
+        shown = organization.run("status", organization.store).stdout
+        assert "ALARM        2 trails cannot deliver" in shown, shown
         add_buckets(service, "dead-bucket")
         os.remove(in_the_way)
         service.feed(events[half:])
@@ -166,6 +175,9 @@ def test_a_dead_destination_holds_nobody_else_up():
         for arn in (good, dead, blocked):
             service.wait_digest(arn, seconds=90)
             flow.wait_until("no error", lambda arn=arn: errors(arn) == "", 30, 0.3)
+        flow.wait_until("no alarm", lambda: f"{failing} 0\n" in organization.fetch("/metrics"), 30, 0.3)
+        flow.wait_until("own events", lambda: len(organization.own_events("FollowerGoesOn")) == 2)
+        assert "cannot deliver" not in organization.run("status", organization.store).stdout
 
 
 def test_a_trail_goes_and_comes_again():

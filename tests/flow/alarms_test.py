@@ -2,7 +2,9 @@
 """Each alarm, provoked: it stands in status, in the metrics and in the trail as an own event."""
 
 import calendar
+import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -267,6 +269,12 @@ def test_unknown_account():
             "the account in coverage",
             lambda: (row_of(organization, BANK, "eu-west-1") or {}).get("quarantined") == 1,
         )
+        # Other reasons have an event of their own, each at most once a minute.
+        agent.append([b'{"eventVersion":"1.08"}', b'{"eventVersion":"1.09"}', b"[1]"])
+        organization.wait_received(4)
+        wait_own_event(organization, "RecordsRefused", 2)
+        told = {event["serviceEventDetails"]["reason"] for event in organization.own_events("RecordsRefused")}
+        assert told == {"no_event_time", "not_an_object"}, told
 
 
 def test_full_quarantine():
@@ -381,6 +389,74 @@ def test_many_ids_at_two_times():
         expect_shown(organization, f"ALARM        {count} events have the id of another")
 
 
+class Watching:
+    """`orgtrail status --watch`, and what it has said."""
+
+    def __init__(self, organization, *arguments):
+        self.process = subprocess.Popen(
+            [organization.program, "status", *arguments, "--config", organization.config_path],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )
+
+    def wait(self, what, condition):
+        """Reads on to a line that says it."""
+        until = time.monotonic() + flow.WAIT_SECONDS
+        while time.monotonic() < until:
+            line = self.process.stdout.readline()
+            assert line, f"it ended before {what}"
+            if condition(line):
+                return
+        raise AssertionError(f"{what}: not said")
+
+
+def test_status_watches():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 3))
+        organization.wait_received(3)
+        watching = Watching(organization, "--watch=1", "--json")
+        for count in (3, 7):
+            watching.wait(f"{count} events", lambda line: json.loads(line)["total"]["stored"] == count)
+            agent.append(make_range(4, 7))
+        # It outlives the collector, and sees it come back.
+        organization.collector.stop()
+        watching.wait("no collector", lambda line: json.loads(line)["collector"] is None)
+        organization.start_collector()
+        watching.wait("a collector", lambda line: json.loads(line)["collector"] is not None)
+        # Who listens no more ends it.
+        watching.process.stdout.close()
+        watching.process.wait(timeout=20)
+        watching = Watching(organization, "--watch=1")
+        organization.collector.stop()
+        words = "ALARM        the collector does not run"
+        watching.wait(words, lambda line: line.startswith(words))
+        organization.start_collector()
+        watching.wait("a collector", lambda line: line.startswith("collector    ") and ", up " in line)
+        watching.process.send_signal(signal.SIGINT)
+        assert watching.process.wait(timeout=20) == -signal.SIGINT
+        for value in ("0", "-1", "x", "3601", "1s"):
+            organization.run("status", f"--watch={value}", organization.store, code=2)
+
+
+def test_status_watches_on_a_terminal():
+    with make_organization() as organization:
+        own, others = pty.openpty()
+        process = subprocess.Popen(
+            [organization.program, "status", "--watch=1", organization.store],
+            stdout=others, stderr=subprocess.DEVNULL,
+        )
+        os.close(others)
+        text = b""
+        while text.count(b"collector    ") < 3:
+            assert len(text) < 100_000, text
+            text += os.read(own, 4096)
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=20)
+        # Each from the top of a cleared screen.
+        assert text.startswith(b"\x1b[H\x1b[2Jcollector"), text[:60]
+        assert text.count(b"\x1b[H\x1b[2J") >= 3, text
+
+
 def test_denied_certificate():
     with make_organization() as organization:
         agent = organization.enroll("-a", SHOP)
@@ -394,7 +470,16 @@ def test_denied_certificate():
         assert agent.uri in line and '"serial":"' in line and '"kind":"denied"' in line, line
         count = r'refused_streams_total\{kind="denied"\} [1-9]'
         assert re.search(count, organization.fetch("/metrics")), organization.fetch("/metrics")
-        expect_shown(organization, "deny list    1 entry", agent.uri)
+        expect_shown(organization, "deny list    1 entry", agent.uri, "refused since the start")
+        details = wait_own_event(organization, "StreamRefused")
+        assert details["peer"] == agent.uri and "deny list" in details["detail"], details
+        assert details["serial"] and details["address"].startswith("127.0.0.1:"), details
+        # Who tries again and again is told once a minute.
+        flow.wait_until(
+            "more refusals",
+            lambda: metric(organization, "orgtrail_collector_refused_streams_total") >= 3,
+        )
+        assert len(organization.own_events("StreamRefused")) == 1
 
 
 def test_many_silent_regions_at_once():
@@ -531,6 +616,11 @@ def test_a_gap_and_a_clone_in_an_agents_metrics():
         agent.start()
         watched.wait("restreams_total", 1)
         assert "holds other events" in agent.log() or "ahead of the spool" in agent.log(), agent.log()
+        details = wait_own_event(organization, "SpoolBegun")
+        assert details["agent"] == agent.uri and len(details["streamId"]) == 32, details
+        assert len(organization.own_events("SpoolBegun")) == 1
+        words = "WARNING      1 agent began another spool within a day"
+        expect_shown(organization, words)
 
 
 def test_a_damaged_store():
@@ -548,6 +638,16 @@ def test_a_damaged_store():
         damaged = metric(organization, "orgtrail_collector_damaged_parts")
         assert damaged >= 1
         expect_shown(organization, f"ALARM        {damaged:.0f} part", "cannot be read: store check")
+        # A lookup does not come past the damaged part; what follows the trail does.
+
+        def find():
+            done = subprocess.run(
+                [organization.program, "tail", "--event-name", "StoreDamaged", organization.store],
+                capture_output=True, text=True, timeout=60, check=False,
+            )
+            return "StoreDamaged" in done.stdout and done.stdout
+
+        flow.wait_until("an own event", find)
         done = subprocess.run(
             [organization.program, "store", "check", organization.store],
             capture_output=True, text=True, timeout=60, check=False,

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 
 sys.dont_write_bytecode = True
@@ -227,9 +228,15 @@ def test_spool_at_its_limit():
             for name in names
         ]
         assert sum(sizes) <= 64 << 20, sum(sizes)
+        time.sleep(10)  # GATHER_FULL_TOLD_MS of agent/gather.h
         organization.start_collector()
         organization.wait_received(len(records), seconds=60)
         expect_exported(organization, records)
+        # Once there is room for it, the trail hears of it.
+        told = flow.wait_until("a Notice", lambda: organization.own_events("AgentNotice"))
+        details = told[0]["serviceEventDetails"]
+        assert len(told) == 1 and details["reason"] == "spool_was_full", told
+        assert details["agent"] == agent.uri and details["place"].startswith("20"), details
 
 
 def test_spool_that_cannot_be_written():

@@ -168,7 +168,8 @@ def test_lines_that_are_no_events():
         assert len(not_utf8) == 2, not_utf8
         raw = organization.run_raw("quarantine", "show", "--raw", not_utf8[0]["key"], organization.store)
         assert raw in bad_texts, raw[:200]
-        assert sorted(organization.export()) == sorted([make(31), *odd, make(32)])
+        found = [line for line in organization.export() if b"orgtrail.local" not in line]
+        assert sorted(found) == sorted([make(31), *odd, make(32)])
 
 
 def test_record_of_two_megabytes():

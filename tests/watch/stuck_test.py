@@ -3,6 +3,7 @@
 
 import http.client
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -180,17 +181,78 @@ def test_a_disk_that_fills():
             world.set(free_permille=permille)
             free = facts.f_blocks * permille // 1000 * facts.f_frsize
             wait_metric(organization, "disk_free_bytes", free)
+            world.set(later_s=world.members["later_s"] + 11)
             shown = world.run(organization, "status", organization.store)
             assert f"disk         {free / 2**20:.1f} MiB free" in shown, shown
-            assert metric(organization, "full_store") == 0
+            assert permille == 10 or metric(organization, "full_store") == 0
+            low = "ALARM        less than a tenth of the store's disk is free"
+            assert (low in shown) == (permille < 100), shown
+            if permille == 90:
+                details = wait_own_event(
+                    organization, "DiskLow",
+                    lambda: world.set(later_s=world.members["later_s"] + 400),
+                )
+                assert details["freeBytes"] == free and details["sizeBytes"] == size, details
         agent.append(make_range(11, 20))
         wait_metric(organization, "full_store", 1)
         assert "ALARM        the store has no room: nothing is acknowledged" in say_status(organization)
         assert not organization.own_events("StoreWasFull")
         world.set(free_permille=500)
         assert "20" in wait_own_event(organization, "StoreWasFull")["since"]
+        world.set(later_s=world.members["later_s"] + 11)
+        wait_own_event(organization, "DiskEnough")
+        assert len(organization.own_events("DiskLow")) == 1
         organization.wait_received(20)
         wait_metric(organization, "full_store", 0)
+
+
+class Supervisor:
+    """What systemd hears of a service with a watchdog."""
+
+    def __init__(self, organization):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        name = f"orgtrail-test-{os.getpid()}"
+        self.socket.bind("\0" + name)
+        environment = organization.collector.environment
+        organization.collector.environment = {**environment, "NOTIFY_SOCKET": "@" + name}
+
+    def hear(self, seconds):
+        """Everything that was said and is said within this time."""
+        heard, until = [], time.monotonic() + seconds
+        while True:
+            self.socket.settimeout(max(0.01, until - time.monotonic()))
+            try:
+                heard.append(self.socket.recv(256).decode())
+            except TimeoutError:
+                return heard
+
+
+def test_a_writer_that_stands_still_feeds_no_watchdog():
+    with make_organization() as organization:
+        world = World(organization)
+        supervisor = Supervisor(organization)
+        organization.start_collector()
+        agent = organization.enroll("-a", SHOP)
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        heard = supervisor.hear(4)
+        assert heard[0] == "READY=1" and heard.count("WATCHDOG=1") >= 2, heard
+        # A disk that takes its time is not hung yet.
+        world.set(is_held=1)
+        agent.append(make_range(11, 20))
+        supervisor.hear(1)
+        assert "WATCHDOG=1" in supervisor.hear(4)
+        world.set(later_s=70)
+        flow.wait_until("the writer's stand in status", lambda: "the writer has been waiting" in
+                        say_status(organization))
+        supervisor.hear(1)
+        assert supervisor.hear(5) == [], "systemd would not end it"
+        # As long as nobody ends it, it goes on by itself.
+        world.set(is_held=0)
+        organization.wait_received(20)
+        assert "WATCHDOG=1" in supervisor.hear(4)
+        organization.collector.stop()
+        assert "STOPPING=1" in supervisor.hear(1)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,7 @@ FIRING = {
     "OrgtrailStreamsDenied": (COLLECTOR + 'refused_streams_total{kind="denied"}', RISES, RESTS),
     "OrgtrailCorruptSpool": (COLLECTOR + 'ended_streams_total{kind="corrupt"}', RISES, RESTS),
     "OrgtrailOwnEventsLost": (COLLECTOR + "lost_notes_total", RISES, RESTS),
+    "OrgtrailDeliveryFails": (COLLECTOR + "failing_followers", "1x3000", "0x3000"),
     "OrgtrailAgentDown": ('up{job="orgtrail-agent"}', "1 0x3000", "1x3000"),
     "OrgtrailAgentDisconnected": (AGENT + "connected", "0x3000", "1x3000"),
     "OrgtrailAgentSpoolFull": (AGENT + "full_spool", "1x3000", "0x3000"),
@@ -150,6 +151,11 @@ PROVOKED = {
     "OrgtrailStreamsDenied": (FLOW, "test_denied_certificate", "refused_streams_total"),
     "OrgtrailCorruptSpool": (HERE, "test_a_wrong_chain_is_seen", "ended_streams_total"),
     "OrgtrailOwnEventsLost": (STUCK, "test_lost_own_events", "lost_notes_total"),
+    "OrgtrailDeliveryFails": (
+        "tests/deliver/delivery_test.py",
+        "test_a_dead_destination_holds_nobody_else_up",
+        "failing_followers",
+    ),
     "OrgtrailAgentDown": (HERE, "test_alarms_fire_over_running_programs", "OrgtrailAgentDown"),
     "OrgtrailAgentDisconnected": (FLOW, "test_an_agents_own_metrics", '"connected"'),
     "OrgtrailAgentSpoolFull": (
@@ -175,6 +181,7 @@ PROVOKED = {
 SILENT = (FLOW, "test_silent_agent_begins_and_ends")
 ENDS = ("tests/flow/certificates_test.py", "test_ends_are_told_in_status_metrics_events_and_logs")
 SEEN = {
+    "OrgtrailClockSkew": (HERE, "test_a_wrong_clock_begins_and_ends"),
     "OrgtrailCollectorDown": (HERE, "test_a_collector_that_is_down_is_seen"),
     "OrgtrailAgentDown": SILENT,
     "OrgtrailAgentDisconnected": SILENT,
@@ -398,8 +405,11 @@ def test_a_filling_disk_is_told_days_ahead():
         organization.start_collector()
         facts = os.statvfs(organization.base)
         values = []
-        for permille in (390, 380, 370, 360, 350, 340, 330):
-            world.set(free_permille=permille)
+        soon = "ALARM        the store's disk will be full in "
+        for step, permille in enumerate((390, 380, 370, 360, 350, 340, 330)):
+            assert soon not in organization.run("status", organization.store).stdout
+            world.set(free_permille=permille, later_s=610 * step)
+            time.sleep(0.5)  # for the writer to look
             values.append(facts.f_blocks * permille // 1000 * facts.f_frsize)
             flow.wait_until(
                 f"{permille} in a thousand are free",
@@ -408,6 +418,17 @@ def test_a_filling_disk_is_told_days_ahead():
         size = read_values(organization.fetch("/metrics"), "disk_bytes")[""]
         shown = world.run(organization, "status", organization.store)
         assert f"{values[-1] / 2**20:.1f} MiB free" in shown, shown
+        # The collector itself can tell it after an hour: 33 of 39 are left, and one goes every ten minutes.
+        details = wait_own_event(organization, "DiskFullSoon")
+        assert details["freeBytes"] == values[-1] and details["hoursLeft"] == 5, details
+        shown = organization.run("status", organization.store).stdout
+        assert soon + "5 hours" in shown, shown
+        left = read_values(organization.fetch("/metrics"), "disk_left_seconds")[""]
+        assert 32 * 600 < left < 34 * 600, left
+        world.set(free_permille=900, later_s=610 * 7)
+        wait_own_event(organization, "DiskLasts")
+        shown = organization.run("status", organization.store).stdout
+        assert soon not in shown, shown
     expected = {
         "exp_labels": {"severity": alarm["severity"]},
         "exp_annotations": {key: alarm[key] for key in ("summary", "description")},
@@ -436,6 +457,14 @@ def test_a_filling_disk_is_told_days_ahead():
     )
     assert done.returncode == 0, done.stdout + done.stderr
     os.remove(path)
+
+
+def wait_own_event(organization, name):
+    found = flow.wait_until(
+        lambda: f"own event {name}: {[event['eventName'] for event in organization.own_events()]}",
+        lambda: organization.own_events(name),
+    )
+    return found[0]["serviceEventDetails"]
 
 
 class Prometheus:
@@ -566,6 +595,33 @@ def test_clock_of_an_agent_that_is_wrong_is_seen():
     assert -1 < by_agent[programs.agent.uri] < 10, by_agent
 
 
+def test_a_wrong_clock_begins_and_ends():
+    with flow.Organization(accounts=[SHOP], management=OWNER) as organization:
+        organization.write_settings(organization.read_settings() + "heartbeat_ms: 300\n")
+        world = World(organization, wall_s=-200)
+        organization.collector.environment = None
+        organization.start_collector()
+        agent = organization.enroll("-a", SHOP, is_started=False)
+        agent.environment = world.environment
+        agent.start()
+        details = wait_own_event(organization, "AgentClockWrong")
+        assert details["agent"] == agent.uri and 200 <= details["secondsBehind"] < 210, details
+        words = re.compile(rf"ALARM        the clock of {agent.uri} is 20\d s behind ours")
+
+        def find():
+            return words.search(organization.run("status", organization.store).stdout)
+
+        flow.wait_until("the clock of the agent in status", find)
+        live = organization.status()["collector"]["agents"][0]
+        assert 200e3 <= live["clock_behind_ms"] < 210e3, live
+        assert not organization.own_events("AgentClockRight")
+        world.set(wall_s=0)
+        details = wait_own_event(organization, "AgentClockRight")
+        assert details["agent"] == agent.uri, details
+        flow.wait_until("an end of it in status", lambda: not find())
+        assert len(organization.own_events("AgentClockWrong")) == 1
+
+
 def test_a_wrong_chain_is_seen():
     with Programs() as programs:
         other = programs.organization.enroll("-a", SHOP, "-r", "eu-west-1", is_started=False)
@@ -588,6 +644,11 @@ def test_a_wrong_chain_is_seen():
         flow.wait_until("it is counted", lambda: re.search(ended, programs.fetch()[0]))
         line = programs.organization.collector.wait_for_message("stream ended.*corrupt")
         assert other.uri in line, line
+        organization = programs.organization
+        details = wait_own_event(organization, "SpoolDiffers")
+        assert details["agent"] == other.uri and "the chain before" in details["detail"], details
+        shown = organization.run("status", organization.store).stdout
+        assert "WARNING      1 stream brought a spool that is not the one before" in shown, shown
 
 
 def read_values(text, name):
@@ -617,15 +678,27 @@ def test_a_slow_disk_is_seen():
         counts = {float(labels.split('"')[1]): count for labels, count in buckets.items()}
         assert counts[float("inf")] > 0, counts
         assert all(count == 0 for bound, count in counts.items() if bound <= 1), counts
+        # Three are enough to tell it, if they are a minute apart.
+        for number in range(3):
+            agent.append(make_range(21 + number, 21 + number))
+            organization.wait_received(11 + number)
+            world.set(later_s=31 * (1 + number))
+        assert wait_own_event(organization, "StoreSlow")["milliseconds"] > 1000
+        shown = organization.run("status", organization.store).stdout
+        assert "ALARM        commits take longer than a second" in shown, shown
         # One that hangs is an alarm in status after a minute.
         world.set(is_held=1)
         agent.append(make_range(11, 20))
         time.sleep(1)
-        world.set(later_s=70)
+        world.set(later_s=93 + 70)
         words = "ALARM        the writer has been waiting for the disk for more than a minute"
         flow.wait_until(words, lambda: words in organization.run("status", organization.store).stdout)
-        world.set(is_held=0)
-        organization.wait_received(20)
+        world.set(is_held=0, sync_ms=0)
+        organization.wait_received(23)
+        world.set(later_s=93 + 70 + 310)
+        wait_own_event(organization, "StoreFast")
+        assert len(organization.own_events("StoreSlow")) == 1
+        assert read_values(organization.fetch("/metrics"), "slow_store")[""] == 0
 
 
 def test_a_collector_that_is_down_is_seen():

@@ -6,7 +6,7 @@ import subprocess
 
 from tests.flow import organization as flow
 
-MEMBERS = ("later_s", "sync_ms", "is_held", "free_permille")  # as world.c has them
+MEMBERS = ("later_s", "sync_ms", "is_held", "free_permille", "wall_s")  # as world.c has them
 
 
 class World:
@@ -25,7 +25,7 @@ class World:
         assert len(self.members) == len(MEMBERS), members
         # In place: the program has the file in its memory.
         file = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
-        os.pwrite(file, struct.pack("4q", *self.members.values()), 0)
+        os.pwrite(file, struct.pack("5q", *self.members.values()), 0)
         os.close(file)
 
     def run(self, organization, *arguments):
