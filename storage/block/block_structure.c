@@ -19,29 +19,46 @@ struct masks {
 };
 
 #ifdef __SSE2__
-// Loops are written out here: compilers leave them as they are at the level of release builds.
-static uint64_t equal_mask(const __m128i bytes[4], char byte) {
-    const __m128i wanted = _mm_set1_epi8(byte);
-    uint32_t first = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes[0], wanted));
-    uint32_t second = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes[1], wanted));
-    uint32_t third = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes[2], wanted));
-    uint32_t fourth = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes[3], wanted));
-    return (first | second << 16) | (uint64_t)(third | fourth << 16) << 32;
-}
+// The bytes of one step. Loops over them are written out, and the functions they are given to
+// become part of their callers: compilers at the level of release builds would let these bytes go
+// through memory, once for each byte that is looked for.
+struct step {
+    __m128i parts[4];
+};
 
-static __m128i load(const uint8_t *text) {
+static inline __m128i load(const uint8_t *text) {
     return _mm_loadu_si128((const __m128i *)(const void *)text);
 }
 
-static struct masks find_masks(const uint8_t *text) {
+__attribute__((always_inline)) static inline uint64_t equal_mask(struct step step, char byte) {
+    const __m128i wanted = _mm_set1_epi8(byte);
+    uint32_t first = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(step.parts[0], wanted));
+    uint32_t second = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(step.parts[1], wanted));
+    uint32_t third = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(step.parts[2], wanted));
+    uint32_t fourth = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(step.parts[3], wanted));
+    return (first | second << 16) | (uint64_t)(third | fourth << 16) << 32;
+}
+
+__attribute__((always_inline)) static inline bool has_byte(struct step step, char byte) {
+    const __m128i wanted = _mm_set1_epi8(byte);
+    __m128i low =
+        _mm_or_si128(_mm_cmpeq_epi8(step.parts[0], wanted), _mm_cmpeq_epi8(step.parts[1], wanted));
+    __m128i high =
+        _mm_or_si128(_mm_cmpeq_epi8(step.parts[2], wanted), _mm_cmpeq_epi8(step.parts[3], wanted));
+    return _mm_movemask_epi8(_mm_or_si128(low, high)) != 0;
+}
+
+__attribute__((always_inline)) static inline struct masks find_masks(const uint8_t *text) {
     // Bit 5 is all that tells '[' from '{' and ']' from '}'.
     const __m128i fold = _mm_set1_epi8(0x20);
-    const __m128i bytes[4] = {load(text), load(text + 16), load(text + 32), load(text + 48)};
-    const __m128i folded[4] = {_mm_or_si128(bytes[0], fold), _mm_or_si128(bytes[1], fold),
-                               _mm_or_si128(bytes[2], fold), _mm_or_si128(bytes[3], fold)};
+    const struct step step = {{load(text), load(text + 16), load(text + 32), load(text + 48)}};
+    const struct step folded = {
+        {_mm_or_si128(step.parts[0], fold), _mm_or_si128(step.parts[1], fold),
+         _mm_or_si128(step.parts[2], fold), _mm_or_si128(step.parts[3], fold)}};
     return (struct masks){
-        .quotes = equal_mask(bytes, '"'),
-        .backslashes = equal_mask(bytes, '\\'),
+        .quotes = equal_mask(step, '"'),
+        // Most steps have none.
+        .backslashes = has_byte(step, '\\') ? equal_mask(step, '\\') : 0,
         .opens = equal_mask(folded, '{'),
         .closes = equal_mask(folded, '}'),
     };
@@ -167,8 +184,9 @@ static bool scan_text(struct structure *structure, struct span text, size_t offs
     *closed = UINT32_MAX;
     for (; offset < text.size && *closed == UINT32_MAX; offset += STEP) {
         const uint8_t *bytes = text.bytes + offset;
-        uint8_t last[STEP] = {0};
+        uint8_t last[STEP];
         if (text.size - offset < STEP) {
+            memset(last, 0, sizeof last);
             memcpy(last, bytes, text.size - offset);
             bytes = last;
         }
@@ -252,8 +270,9 @@ bool structure_skip(struct span text, uint32_t offset, uint32_t *end) {
     uint32_t depth = 0;
     for (size_t at = offset; at < text.size; at += STEP) {
         const uint8_t *bytes = text.bytes + at;
-        uint8_t last[STEP] = {0};
+        uint8_t last[STEP];
         if (text.size - at < STEP) {
+            memset(last, 0, sizeof last);
             memcpy(last, bytes, text.size - at);
             bytes = last;
         }
