@@ -58,10 +58,12 @@ struct step {
     uint32_t rest;  // in the pool: the bytes after the head
     uint32_t mask;  // a bit for each of its bytes in the head
     uint16_t size;
-    uint8_t kind;   // enum json_kind of the value, or STEP_END
-    uint8_t field;  // of the value, if it is wanted
-    bool is_easy;   // to see: all of it is in the head, and it tells what follows
+    uint8_t kind;    // enum json_kind of the value, or STEP_END
+    uint8_t field;   // of the value, if it is wanted
+    bool is_easy;    // to see: all of it is in the head, and it tells what follows
+    uint32_t after;  // the step that followed it last; 0: none
 };
+static_assert(sizeof(struct step) == 64, "a step is a cache line");
 
 struct json_track {
     const struct json_want *root;
@@ -149,18 +151,18 @@ static bool is_all(const struct json_track *track, const struct step *step, stru
     return first == '-' || (first >= '0' && first <= '9');
 }
 
-// The step of a place that was used last, if it stands here and that is easily seen; else NULL.
-static inline const struct step *guess_step(const struct json_track *track, uint32_t place,
-                                            struct span left) {
-    const struct step *step = &track->steps[track->places[place].steps];
-    bool is_it = left.size >= HEAD_SIZE && step->is_easy && is_head(step, left.bytes);
-    return is_it ? step : NULL;
+// The step that is guessed, if it is one and stands here; else NULL.
+static inline struct step *guess_step(const struct json_track *track, uint32_t guess,
+                                      struct span left) {
+    struct step *step = &track->steps[guess];
+    if (guess == 0 || left.size < HEAD_SIZE || !is_head(step, left.bytes)) return NULL;
+    return step->is_easy || is_all(track, step, left) ? step : NULL;
 }
 
 // The step that stands here, which becomes the first of its place. NULL if there is none, or none
 // was found with the probes that are left.
-static const struct step *find_step(struct json_track *track, uint32_t at, struct span left,
-                                    uint32_t *probes) {
+static struct step *find_step(struct json_track *track, uint32_t at, struct span left,
+                              uint32_t *probes) {
     struct place *place = &track->places[at];
     uint8_t last[HEAD_SIZE] = {0};  // no step has a zero
     const uint8_t *here = left.bytes;
@@ -282,17 +284,23 @@ bool json_track_follow(struct json_reader *reader, struct span text) {
     track->credit += CREDIT_OF_TEXT;
     if (track->credit > CREDIT_MAX) track->credit = CREDIT_MAX;
     uint32_t probes = allow_probes(text);
+    // How the step before goes on is one thing to fetch; the place that it leads to would be two.
+    struct step *before = &track->steps[0];
     uint32_t place = PLACE_BEGIN;
     uint32_t count = 0;
     size_t at = 0;
     for (;;) {
         struct span left = span_from(text, at);
-        const struct step *step = guess_step(track, place, left);
-        if (step == NULL) step = find_step(track, place, left, &probes);
-        if (step == NULL) return false;
+        struct step *step = guess_step(track, before->after, left);
+        if (step == NULL) {
+            step = find_step(track, place, left, &probes);
+            if (step == NULL) return false;
+            before->after = (uint32_t)(step - track->steps);
+        }
         if (step->kind == STEP_END) break;
         at += step->size;
         place = step->target;
+        before = step;
         bool is_wanted = step->field != 0;
         struct span string = {NULL, 0};
         if (step->kind == JSON_STRING) {
