@@ -50,6 +50,7 @@ void block_scratch_destroy(struct block_scratch *scratch) {
     postings_done(&scratch->postings);
     free(scratch->attributes);
     free(scratch->attribute_ends);
+    free(scratch->hints);
     free(scratch->sorting);
     free(scratch->ordered);
     free(scratch->places);

@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "storage/block/block_equal.h"
 #include "storage/block/block_internal.h"
 #include "storage/block/block_sort.h"
 
@@ -26,6 +27,7 @@ static bool make_room(struct block_scratch *scratch) {
     if (scratch->attribute_ends == NULL) {
         scratch->attribute_ends = malloc(BLOCK_ROWS_MAX * sizeof *scratch->attribute_ends);
     }
+    if (scratch->hints == NULL) scratch->hints = malloc(BLOCK_ROWS_MAX * sizeof *scratch->hints);
     if (scratch->ordered == NULL) {
         scratch->ordered = malloc(BLOCK_ROWS_MAX * sizeof *scratch->ordered);
     }
@@ -33,7 +35,7 @@ static bool make_room(struct block_scratch *scratch) {
         scratch->places = malloc(BLOCK_ROWS_MAX * sizeof *scratch->places);
     }
     if (scratch->encoder == NULL || scratch->sorting == NULL || scratch->attribute_ends == NULL ||
-        scratch->ordered == NULL || scratch->places == NULL) {
+        scratch->hints == NULL || scratch->ordered == NULL || scratch->places == NULL) {
         return false;
     }
     scratch->id_hashes = malloc(BLOCK_ROWS_MAX * sizeof *scratch->id_hashes);
@@ -98,13 +100,15 @@ static bool collect_row(struct block_scratch *scratch, const struct block_row *r
         depth = number > 0 && attribute[-1].kind == attribute->kind ? depth + 1 : 0;
         // Neighbours have most values in common; the table knows those already.
         struct recent *last = &recent[attribute->kind][depth % RECENT];
-        if (last->value.bytes != NULL && span_equal(last->value, attribute->value)) {
+        struct span value = attribute->value;
+        if (value.size > 0 && last->value.size == value.size &&
+            bytes_equal(last->value.bytes, value.bytes, value.size)) {
             scratch->postings.frames[last->entry] |= (uint64_t)1 << frame;
         } else {
             uint32_t hash = attribute_hash(&scratch->keys[attribute->kind], attribute);
             uint32_t entry = postings_add(&scratch->postings, hash, frame);
             if (entry == UINT32_MAX) return false;
-            *last = (struct recent){attribute->value, entry};
+            *last = (struct recent){value, entry};
         }
         scratch->attributes[scratch->attributes_count++] =
             (struct block_attribute){last->entry, attribute->kind};
@@ -120,9 +124,14 @@ static bool collect_attributes(struct block_scratch *scratch, uint32_t count) {
     if (!postings_begin(&scratch->postings)) return false;
     for (uint32_t index = 0; index < count; index++) {
         const struct block_row *row = scratch->ordered[index];
+        uint32_t first = scratch->attributes_count;
         prefetch_attributes(&scratch->ordered[index], count - index);
         if (!collect_row(scratch, row, index / BLOCK_FRAME_ROWS, recent)) return false;
         scratch->attribute_ends[index] = scratch->attributes_count;
+        // The first attribute is the name of the event. Taken while it is at hand.
+        bool has_name = scratch->attributes_count > first;
+        scratch->hints[index] =
+            has_name ? scratch->postings.hashes[scratch->attributes[first].entry] : 0;
     }
     return true;
 }
@@ -161,32 +170,23 @@ static void prefetch_text(struct span text) {
     }
 }
 
-// What tells one form of record from another: the name of its event.
-static uint32_t hint_of(const struct block_scratch *scratch, uint32_t row) {
-    uint32_t begin = row == 0 ? 0 : scratch->attribute_ends[row - 1];
-    if (begin == scratch->attribute_ends[row]) return 0;
-    return scratch->postings.hashes[scratch->attributes[begin].entry];
-}
-
 // Makes tokens of the texts of the rows from `first` on, in block order.
 static bool tokenize(struct block_scratch *scratch, uint32_t first, uint32_t count,
                      const bool *whole, struct tokens_frame *frame) {
     const struct block_row *const *rows = scratch->ordered + first;
     tokens_encoder_begin(scratch->encoder);
-    uint32_t hint = hint_of(scratch, first);
+    const uint32_t *hints = scratch->hints + first;
     for (uint32_t row = 0; row < count; row++) {
-        uint32_t next = 0;
         if (row + PREFETCH_ROWS < count) prefetch_row(rows[row + PREFETCH_ROWS]);
         if (row + 1 < count) {
-            next = hint_of(scratch, first + row + 1);
-            tokens_encoder_prefetch(scratch->encoder, next);
+            tokens_encoder_prefetch(scratch->encoder, hints[row + 1]);
             prefetch_text(rows[row + 1]->text);
         }
         struct tokens_row token_row = {rows[row]->key.id, rows[row]->key.event_time_s};
-        if (!tokens_encoder_add(scratch->encoder, &token_row, rows[row]->text, hint, whole[row])) {
+        if (!tokens_encoder_add(scratch->encoder, &token_row, rows[row]->text, hints[row],
+                                whole[row])) {
             return false;
         }
-        hint = next;
     }
     return tokens_encoder_end(scratch->encoder, frame);
 }
