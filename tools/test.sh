@@ -3,7 +3,8 @@
 #
 #   ./dev test         what every change must pass; about 15 minutes on 2 cores
 #   ./dev test --long  20 kills, 2,000 seeds, long fuzzing, a restore drill of 50,000 events, 50 kills of
-#                      deliveries, programs of an earlier commit, packages on bare machines (root), the benchmarks check themselves
+#                      deliveries, an agent with 1 GB of backlog, a thousand agents over 10 M events, programs
+#                      of an earlier commit, packages on bare machines (root), the benchmarks check themselves
 #
 # A stage that fails does not stop the next one: the count at the end is of everything.
 set -uo pipefail
@@ -107,11 +108,15 @@ if $long; then
         //tests/flow:recovery_test
     bazel_stage "50 kills of deliveries, and at each request to S3" --test_env=ORGTRAIL_LONG=1 --test_timeout=1800 \
         //tests/deliver:delivery_test //tests/deliver:s3_test
+    bazel_stage "an agent's memory, 1 GB of backlog" --test_env=BACKLOG_MB=1000 --test_timeout=3600 \
+        //tests/flow:memory_test
     command_stage "programs of an earlier commit" tools/skew.sh
     tools/setup.sh --packaging
     command_stage "packages on bare machines" tests/package/package_test.py
 fi
 if $long && [ -x tests/bench/bench.sh ]; then
+    command_stage "a thousand agents, memory and return" tests/bench/bench.sh --agents --check
+    command_stage "a day goes: delays and size" tests/bench/bench.sh --retention --check
     command_stage "benchmarks check themselves" tests/bench/bench.sh --check
 fi
 

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Many agents over a store that is not empty: memory, delay, and how soon all are back after a restart.
 
-usage: agents.py [--agents N] [--rate N] [--regions N] [--stored N] [--store DIR] [--seconds N] [--folder DIR]
+usage: agents.py [--agents N] [--rate N] [--regions N] [--new N] [--stored N] [--store DIR] [--seconds N]
+                 [--folder DIR] [--check]
 
 Each agent has a certificate and a stream of its own over TLS (tests/bench/agents_bench.c). The store
-has --stored events at the beginning (tests/bench/stored.py). Prints one line of JSON. Programs come
-from bazel-bin: build them with --config=opt.
+has --stored events at the beginning (tests/bench/stored.py). --new events come in as a backlog of all
+agents before anything is measured: by default so many that the collector's window of ids and the traces
+of those before are full (docs/decisions/011). Prints one line of JSON; with --check it ends with 1 if
+a limit is missed. Programs come from bazel-bin: build them with --config=opt.
 """
 
 import argparse
@@ -26,6 +29,11 @@ from tests.bench.stored import add_options, prepare  # noqa: E402
 from tests.flow.organization import Organization, end_with_parent, find_program  # noqa: E402
 
 RESTART_SECONDS = 180  # how long the agents may take to be back, at most
+NEW = 7_500_000  # more than make the last of the four tables of traces
+NEW_PER_SECOND = 5_000  # at least, on a machine that has much else to do
+# What --check asks of the collector.
+OWN_MIB_MAX = 286  # 300 MB of RssAnon, at any second
+ALL_BACK_SECONDS_MAX = 15
 FIELDS = ("second", "streaming", "sent", "acknowledged", "ended", "latency_ms", "worst_ms")
 
 
@@ -53,7 +61,8 @@ class Load:
                 f"--folder={folder}",
                 f"--rate={options.rate}",
                 f"--regions={options.regions}",
-                f"--seconds={2 * options.seconds + 3 * RESTART_SECONDS}",
+                f"--backlog={options.new // options.agents}",
+                f"--seconds={options.new // NEW_PER_SECOND + 2 * options.seconds + 3 * RESTART_SECONDS}",
             ],
             stdout=subprocess.PIPE,
             text=True,
@@ -73,6 +82,15 @@ class Load:
             self.anon_peak = max(self.anon_peak, anon)
         print(f"{line.rstrip()} rss_anon_mib {anon:.0f}", file=sys.stderr, flush=True)
         return values
+
+    def wait_acknowledged(self, count, seconds):
+        """Waits until so many are acknowledged; how many a second that was."""
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            now = self.second()
+            if now["acknowledged"] >= count:
+                return round(now["acknowledged"] / (time.monotonic() - began))
+        raise TimeoutError(f"after {seconds} s not all of {count} are acknowledged")
 
     def wait_all(self, count, seconds):
         """Waits until all are streaming; how long that took by this process's clock."""
@@ -146,6 +164,9 @@ def run(options, folder):
         result = {"agents": options.agents, "rate": options.rate, "stored": options.stored}
         result["regions"] = options.regions
         result["connected_s"] = round(connected_s, 1)
+        if options.new > 0:
+            result["new"] = options.new
+            result["new_per_s"] = load.wait_acknowledged(options.new, options.new // NEW_PER_SECOND)
         result.update(measure(organization, load, options.agents, options.seconds))
         result.update(look(organization))
 
@@ -162,17 +183,35 @@ def run(options, folder):
         return result
 
 
+def find_missed(result):
+    """The limits that a run did not keep, in words."""
+    missed = []
+    for when, values in (("", result), (" after the restart", result["after_restart"])):
+        if values["peak_mib"] > OWN_MIB_MAX:
+            missed.append(f"{values['peak_mib']} MiB of its own{when}, more than {OWN_MIB_MAX}")
+    if result["all_back_s"] > ALL_BACK_SECONDS_MAX:
+        missed.append(f"all are back after {result['all_back_s']} s, more than {ALL_BACK_SECONDS_MAX}")
+    return missed
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--agents", type=int, default=1000)
     parser.add_argument("--rate", type=int, default=10)
     parser.add_argument("--regions", type=int, default=1)
+    parser.add_argument("--new", type=int, default=NEW)
     add_options(parser)
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--folder", default=None)
+    parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="orgtrail-agents.", dir=options.folder) as folder:
-        print(json.dumps(run(options, folder)))
+        result = run(options, folder)
+    print(json.dumps(result))
+    missed = find_missed(result) if options.check else []
+    for line in missed:
+        print(f"agents.py: {line}", file=sys.stderr)
+    sys.exit(1 if missed else 0)
 
 
 if __name__ == "__main__":

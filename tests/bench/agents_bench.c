@@ -2,13 +2,15 @@
 // process.
 //
 //   agents_bench --address=HOST:PORT --folder=DIR [--rate=10] [--seconds=60] [--threads=2]
-//                [--regions=1]
+//                [--regions=1] [--backlog=0] [--answers=FILE]
 //
 // DIR holds a bundle of `orgtrail enroll` for each agent, in a folder named by its account. Each
 // agent behaves as the real one does: an event is due every 1/rate seconds, what is due is sent at
 // once unless a batch is under way, and after a lost stream it connects again with the same
 // back-off and goes on where the collector says. Events are made from agent and number, so none
-// need be kept.
+// need be kept. With --backlog each agent begins with so many that are due, as after an outage;
+// they come in about in order of their time, since none runs far before another. --answers notes
+// each answer: when it came, by the monotonic clock, and after how long, in milliseconds.
 //
 // Prints a line a second, for people and for tests/bench/agents.py:
 //   second 12 streaming 1000 sent 118230 acknowledged 117950 ended 0 latency_ms 61 worst_ms 140
@@ -42,6 +44,7 @@ enum {
     BACKOFF_MIN_MS = 1000,
     BACKOFF_MAX_MS = 60000,
     PAUSE_MS = 5,
+    AHEAD_MAX = 1000,  // events that an agent with a backlog may be before the slowest one
 };
 
 struct request {
@@ -51,6 +54,8 @@ struct request {
     uint32_t seconds;
     uint32_t threads;
     uint32_t regions;  // that the events of an agent come from, in turn
+    uint32_t backlog;  // events of each agent that are due at the start
+    FILE *answers;     // NULL: not asked for
 };
 
 // Shared by the threads and whoever prints.
@@ -106,7 +111,7 @@ static size_t print_event(const struct agent *agent, uint64_t number, char text[
     uint64_t state = agent->index << 40 ^ number;
     uint64_t one = random_splitmix64(&state), two = random_splitmix64(&state);
     char time_text[TIME_TEXT_SIZE];
-    time_print(began_s + (int64_t)(number / request.rate), time_text);
+    time_print(began_s + ((int64_t)number - request.backlog) / request.rate, time_text);
     const char *account = agent->account;
     int size = snprintf(
         text, RECORD_SIZE,
@@ -178,7 +183,10 @@ static void take_acknowledged(struct agent *agent, uint64_t number) {
         size_t size = print_event(agent, ++agent->acknowledged, text);
         chain_advance(agent->chain, false, span_of(text, size));
     }
-    uint64_t took_ms = (uint64_t)(now_ms() - agent->sent_ms);
+    int64_t now = now_ms();
+    uint64_t took_ms = (uint64_t)(now - agent->sent_ms);
+    if (request.answers != NULL)
+        fprintf(request.answers, "%" PRId64 " %" PRIu64 "\n", now, took_ms);
     atomic_fetch_add(&totals.latency_ms, took_ms);
     atomic_fetch_add(&totals.answers, 1);
     if (took_ms > atomic_load(&totals.worst_ms)) atomic_store(&totals.worst_ms, took_ms);
@@ -231,10 +239,11 @@ static void on_closed(void *context, const struct fault *reason) {
 }
 
 // Sends what is due, up to a batch, unless one is under way.
-static void send_due(struct agent *agent) {
+static void send_due(struct agent *agent, uint64_t limit) {
     static _Thread_local char texts[BATCH_MAX][RECORD_SIZE];
     if (agent->under_way != agent->acknowledged) return;
-    uint64_t due = (uint64_t)(now_ms() - began_ms) * request.rate / 1000;
+    uint64_t due = request.backlog + (uint64_t)(now_ms() - began_ms) * request.rate / 1000;
+    if (due > limit) due = limit;
     // Agents are not in step with one another.
     if (due <= agent->acknowledged ||
         agent->index * 7919 % 1000 > (uint64_t)(now_ms() - began_ms)) {
@@ -279,7 +288,10 @@ struct worker {
 
 static void *run_worker(void *argument) {
     struct worker *worker = argument;
+    uint64_t slowest = 0;
     while (!atomic_load(&totals.is_over)) {
+        uint64_t limit = slowest + AHEAD_MAX;
+        slowest = UINT64_MAX - AHEAD_MAX;
         for (size_t index = 0; index < worker->count; index++) {
             struct agent *agent = &worker->agents[index];
             if (!agent->is_open && now_ms() >= agent->retry_at_ms) {
@@ -287,7 +299,8 @@ static void *run_worker(void *argument) {
                 rpc_client_connect(agent->client);
             }
             if (agent->is_open) rpc_client_step(agent->client, 0);
-            if (agent->is_streaming) send_due(agent);
+            if (agent->is_streaming) send_due(agent, limit);
+            if (agent->acknowledged < slowest) slowest = agent->acknowledged;
         }
         struct timespec pause = {0, PAUSE_MS * 1000000};
         nanosleep(&pause, NULL);
@@ -361,6 +374,12 @@ static bool take_option(const char *argument) {
         request.threads = (uint32_t)strtoul(value, NULL, 10);
     } else if (strncmp(argument, "--regions=", 10) == 0) {
         request.regions = (uint32_t)strtoul(value, NULL, 10);
+    } else if (strncmp(argument, "--answers=", 10) == 0) {
+        request.answers = fopen(value, "w");
+        if (request.answers == NULL) return false;
+        setvbuf(request.answers, NULL, _IOLBF, 0);
+    } else if (strncmp(argument, "--backlog=", 10) == 0) {
+        request.backlog = (uint32_t)strtoul(value, NULL, 10);
     } else {
         return false;
     }
@@ -389,7 +408,8 @@ int main(int argc, char **argv) {
         request.regions > REGIONS_MAX) {
         fprintf(stderr,
                 "usage: agents_bench --address=HOST:PORT --folder=DIR [--rate=N]"
-                " [--seconds=N] [--threads=N] [--regions=N]\n");
+                " [--seconds=N] [--threads=N] [--regions=N] [--backlog=N]"
+                " [--answers=FILE]\n");
         return 2;
     }
     size_t count;

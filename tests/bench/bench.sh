@@ -7,6 +7,9 @@
 #   ./dev bench --agents [--stored N] [--store DIR]   1,000 agents over a store of 10 M events, which
 #                         DIR keeps for the next time: memory, delay, how soon all are back after a
 #                         restart; about 8 minutes and 3 GB of disk
+#                         With --check it fails if a limit of memory or return is missed
+#   ./dev bench --retention [--events N] [--check]   delays while days go, and the file after as much came
+#                         in as went; about 3 minutes and 1 GB of disk
 #   ./dev bench --api [--stored N] [--store DIR] [--check]   the AWS API over a store of 10 M events while
 #                         10 k a second come in, beside moto and DuckDB; about 6 minutes and 5 GB of
 #                         disk. With --stored 100000 --seconds 5 about 2 minutes
@@ -29,6 +32,14 @@ if [ "${1:-}" = --agents ]; then
         //collector:orgtrail-collector //tests/bench:agents_bench //tests/bench:store_bench)
     export ORGTRAIL_BIN
     exec python3 -B tests/bench/agents.py --folder "${BENCH_FOLDER:-${TMPDIR:-/tmp}}" "$@"
+fi
+
+if [ "${1:-}" = --retention ]; then
+    shift
+    ORGTRAIL_BIN=$(tests/flow/build.sh //agent:orgtrail-agent //cli:orgtrail //collector:orgtrail-collector \
+        //tests/bench:agents_bench //tests/bench:store_bench //tests/kit:make_traffic)
+    export ORGTRAIL_BIN
+    exec python3 -B tests/bench/retention.py --folder "${BENCH_FOLDER:-${TMPDIR:-/tmp}}" "$@"
 fi
 
 if [ "${1:-}" = --api ]; then
@@ -69,7 +80,8 @@ case "${1:-}" in
     "") ;;
     --large) large=true ;;
     --check) check=true events=200000 peers=50000 ;;
-    *) echo "usage: ./dev bench [--large | --agents | --api | --deliver | --import | --verify | --check]" >&2; exit 2 ;;
+    *) echo "usage: ./dev bench [--large | --agents | --retention | --api | --deliver | --import | --verify | --check]" >&2
+        exit 2 ;;
 esac
 
 bin=$(tests/flow/build.sh //agent:orgtrail-agent //cli:orgtrail //collector:orgtrail-collector \

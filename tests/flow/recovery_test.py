@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -87,6 +88,11 @@ def make_organization():
     organization.set("  directory", organization.store)
     organization.start_collector()
     return organization
+
+
+def now():
+    """The time as an own event writes it, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
 
 
 def others(organization):
@@ -219,8 +225,15 @@ def test_a_gap_names_what_is_missing():
         assert int(details["count"]) == last - first + 1, details
         wait_for(organization, make_range(1, 20) + records[last - 20 :], "all but the gap")
         notices = [event for event in organization.own_events("AgentNotice")]
-        reasons = [event["serviceEventDetails"]["reason"] for event in notices]
-        assert "collector_restored" in reasons, reasons
+        restored = [
+            event["serviceEventDetails"] for event in notices
+            if event["serviceEventDetails"]["reason"] == "collector_restored"
+        ]
+        assert len(restored) == 1, notices
+        told = organization.own_events("StoreRestored")[0]["serviceEventDetails"]
+        assert restored[0]["place"] == told["backupTime"], (restored, told)
+        words = "the collector lost what it had acknowledged since this time"
+        assert restored[0]["detail"].startswith(words), restored
 
 
 def test_without_spools_directories_refill():
@@ -230,7 +243,9 @@ def test_without_spools_directories_refill():
         agent.deliver(make_range(1, 100))
         agent.append(make_range(101, 120))
         organization.wait_received(120)
+        times = [now()]
         machine.back_up()
+        times.append(now())
         agent.deliver(make_range(201, 300))
         agent.append(make_range(301, 320))
         organization.wait_received(240)
@@ -239,13 +254,26 @@ def test_without_spools_directories_refill():
         kept = os.path.join(organization.base, "agents", os.path.basename(agent.folder))
         shutil.rmtree(os.path.join(kept, "spool"))
         open(os.path.join(kept, "lines.ndjson"), "wb").close()
-        machine.come_back()
+        times.append(now())
+        said = "".join(text for text in machine.come_back() if text)
+        times.append(now())
         machine.start_agents()
+        # Lines 301 to 320 came through a log that is gone: exactly they are missing.
         wait_for(
             organization, make_range(1, 120) + make_range(201, 300), "all but the lines after it"
         )
-        told = organization.own_events("StoreRestored")[0]["serviceEventDetails"]
-        assert told["backupTime"] < told["restoreTime"], told
+        # The report says since when, and until when, such events are unknown.
+        events = organization.own_events("StoreRestored")
+        assert len(events) == 1, events
+        told = events[0]["serviceEventDetails"]
+        assert set(told) == {"backupTime", "restoreTime"}, told
+        assert times[0] <= told["backupTime"][:19] <= times[1], (times, told)
+        assert times[2] <= told["restoreTime"][:19] <= times[3], (times, told)
+        assert f", as of {told['backupTime']}\n" in said, (said, told)
+        assert "told as a gap or as an event AgentNotice" in said, said
+        with open(PAGE, encoding="utf-8") as file:
+            page = file.read()
+        assert "is unknown from `backupTime` to `restoreTime` of `StoreRestored`" in page
 
 
 if __name__ == "__main__":

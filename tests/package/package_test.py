@@ -264,7 +264,10 @@ def test_one_machine_as_printed():
     assert printed.count("PutObject") == 3, printed
     stage.center.run(page.take("Who may do what"))
     expect_running()
-    assert "spool        /var/lib/orgtrail-agent, " in stage.center.run("orgtrail agent status")
+    spool = "spool        /var/lib/orgtrail-agent, "
+    assert spool in stage.center.run("orgtrail agent status")
+    # Word for word as docs/operations.md has it; tests/flow/pages_test.py leaves it to this test.
+    assert spool in stage.center.run("runuser -u orgtrail-agent -- orgtrail agent status")
 
 
 def test_folders_and_users():
@@ -302,6 +305,10 @@ def test_folders_and_users():
         refused = subprocess.run(stage.center.enter(f"runuser -u {who} -- orgtrail {command}"),
                                  capture_output=True, text=True, check=False)
         assert refused.returncode == 3 and message in refused.stderr, refused
+    refused = subprocess.run(stage.center.enter("runuser -u bob -- orgtrail agent status"),
+                             capture_output=True, text=True, check=False)
+    assert refused.returncode != 0, refused
+    assert "answers its owner and root alone: ask as orgtrail-agent or root" in refused.stderr, refused
 
 
 def test_the_collectors_own_files_stay_readable():
