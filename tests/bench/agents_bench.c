@@ -108,7 +108,7 @@ static int64_t now_ms(void) {
 
 // Prints the event of a number: about 1,300 bytes, a fifteenth of them random.
 static size_t print_event(const struct agent *agent, uint64_t number, char text[RECORD_SIZE]) {
-    uint64_t state = agent->index << 40 ^ number;
+    uint64_t state = agent->index << 40 ^ number ^ (uint64_t)began_s << 16;
     uint64_t one = random_splitmix64(&state), two = random_splitmix64(&state);
     char time_text[TIME_TEXT_SIZE];
     time_print(began_s + ((int64_t)number - request.backlog) / request.rate, time_text);
@@ -154,6 +154,8 @@ static bool send_message(struct agent *agent, const Orgtrail__V1__AgentMessage *
 
 static void say_hello(struct agent *agent) {
     uint8_t stream_id[16] = {'b', 'e', 'n', 'c', 'h'};
+    // Another run is another spool, with other events.
+    memcpy(stream_id + 5, &began_s, 3);
     memcpy(stream_id + 8, &agent->index, sizeof agent->index);
     Orgtrail__V1__Hello hello = ORGTRAIL__V1__HELLO__INIT;
     hello.protocol = 1;
