@@ -163,7 +163,7 @@ def run(options, folder):
         normal += measure_normal(organization, bundles, options)
         refill(organization, events)
         after = measure_file(organization)
-        organization.check()
+        organization.run("store", "check", organization.store, seconds=600)
         return {
             "stored": options.events,
             "days_dropped": len(dropped),
