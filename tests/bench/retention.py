@@ -89,7 +89,7 @@ def find_dropped(organization):
 
 
 def measure_file(organization):
-    return os.stat(os.path.join(organization.store, "data.mdb")).st_blocks * 512
+    return organization.status()["file_size"]  # without the room taken ahead
 
 
 def measure_normal(organization, bundles, options):
