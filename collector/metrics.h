@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/metric.h"
-#include "collector/admit.h"
+#include "collector/admit/admit.h"
 
 enum metrics_index {
     METRICS_RECEIVED,

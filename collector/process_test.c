@@ -12,7 +12,7 @@
 #include "base/files.h"
 #include "base/rpc/rpc.h"
 #include "base/rpc/test_certificates.h"
-#include "collector/test_messages.h"
+#include "collector/intake/test_messages.h"
 #include "tests/kit/cases.h"
 
 enum { WAIT_MS = 20000, TEXT_SIZE = 256 * 1024 };

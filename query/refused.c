@@ -13,7 +13,7 @@ enum {
     CELL_WIDTH = 65536,  // columns: not cut
 };
 
-// As collector/admit.h names them.
+// As collector/admit/admit.h names them.
 static const char *const reasons[] = {
     "invalid_json",    "not_an_object", "duplicate_member", "too_large",  "no_event_time",
     "no_event_source", "no_event_name", "bad_event_id",     "wrong_type", "reserved_source",

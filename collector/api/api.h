@@ -25,9 +25,9 @@
 #include "base/json_writer.h"
 #include "base/random.h"
 #include "base/span.h"
-#include "collector/append_documents.h"
-#include "collector/own_event.h"
-#include "collector/roster_live.h"
+#include "collector/admit/roster_live.h"
+#include "collector/append/append_documents.h"
+#include "collector/notes/own_event.h"
 
 enum {
     API_TOKEN_KEY_SIZE = 32,

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/queue.h"
-#include "collector/append_documents.h"
+#include "collector/append/append_documents.h"
 #include "collector/metrics.h"
 
 enum {

@@ -14,7 +14,7 @@
 
 #include "base/fault.h"
 #include "base/span.h"
-#include "collector/append.h"
+#include "collector/append/append.h"
 
 enum {
     CALLS_MAX = 32768,                  // events that wait

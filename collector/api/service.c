@@ -13,7 +13,7 @@
 #include "collector/api/gateway.h"
 #include "collector/api/store.h"
 #include "collector/metrics.h"
-#include "collector/secret.h"
+#include "collector/settings/secret.h"
 
 enum {
     KEYS_LIST_SIZE_MAX = 8 * 1024 * 1024,  // bytes of all keys at once

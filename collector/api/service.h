@@ -14,8 +14,8 @@
 #include "base/span.h"
 #include "collector/api/api.h"
 #include "collector/api/keys.h"
-#include "collector/append.h"
-#include "collector/notes.h"
+#include "collector/append/append.h"
+#include "collector/notes/notes.h"
 
 enum {
     SERVICE_THREADS = 2,  // that read requests and send answers

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "collector/api/api.h"
-#include "collector/append.h"
+#include "collector/append/append.h"
 #include "storage/trail/trail_reader.h"
 
 struct store;

@@ -10,10 +10,10 @@
 
 #include "base/crypto_seal.h"
 #include "base/fault.h"
+#include "collector/admit/roster_live.h"
 #include "collector/api/trail_document.h"
 #include "collector/deliver/objects.h"
 #include "collector/follow/followers.h"
-#include "collector/roster_live.h"
 
 // A destination that trails may have.
 struct deliver_kind {

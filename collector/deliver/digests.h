@@ -9,11 +9,11 @@
 
 #include "base/crypto_seal.h"
 #include "base/fault.h"
+#include "collector/admit/roster_live.h"
 #include "collector/api/trail_document.h"
 #include "collector/deliver/objects.h"
 #include "collector/deliver/state.h"
 #include "collector/follow/seat.h"
-#include "collector/roster_live.h"
 
 enum {
     DIGESTS_ARENA_SIZE = 256 * 1024 * 1024,  // bytes of lists of files of one digest's time

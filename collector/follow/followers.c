@@ -10,7 +10,7 @@
 #include "base/queue.h"
 #include "collector/follow/seat.h"
 #include "collector/metrics.h"
-#include "collector/notes.h"
+#include "collector/notes/notes.h"
 
 enum {
     LOOK_MS = 100,       // the dispatcher looks around at least this often

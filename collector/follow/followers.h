@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/random.h"
-#include "collector/append.h"
+#include "collector/append/append.h"
 #include "storage/trail/trail_types.h"
 
 enum {

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "collector/append/test_trail.h"
 #include "collector/follow/seat.h"
 #include "collector/metrics.h"
-#include "collector/notes.h"
-#include "collector/test_trail.h"
+#include "collector/notes/notes.h"
 #include "tests/kit/cases.h"
 
 enum { PATIENCE_MS = 20000 };

@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/random.h"
-#include "collector/append_documents.h"
+#include "collector/append/append_documents.h"
 #include "query/follow.h"
 #include "storage/trail/trail_reader.h"
 

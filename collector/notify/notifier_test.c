@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "collector/append_documents.h"
-#include "collector/append_fixture.h"
+#include "collector/append/append_documents.h"
+#include "collector/append/append_fixture.h"
 #include "collector/deliver/state.h"
 #include "collector/metrics.h"
 #include "tests/kit/cases.h"

@@ -1,15 +1,15 @@
 // Batch decoding: messages of any bytes at a collector's stream that has been greeted.
 
-#include "collector/batch.h"
+#include "collector/intake/batch.h"
 
 #include <assert.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/json.h"
-#include "collector/intake.h"
+#include "collector/admit/roster_live.h"
+#include "collector/intake/intake.h"
 #include "collector/metrics.h"
-#include "collector/roster_live.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { PENDING_MAX = 64 };

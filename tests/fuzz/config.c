@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "agent/agent_config.h"
-#include "collector/settings.h"
+#include "collector/settings/settings.h"
 #include "tests/fuzz/fuzz.h"
 
 static void read_collector(const uint8_t *data, size_t size) {

@@ -7,10 +7,10 @@
 
 #include "base/files.h"
 #include "base/queue.h"
-#include "collector/append.h"
-#include "collector/intake.h"
+#include "collector/admit/roster_live.h"
+#include "collector/append/append.h"
+#include "collector/intake/intake.h"
 #include "collector/metrics.h"
-#include "collector/roster_live.h"
 #include "storage/trail/trail.h"
 #include "tests/sim/station.h"
 

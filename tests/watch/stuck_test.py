@@ -108,7 +108,7 @@ def test_stuck_follower():
         assert "follower" not in say_status(organization)
 
 
-QUEUE_MAX = 4096  # NOTES_QUEUE_MAX of collector/notes.h
+QUEUE_MAX = 4096  # NOTES_QUEUE_MAX of collector/notes/notes.h
 
 
 class Stranger:
