@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -312,10 +313,20 @@ static bool read_names(DIR *directory, const char *path, struct names *names, st
     return true;
 }
 
-// These write and wait for everything with syncfs, and tell of what failed (since Linux 5.8). One
-// that lies over another, or is at the other end of a network, does not for sure.
+// Before Linux 5.17 syncfs says nothing of a file system that could not commit its journal.
+static bool kernel_tells_of_syncs(void) {
+    struct utsname name;
+    int major, minor;
+    return uname(&name) == 0 && sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
+           (major > 5 || (major == 5 && minor >= 17));
+}
+
+// These write and wait for everything with syncfs, and tell of what failed. One that lies over
+// another, or is at the other end of a network, does not for sure.
 static bool syncs_disk(unsigned long kind) {
-    return kind == EXT4_SUPER_MAGIC || kind == XFS_SUPER_MAGIC || kind == BTRFS_SUPER_MAGIC;
+    bool is_known =
+        kind == EXT4_SUPER_MAGIC || kind == XFS_SUPER_MAGIC || kind == BTRFS_SUPER_MAGIC;
+    return is_known && kernel_tells_of_syncs();
 }
 
 static bool system_open_disk(void *context, const char *path, int *handle, struct fault *fault) {

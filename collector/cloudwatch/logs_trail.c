@@ -25,6 +25,7 @@ struct logs_trail {
     char state[TRAIL_NAME_SIZE_MAX + 1];     // the state's
     struct logs *client;                     // NULL: not needed yet
     struct logs_round *round;                // gathered and not put as a whole; NULL: none
+    bool was_logging;                        // the trail, when the round was gathered
     int64_t due_ms;                          // when the next round is, by the clock
 };
 
@@ -125,6 +126,7 @@ static bool gather(struct step *step, struct fault *fault) {
                                                .organization = self->options->organization,
                                                .size_max = size,
                                                .event_size_max = self->options->event_size_max};
+    self->was_logging = step->trail.is_logging;
     if (!logs_round_create(&options, &self->round, fault)) return false;
     if (logs_round_gather(self->round, step->seat, &step->trail, step->place,
                           step->state.session_ms, fault)) {
@@ -195,20 +197,19 @@ static void note_left_out(struct step *step, const struct logs_round_facts *fact
     }
 }
 
-// All is put: the place moves. The session ends with the call that ended it, which is in the log if
-// the document says that it was made.
+// All is put: the place moves. The session ends with the call that ended it, which is in what was
+// gathered if the document said before that it was made: a round may have waited for its log group,
+// and the trail been stopped meanwhile.
 static bool end_round(struct step *step, struct fault *fault) {
     struct logs_trail *self = step->self;
     const struct logs_round_facts facts = *logs_round_facts(self->round);
-    bool is_last = facts.is_last || (!facts.is_full && !step->trail.is_logging);
-    bool is_more = facts.is_full || is_last;
+    bool is_last = facts.is_last || (!facts.is_full && !self->was_logging);
+    bool is_more = facts.is_full || is_last || !step->trail.is_logging;
     struct append_follower follower = follower_to(step, facts.to);
     if (facts.put > 0) step->state.delivered_ms = seat_now_ms(step->seat);
     bool had_error = step->state.error[0] != 0;
-    if (facts.gathered > 0) {
-        step->state.attempted_ms = seat_now_ms(step->seat);
-        step->state.error[0] = 0;
-    }
+    step->state.error[0] = 0;
+    if (facts.gathered > 0) step->state.attempted_ms = seat_now_ms(step->seat);
     note_left_out(step, &facts);
     if (is_last) step->state.is_active = false;
     follower.is_dropped = is_last;
