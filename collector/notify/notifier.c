@@ -32,6 +32,7 @@ struct notifier {
     struct notifier_options options;
     struct entry entries[NOTIFIER_HERALDS_MAX];
     uint32_t entries_count;
+    bool is_short_told;  // that some targets have no herald
     atomic_bool is_stopping;
 };
 
@@ -42,6 +43,7 @@ struct queue_facts {
     uint64_t to;     // the newest one's
     int64_t time_s;  // the same
     bool has_trail;
+    bool lacks_herald;  // a target of it is to be told, and there is no room for it
 };
 
 // One look around.
@@ -52,14 +54,14 @@ struct look {
     struct json_reader *json;
     struct json_reader *trail_json;
     int64_t now_s;
-    bool is_incomplete;  // not all heralds could be made
+    bool is_unsure;    // a trail could not be read: who is wanted is not known
+    uint32_t lacking;  // targets that are to be told, and cannot be yet
     struct queue_facts queues[QUEUES_MAX];
     uint32_t queues_count;
     struct append_document batch[BATCH];
     uint32_t batch_count;
     size_t batch_size;
-    bool has_failed;
-    struct fault fault;
+    bool has_more;  // that is to go, and did not fit into the batch
 };
 
 // ---- who is to be told
@@ -103,6 +105,13 @@ static struct entry *add_entry(struct look *look, struct span id, const struct t
     return entry;
 }
 
+static struct queue_facts *find_queue(struct look *look, struct span id) {
+    for (uint32_t index = 0; index < look->queues_count; index++) {
+        if (span_equal(look->queues[index].id, id)) return &look->queues[index];
+    }
+    return NULL;
+}
+
 static void want(struct look *look, struct span id, const struct trail *trail,
                  const struct target *target) {
     struct notifier *notifier = look->notifier;
@@ -113,7 +122,11 @@ static void want(struct look *look, struct span id, const struct trail *trail,
             followers_add(notifier->options.followers, herald_follower(entry->herald));
     }
     if (entry != NULL) entry->is_wanted = true;
-    look->is_incomplete = look->is_incomplete || entry == NULL || !entry->is_follower;
+    if (entry != NULL && entry->is_follower) return;
+    // Its trail's lists wait; those that others were told of go, and heralds end, which makes room.
+    struct queue_facts *queue = find_queue(look, id);
+    if (queue != NULL && entry == NULL) queue->lacks_herald = true;
+    look->lacking++;
 }
 
 // Whether the settings have a topic among those that are published to.
@@ -147,13 +160,6 @@ static void want_all(struct look *look, struct span id, const struct trail *trai
     want(look, id, trail, &target);
 }
 
-static struct queue_facts *find_queue(struct look *look, struct span id) {
-    for (uint32_t index = 0; index < look->queues_count; index++) {
-        if (span_equal(look->queues[index].id, id)) return &look->queues[index];
-    }
-    return NULL;
-}
-
 static bool on_state(void *user, struct span name, struct span value) {
     struct look *look = user;
     struct fault ignored;
@@ -165,7 +171,7 @@ static bool on_state(void *user, struct span name, struct span value) {
     if (!json_read(look->json, value, &root, &ignored) || !state_read(root, &state, &ignored) ||
         !json_read(look->trail_json, state.trail, &root, &ignored)) {
         // Whoever is told of its files goes on.
-        look->is_incomplete = true;
+        look->is_unsure = true;
         return true;
     }
     const struct trail trail = trail_document_read(root);
@@ -224,6 +230,7 @@ static bool remove_later(struct look *look, struct span name, struct span value)
     struct append_document *document = &look->batch[look->batch_count];
     if (look->batch_count == BATCH ||
         (look->batch_count > 0 && look->batch_size + value.size > BATCH_SIZE_MAX)) {
+        look->has_more = true;
         return false;
     }
     *document = (struct append_document){0};
@@ -247,7 +254,15 @@ static uint32_t count_untold(const struct look *look, struct span id, uint64_t t
     return count;
 }
 
-static void give_up(const struct look *look, struct span id, uint64_t to, struct span value) {
+static void count_lost(const char *follower, int64_t files) {
+    struct metric *metric = &metrics_table[METRICS_NOTIFICATIONS_LOST];
+    metric_add(metric, metric_label(metric, span_text(follower)), files);
+    LOG(LOG_ERROR, "notifications are given up: the target did not take them",
+        log_text("follower", follower), log_number("files", files));
+}
+
+static void give_up(const struct look *look, const struct queue_facts *queue, uint64_t to,
+                    struct span value) {
     struct fault ignored;
     const struct yyjson_val *root;
     if (!json_read(look->json, value, &root, &ignored)) return;
@@ -255,16 +270,12 @@ static void give_up(const struct look *look, struct span id, uint64_t to, struct
     int64_t count = (int64_t)yyjson_arr_size(files);
     for (uint32_t index = 0; index < look->notifier->entries_count; index++) {
         const struct entry *entry = &look->notifier->entries[index];
-        if (!entry->is_wanted || !herald_is_of(entry->herald, id) ||
-            herald_to(entry->herald) >= to) {
-            continue;
-        }
-        const char *name = herald_follower(entry->herald)->name;
-        struct metric *metric = &metrics_table[METRICS_NOTIFICATIONS_LOST];
-        metric_add(metric, metric_label(metric, span_text(name)), count);
-        LOG(LOG_ERROR, "notifications are given up: the target did not take them",
-            log_text("follower", name), log_number("files", count));
+        bool is_lost = entry->is_wanted && herald_is_of(entry->herald, queue->id) &&
+                       herald_to(entry->herald) < to;
+        if (is_lost) count_lost(herald_follower(entry->herald)->name, count);
     }
+    // What has no herald has no name either.
+    if (queue->lacks_herald) count_lost(look->notifier->base.name, count);
 }
 
 // Removes the oldest lists: those that all were told of, and those that are given up.
@@ -281,10 +292,10 @@ static bool on_told(void *user, struct span name, struct span value) {
     int64_t keep_s = queue->has_trail ? NOTIFIER_KEEP_S : NOTIFIER_DELETED_KEEP_S;
     bool is_over =
         time_s + keep_s < look->now_s || queue->size > look->notifier->options.queue_size_max;
-    bool is_needed = untold > 0 || look->is_incomplete || !queue->has_trail;
+    bool is_needed = untold > 0 || queue->lacks_herald || look->is_unsure || !queue->has_trail;
     if (is_needed && !is_over) return true;
     if (!remove_later(look, name, value)) return false;
-    if (untold > 0) give_up(look, id, to, value);
+    if (untold > 0 || queue->lacks_herald) give_up(look, queue, to, value);
     queue->size -= value.size;
     return true;
 }
@@ -318,6 +329,19 @@ static void end_unwanted(struct notifier *notifier) {
     notifier->entries_count = kept;
 }
 
+// Tells once that some wait for room, and once that they do not any more.
+static void tell_lacking(const struct look *look) {
+    struct notifier *notifier = look->notifier;
+    if ((look->lacking > 0) == notifier->is_short_told) return;
+    notifier->is_short_told = look->lacking > 0;
+    if (look->lacking > 0) {
+        LOG(LOG_WARNING, "there is no room for more targets: some wait until others are gone",
+            log_number("targets", notifier->entries_count), log_number("waiting", look->lacking));
+    } else {
+        LOG(LOG_INFO, "there is room for all targets again");
+    }
+}
+
 static bool run(struct look *look, struct fault *fault) {
     struct notifier *notifier = look->notifier;
     struct trail_reader *reader = look->seat->reader;
@@ -330,11 +354,13 @@ static bool run(struct look *look, struct fault *fault) {
         return false;
     }
     want_rest(look);
-    if (!look->is_incomplete) end_unwanted(notifier);
+    tell_lacking(look);
+    if (!look->is_unsure) end_unwanted(notifier);
     if (!trail_reader_documents(reader, SPAN_LITERAL(STATE_QUEUES), on_told, look, fault)) {
         return false;
     }
-    if (!look->is_incomplete &&
+    // The place of one that waits for room is not nobody's.
+    if (!look->is_unsure && look->lacking == 0 &&
         !trail_reader_documents(reader, SPAN_LITERAL(STATE_TARGETS), on_place, look, fault)) {
         return false;
     }
@@ -356,6 +382,7 @@ static bool on_step(struct follower *follower, struct seat *seat, int64_t *wait_
     bool is_good = (look->arena != NULL && look->json != NULL && look->trail_json != NULL) ||
                    fault_set(fault, FAULT_FULL, "no memory for notifications");
     is_good = is_good && run(look, fault);
+    if (look->has_more) *wait_ms = 0;
     json_reader_destroy(look->json);
     json_reader_destroy(look->trail_json);
     arena_destroy(look->arena);

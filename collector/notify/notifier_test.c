@@ -15,12 +15,12 @@
 #include "collector/metrics.h"
 #include "tests/kit/cases.h"
 
-enum { PATIENCE_MS = 20000, NAMES_SIZE = 4096, QUEUE_SIZE_MAX = 2048 };
+enum { PATIENCE_MS = 20000, QUEUE_SIZE_MAX = 2048 };
 
 #define ID "0123456789abcdef"
-#define TRAIL                                                                                   \
-    "{\"version\":1,\"account\":\"111111111111\",\"region\":\"r\",\"name\":\"org\",\"bucket\":" \
-    "\"b\",\"topic\":\"\",\"created_ms\":1}"
+#define TRAIL(name)                                                                  \
+    "{\"version\":1,\"account\":\"111111111111\",\"region\":\"r\",\"bucket\":\"b\"," \
+    "\"topic\":\"\",\"created_ms\":1,\"name\":\"" name "\"}"
 
 // The writer on a thread of its own, as in the collector, and a clock that is set.
 struct world {
@@ -98,20 +98,24 @@ static void put(struct world *world, const char *name, const char *before, const
     assert_true(is_current);
 }
 
-static void print_state(char *text, size_t text_size) {
+static void print_state_of(const char *trail, char *text, size_t text_size) {
     struct buffer buffer;
-    const struct state state = {.trail = SPAN_LITERAL(TRAIL), .is_active = true};
+    const struct state state = {.trail = span_text(trail), .is_active = true};
     buffer_init(&buffer, STATE_SIZE_MAX);
     state_print(&state, &buffer);
     snprintf(text, text_size, "%.*s", SPAN_PRINT(buffer_span(&buffer)));
     buffer_done(&buffer);
 }
 
+static void print_state(char *text, size_t text_size) {
+    print_state_of(TRAIL("org"), text, text_size);
+}
+
 // A round's list of two files, as large as asked.
-static void put_list(struct world *world, uint32_t round, size_t size) {
+static void put_list_of(struct world *world, const char *id, uint32_t round, size_t size) {
     char name[TRAIL_NAME_SIZE_MAX], text[QUEUE_SIZE_MAX];
     int64_t time_s = atomic_load(&world->now_ms) / 1000;
-    snprintf(name, sizeof name, STATE_QUEUES ID "/%016x/%016llx", round, (long long)time_s);
+    snprintf(name, sizeof name, STATE_QUEUES "%s/%016x/%016llx", id, round, (long long)time_s);
     snprintf(
         text, sizeof text,
         "{\"time_s\":%lld,\"bucket\":\"b\",\"files\":[{\"object\":\"one\"},{\"object\":\"two\"}],"
@@ -120,24 +124,26 @@ static void put_list(struct world *world, uint32_t round, size_t size) {
     put(world, name, "", text);
 }
 
-static bool add_name(void *user, struct span name, struct span value) {
-    char *names = user;
-    size_t size = strlen(names);
+static void put_list(struct world *world, uint32_t round, size_t size) {
+    put_list_of(world, ID, round, size);
+}
+
+static bool count_one(void *user, struct span name, struct span value) {
+    uint32_t *found = user;
+    (void)name;
     (void)value;
-    snprintf(names + size, NAMES_SIZE - size, "%.*s ", SPAN_PRINT(name));
+    (*found)++;
     return true;
 }
 
 // How many documents there are whose name begins so.
 static uint32_t count(struct world *world, const char *prefix) {
-    char names[NAMES_SIZE] = "";
     struct fault fault;
     struct trail_reader *reader = NULL;
     uint32_t found = 0;
     assert_true(trail_reader_open(world->rig->directory, &reader, &fault));
-    assert_true(trail_reader_documents(reader, span_text(prefix), add_name, names, &fault));
+    assert_true(trail_reader_documents(reader, span_text(prefix), count_one, &found, &fault));
     trail_reader_close(reader);
-    for (const char *at = names; *at != 0; at++) found += *at == ' ';
     return found;
 }
 
@@ -211,6 +217,50 @@ static void test_lists_that_nobody_wants_go(void **state) {
     stop(&world);
 }
 
+static void test_what_goes_at_once_is_not_bound_to_looks(void **state) {
+    enum { LISTS = 256, LONGEST_MS = 4000 };  // 32 a look, one a second, were 8 seconds
+    struct world world;
+    start(&world, *state, 0);
+    for (uint32_t round = 1; round <= LISTS; round++) put_list(&world, round, 10);
+    assert_int_equal(count(&world, STATE_QUEUES), LISTS);
+    int64_t before_ms = tell_monotonic(NULL);
+    atomic_fetch_add(&world.now_ms, INT64_C(1000) * (NOTIFIER_DELETED_KEEP_S + 1));
+    wait_for(&world, STATE_QUEUES, 0);
+    assert_true(tell_monotonic(NULL) - before_ms < LONGEST_MS);
+    stop(&world);
+}
+
+static void print_id(uint32_t index, char id[TRAIL_ID_SIZE]) {
+    snprintf(id, TRAIL_ID_SIZE, "%016x", index);
+}
+
+static void test_one_target_too_many_waits_alone(void **state) {
+    struct world world;
+    char text[1024], other[1024], id[TRAIL_ID_SIZE], name[TRAIL_NAME_SIZE_MAX];
+    start(&world, *state, 1);
+    print_state(text, sizeof text);
+    print_state_of(TRAIL("other"), other, sizeof other);
+    for (uint32_t index = 0; index <= NOTIFIER_HERALDS_MAX; index++) {
+        print_id(index, id);
+        snprintf(name, sizeof name, STATE_DOCUMENTS "%s", id);
+        put(&world, name, "", text);
+    }
+    // The last one's list waits; of a trail without targets it goes.
+    put_list_of(&world, id, 1, 10);
+    put(&world, STATE_DOCUMENTS ID, "", other);
+    put_list(&world, 1, 10);
+    wait_for(&world, STATE_QUEUES ID, 0);
+    snprintf(name, sizeof name, STATE_QUEUES "%s", id);
+    assert_int_equal(count(&world, name), 1);
+    assert_int_equal(count(&world, STATE_TARGETS), 0);
+    // Another trail that is gone makes room: the target is tried, and fails.
+    print_id(0, id);
+    snprintf(name, sizeof name, STATE_DOCUMENTS "%s", id);
+    put(&world, name, text, "");
+    wait_for(&world, STATE_TARGETS, 1);
+    stop(&world);
+}
+
 int main(void) {
     metrics_start();
     const struct CMUnitTest tests[] = {
@@ -218,6 +268,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_too_much_is_given_up_from_the_oldest_on, rig_make,
                                         rig_end),
         cmocka_unit_test_setup_teardown(test_lists_that_nobody_wants_go, rig_make, rig_end),
+        cmocka_unit_test_setup_teardown(test_what_goes_at_once_is_not_bound_to_looks, rig_make,
+                                        rig_end),
+        cmocka_unit_test_setup_teardown(test_one_target_too_many_waits_alone, rig_make, rig_end),
     };
     return cases_run("collector/notify/notifier", tests, sizeof tests / sizeof tests[0]);
 }
