@@ -16,6 +16,9 @@ enum {
     DOCUMENT_VERSION = 2,
 };
 
+#define ID_BEGIN "AKIA"
+#define ID_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
 struct entry {
     struct arena *arena;  // all of it
     struct keys_facts facts;
@@ -78,22 +81,39 @@ bool keys_find_role(struct span name, enum api_role *role) {
 
 // ---- what a key is bound to: nobody can move a secret to a key that may do more
 
-// Also none that was disabled is enabled by who edits the store. Documents of an earlier version do
-// not say theirs, and are bound to less.
-static bool print_bound(const struct keys_facts *facts, struct buffer *text) {
-    buffer_init(text, KEYS_DOCUMENT_SIZE_MAX);
-    if (!facts->is_earlier) {
-        buffer_print(text, "%d|%s|%lld|%u|", DOCUMENT_VERSION,
-                     facts->is_disabled ? "disabled" : "enabled", (long long)facts->created_ms,
-                     (unsigned)facts->accounts_count);
-    }
+// Documents of an earlier version do not say theirs, and are bound to less. No part of theirs has
+// the sign between them (is_made), and none begins with a zero.
+static void print_earlier_bound(const struct keys_facts *facts, struct buffer *text) {
     buffer_print(text, "%.*s|%.*s|%.*s|%s", SPAN_PRINT(facts->id), SPAN_PRINT(facts->name),
                  SPAN_PRINT(facts->account), keys_role_name(facts->role));
     for (uint32_t index = 0; index < facts->accounts_count; index++) {
         buffer_print(text, "|%.*s", SPAN_PRINT(facts->accounts[index]));
     }
-    // Last, since it may hold any byte.
-    if (!facts->is_earlier) buffer_print(text, "|%.*s", SPAN_PRINT(facts->creator));
+}
+
+static void print_part(struct buffer *text, struct span part) {
+    buffer_print(text, "%zu:", part.size);
+    buffer_append(text, part);
+}
+
+// Also none that was disabled is enabled by who edits the store.
+static bool print_bound(const struct keys_facts *facts, struct buffer *text) {
+    buffer_init(text, KEYS_DOCUMENT_SIZE_MAX);
+    if (facts->is_earlier) {
+        print_earlier_bound(facts, text);
+        return !buffer_overflowed(text);
+    }
+    buffer_append_byte(text, 0);
+    buffer_print(text, "%d:%s:%s:%lld:%u:", DOCUMENT_VERSION, keys_role_name(facts->role),
+                 facts->is_disabled ? "disabled" : "enabled", (long long)facts->created_ms,
+                 (unsigned)facts->accounts_count);
+    print_part(text, facts->id);
+    print_part(text, facts->name);
+    print_part(text, facts->account);
+    print_part(text, facts->creator);
+    for (uint32_t index = 0; index < facts->accounts_count; index++) {
+        print_part(text, facts->accounts[index]);
+    }
     return !buffer_overflowed(text);
 }
 
@@ -147,6 +167,19 @@ static bool take_accounts(const struct yyjson_val *root, struct entry *entry) {
     return true;
 }
 
+// Whether a key can be made like that: what seals are bound to relies on it.
+static bool is_made(const struct keys_facts *facts) {
+    struct fault ignored;
+    size_t begin = strlen(ID_BEGIN);
+    if (facts->id.size != KEYS_ID_SIZE || memcmp(facts->id.bytes, ID_BEGIN, begin) != 0) {
+        return false;
+    }
+    for (size_t index = begin; index < KEYS_ID_SIZE; index++) {
+        if (memchr(ID_LETTERS, facts->id.bytes[index], strlen(ID_LETTERS)) == NULL) return false;
+    }
+    return keys_check(facts, &ignored);
+}
+
 static bool take_facts(struct span id, const struct yyjson_val *root, struct entry *entry) {
     struct keys_facts *facts = &entry->facts;
     yyjson_val *created = (yyjson_val *)(uintptr_t)json_member(root, SPAN_LITERAL("created"));
@@ -162,9 +195,9 @@ static bool take_facts(struct span id, const struct yyjson_val *root, struct ent
                       &facts->account) &&
            arena_copy(entry->arena, json_member_string(root, SPAN_LITERAL("creator")),
                       &facts->creator) &&
-           facts->name.size > 0 && facts->account.size > 0 && yyjson_is_bool(disabled) &&
+           yyjson_is_bool(disabled) &&
            keys_find_role(json_member_string(root, SPAN_LITERAL("role")), &facts->role) &&
-           take_accounts(root, entry);
+           take_accounts(root, entry) && is_made(facts);
 }
 
 // The secret, or that it cannot be opened.
@@ -318,8 +351,7 @@ static bool make_text(const struct random *random, struct arena *arena, const ch
 static bool make_pair(const struct random *random, struct arena *arena, const char *begin,
                       struct keys_facts *facts, struct fault *fault) {
     // As AWS's look: 80 random bits of id, 240 of secret.
-    if (make_text(random, arena, begin, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", KEYS_ID_SIZE,
-                  &facts->id) &&
+    if (make_text(random, arena, begin, ID_LETTERS, KEYS_ID_SIZE, &facts->id) &&
         make_text(random, arena, "",
                   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
                   KEYS_SECRET_SIZE, &facts->secret)) {
@@ -330,7 +362,7 @@ static bool make_pair(const struct random *random, struct arena *arena, const ch
 
 bool keys_make(const struct random *random, struct arena *arena, struct keys_facts *facts,
                struct fault *fault) {
-    return make_pair(random, arena, "AKIA", facts, fault);
+    return make_pair(random, arena, ID_BEGIN, facts, fault);
 }
 
 bool keys_make_session(const struct random *random, struct arena *arena, struct keys_facts *facts,

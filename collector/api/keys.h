@@ -68,8 +68,9 @@ MUST_CHECK bool keys_list(struct keys *keys, struct arena *arena, struct keys_fa
 MUST_CHECK bool keys_get_document(struct keys *keys, struct span id, struct buffer *document);
 
 // Takes a document over, as it is stored now: a new key, a changed one; no bytes: it is no more.
-// FAULT_CORRUPT if it is none, or sealed with another key (it is listed then, and cannot be used);
-// FAULT_FULL beyond KEYS_MAX.
+// FAULT_CORRUPT if it is none, or of an id, name or account that no key is made with; or sealed
+// with another key or for other facts (it is listed then, and cannot be used). FAULT_FULL beyond
+// KEYS_MAX.
 MUST_CHECK bool keys_take(struct keys *keys, struct span id, struct span document,
                           struct fault *fault);
 

@@ -175,6 +175,54 @@ static void test_a_disabled_key_is_not_enabled_in_the_store(void **state) {
     buffer_done(&document);
 }
 
+// Takes an earlier version's document, with the seal that another document had.
+static bool take_earlier(struct span id, const char *name, const char *account,
+                         const char *accounts, const char *sealed) {
+    char text[1024];
+    struct fault fault;
+    snprintf(text, sizeof text,
+             "{\"name\":\"%s\",\"account\":\"%s\",\"role\":\"admin\",\"accounts\":[%s],"
+             "\"disabled\":false,\"created\":5,\"creator\":\"ana\",\"secret\":\"%.*s\"}",
+             name, account, accounts, (int)strcspn(sealed, "\""), sealed);
+    return keys_take(room.keys, id, span_text(text), &fault) || fault.kind != FAULT_CORRUPT;
+}
+
+// What one version's seal is bound to is no text of the other's, however the parts are cut.
+static void test_no_seal_serves_another_version(void **state) {
+    (void)state;
+    static const char accounts[] = "\"222222222222\",\"333333333333\",\"ana (uid 7)\"";
+    struct fault fault;
+    struct buffer document;
+    struct keys_facts made = make_key(&document);
+    char name[256];
+    bool found;
+    made.is_disabled = true;
+    buffer_reset(&document);
+    assert_true(keys_print(room.keys, &made, &room.random, &document, &fault));
+    // As if the parts stood behind one another with nothing but a sign between.
+    const char *sealed = find_secret(&document);
+    snprintf(name, sizeof name, "disabled|1234567890123|2|%.*s|audit", SPAN_PRINT(made.id));
+    assert_false(take_earlier(SPAN_LITERAL("2"), name, "111111111111", accounts, sealed));
+    assert_false(take_earlier(made.id, name, "111111111111", accounts, sealed));
+    assert_false(take_earlier(made.id, "audit", "111111111111", "\"222222222222\",\"333333333333\"",
+                              sealed));
+    // Nor one of an earlier version another key of that.
+    static const char bound[] = "AKIAAAAAAAAAAAAAAAAA|audit|111111111111|admin|222222222222";
+    const struct span id = SPAN_LITERAL("AKIAAAAAAAAAAAAAAAAA");
+    uint8_t bytes[KEYS_SECRET_SIZE + CRYPTO_SEAL_MORE];
+    char hex[2 * sizeof bytes + 1];
+    assert_true(
+        crypto_seal(SEALING_KEY, span_text(bound), made.secret, &room.random, bytes, &fault));
+    crypto_print_hex(span_of(bytes, sizeof bytes), hex);
+    assert_false(take_earlier(SPAN_LITERAL("AKIAAAAAAAAAAAAAAAAA|audit"), "111111111111", "admin",
+                              "\"222222222222\"", hex));
+    assert_true(take_earlier(id, "audit", "111111111111", "\"222222222222\"", hex));
+    struct keys_facts facts;
+    assert_true(keys_find(room.keys, SPAN_LITERAL("2"), room.arena, &found, &facts, &fault));
+    assert_false(found);
+    buffer_done(&document);
+}
+
 // As version 0.1 wrote it: the state stood beside the seal.
 static void test_a_document_of_an_earlier_version(void **state) {
     (void)state;
@@ -212,12 +260,30 @@ static void test_a_document_of_an_earlier_version(void **state) {
 static void test_what_is_no_document(void **state) {
     (void)state;
     struct fault fault;
-    const char *texts[] = {"x", "{}", "[]", "{\"name\":\"a\",\"account\":\"1\",\"role\":\"root\"}",
-                           "{\"name\":\"a\",\"account\":\"1\",\"role\":\"read\",\"accounts\":[1],"
+    const char *texts[] = {"x", "{}", "[]", "{\"name\":\"a\",\"account\":\"b\",\"role\":\"root\"}",
+                           "{\"name\":\"a\",\"account\":\"b\",\"role\":\"read\",\"accounts\":[1],"
                            "\"disabled\":false}"};
+    const struct span id = SPAN_LITERAL("AKIAAAAAAAAAAAAAAAAA");
     for (size_t index = 0; index < sizeof texts / sizeof texts[0]; index++) {
-        assert_false(keys_take(room.keys, SPAN_LITERAL("AKIAX"), span_text(texts[index]), &fault));
+        assert_false(keys_take(room.keys, id, span_text(texts[index]), &fault));
         assert_int_equal(fault.kind, FAULT_CORRUPT);
+    }
+    // A good one, of what is no id and of what nobody makes.
+    const struct span ids[] = {SPAN_LITERAL(""),
+                               SPAN_LITERAL("AKIAX"),
+                               SPAN_LITERAL("AKIAAAAAAAAAAAAAAAAAA"),
+                               SPAN_LITERAL("ASIAAAAAAAAAAAAAAAAA"),
+                               SPAN_LITERAL("AKIAAAAAAAAAAAAAAAA1"),
+                               SPAN_LITERAL("AKIAAAAAAAAAAAAAAA\0A")};
+    for (size_t index = 0; index < sizeof ids / sizeof ids[0]; index++) {
+        struct buffer document;
+        struct keys_facts made = make_key(&document);
+        made.id = ids[index];
+        buffer_reset(&document);
+        assert_true(keys_print(room.keys, &made, &room.random, &document, &fault));
+        assert_false(keys_take(room.keys, made.id, buffer_span(&document), &fault));
+        assert_int_equal(fault.kind, FAULT_CORRUPT);
+        buffer_done(&document);
     }
     struct keys_facts *list;
     uint32_t count;
@@ -274,6 +340,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_changed_document_is_unreadable, make_room, end_room),
         cmocka_unit_test_setup_teardown(test_a_disabled_key_is_not_enabled_in_the_store, make_room,
                                         end_room),
+        cmocka_unit_test_setup_teardown(test_no_seal_serves_another_version, make_room, end_room),
         cmocka_unit_test_setup_teardown(test_a_document_of_an_earlier_version, make_room, end_room),
         cmocka_unit_test_setup_teardown(test_what_is_no_document, make_room, end_room),
         cmocka_unit_test_setup_teardown(test_many_keys_in_order, make_room, end_room),
