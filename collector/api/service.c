@@ -147,7 +147,8 @@ static void add_detail(struct own_event_detail *details, uint32_t *count, const 
 }
 
 // Told once a minute for each key, client, bucket, operation and outcome; how many they were stands
-// in the count, and the object is that of the last. Programs read thousands of files in a row.
+// in the count, and the object is that of the last. Programs read thousands of files in a row. A
+// key's sessions are told with it: it makes as many as it likes.
 static bool on_read(void *context, const struct bucket_read *read) {
     struct service *service = context;
     const struct keys_facts *key = read->key;
@@ -169,8 +170,8 @@ static bool on_read(void *context, const struct bucket_read *read) {
     add_detail(details, &count, "sourceIPAddress", read->source);
     add_detail(details, &count, "userAgent", agent);
     buffer_init(&subject, SUBJECT_SIZE_MAX);
-    buffer_print(&subject, "%s|%s|%.*s|%.*s|%.*s|%.*s", read->operation, code, SPAN_PRINT(key->id),
-                 SPAN_PRINT(read->session_id), SPAN_PRINT(read->source), SPAN_PRINT(read->bucket));
+    buffer_print(&subject, "%s|%s|%.*s|%.*s|%.*s", read->operation, code, SPAN_PRINT(key->id),
+                 SPAN_PRINT(read->source), SPAN_PRINT(read->bucket));
     bool is_told = !buffer_overflowed(&subject) && notes_add(service->options.notes, "BucketRead",
                                                              buffer_span(&subject), details, count);
     buffer_done(&subject);

@@ -15,7 +15,7 @@ enum {
     HELD_MAX = 8192,        // batches taken from the queue and not yet decided
     POP_MAX = 64,           // batches taken at once
     UNTHROTTLE_MS = 1000,   // between looks at full quarantines
-    SAVE_COMMITS_MAX = 256  // of the last own events
+    SAVE_COMMITS_MAX = 260  // of the last own events: in the queue, taken, waiting their minute
 };
 
 struct append {

@@ -24,13 +24,14 @@ struct notes {
     // The writer's.
     struct note *ready;  // in order
     struct note **ready_end;
-    uint32_t ready_count;
+    uint32_t ready_count;   // at most NOTES_QUEUE_MAX, and OwnEventsLost
     uint32_t chosen_count;  // the first of the ready ones
     struct note *chosen[NOTES_COMMIT_MAX];
     struct subject subjects[NOTES_SUBJECTS_MAX];
     uint32_t subjects_count;
     int64_t lost_told_ms;
     bool has_told_lost;
+    bool is_hurried;  // no minute is waited for any more
 };
 
 struct notes *notes_create(void) {
@@ -105,6 +106,10 @@ bool notes_add_kept(struct notes *notes, const char *name, const struct own_even
 
 // ---- on the writer's thread
 
+static bool has_room(const struct notes *notes) {
+    return notes->ready_count < NOTES_QUEUE_MAX;
+}
+
 static void make_ready(struct notes *notes, struct note *note) {
     note->next = NULL;
     *notes->ready_end = note;
@@ -142,24 +147,25 @@ static void tell_waiting(struct notes *notes, struct subject *subject, int64_t n
     *subject = (struct subject){.hash = subject->hash, .told_ms = now_ms};
 }
 
-// Readies what has waited its minute, and forgets subjects of which nothing came in it.
+// Readies what has waited its minute, and forgets subjects of which nothing came in it. What there
+// is no room for waits on, and is counted.
 static void look_at_subjects(struct notes *notes, int64_t now_ms) {
     uint32_t index = 0;
     while (index < notes->subjects_count) {
         struct subject *subject = &notes->subjects[index];
-        if (now_ms - subject->told_ms < NOTES_INTERVAL_MS) {
-            index++;
-        } else if (subject->waiting == NULL) {
+        bool is_due = notes->is_hurried || now_ms - subject->told_ms >= NOTES_INTERVAL_MS;
+        if (is_due && subject->waiting == NULL) {
             *subject = notes->subjects[--notes->subjects_count];
-        } else {
-            tell_waiting(notes, subject, now_ms);
-            index++;
+            continue;
         }
+        if (is_due && has_room(notes)) tell_waiting(notes, subject, now_ms);
+        index++;
     }
 }
 
 // Tells how many were lost since it was told last, once there is room again.
 static void tell_lost(struct notes *notes, int64_t now_ms) {
+    if (notes->ready_count > NOTES_QUEUE_MAX) return;
     if (notes->has_told_lost && now_ms - notes->lost_told_ms < NOTES_INTERVAL_MS) return;
     uint64_t lost = atomic_exchange(&notes->lost, 0);
     if (lost == 0) return;
@@ -175,31 +181,31 @@ static void tell_lost(struct notes *notes, int64_t now_ms) {
     notes->lost_told_ms = now_ms;
 }
 
-static void take_all(struct notes *notes, int64_t now_ms) {
-    void *items[64];
-    uint32_t count;
+// What there is no room for stays in the queue: when that is full too, notes_add refuses.
+static void take(struct notes *notes, int64_t now_ms) {
     look_at_subjects(notes, now_ms);
-    while ((count = queue_pop(notes->queue, items, 64, 0)) > 0) {
-        for (uint32_t index = 0; index < count; index++) sort_in(notes, items[index], now_ms);
+    while (has_room(notes)) {
+        void *item;
+        if (queue_pop(notes->queue, &item, 1, 0) == 0) break;
+        sort_in(notes, item, now_ms);
     }
+    if (notes->is_hurried) look_at_subjects(notes, now_ms);
     tell_lost(notes, now_ms);
 }
 
 void notes_hurry(struct notes *notes) {
-    take_all(notes, 0);
-    for (uint32_t index = 0; index < notes->subjects_count; index++) {
-        struct subject *subject = &notes->subjects[index];
-        if (subject->waiting != NULL) tell_waiting(notes, subject, subject->told_ms);
-    }
+    take(notes, 0);
+    notes->is_hurried = true;
+    look_at_subjects(notes, 0);
 }
 
 bool notes_are_due(struct notes *notes, int64_t now_ms) {
-    take_all(notes, now_ms);
+    take(notes, now_ms);
     return notes->ready_count > 0;
 }
 
 uint32_t notes_choose(struct notes *notes, int64_t now_ms) {
-    take_all(notes, now_ms);
+    take(notes, now_ms);
     notes->chosen_count = 0;
     struct note *note = notes->ready;
     while (note != NULL && notes->chosen_count < NOTES_COMMIT_MAX) {
@@ -231,9 +237,9 @@ void notes_undo(struct notes *notes) {
 }
 
 void notes_destroy(struct notes *notes) {
+    void *item;
     if (notes == NULL) return;
-    take_all(notes, 0);
-    (void)notes_choose(notes, 0);
+    while (queue_pop(notes->queue, &item, 1, 0) > 0) free(item);
     while (notes->ready != NULL) {
         struct note *note = notes->ready;
         notes->ready = note->next;

@@ -4,8 +4,8 @@
 // the writer stores it as an event of orgtrail.local with its next commit. Notes of one name about
 // one subject are told at the first, and then at most once a minute, the last of them with a
 // `count`: nothing that repeats can fill the trail. Those that are lost since the writer stands
-// still are told by their number, as OwnEventsLost, once it goes on. docs/records.md lists all own
-// events; a new one goes there.
+// still, or since they come faster than it tells them, are told by their number, as OwnEventsLost.
+// docs/records.md lists all own events; a new one goes there.
 //
 // What waits is in memory: a collector that is stopped tells it before it ends, one that is killed
 // loses at most the repetitions of the last minute and what the writer had no turn for.
@@ -22,7 +22,7 @@
 
 enum {
     NOTES_DETAILS_MAX = 16,     // of one note
-    NOTES_QUEUE_MAX = 4096,     // not taken by the writer yet
+    NOTES_QUEUE_MAX = 4096,     // not taken by the writer yet; taken and not told yet
     NOTES_SUBJECTS_MAX = 4096,  // told in the last minute and remembered
     NOTES_COMMIT_MAX = 48,      // of one commit; the others wait for the next
     NOTES_INTERVAL_MS = 60000,
@@ -63,7 +63,7 @@ bool notes_add(struct notes *notes, const char *name, struct span subject,
 bool notes_add_kept(struct notes *notes, const char *name, const struct own_event_detail *details,
                     uint32_t details_count, const struct note_document *document);
 
-// Readies all that wait for their minute to pass: the writer is about to end.
+// From now on nothing waits for its minute to pass: the writer is about to end.
 void notes_hurry(struct notes *notes);
 
 // Whether any is to be told now, by the monotonic clock.

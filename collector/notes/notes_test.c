@@ -1,5 +1,8 @@
 #include "collector/notes/notes.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "collector/metrics.h"
 #include "tests/kit/cases.h"
 
@@ -127,6 +130,74 @@ static void test_losses_are_told_once_a_minute(void **state) {
     notes_destroy(notes);
 }
 
+static void add_round(struct notes *notes, uint32_t round, uint32_t *added) {
+    char subject[32];
+    for (uint32_t number = 0; number < NOTES_QUEUE_MAX / 2; number++) {
+        snprintf(subject, sizeof subject, "%u %u", (unsigned)round, (unsigned)number);
+        if (notes_add(notes, "X", span_text(subject), NULL, 0)) (*added)++;
+    }
+}
+
+// Subjects that are always others come faster than commits take them: some are refused, and all are
+// told or counted.
+static void test_what_is_taken_has_a_bound(void **state) {
+    (void)state;
+    enum { ROUNDS = 20, ALL = ROUNDS * (NOTES_QUEUE_MAX / 2) };
+    struct notes *notes = notes_create();
+    int64_t lost = metric_get(&metrics_table[METRICS_LOST_NOTES], 0);
+    uint32_t added = 0, told = 0, count;
+    uint64_t told_lost = 0;
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        add_round(notes, round, &added);
+        assert_true(notes_are_due(notes, 1));
+    }
+    assert_int_equal(added, 2 * NOTES_QUEUE_MAX);
+    assert_int_equal(metric_get(&metrics_table[METRICS_LOST_NOTES], 0) - lost, ALL - added);
+    while ((count = notes_choose(notes, 1 + NOTES_INTERVAL_MS)) > 0) {
+        for (uint32_t index = 0; index < count; index++) {
+            const struct note *note = notes_get(notes, index);
+            bool is_lost = strcmp(note->name, "OwnEventsLost") == 0;
+            told += is_lost ? 0 : 1;
+            told_lost += is_lost ? note->details[0].number : 0;
+        }
+        notes_keep(notes);
+    }
+    assert_int_equal(told, added);
+    assert_int_equal(told_lost, ALL - added);
+    notes_destroy(notes);
+}
+
+// What repeats waits on where it is while there is no room for it, and loses none of its count.
+static void test_what_repeats_waits_for_room(void **state) {
+    (void)state;
+    struct notes *notes = notes_create();
+    uint32_t added = 0, count;
+    uint64_t repeated = 0;
+    add(notes, "Throttled", "a", 1);
+    assert_int_equal(notes_choose(notes, 1), 1);
+    notes_keep(notes);
+    for (uint64_t number = 0; number < 5; number++) add(notes, "Throttled", "a", number);
+    add_round(notes, 0, &added);
+    add_round(notes, 1, &added);
+    assert_true(notes_are_due(notes, 2));
+    add_round(notes, 2, &added);
+    assert_true(notes_are_due(notes, 2));
+    add(notes, "Throttled", "a", 5);
+    notes_hurry(notes);
+    while ((count = notes_choose(notes, 1 + NOTES_INTERVAL_MS)) > 0) {
+        for (uint32_t index = 0; index < count; index++) {
+            const struct note *note = notes_get(notes, index);
+            if (note->details_count == 3) repeated += note->details[2].number;
+            if (note->details_count == 2) repeated++;
+            if (note->details_count == 0) added--;
+        }
+        notes_keep(notes);
+    }
+    assert_int_equal(added, 0);
+    assert_int_equal(repeated, 6);
+    notes_destroy(notes);
+}
+
 static void test_documents_go_along_and_are_never_held_back(void **state) {
     (void)state;
     struct notes *notes = notes_create();
@@ -163,6 +234,8 @@ int main(void) {
         cmocka_unit_test(test_what_a_person_did_is_never_held_back),
         cmocka_unit_test(test_a_full_queue_is_counted),
         cmocka_unit_test(test_losses_are_told_once_a_minute),
+        cmocka_unit_test(test_what_is_taken_has_a_bound),
+        cmocka_unit_test(test_what_repeats_waits_for_room),
     };
     return cases_run("notes", tests, sizeof tests / sizeof tests[0]);
 }
