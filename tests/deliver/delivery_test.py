@@ -163,7 +163,7 @@ def test_a_dead_destination_holds_nobody_else_up():
         flow.wait_until("two alarms", lambda: f"{failing} 2\n" in organization.fetch("/metrics"), 30, 0.3)
         flow.wait_until("own events", lambda: len(organization.own_events("FollowerFails")) == 2)
         details = [event["serviceEventDetails"] for event in organization.own_events("FollowerFails")]
-        assert all(detail["follower"].startswith("trail") and detail["detail"] for detail in details), details
+        assert all(detail["follower"].startswith("deliver-") and detail["detail"] for detail in details), details
         shown = organization.run("status", organization.store).stdout
         assert "ALARM        2 trails cannot deliver" in shown, shown
         add_buckets(service, "dead-bucket")
