@@ -123,7 +123,10 @@ def test_moto_has_what_the_sources_had():
         wait_messages(shop.messages, wanted)
         found = foreign(shop.messages())
         assert count(found) == count(wanted), (len(found), len(wanted))
-        assert service.metric("orgtrail_collector_log_group_events_total") == len(whole.messages()) + len(shop.messages())
+        flow.wait_until(
+            "the metric and the groups agree",
+            lambda: service.metric("orgtrail_collector_log_group_events_total")
+            == len(whole.messages()) + len(shop.messages()), 30, 0.3)
         # The session ends with the call that ended it, and a new one begins behind it.
         service.call("stop_logging", Name=arn)
         flow.wait_until("the end of the session", lambda: "logs-org-" not in followers(service), 60, 0.3)
