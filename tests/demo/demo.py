@@ -233,7 +233,7 @@ def check(organization, data, feeds, refused_count, status, exported):
     verdict.expect(
         collections.Counter(exported) - collections.Counter(own) == collections.Counter(good),
         f"exported: all {number(len(good))} records of the source, each once, byte for byte,"
-        f" and {len(own)} event of orgtrail's own",
+        f" and {len(own)} events of orgtrail's own",
     )
     verdict.expect(
         organization.check() == len(good) + len(own),
