@@ -26,6 +26,8 @@ enum {
 bool certificate_set_fault(struct fault *fault, enum fault_kind kind, const char *what) {
     unsigned long error = ERR_peek_last_error();
     const char *reason = error == 0 ? NULL : ERR_reason_error_string(error);
+    if (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE)
+        reason = "it is not PEM, or another kind of it";
     fault_set(fault, kind, "%s: %s", what, reason == NULL ? "OpenSSL failed" : reason);
     ERR_clear_error();
     return false;

@@ -46,3 +46,6 @@ int command_fail(const char *name, const struct fault *fault);
 // Flushes standard output and returns 0, or says that it could not be written (a full disk behind
 // a redirection must not look like success) and returns 1.
 int command_finish(const char *name);
+
+// Columns of the terminal that standard output is, else what COLUMNS says, else `width`.
+uint32_t command_width(uint32_t width);

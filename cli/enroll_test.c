@@ -487,6 +487,7 @@ static void test_wrong_arguments(void **state) {
         {"Try \"orgtrail help\"", "frobnicate"},
         {"did you mean \"enroll\"", "enrol"},
         {"did you mean \"init\"", "innit"},
+        {"unknown command \"check\"\nTry", "check"},
         {"DIR is missing", "init"},
         {"--organization is missing", "init", "FRESH", "--management-account", "1"},
         {"--management-account is missing", "init", "FRESH", "--organization", "o-x"},

@@ -4,16 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "query/coverage.h"
-
 enum {
     SHOWN_MAX = 8,
-    NAME_SIZE = COVERAGE_ACCOUNT_SIZE,  // larger than that of a region
 };
 
 // A name of the trail, and how many letters differ from the one that was asked for.
 struct known {
-    char name[NAME_SIZE];
+    char name[HINT_NAME_SIZE];
     uint32_t distance;
 };
 
@@ -25,11 +22,10 @@ struct search {
     bool has_others;
 };
 
-// The edits that make one name of the other; of long names only the beginning is looked at.
-static uint32_t measure(struct span wanted, const char *name) {
-    uint32_t row[NAME_SIZE];
-    size_t width = strlen(name);
-    size_t height = wanted.size < NAME_SIZE ? wanted.size : NAME_SIZE;
+uint32_t hint_distance(struct span wanted, const char *name) {
+    uint32_t row[HINT_NAME_SIZE];
+    size_t width = strnlen(name, HINT_NAME_SIZE - 1);
+    size_t height = wanted.size < HINT_NAME_SIZE ? wanted.size : HINT_NAME_SIZE;
     for (uint32_t column = 0; column <= width; column++) row[column] = column;
     for (uint32_t line = 1; line <= height; line++) {
         uint32_t corner = row[0];
@@ -50,7 +46,7 @@ static bool comes_before(const struct known *one, const struct known *other) {
 }
 
 static void add(struct search *search, const char *name) {
-    struct known known = {.distance = measure(search->wanted, name)};
+    struct known known = {.distance = hint_distance(search->wanted, name)};
     snprintf(known.name, sizeof known.name, "%s", name);
     for (uint32_t index = 0; index < search->best_count; index++) {
         if (strcmp(search->best[index].name, name) == 0) return;
@@ -107,8 +103,8 @@ static bool is_known(struct trail_reader *reader, const struct attribute *attrib
     return is_good;
 }
 
-static bool tell(struct trail_reader *reader, const struct attribute *attribute,
-                 struct fault *fault) {
+static bool tell_place(struct trail_reader *reader, const struct attribute *attribute,
+                       struct fault *fault) {
     struct search search = {.kind = attribute->kind, .wanted = attribute->value};
     const char *what = attribute->kind == ATTRIBUTE_ACCOUNT ? "account" : "region";
     if (!trail_reader_documents(reader, SPAN_LITERAL(COVERAGE_PREFIX), on_document, &search,
@@ -124,13 +120,26 @@ static bool tell(struct trail_reader *reader, const struct attribute *attribute,
     return true;
 }
 
+// Words that people type, of which a piece of the trail has few: it is soon known to lack one.
+static bool is_word(enum attribute_kind kind) {
+    return kind == ATTRIBUTE_EVENT_NAME || kind == ATTRIBUTE_EVENT_SOURCE ||
+           kind == ATTRIBUTE_ERROR_CODE || kind == ATTRIBUTE_USER_NAME;
+}
+
+static void tell_word(const struct attribute *attribute) {
+    fprintf(stderr, "No event of the trail has %s \"%.*s\": capital letters count.\n",
+            attribute_kind_name(attribute->kind), SPAN_PRINT(attribute->value));
+}
+
 bool hint_unknown(struct trail_reader *reader, const struct filter *filter, struct fault *fault) {
     for (uint32_t index = 0; index < filter->attributes_count; index++) {
         const struct attribute *attribute = &filter->attributes[index];
+        bool is_place = attribute->kind == ATTRIBUTE_ACCOUNT || attribute->kind == ATTRIBUTE_REGION;
         bool known = true;
-        if (attribute->kind != ATTRIBUTE_ACCOUNT && attribute->kind != ATTRIBUTE_REGION) continue;
+        if (!is_place && !is_word(attribute->kind)) continue;
         if (!is_known(reader, attribute, &known, fault)) return false;
-        if (!known && !tell(reader, attribute, fault)) return false;
+        if (!known && !is_place) tell_word(attribute);
+        if (!known && is_place && !tell_place(reader, attribute, fault)) return false;
     }
     return true;
 }

@@ -94,7 +94,9 @@ static void test_nothing_found_is_told(void **state) {
         assert_int_equal(result.output[0] == 0, index < 2);
         assert_string_equal(result.errors,
                             "No event matches {\"EventName\":\"None\"} since 2023-07-10; searched "
-                            "2000 events from 2023-07-10T00:00:01Z to 2023-07-12T00:06:39Z.\n");
+                            "2000 events from 2023-07-10T00:00:01Z to 2023-07-12T00:06:39Z.\n"
+                            "No event of the trail has EventName \"None\": capital letters "
+                            "count.\n");
     }
     assert_int_equal(yyjson_arr_size((yyjson_val *)(uintptr_t)json_member(
                          parse(span_text(result.output)), SPAN_LITERAL("Events"))),
@@ -248,7 +250,7 @@ static void test_followers(void **state) {
     assert_true(program_has(result.output, "{\"name\":\"alerts\",\"sequence\":1,\"behind\":19,"));
     program_run(&result, orgtrail, "follower", "drop", "deliver", folder, NULL);
     assert_int_equal(result.code, 75);
-    assert_true(program_has(result.errors, "does the daemon run?"));
+    assert_true(program_has(result.errors, "is its program running?"));
     program_run(&result, orgtrail, "follower", "drop", NULL);
     assert_int_equal(result.code, 2);
     assert_true(program_has(result.errors, "whom?"));
@@ -341,6 +343,7 @@ static void test_wrong_arguments(void **state) {
         {"which store?", "lookup"},
         {"which store?", "status"},
         {"there is no such folder", "lookup", "/nonexistent/store"},
+        {"no store in /dev/null: it is no folder", "lookup", "/dev/null"},
         {"one store only", "lookup", "STORE", "other"},
         {"--limit 0", "lookup", "STORE", "--limit", "0"},
         {"--limit x", "lookup", "STORE", "--limit", "x"},
@@ -400,7 +403,7 @@ static void test_a_full_disk_is_no_success(void **state) {
     program_run(&result, "sh", "-c", "exec \"$0\" lookup \"$1\" --limit 1000 > /dev/full", orgtrail,
                 store, NULL);
     assert_int_equal(result.code, 1);
-    assert_true(program_has(result.errors, "write the answer"));
+    assert_true(program_has(result.errors, "write the answer: No space left on device"));
     program_run(&result, "sh", "-c", "\"$0\" lookup \"$1\" --limit 2000 | head -n 1", orgtrail,
                 store, NULL);
     assert_int_equal(count_lines(result.output), 1);

@@ -5,12 +5,16 @@
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/version.h"
 #include "cli/command.h"
+#include "cli/hint.h"
 #include "query/format.h"
 
 static int help_run(int argc, char **argv);
@@ -58,33 +62,12 @@ static void print_usage(FILE *file) {
     fputs("\n\"orgtrail COMMAND --help\" lists the options of a command.\n", file);
 }
 
-// Letters to insert, delete or replace to make one word of the other; words are short.
-static unsigned measure_distance(const char *left, const char *right) {
-    enum { WORD_MAX = 32 };
-    size_t left_size = strlen(left);
-    size_t right_size = strlen(right);
-    if (left_size > WORD_MAX || right_size > WORD_MAX) return WORD_MAX;
-    unsigned row[WORD_MAX + 1];
-    for (unsigned column = 0; column <= right_size; column++) row[column] = column;
-    for (unsigned line = 1; line <= left_size; line++) {
-        unsigned diagonal = row[0];
-        row[0] = line;
-        for (unsigned column = 1; column <= right_size; column++) {
-            unsigned replaced = diagonal + (left[line - 1] != right[column - 1]);
-            unsigned best = row[column] < row[column - 1] ? row[column] + 1 : row[column - 1] + 1;
-            diagonal = row[column];
-            row[column] = replaced < best ? replaced : best;
-        }
-    }
-    return row[right_size];
-}
-
 static int fail_unknown(const char *name) {
     const struct command *nearest = NULL;
-    // Farther away is no typing error, above all of a short word.
-    unsigned nearest_distance = strlen(name) < 4 ? 2 : 4;
+    // Half of a word in error is no typing error.
+    size_t nearest_distance = strlen(name) / 2 + 1;
     for (size_t index = 0; index < COMMANDS_COUNT; index++) {
-        unsigned distance = measure_distance(name, commands[index].name);
+        uint32_t distance = hint_distance(span_text(name), commands[index].name);
         if (distance < nearest_distance) {
             nearest_distance = distance;
             nearest = &commands[index];
@@ -149,6 +132,14 @@ int command_finish(const char *name) {
     if (errno == EPIPE) return 0;  // whoever read has seen enough: "orgtrail lookup | head"
     fprintf(stderr, "%s: write the answer: %s\n", name, strerror(errno));
     return 1;
+}
+
+uint32_t command_width(uint32_t width) {
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+    const char *columns = getenv("COLUMNS");
+    unsigned long wanted = columns != NULL ? strtoul(columns, NULL, 10) : 0;
+    return wanted > 0 && wanted <= FORMAT_WIDTH_MAX ? (uint32_t)wanted : width;
 }
 
 int main(int argc, char **argv) {

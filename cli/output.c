@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "cli/command.h"
 
 enum {
     OPTION_OUTPUT = 3001,
@@ -45,14 +46,6 @@ static const struct argp_option argument_options[] = {
 
 const struct argp output_argp = {.options = argument_options, .parser = parse_argument};
 
-static uint32_t measure_terminal(void) {
-    struct winsize size;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-    const char *columns = getenv("COLUMNS");
-    unsigned long width = columns != NULL ? strtoul(columns, NULL, 10) : 0;
-    return width > 0 && width <= FORMAT_WIDTH_MAX ? (uint32_t)width : FORMAT_WIDTH_DEFAULT;
-}
-
 void output_begin(struct output *output, struct trail_reader *reader, bool is_live) {
     bool is_terminal = isatty(STDOUT_FILENO) == 1;
     const char *no_colour = getenv("NO_COLOR");
@@ -60,7 +53,7 @@ void output_begin(struct output *output, struct trail_reader *reader, bool is_li
     output->is_live = is_live;
     output->count = 0;
     output->table = (struct format_table){
-        .width = measure_terminal(),
+        .width = command_width(FORMAT_WIDTH_DEFAULT),
         .has_colour = is_terminal && (no_colour == NULL || no_colour[0] == 0),
         .has_provenance = output->has_provenance,
     };
@@ -103,7 +96,7 @@ bool output_event(struct output *output, const struct record *record, const stru
     if (buffer_overflowed(&output->buffer)) return fault_set(fault, FAULT_FULL, "no memory");
     bool is_due = output->is_live || output->buffer.size >= FLUSH_SIZE;
     if (!is_due || output_flush(output)) return true;
-    return fault_set(fault, FAULT_IO, "write the answer");
+    return fault_set_errno(fault, FAULT_IO, errno, "write the answer");
 }
 
 void output_end(struct output *output, const char *token) {

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -77,12 +76,6 @@ static error_t parse_argument(int key, char *argument, struct argp_state *state)
         default:
             return ARGP_ERR_UNKNOWN;
     }
-}
-
-static uint32_t measure_terminal(void) {
-    struct winsize size;
-    bool is_known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-    return is_known ? size.ws_col : STATUS_WIDTH_FULL;
 }
 
 // What the collector answers, as it comes in one reply or several.
@@ -260,7 +253,7 @@ static bool print_status(const struct options *options, struct trail_reader *rea
     if (is_json) {
         status_print_json(&status, &text);
     } else {
-        status_print(&status, measure_terminal(), &text);
+        status_print(&status, command_width(STATUS_WIDTH_FULL), &text);
     }
     bool is_whole = !buffer_overflowed(&text);
     // From the top of a cleared screen.

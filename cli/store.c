@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -65,7 +66,12 @@ static const char *find_config(const struct store_choice *choice) {
 
 // Somebody new may give what is looked for where the store's folder belongs.
 static bool check_is_there(const char *directory, struct fault *fault) {
-    if (access(directory, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR)) return true;
+    struct stat status;
+    if (stat(directory, &status) == 0) {
+        return S_ISDIR(status.st_mode) ||
+               fault_set(fault, FAULT_INPUT, "no store in %s: it is no folder", directory);
+    }
+    if (errno != ENOENT && errno != ENOTDIR) return true;
     if (strchr(directory, '/') != NULL)
         return fault_set(fault, FAULT_INPUT, "no store in %s: there is no such folder", directory);
     return fault_set(fault, FAULT_INPUT,

@@ -56,13 +56,19 @@ void filter_parse_id(struct span text, uint8_t id[RECORD_ID_SIZE]) {
     memcpy(id, digest, RECORD_ID_SIZE);
 }
 
+static bool set_arena_fault(struct fault *fault) {
+    return fault_set(fault, FAULT_INPUT, "the conditions pass %d bytes", FILTER_ARENA_SIZE);
+}
+
 static bool set_id(struct filter *filter, const char *value, struct fault *fault) {
     size_t size = strlen(value);
     if (filter->has_id) return fault_set(fault, FAULT_INPUT, "event-id is given twice");
     if (size == 0 || size > RECORD_ID_TEXT_MAX) {
         return fault_set(fault, FAULT_INPUT, "event-id: must be 1 to %d bytes", RECORD_ID_TEXT_MAX);
     }
-    filter_parse_id(span_text(value), filter->id);
+    if (!arena_copy(filter->arena, span_of(value, size), &filter->id_text))
+        return set_arena_fault(fault);
+    filter_parse_id(filter->id_text, filter->id);
     filter->has_id = true;
     return true;
 }
@@ -118,8 +124,13 @@ static bool check_value(const struct condition *condition, const char **value,
     }
 }
 
-static bool set_arena_fault(struct fault *fault) {
-    return fault_set(fault, FAULT_INPUT, "the conditions pass %d bytes", FILTER_ARENA_SIZE);
+// "iam", or as people write it "IAM", is "iam.amazonaws.com". NULL: no room.
+static const char *complete_source(struct filter *filter, const char *value) {
+    char *whole = arena_print(filter->arena, "%s.amazonaws.com", value);
+    for (char *letter = whole; letter != NULL && *letter != 0; letter++) {
+        if (*letter >= 'A' && *letter <= 'Z') *letter += 'a' - 'A';
+    }
+    return whole;
 }
 
 static bool add_attribute(struct filter *filter, const struct condition *condition,
@@ -134,9 +145,8 @@ static bool add_attribute(struct filter *filter, const struct condition *conditi
     }
     if (filter->attributes_count == FILTER_ATTRIBUTES_MAX)
         return fault_set(fault, FAULT_INPUT, "more than %d conditions", FILTER_ATTRIBUTES_MAX);
-    // "iam" is "iam.amazonaws.com".
     bool is_short = condition->kind == ATTRIBUTE_EVENT_SOURCE && strchr(value, '.') == NULL;
-    if (is_short) value = arena_print(filter->arena, "%s.amazonaws.com", value);
+    if (is_short) value = complete_source(filter, value);
     if (value == NULL) return set_arena_fault(fault);
     struct span text = span_text(value);
     if (text.size > ATTRIBUTE_VALUE_SIZE_MAX) text.size = ATTRIBUTE_VALUE_SIZE_MAX;
@@ -330,9 +340,8 @@ void filter_print(const struct filter *filter, struct buffer *output) {
         json_append_string(output, sorted[index].value);
     }
     if (filter->has_id) {
-        char uuid[RECORD_UUID_TEXT_SIZE];
-        record_print_uuid(filter->id, uuid);
-        buffer_print(output, "%s\"EventId\":\"%s\"", count > 0 ? "," : "", uuid);
+        buffer_print(output, "%s\"EventId\":", count > 0 ? "," : "");
+        json_append_string(output, filter->id_text);
     }
     buffer_append_byte(output, '}');
 }

@@ -31,8 +31,9 @@ struct filter {
     uint32_t attributes_count;
     bool has_id;
     uint8_t id[RECORD_ID_SIZE];
-    int64_t time_min_s;  // inclusive
-    int64_t time_max_s;  // inclusive
+    struct span id_text;  // as written
+    int64_t time_min_s;   // inclusive
+    int64_t time_max_s;   // inclusive
     // As written, for what must not depend on when a relative time was resolved.
     char since_text[FILTER_TIME_TEXT_MAX];
     char until_text[FILTER_TIME_TEXT_MAX];

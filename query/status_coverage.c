@@ -133,14 +133,15 @@ const char *status_print_age(int64_t seconds, char text[STATUS_AGE_SIZE]) {
 
 // ---- for people
 
-static void print_row(const struct coverage_row *row, int64_t now_ms, struct buffer *output) {
+static void print_row(const struct coverage_row *row, int region_width, int64_t now_ms,
+                      struct buffer *output) {
     char lag[STATUS_AGE_SIZE] = "never";
     char came[STATUS_AGE_SIZE] = "never";
     char silent[STATUS_AGE_SIZE] = "";
     if (row->last_event_s != 0) status_print_age(now_ms / 1000 - row->last_event_s, lag);
     if (row->last_received_ms != 0) status_print_age((now_ms - row->last_received_ms) / 1000, came);
-    buffer_print(output, "%-14s %-16s %8s %8s %10" PRIu64 " %10" PRIu64 " %8" PRIu64 " %8" PRIu64,
-                 row->account, row->region, lag, came, row->stored, row->duplicates,
+    buffer_print(output, "%-14s %-*s %8s %8s %10" PRIu64 " %10" PRIu64 " %8" PRIu64 " %8" PRIu64,
+                 row->account, region_width, row->region, lag, came, row->stored, row->duplicates,
                  row->quarantined, row->gap_numbers);
     if (row->silent_ms != 0) {
         status_print_age((now_ms - row->silent_ms) / 1000, silent);
@@ -162,10 +163,15 @@ void status_coverage_print(const struct status_coverage *coverage, int64_t now_m
                  coverage->rows_count, coverage->rows_count == 1 ? "region" : "regions",
                  coverage->accounts_count, coverage->accounts_count == 1 ? "account" : "accounts",
                  coverage->expected_count, coverage->silent_count);
-    buffer_print(output, "%-14s %-16s %8s %8s %10s %10s %8s %8s\n", "ACCOUNT", "REGION", "LAG",
-                 "CAME", "STORED", "DUPLICATE", "QUARANT.", "LOST");
+    int region_width = 16;
     for (uint32_t index = 0; index < shown; index++) {
-        print_row(&coverage->rows[index], now_ms, output);
+        int width = (int)strlen(coverage->rows[index].region);
+        if (width > region_width) region_width = width;
+    }
+    buffer_print(output, "%-14s %-*s %8s %8s %10s %10s %8s %8s\n", "ACCOUNT", region_width,
+                 "REGION", "LAG", "CAME", "STORED", "DUPLICATE", "QUARANT.", "LOST");
+    for (uint32_t index = 0; index < shown; index++) {
+        print_row(&coverage->rows[index], region_width, now_ms, output);
     }
     if (shown < coverage->rows_count) {
         buffer_print(output, "... and %" PRIu32 " regions more: --coverage\n",

@@ -150,6 +150,13 @@ static void test_a_thousand_agents_fit_on_a_screen(void **state) {
     assert_true(unbalanced != NULL && silent > unbalanced && loser > silent);
     assert_true(program_has(shown, "\n... and 980 agents more: --all\n"));
     assert_true(program_has(shown, "\n... and 16980 regions more: --coverage\n"));
+    // What stands below one another does so beside the longest name, too.
+    snprintf(rows[1].region, sizeof rows[1].region, "apgov-northsouth-2r");
+    buffer_reset(&text);
+    status_print(&many, 200, &text);
+    shown = finish();
+    assert_true(program_has(shown, "REGION                   LAG"));
+    assert_true(program_has(shown, " apgov-northsouth-2r    never"));
     many.is_whole = true;
     buffer_reset(&text);
     status_print(&many, 200, &text);

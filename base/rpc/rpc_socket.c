@@ -51,8 +51,7 @@ static bool connect_to(const struct sockaddr_un *address, int *descriptor, struc
         int error = errno;
         close(made);
         if (error == ENOENT || error == ECONNREFUSED) {
-            return fault_set_errno(fault, FAULT_RETRY, error,
-                                   "nobody serves there (does the daemon run?)");
+            return fault_set(fault, FAULT_RETRY, "nobody serves there: is its program running?");
         }
         if (error == EACCES) {
             return fault_set_errno(fault, FAULT_DENIED, error,
