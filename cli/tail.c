@@ -100,7 +100,7 @@ static void on_damage(void *user, const struct fault *damage) {
 static bool follow_events(const char *name, struct options *options, struct follow *follow,
                           struct fault *fault) {
     struct sink sink = {.output = &options->output, .fault = fault, .name = name};
-    const struct follow_sink target = {on_event, &sink, on_damage};
+    const struct follow_sink target = {.on_event = on_event, .user = &sink, .on_damage = on_damage};
     do {
         uint64_t seen = 0;
         if (!follow_step(follow, &target, &seen, fault)) return false;

@@ -49,6 +49,12 @@ static bool pass_damage(const struct step *step, const struct fault *damage) {
     return true;
 }
 
+static bool read_record(struct step *step, const struct trail_row *row, struct record *record) {
+    const struct follow_sink *sink = step->sink;
+    return (sink->skim != NULL && sink->skim(sink->user, row, record)) ||
+           reading_read(step->follow->reading, row, record, &step->fault);
+}
+
 static bool on_row(void *user, const struct trail_row *row) {
     struct step *step = user;
     struct follow *follow = step->follow;
@@ -56,7 +62,7 @@ static bool on_row(void *user, const struct trail_row *row) {
     step->seen++;
     assert(row->sequence > follow->after);
     follow->after = row->sequence;
-    if (!reading_read(follow->reading, row, &record, &step->fault)) {
+    if (!read_record(step, row, &record)) {
         step->has_failed = !pass_damage(step, &step->fault);
         return !step->has_failed;
     }
@@ -68,6 +74,7 @@ static bool on_row(void *user, const struct trail_row *row) {
 bool follow_step(struct follow *follow, const struct follow_sink *sink, uint64_t *seen,
                  struct fault *fault) {
     struct step step = {.follow = follow, .sink = sink};
+    assert(sink->skim == NULL || follow->filter == NULL);
     bool is_whole = false;
     while (!is_whole && !step.has_failed && !step.is_stopped) {
         uint64_t before = follow->after;

@@ -19,6 +19,9 @@ struct follow_sink {
     bool (*on_event)(void *user, const struct record *record, const struct trail_row *row);
     void *user;
     void (*on_damage)(void *user, const struct fault *damage);
+    // Fills what on_event looks at of a row's record and spares reading it; false: it is read.
+    // NULL: every record is. Not with a filter.
+    bool (*skim)(void *user, const struct trail_row *row, struct record *record);
 };
 
 // Begins behind the event of this sequence number (0: at the very first). A filter of NULL: every

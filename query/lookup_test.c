@@ -420,7 +420,8 @@ static void test_following_passes_damage(void **state) {
     must(trail_reader_open(folder, &follower, &fault), &fault);
     struct filter filter = make_filter(queries[0], 0);
     struct passing passing = {0};
-    const struct follow_sink sink = {count_event, &passing, on_damage};
+    const struct follow_sink sink = {
+        .on_event = count_event, .user = &passing, .on_damage = on_damage};
     uint64_t seen = 0;
     uint64_t after = 0;
     // Behind the damage there are enough, or it is passed.

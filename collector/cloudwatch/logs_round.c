@@ -128,6 +128,11 @@ static void leave_out(struct logs_round *round, const struct trail_row *row) {
     round->facts.sequence = row->sequence;
 }
 
+static bool skim(void *user, const struct trail_row *row, struct record *record) {
+    const struct logs_round *round = user;
+    return selection_skim(round->selection, row, record);
+}
+
 static bool on_event(void *user, const struct record *record, const struct trail_row *row) {
     struct logs_round *round = user;
     struct logs_round_facts *facts = &round->facts;
@@ -171,8 +176,8 @@ bool logs_round_gather(struct logs_round *round, struct seat *seat, const struct
     round->facts.from = from;
     round->facts.to = from;
     if (!selection_create(trail, &round->selection, fault)) return false;
-    bool is_good =
-        seat_read(seat, round->options.follower, from, on_event, round, &round->facts.to, fault);
+    const struct follow_sink sink = {.on_event = on_event, .user = round, .skim = skim};
+    bool is_good = seat_read(seat, round->options.follower, from, &sink, &round->facts.to, fault);
     selection_destroy(round->selection);
     round->selection = NULL;
     if (is_good && round->has_failed) {

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/bytes.h"
@@ -37,13 +38,26 @@ struct part {
     int64_t oldest_s;
 };
 
+// Files that are written together.
+struct pack {
+    struct gzip_writer *gzip;
+    int level;            // of it
+    struct buffer text;   // of the one that is being compressed
+    struct buffer bytes;  // of all, compressed
+    uint32_t count;
+    uint64_t events;
+    size_t ends[OBJECTS_WRITE_MAX];  // in bytes
+    char keys[OBJECTS_WRITE_MAX][KEY_SIZE];
+};
+
 struct round {
     struct round_options options;
     struct arena *arena;
     struct selection *selection;
     struct part *parts;
     uint32_t parts_count;
-    uint32_t *table;       // index and 1 of the part of a place that is being filled
+    uint32_t *table;  // index and 1 of the part of a place that is being filled
+    struct pack pack;
     struct buffer before;  // what stands before a record in its file
     uint64_t size;         // of all texts
     uint64_t events;       // looked at
@@ -57,19 +71,18 @@ struct round {
     struct fault fault;
 };
 
-bool round_create(const struct round_options *options, struct round **round, struct fault *fault) {
+bool round_create(struct round **round, struct fault *fault) {
     struct round *made = calloc(1, sizeof *made);
     if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for a round");
-    made->options = *options;
     buffer_init(&made->before, BEFORE_SIZE_MAX);
+    buffer_init(&made->pack.text, TEXT_SIZE_MAX);
+    buffer_init(&made->pack.bytes, PACK_SIZE_MAX);
     made->arena = arena_create(ARENA_SIZE);
     made->parts = calloc(ROUND_FILES_MAX, sizeof *made->parts);
     made->table = calloc(SLOTS, sizeof *made->table);
-    bool is_good = (made->arena != NULL && made->parts != NULL && made->table != NULL) ||
-                   fault_set(fault, FAULT_FULL, "no memory for a round");
-    if (!is_good || !selection_create(options->trail, &made->selection, fault)) {
+    if (made->arena == NULL || made->parts == NULL || made->table == NULL) {
         round_destroy(made);
-        return false;
+        return fault_set(fault, FAULT_FULL, "no memory for a round");
     }
     *round = made;
     return true;
@@ -78,11 +91,29 @@ bool round_create(const struct round_options *options, struct round **round, str
 void round_destroy(struct round *round) {
     if (round == NULL) return;
     buffer_done(&round->before);
+    buffer_done(&round->pack.text);
+    buffer_done(&round->pack.bytes);
+    gzip_writer_destroy(round->pack.gzip);
     selection_destroy(round->selection);
     arena_destroy(round->arena);
     free(round->parts);
     free(round->table);
     free(round);
+}
+
+bool round_begin(struct round *round, const struct round_options *options, struct fault *fault) {
+    selection_destroy(round->selection);
+    round->selection = NULL;
+    round->options = *options;
+    arena_reset(round->arena);
+    memset(round->table, 0, SLOTS * sizeof *round->table);
+    round->parts_count = 0;
+    round->size = 0;
+    round->events = 0;
+    round->is_stopped = false;
+    round->is_full = false;
+    round->has_failed = false;
+    return selection_create(options->trail, &round->selection, fault);
 }
 
 // ---- which file
@@ -155,6 +186,11 @@ static bool add(struct round *round, const struct record *record, const struct t
     return true;
 }
 
+static bool skim(void *user, const struct trail_row *row, struct record *record) {
+    const struct round *round = user;
+    return selection_skim(round->selection, row, record);
+}
+
 static bool on_event(void *user, const struct record *record, const struct trail_row *row) {
     struct round *round = user;
     if (row->sequence > round->to) return false;
@@ -173,6 +209,7 @@ static bool on_event(void *user, const struct record *record, const struct trail
 bool round_gather(struct round *round, struct seat *seat, uint64_t from, uint64_t to,
                   int64_t session_ms, uint64_t *place, bool *is_stopped, bool *is_full,
                   struct fault *fault) {
+    const struct follow_sink sink = {.on_event = on_event, .user = round, .skim = skim};
     assert(round->parts_count == 0);
     // A plan is carried out as it was made, whatever the limits are now.
     bool is_planned = to != UINT64_MAX;
@@ -180,8 +217,7 @@ bool round_gather(struct round *round, struct seat *seat, uint64_t from, uint64_
     round->events_max = is_planned ? UINT64_MAX : ROUND_EVENTS_MAX;
     round->to = to;
     round->session_ms = session_ms;
-    if (!seat_read(seat, round->options.follower, from, on_event, round, place, fault))
-        return false;
+    if (!seat_read(seat, round->options.follower, from, &sink, place, fault)) return false;
     if (round->has_failed) {
         *fault = round->fault;
         return false;
@@ -243,19 +279,20 @@ static void count(const struct round *round, uint64_t files, uint64_t events, si
     }
 }
 
-// Files that are written together.
-struct pack {
-    struct gzip_writer *gzip;
-    struct buffer text;   // of the one that is being compressed
-    struct buffer bytes;  // of all, compressed
-    uint32_t count;
-    uint64_t events;
-    size_t ends[OBJECTS_WRITE_MAX];  // in bytes
-    char keys[OBJECTS_WRITE_MAX][KEY_SIZE];
-};
+static bool begin_pack(struct pack *pack, int level, struct fault *fault) {
+    buffer_reset(&pack->bytes);
+    pack->count = 0;
+    pack->events = 0;
+    if (pack->gzip != NULL && pack->level == level) return true;
+    gzip_writer_destroy(pack->gzip);
+    pack->gzip = gzip_writer_create(level);
+    pack->level = level;
+    return pack->gzip != NULL || fault_set(fault, FAULT_FULL, "no memory for a round's files");
+}
 
 static bool pack_part(struct round *round, struct part *part, const struct state_round *plan,
-                      struct pack *pack, struct json_writer *list, struct fault *fault) {
+                      struct json_writer *list, struct fault *fault) {
+    struct pack *pack = &round->pack;
     uint8_t hash[SHA256_SIZE];
     char *key = pack->keys[pack->count];
     buffer_reset(&pack->text);
@@ -274,8 +311,8 @@ static bool pack_part(struct round *round, struct part *part, const struct state
     return true;
 }
 
-static bool write_pack(const struct round *round, const struct objects *objects, struct pack *pack,
-                       struct fault *fault) {
+static bool write_pack(struct round *round, const struct objects *objects, struct fault *fault) {
+    struct pack *pack = &round->pack;
     struct object_write writes[OBJECTS_WRITE_MAX] = {0};
     size_t begin = 0;
     if (pack->count == 0) return true;
@@ -294,40 +331,29 @@ static bool write_pack(const struct round *round, const struct objects *objects,
 }
 
 static bool write_parts(struct round *round, struct seat *seat, const struct objects *objects,
-                        const struct state_round *plan, struct pack *pack, struct json_writer *list,
+                        const struct state_round *plan, struct json_writer *list,
                         struct fault *fault) {
+    const struct pack *pack = &round->pack;
+    if (!begin_pack(&round->pack, plan->level, fault)) return false;
     for (uint32_t index = 0; index < round->parts_count; index++) {
         if (seat->is_stopping != NULL && seat->is_stopping(seat->context)) {
             return fault_set(fault, FAULT_RETRY, "the collector is stopping");
         }
-        if (!pack_part(round, &round->parts[index], plan, pack, list, fault)) return false;
+        if (!pack_part(round, &round->parts[index], plan, list, fault)) return false;
         bool is_full = pack->count == OBJECTS_WRITE_MAX || pack->bytes.size >= PACK_SIZE;
-        if (is_full && !write_pack(round, objects, pack, fault)) return false;
+        if (is_full && !write_pack(round, objects, fault)) return false;
     }
-    return write_pack(round, objects, pack, fault);
+    return write_pack(round, objects, fault);
 }
 
 bool round_write(struct round *round, struct seat *seat, const struct objects *objects,
                  const struct state_round *plan, struct buffer *list, struct fault *fault) {
-    struct pack *pack = calloc(1, sizeof *pack);
-    if (pack != NULL) pack->gzip = gzip_writer_create(plan->level);
-    if (pack == NULL || pack->gzip == NULL) {
-        free(pack);
-        return fault_set(fault, FAULT_FULL, "no memory for a round's files");
-    }
     struct json_writer writer = json_writer_begin(list);
-    buffer_init(&pack->text, TEXT_SIZE_MAX);
-    buffer_init(&pack->bytes, PACK_SIZE_MAX);
     json_write_object(&writer, NULL);
     json_write_integer(&writer, "time_s", plan->time_s);
     json_write_string(&writer, "bucket", round->options.trail->bucket);
     json_write_list(&writer, "files");
-    bool is_good = write_parts(round, seat, objects, plan, pack, &writer, fault);
-    buffer_done(&pack->text);
-    buffer_done(&pack->bytes);
-    gzip_writer_destroy(pack->gzip);
-    free(pack);
-    if (!is_good) return false;
+    if (!write_parts(round, seat, objects, plan, &writer, fault)) return false;
     json_write_end(&writer);
     json_write_end(&writer);
     return !buffer_overflowed(list) ||

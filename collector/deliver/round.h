@@ -36,13 +36,16 @@ struct round_options {
     uint64_t text_size_max;  // of all files' texts, at most ROUND_TEXT_SIZE_MAX
 };
 
-// An empty round of a trail, whose options are borrowed. FAULT_FULL; FAULT_CORRUPT if its selectors
-// cannot be read.
-MUST_CHECK bool round_create(const struct round_options *options, struct round **round,
-                             struct fault *fault);
+// Memory for rounds, one after another, which is touched as the first of them needs it. FAULT_FULL.
+MUST_CHECK bool round_create(struct round **round, struct fault *fault);
 
 // Frees it. NULL is allowed.
 void round_destroy(struct round *round);
+
+// Begins an empty round of a trail; what the options refer to is borrowed until the next one
+// begins. FAULT_FULL; FAULT_CORRUPT if the trail's selectors cannot be read.
+MUST_CHECK bool round_begin(struct round *round, const struct round_options *options,
+                            struct fault *fault);
 
 // Gathers the events behind `from` up to the event `to` of a plan (UINT64_MAX: there is none yet),
 // the round's limits, what there is, or the event that ends the session, whichever comes first.

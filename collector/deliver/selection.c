@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "event/match/match.h"
+#include "event/record_skim.h"
 
 struct selection {
     const struct trail *trail;
@@ -46,6 +47,20 @@ void selection_destroy(struct selection *selection) {
 
 struct span selection_account(const struct trail_row *row) {
     return span_of(row->key.account, row->key.account_size);
+}
+
+bool selection_skim(const struct selection *selection, const struct trail_row *row,
+                    struct record *record) {
+    enum record_category category = row->flags >> BLOCK_CATEGORY_SHIFT;
+    if (category == RECORD_INSIGHT || match_looks_deep(selection->match, category) ||
+        !record_skim(row->text, record)) {
+        return false;
+    }
+    record->category = category;
+    record->is_read_only = (row->flags & BLOCK_READ_ONLY) != 0;
+    record->is_global = (row->flags & BLOCK_GLOBAL) != 0;
+    record->is_error = (row->flags & BLOCK_ERROR) != 0;
+    return true;
 }
 
 bool selection_has(const struct selection *selection, const struct record *record,

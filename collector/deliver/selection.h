@@ -22,6 +22,11 @@ MUST_CHECK bool selection_create(const struct trail *trail, struct selection **s
 // Frees it. NULL is allowed.
 void selection_destroy(struct selection *selection);
 
+// Skims a row's record (record_skim) where that tells all that is asked below, and the region.
+// False: the record is to be read.
+bool selection_skim(const struct selection *selection, const struct trail_row *row,
+                    struct record *record);
+
 // Whether the event is one of the trail's.
 bool selection_has(const struct selection *selection, const struct record *record,
                    const struct trail_row *row);

@@ -24,6 +24,7 @@ struct deliver_trail {
     char document[TRAIL_NAME_SIZE_MAX + 1];  // the trail's
     char state[TRAIL_NAME_SIZE_MAX + 1];     // the state's
     int64_t round_ms;                        // when the next round is due, by the clock; 0: at once
+    struct round *round;  // while there is more at once: its memory is large; otherwise NULL
 };
 
 // One step: what is there, read anew, and what is made of it. All lies in the arena.
@@ -147,16 +148,17 @@ static uint64_t share(const struct step *step) {
     return size < ROUND_TEXT_SIZE_MIN ? ROUND_TEXT_SIZE_MIN : size;
 }
 
-static bool create_round(struct step *step, uint64_t file_size_max, struct round **round,
-                         struct fault *fault) {
+static bool begin_round(struct step *step, uint64_t file_size_max, struct fault *fault) {
+    struct deliver_trail *self = step->self;
     const struct round_options options = {
-        .follower = step->self->base.name,
-        .organization = step->self->options->organization,
+        .follower = self->base.name,
+        .organization = self->options->organization,
         .trail = &step->trail,
         .file_size_max = file_size_max,
         .text_size_max = share(step),
     };
-    return round_create(&options, round, fault);
+    return (self->round != NULL || round_create(&self->round, fault)) &&
+           round_begin(self->round, &options, fault);
 }
 
 // A round's effect is there: what it wrote is listed for the next digest and for those who are told
@@ -191,7 +193,8 @@ static bool end_round(struct step *step, const struct buffer *list, struct fault
 }
 
 // Writes what the plan says, which is saved.
-static bool write_round(struct step *step, struct round *round, struct fault *fault) {
+static bool write_round(struct step *step, struct fault *fault) {
+    struct round *round = step->self->round;
     struct buffer list;
     struct fault why;
     buffer_init(&list, ROUND_DOCUMENT_SIZE_MAX);
@@ -211,17 +214,14 @@ static bool write_round(struct step *step, struct round *round, struct fault *fa
 
 // Carries out a plan that was saved and perhaps begun.
 static bool repeat_round(struct step *step, struct fault *fault) {
-    struct round *round = NULL;
     uint64_t place;
     bool is_stopped, is_full;
     const struct state_round *plan = &step->state.round;
-    if (!create_round(step, plan->file_size, &round, fault)) return false;
-    bool is_good = round_gather(round, step->seat, plan->from, plan->to, step->state.session_ms,
-                                &place, &is_stopped, &is_full, fault) &&
-                   write_round(step, round, fault);
-    round_destroy(round);
     *step->wait_ms = 0;
-    return is_good;
+    return begin_round(step, plan->file_size, fault) &&
+           round_gather(step->self->round, step->seat, plan->from, plan->to, step->state.session_ms,
+                        &place, &is_stopped, &is_full, fault) &&
+           write_round(step, fault);
 }
 
 // Nothing of these events is the trail's.
@@ -240,8 +240,7 @@ static int64_t round_time(const struct step *step) {
     return time_s;
 }
 
-static bool plan_round(struct step *step, struct round *round, uint64_t to, bool is_last,
-                       struct fault *fault) {
+static bool plan_round(struct step *step, uint64_t to, bool is_last, struct fault *fault) {
     struct trail_facts facts;
     if (!trail_reader_facts(step->seat->reader, &facts, fault)) return false;
     step->state.round = (struct state_round){
@@ -254,28 +253,25 @@ static bool plan_round(struct step *step, struct round *round, uint64_t to, bool
         .level = step->self->options->level,
     };
     memcpy(step->state.round.epoch, facts.epoch, sizeof facts.epoch);
-    return save(step, NULL, fault) && write_round(step, round, fault);
+    return save(step, NULL, fault) && write_round(step, fault);
 }
 
 static bool run_round(struct step *step, struct fault *fault) {
-    struct round *round = NULL;
+    struct deliver_trail *self = step->self;
     uint64_t to = step->place;
     bool is_stopped, is_full;
-    if (!create_round(step, step->self->options->file_size_max, &round, fault)) return false;
-    bool is_good = round_gather(round, step->seat, step->place, UINT64_MAX, step->state.session_ms,
-                                &to, &is_stopped, &is_full, fault);
-    if (is_good) {
-        // The call that stopped logging is in the log if the document says that it was made.
-        bool is_last = is_stopped || (!is_full && !step->is_logging);
-        is_good = round_is_empty(round) ? pass_events(step, to, is_last, fault)
-                                        : plan_round(step, round, to, is_last, fault);
-        bool is_more = is_full || is_last;
-        step->self->round_ms =
-            is_more ? 0 : step->now_ms + (int64_t)step->self->options->interval_s * 1000;
-        if (is_more) *step->wait_ms = 0;
+    if (!begin_round(step, self->options->file_size_max, fault) ||
+        !round_gather(self->round, step->seat, step->place, UINT64_MAX, step->state.session_ms, &to,
+                      &is_stopped, &is_full, fault)) {
+        return false;
     }
-    round_destroy(round);
-    return is_good;
+    // The call that stopped logging is in the log if the document says that it was made.
+    bool is_last = is_stopped || (!is_full && !step->is_logging);
+    bool is_more = is_full || is_last;
+    self->round_ms = is_more ? 0 : step->now_ms + (int64_t)self->options->interval_s * 1000;
+    if (is_more) *step->wait_ms = 0;
+    return round_is_empty(self->round) ? pass_events(step, to, is_last, fault)
+                                       : plan_round(step, to, is_last, fault);
 }
 
 // ---- digests
@@ -456,6 +452,11 @@ static bool run(struct step *step, struct fault *fault) {
     return !is_new || begin_session(step, fault);
 }
 
+static void forget_round(struct deliver_trail *self) {
+    round_destroy(self->round);
+    self->round = NULL;
+}
+
 static bool on_step(struct follower *follower, struct seat *seat, int64_t *wait_ms,
                     struct fault *fault) {
     struct deliver_trail *self = (struct deliver_trail *)follower;
@@ -468,10 +469,12 @@ static bool on_step(struct follower *follower, struct seat *seat, int64_t *wait_
     if (step.arena == NULL) return fault_set(fault, FAULT_FULL, "no memory for a trail");
     bool is_good = run(&step, fault);
     arena_destroy(step.arena);
+    if (!is_good || *wait_ms != 0) forget_round(self);
     return is_good;
 }
 
 static void on_end(struct follower *follower) {
+    forget_round((struct deliver_trail *)follower);
     free(follower);
 }
 

@@ -1,5 +1,6 @@
 #include "collector/follow/seat.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -51,36 +52,39 @@ void seat_show_lag(const char *name, uint64_t behind) {
 
 // ---- events
 
-struct damage {
+struct reading {
     const char *name;
+    const struct follow_sink *sink;
 };
 
 static void on_damage(void *user, const struct fault *damage) {
-    // The sink has one user for both: the reading below.
-    const struct damage *told = user;
-    LOG(LOG_ERROR, "events that cannot be read are passed", log_text("follower", told->name),
+    const struct reading *reading = user;
+    LOG(LOG_ERROR, "events that cannot be read are passed", log_text("follower", reading->name),
         log_fault(damage));
 }
 
-struct reading_sink {
-    struct damage damage;  // first: on_damage finds it
-    bool (*on_event)(void *user, const struct record *record, const struct trail_row *row);
-    void *user;
-};
-
-static bool on_read(void *user, const struct record *record, const struct trail_row *row) {
-    struct reading_sink *sink = user;
-    return sink->on_event(sink->user, record, row);
+static bool on_event(void *user, const struct record *record, const struct trail_row *row) {
+    const struct reading *reading = user;
+    return reading->sink->on_event(reading->sink->user, record, row);
 }
 
-bool seat_read(struct seat *seat, const char *name, uint64_t after,
-               bool (*on_event)(void *user, const struct record *record,
-                                const struct trail_row *row),
-               void *user, uint64_t *place, struct fault *fault) {
+static bool skim(void *user, const struct trail_row *row, struct record *record) {
+    const struct reading *reading = user;
+    return reading->sink->skim(reading->sink->user, row, record);
+}
+
+bool seat_read(struct seat *seat, const char *name, uint64_t after, const struct follow_sink *sink,
+               uint64_t *place, struct fault *fault) {
     struct follow *follow = NULL;
-    struct reading_sink sink = {{name}, on_event, user};
-    const struct follow_sink into = {.on_event = on_read, .user = &sink, .on_damage = on_damage};
+    struct reading reading = {name, sink};
+    const struct follow_sink into = {
+        .on_event = on_event,
+        .user = &reading,
+        .on_damage = on_damage,
+        .skim = sink->skim == NULL ? NULL : skim,
+    };
     uint64_t seen;
+    assert(sink->on_damage == NULL);
     if (!follow_open(seat->reader, NULL, after, &follow, fault)) return false;
     bool is_good = follow_step(follow, &into, &seen, fault);
     if (is_good) *place = follow_place(follow);

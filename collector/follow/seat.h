@@ -33,13 +33,11 @@ MUST_CHECK bool seat_last(struct seat *seat, uint64_t *last, struct fault *fault
 MUST_CHECK bool seat_place(struct seat *seat, const char *name, bool *found, uint64_t *sequence,
                            struct fault *fault);
 
-// Reads every event behind `after` in order of arrival, until on_event returns false or none is
-// left; *place is how far it came, all that cannot be read passed, which is logged. Faults as
-// follow_step.
+// Reads every event behind `after` in order of arrival, until the sink's on_event returns false or
+// none is left; *place is how far it came, all that cannot be read passed, which is logged (the
+// sink has no on_damage). Faults as follow_step.
 MUST_CHECK bool seat_read(struct seat *seat, const char *name, uint64_t after,
-                          bool (*on_event)(void *user, const struct record *record,
-                                           const struct trail_row *row),
-                          void *user, uint64_t *place, struct fault *fault);
+                          const struct follow_sink *sink, uint64_t *place, struct fault *fault);
 
 // The place behind which those events begin that were received at this time or later: looks back
 // from the newest one.

@@ -323,6 +323,23 @@ static bool rule_selects(const struct rule *rule, const struct record *record) {
     return rule->resource_type.size == 0 || resources_pass(rule, record);
 }
 
+static bool is_deep(const struct rule *rule) {
+    bool is_deep = rule->resource_type.size > 0;
+    for (uint32_t index = 0; index < rule->checks_count; index++) {
+        enum selector_field field = rule->checks[index].field;
+        is_deep = is_deep || (field != SELECTOR_EVENT_SOURCE && field != SELECTOR_EVENT_NAME);
+    }
+    return is_deep;
+}
+
+bool match_looks_deep(const struct match *match, enum record_category category) {
+    for (uint32_t index = 0; index < match->count; index++) {
+        const struct rule *rule = &match->rules[index];
+        if (rule->category == category && is_deep(rule)) return true;
+    }
+    return false;
+}
+
 bool match_selects(const struct match *match, const struct record *record) {
     for (uint32_t index = 0; index < match->count; index++) {
         if (rule_selects(&match->rules[index], record)) return true;

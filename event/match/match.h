@@ -27,3 +27,7 @@ void match_destroy(struct match *match);
 // Whether any selector selects the event. Events of a category that no selector names are not
 // selected.
 bool match_selects(const struct match *match, const struct record *record);
+
+// Whether deciding an event of this category takes more of it than the category, whether it reads,
+// its source and its name.
+bool match_looks_deep(const struct match *match, enum record_category category);
