@@ -99,6 +99,25 @@ void codes_append_numbers(struct buffer *output, const uint64_t *numbers, uint32
     }
 }
 
+// Reads packed numbers and adds `least` to each.
+static void unpack(struct span bytes, uint64_t least, uint32_t width, uint64_t *numbers,
+                   uint32_t count) {
+    enum { WORD = 8 };
+    uint64_t mask = ((uint64_t)1 << width) - 1;
+    uint32_t index = 0;
+    uint64_t bit = 0;
+    // As long as a whole word can be read.
+    int64_t last = ((int64_t)bytes.size - WORD) * 8 + 7;
+    for (; index < count && (int64_t)bit <= last; index++, bit += width)
+        numbers[index] = least + (bytes_get_64(bytes.bytes + bit / 8) >> bit % 8 & mask);
+    // What is left begins in the last bytes.
+    uint8_t end[2 * WORD] = {0};
+    size_t begin = (size_t)bit / 8 < bytes.size ? (size_t)bit / 8 : bytes.size;
+    memcpy(end, bytes.bytes + begin, bytes.size - begin);
+    for (; index < count; index++, bit += width)
+        numbers[index] = least + (bytes_get_64(end + (bit / 8 - begin)) >> bit % 8 & mask);
+}
+
 void codes_read_numbers(struct reader *reader, uint64_t *numbers, uint32_t count) {
     uint64_t least = reader_varint(reader);
     uint32_t width = reader_byte(reader);
@@ -110,18 +129,8 @@ void codes_read_numbers(struct reader *reader, uint64_t *numbers, uint32_t count
         for (uint32_t index = 0; index < count; index++) numbers[index] = 0;
         return;
     }
-    struct span bytes = span_of(packed, packed_size(count, width));
-    uint64_t mask = ((uint64_t)1 << width) - 1;
-    uint32_t index = 0;
-    // As long as the numbers behind can be read along.
-    for (; index < count && (uint64_t)index * width / 8 + 8 <= bytes.size; index++) {
-        uint64_t bit = (uint64_t)index * width;
-        numbers[index] = least + (bytes_get_64(packed + bit / 8) >> bit % 8 & mask);
-    }
-    for (; index < count; index++) {
-        numbers[index] = least + codes_get_bits(bytes, (uint64_t)index * width, width);
-    }
-    for (index = 0; index < exceptions; index++) {
+    unpack(span_of(packed, packed_size(count, width)), least, width, numbers, count);
+    for (uint32_t index = 0; index < exceptions; index++) {
         uint32_t place = reader_byte(reader);
         uint64_t high = reader_varint(reader);
         if (place < count) {

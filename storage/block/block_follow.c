@@ -214,30 +214,104 @@ static uint64_t read_by_context(const struct own_codes *own, const uint64_t wron
     return bit;
 }
 
+// What stands before the rows' own codes.
+struct head {
+    enum form form;
+    uint32_t flags;
+    uint32_t width;
+    uint64_t wrong[MAP_WORDS];
+};
+
+static uint32_t form_of(uint32_t head) {
+    return head & ((1 << FORM_BITS_OF_HEAD) - 1);
+}
+
+static uint32_t flags_of(uint32_t head) {
+    return head >> FORM_BITS_OF_HEAD & ((1 << FOLLOW_FLAGS) - 1);
+}
+
+// False if it is damaged.
+static bool read_head(struct reader *reader, uint32_t count, struct head *head) {
+    uint32_t first = reader_byte(reader);
+    *head = (struct head){form_of(first), flags_of(first), first >> WIDTH_SHIFT, {0}};
+    if (head->width == WIDTH_LONG) head->width = reader_byte(reader);
+    if (head->form != FORM_BITS) read_wrong(reader, count, head->wrong);
+    return !reader->bad && head->width <= FOLLOW_WIDTH_MAX && head->form <= FORM_CONTEXT;
+}
+
 void follow_read(struct reader *reader, uint32_t *codes, const uint32_t *contexts, uint32_t count,
                  uint32_t *flags) {
     assert(count <= CODES_MAX);
-    uint32_t head = reader_byte(reader);
-    uint32_t form = head & ((1 << FORM_BITS_OF_HEAD) - 1);
-    uint32_t width = head >> WIDTH_SHIFT;
-    *flags = head >> FORM_BITS_OF_HEAD & ((1 << FOLLOW_FLAGS) - 1);
-    if (width == WIDTH_LONG) width = reader_byte(reader);
-    uint64_t wrong[MAP_WORDS] = {0};
-    if (form != FORM_BITS) read_wrong(reader, count, wrong);
-    bool good = !reader->bad && width <= FOLLOW_WIDTH_MAX && form <= FORM_CONTEXT &&
-                (form != FORM_CONTEXT || contexts != NULL);
+    struct head head;
+    bool good = read_head(reader, count, &head) && (head.form != FORM_CONTEXT || contexts != NULL);
+    *flags = head.flags;
     if (!good) {
         memset(codes, 0, count * sizeof *codes);
         reader->bad = true;
         return;
     }
-    if (form == FORM_BITS) {
-        read_bits(reader, codes, count, width);
+    if (head.form == FORM_BITS) {
+        read_bits(reader, codes, count, head.width);
         return;
     }
     struct own_codes own;
-    begin_own(&own, reader, width);
-    uint64_t bits = form == FORM_ROW ? read_by_row(&own, wrong, codes, count)
-                                     : read_by_context(&own, wrong, contexts, codes, count);
+    begin_own(&own, reader, head.width);
+    uint64_t bits = head.form == FORM_ROW
+                        ? read_by_row(&own, head.wrong, codes, count)
+                        : read_by_context(&own, head.wrong, contexts, codes, count);
+    reader_take(reader, (bits + 7) / 8);
+}
+
+bool follow_peek(const struct reader *reader, uint32_t *flags) {
+    uint32_t head = reader_left(reader) == 0 ? 0 : *reader->at;
+    *flags = flags_of(head);
+    return form_of(head) == FORM_CONTEXT;
+}
+
+// Sets the bits of rows from begin to before end.
+static void set_rows(uint64_t rows[MAP_WORDS], uint32_t begin, uint32_t end) {
+    for (uint32_t word = begin / 64; word * 64 < end; word++) {
+        uint64_t bits = UINT64_MAX;
+        if (begin > word * 64) bits &= UINT64_MAX << begin % 64;
+        if (end < word * 64 + 64) bits &= ~(UINT64_MAX << end % 64);
+        rows[word] |= bits;
+    }
+}
+
+// As read_by_row, but a run is only looked at.
+static uint64_t match_by_row(const struct own_codes *own, const uint64_t wrong[MAP_WORDS],
+                             uint32_t code, uint32_t count, uint64_t rows[MAP_WORDS]) {
+    uint64_t bit = 0;
+    uint64_t left[MAP_WORDS] = {wrong[0] & ~(uint64_t)1, wrong[1]};
+    for (uint32_t begin = 0, end; begin < count; begin = end) {
+        end = count;
+        uint32_t word = left[0] != 0 ? 0 : 1;
+        if (left[word] != 0) end = word * 64 + (uint32_t)__builtin_ctzll(left[word]);
+        left[word] &= left[word] - 1;
+        if (end > count) end = count;
+        if (own_code(own, bit) == code) set_rows(rows, begin, end);
+        bit += own->width;
+    }
+    return bit;
+}
+
+void follow_match(struct reader *reader, uint32_t code, uint32_t count, uint64_t rows[MAP_WORDS]) {
+    assert(count <= CODES_MAX);
+    struct head head;
+    struct own_codes own;
+    if (!read_head(reader, count, &head) || head.form == FORM_CONTEXT) {
+        reader->bad = true;
+        return;
+    }
+    begin_own(&own, reader, head.width);
+    uint64_t bits = (uint64_t)count * head.width;
+    if (head.form == FORM_ROW) {
+        bits = match_by_row(&own, head.wrong, code, count, rows);
+    } else {
+        for (uint32_t row = 0; row < count; row++) {
+            uint64_t is_it = own_code(&own, (uint64_t)row * head.width) == code;
+            rows[row / 64] |= is_it << row % 64;
+        }
+    }
     reader_take(reader, (bits + 7) / 8);
 }

@@ -24,3 +24,10 @@ void follow_append(struct buffer *output, const uint32_t *codes, const uint32_t 
 // Reads them back. Marks the reader bad if they are damaged, or need contexts that are NULL.
 void follow_read(struct reader *reader, uint32_t *codes, const uint32_t *contexts, uint32_t count,
                  uint32_t *flags);
+
+// The flags of what comes next, and whether it needs contexts; the reader stays where it is.
+bool follow_peek(const struct reader *reader, uint32_t *flags);
+
+// Reads codes that need no contexts, and sets the bits of the rows that have this one; the rest of
+// `rows` stays. Marks the reader bad if they are damaged or do need contexts.
+void follow_match(struct reader *reader, uint32_t code, uint32_t count, uint64_t rows[2]);

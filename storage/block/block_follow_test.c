@@ -35,6 +35,26 @@ static const uint32_t *contexts_of(const struct codes *codes) {
     return codes->has_contexts ? codes->contexts : NULL;
 }
 
+// A code is found where reading finds it, with all that needs no contexts.
+static void check_matching(const struct codes *codes, struct span bytes, uint32_t expected) {
+    uint32_t flags;
+    struct reader reader = reader_of(bytes);
+    bool needs_contexts = follow_peek(&reader, &flags);
+    assert_int_equal(flags, expected);
+    for (uint32_t row = 0; row < codes->count; row += 1 + row) {
+        uint64_t rows[2] = {0, 0};
+        uint64_t wanted[2] = {0, 0};
+        for (uint32_t at = 0; at < codes->count; at++)
+            wanted[at / 64] |= (uint64_t)(codes->codes[at] == codes->codes[row]) << at % 64;
+        reader = reader_of(bytes);
+        follow_match(&reader, codes->codes[row], codes->count, rows);
+        assert_int_equal(reader.bad, needs_contexts);
+        if (needs_contexts) continue;
+        assert_memory_equal(rows, wanted, sizeof rows);
+        assert_int_equal(reader_left(&reader), 1);
+    }
+}
+
 static void test_round_trip(void **state) {
     (void)state;
     uint64_t seed = 1;
@@ -57,6 +77,7 @@ static void test_round_trip(void **state) {
         assert_int_equal(flags, round % 4);
         assert_memory_equal(read, codes.codes, codes.count * sizeof read[0]);
         assert_int_equal(reader_left(&reader), 1);
+        check_matching(&codes, span_of(bytes.bytes, bytes.size), round % 4);
     }
     buffer_done(&bytes);
 }
@@ -108,6 +129,9 @@ static void test_damage(void **state) {
             assert_true(codes.codes[row] < 1 << FOLLOW_WIDTH_MAX);
         }
         bad += reader.bad;
+        uint64_t rows[2] = {0, 0};
+        reader = reader_of(span_of(bytes, size));
+        follow_match(&reader, 0, codes.count, rows);
         if (size > 0 && (bytes[0] & 3) == 2 && !codes.has_contexts) assert_true(reader.bad);
         if (size > 0 && (bytes[0] & 3) == 3) assert_true(reader.bad);
     }

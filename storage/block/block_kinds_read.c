@@ -13,11 +13,12 @@ static bool read_first(struct kinds_reader *kinds, uint32_t kind) {
     if ((kinds->known >> kind & 1) != 0) return true;
     const uint32_t *contexts = NULL;
     uint32_t context = kind_context(kind);
-    if (kinds->parts[context].bytes != NULL) {
+    kinds->rest[kind] = reader_of(kinds->parts[kind]);
+    if (follow_peek(&kinds->rest[kind], &kinds->flags[kind]) &&
+        kinds->parts[context].bytes != NULL) {
         if (!read_first(kinds, context)) return false;
         contexts = kinds->codes[context];
     }
-    kinds->rest[kind] = reader_of(kinds->parts[kind]);
     follow_read(&kinds->rest[kind], kinds->codes[kind], contexts, kinds->rows, &kinds->flags[kind]);
     kinds->known |= (uint32_t)1 << kind;
     return !kinds->rest[kind].bad;
@@ -153,11 +154,21 @@ static bool match_rest(const struct kinds_reader *kinds, uint32_t kind, uint32_t
     return true;
 }
 
+// A kind of one layer that needs no contexts, as most are: its codes are only looked at.
+static bool match_alone(struct reader *rest, uint32_t flags, uint32_t place, uint32_t count,
+                        uint64_t rows[2]) {
+    follow_match(rest, place + ((flags & KIND_EMPTY) != 0 ? 1 : 0), count, rows);
+    return !rest->bad && reader_left(rest) == 0;
+}
+
 bool kinds_match(struct kinds_reader *kinds, uint32_t kind, uint32_t place, uint64_t rows[2]) {
+    uint32_t flags;
+    struct reader rest = reader_of(kinds->parts[kind]);
+    if (!follow_peek(&rest, &flags) && (flags & KIND_MORE) == 0)
+        return match_alone(&rest, flags, place, kinds->rows, rows);
     if (!read_first(kinds, kind)) return false;
-    uint32_t flags = kinds->flags[kind];
     // Another value of the kind may be looked for after this one.
-    struct reader rest = kinds->rest[kind];
+    rest = kinds->rest[kind];
     match_first(kinds->codes[kind], kinds->rows, place + ((flags & KIND_EMPTY) != 0 ? 1 : 0), rows);
     if ((flags & KIND_MORE) != 0 && !match_rest(kinds, kind, place, &rest, rows)) return false;
     return reader_left(&rest) == 0;

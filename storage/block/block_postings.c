@@ -1,5 +1,8 @@
 #include <assert.h>
 #include <stdlib.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "storage/block/block_internal.h"
 #include "storage/block/block_sort.h"
@@ -15,6 +18,7 @@ enum {
     HASH_MASK = (1 << HASH_BITS) - 1,
     DIRECTORY_SIZE = 4 * KINDS,
     STRETCH = 256,
+    STEP = 16,  // classes looked at together
     ENTRIES_FIRST = 16384,
 
     CLASS_PAIR = BLOCK_FRAMES_MAX,     // below: that frame alone; from here on: n and n + 1
@@ -327,23 +331,67 @@ bool postings_list(struct span section, uint32_t frames, uint32_t kind, uint32_t
     return !walk.bad;
 }
 
+// Of STEP classes, as bitmaps: those of entries that stand in a frame, and those that do not tell.
+struct standing {
+    uint32_t here;
+    uint32_t untold;
+};
+
+#ifdef __SSE2__
+static inline struct standing find_standing(const uint8_t classes[STEP], uint32_t frame) {
+    uint32_t before = frame > 0 ? frame - 1 : frame;
+    __m128i all = _mm_loadu_si128((const __m128i *)(const void *)classes);
+    __m128i here = _mm_cmpeq_epi8(all, _mm_set1_epi8((char)frame));
+    __m128i pair = _mm_cmpeq_epi8(all, _mm_set1_epi8((char)(CLASS_PAIR + frame)));
+    __m128i pair_before = _mm_cmpeq_epi8(all, _mm_set1_epi8((char)(CLASS_PAIR + before)));
+    __m128i every = _mm_cmpeq_epi8(all, _mm_set1_epi8((char)CLASS_ALL));
+    __m128i untold = _mm_cmpeq_epi8(_mm_max_epu8(all, _mm_set1_epi8((char)CLASS_BITMAP)), all);
+    here = _mm_or_si128(_mm_or_si128(here, every), _mm_or_si128(pair, pair_before));
+    return (struct standing){(uint32_t)_mm_movemask_epi8(here),
+                             (uint32_t)_mm_movemask_epi8(untold)};
+}
+#else
+static inline struct standing find_standing(const uint8_t classes[STEP], uint32_t frame) {
+    struct standing standing = {0, 0};
+    for (uint32_t at = 0; at < STEP; at++) {
+        uint32_t class = classes[at];
+        bool is_here = class == frame || class == CLASS_ALL || class == CLASS_PAIR + frame ||
+                       (frame > 0 && class == CLASS_PAIR + frame - 1);
+        standing.here |= (uint32_t)is_here << at;
+        standing.untold |= (uint32_t)(class >= CLASS_BITMAP) << at;
+    }
+    return standing;
+}
+#endif
+
+// Whether an entry whose class does not tell stands in a frame.
+static bool stands_in(const uint8_t *rest, uint32_t class, uint32_t size, uint32_t frame) {
+    if (class == CLASS_BITMAP) return (rest[frame / 8] >> frame % 8 & 1) != 0;
+    for (uint32_t at = 0; at < size; at++) {
+        if (rest[at] == frame) return true;
+    }
+    return false;
+}
+
 // How many of the first `count` entries stand in a frame. False if the section is damaged.
 static bool count_entries(const struct part *part, uint32_t count, uint32_t frame,
                           uint32_t *found) {
-    uint8_t stands[CLASS_BITMAP] = {[CLASS_ALL] = 1};
-    stands[frame] = 1;
-    stands[CLASS_PAIR + frame] = 1;
-    if (frame > 0) stands[CLASS_PAIR + frame - 1] = 1;
     uint64_t offset = 0;
     uint32_t sum = 0;
-    for (uint32_t index = 0; index < count; index++) {
-        if (part->classes[index] < CLASS_BITMAP) {
-            sum += stands[part->classes[index]];
-            continue;
+    for (uint32_t begin = 0; begin < count; begin += STEP) {
+        uint8_t classes[STEP] = {0};
+        uint32_t step = count - begin < STEP ? count - begin : STEP;
+        memcpy(classes, part->classes + begin, step);
+        struct standing standing = find_standing(classes, frame);
+        uint32_t counted = UINT32_MAX >> (32 - step);
+        sum += (uint32_t)__builtin_popcount(standing.here & counted);
+        for (uint32_t left = standing.untold & counted; left != 0; left &= left - 1) {
+            uint32_t class = classes[__builtin_ctz(left)];
+            uint32_t size = rest_size(class, part->frames);
+            if (offset > part->rest.size || size > part->rest.size - offset) return false;
+            sum += stands_in(part->rest.bytes + offset, class, size, frame);
+            offset += size;
         }
-        uint64_t frames;
-        if (!read_frames(part, index, &offset, &frames)) return false;
-        sum += (uint32_t)(frames >> frame & 1);
     }
     *found = sum;
     return true;
