@@ -241,6 +241,10 @@ static bool find_next(struct lookup *lookup, bool *found, struct trail_row *row,
     return true;
 }
 
+const struct record *lookup_record(const struct lookup *lookup) {
+    return trail_cursor_record(lookup->cursor);
+}
+
 void lookup_stop(struct lookup *lookup) {
     lookup->left = 0;
 }

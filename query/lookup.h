@@ -41,6 +41,9 @@ void lookup_close(struct lookup *lookup);
 MUST_CHECK bool lookup_next(struct lookup *lookup, bool *found, struct trail_row *row,
                             struct fault *fault);
 
+// As trail_cursor_record: the record of the event that came last, if it had to be read.
+const struct record *lookup_record(const struct lookup *lookup);
+
 // Ends the page behind the event that came last.
 void lookup_stop(struct lookup *lookup);
 

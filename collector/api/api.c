@@ -15,8 +15,9 @@ struct api_worker *api_worker_create(const struct api_world *world, const struct
     worker->arena = arena_create(API_ARENA_SIZE_MAX);
     buffer_init(&worker->body, API_OUTPUT_SIZE_MAX);
     buffer_init(&worker->event, API_EVENT_SIZE_MAX);
+    worker->json = json_reader_create();
     worker->answers = answers_create();
-    if (worker->arena != NULL && worker->answers != NULL) return worker;
+    if (worker->arena != NULL && worker->json != NULL && worker->answers != NULL) return worker;
     api_worker_destroy(worker);
     return NULL;
 }
@@ -26,6 +27,7 @@ void api_worker_destroy(struct api_worker *worker) {
     buffer_done(&worker->body);
     buffer_done(&worker->event);
     arena_destroy(worker->arena);
+    json_reader_destroy(worker->json);
     answers_destroy(worker->answers);
     free(worker);
 }

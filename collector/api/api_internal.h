@@ -16,6 +16,7 @@ struct api_worker {
     struct api_world world;
     struct api_store store;
     struct arena *arena;
+    struct json_reader *json;  // of events: it knows their members' places from the calls before
     struct answers *answers;
     struct buffer body;
     struct buffer event;

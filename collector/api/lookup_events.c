@@ -6,6 +6,7 @@
 
 #include "base/crypto.h"
 #include "collector/api/answers.h"
+#include "collector/api/api_internal.h"
 #include "event/key.h"
 #include "query/filter.h"
 #include "query/lookup.h"
@@ -374,12 +375,18 @@ static void write_event(struct json_writer *output, const struct record *record,
     json_write_end(output);
 }
 
-static bool write_row(struct api_call *call, struct json_reader *reader,
+// Writes an event, and reads it unless the lookup had to.
+static bool write_row(struct api_call *call, const struct lookup *lookup,
                       const struct trail_row *row, struct fault *fault) {
-    struct record record;
+    struct record read;
     enum record_refusal refusal;
-    if (record_read(reader, call->arena, row->text, &record, &refusal, fault)) {
-        write_event(call->output, &record, row);
+    const struct record *record = lookup_record(lookup);
+    if (record == NULL &&
+        record_read(call->worker->json, call->arena, row->text, &read, &refusal, fault)) {
+        record = &read;
+    }
+    if (record != NULL) {
+        write_event(call->output, record, row);
         return true;
     }
     // It was read when it was stored.
@@ -391,18 +398,15 @@ static bool write_page(struct api_call *call, const struct view *view, struct lo
                        struct fault *fault) {
     char token[LOOKUP_TOKEN_SIZE];
     struct trail_row row;
-    struct json_reader *reader = json_reader_create();
-    if (reader == NULL) return fault_set(fault, FAULT_FULL, "no memory for events");
     json_write_list(call->output, "Events");
     bool found = true;
     bool is_good = true;
     while (is_good && found) {
         is_good = lookup_next(lookup, &found, &row, fault);
-        if (is_good && found) is_good = write_row(call, reader, &row, fault);
+        if (is_good && found) is_good = write_row(call, lookup, &row, fault);
         if (call->output->output->size > LOOKUP_EVENTS_SIZE_MAX) lookup_stop(lookup);
     }
     json_write_end(call->output);
-    json_reader_destroy(reader);
     if (!is_good || !lookup_print_token(lookup, token, fault)) return false;
     write_token(call, view, token);
     return true;

@@ -211,6 +211,10 @@ MUST_CHECK bool block_find_rows(const struct block *block, uint32_t frame,
                                 const uint32_t *attribute_hashes, uint32_t count, uint64_t rows[2],
                                 struct fault *fault);
 
+// The times of a frame's rows. FAULT_CORRUPT.
+MUST_CHECK bool block_read_times(const struct block *block, uint32_t frame,
+                                 int64_t times_s[BLOCK_FRAME_ROWS], struct fault *fault);
+
 // The rows of a frame, and the smallest and largest time of them, without decoding it.
 uint32_t block_frame_rows(const struct block *block, uint32_t frame);
 void block_frame_times(const struct block *block, uint32_t frame, int64_t *time_min_s,

@@ -56,15 +56,40 @@ static bool read_numbers(struct span part, uint64_t *numbers, uint32_t count) {
     return !reader.bad;
 }
 
-static bool read_times(const struct parts *parts, const struct block_frame *frame,
+static bool read_times(struct span part, const struct block_frame *frame,
                        int64_t times_s[BLOCK_FRAME_ROWS]) {
     uint64_t numbers[BLOCK_FRAME_ROWS];
-    if (!read_numbers(parts->fixed[BLOCK_PART_TIMES], numbers, frame->rows)) return false;
+    if (!read_numbers(part, numbers, frame->rows)) return false;
     for (uint32_t row = 0; row < frame->rows; row++) {
         times_s[row] = frame->is_first ? (int64_t)((uint64_t)frame->time_min_s + numbers[row])
                                        : (int64_t)((uint64_t)frame->time_max_s - numbers[row]);
     }
     return true;
+}
+
+// Finds the first part alone: most of what find_parts does is for the others.
+static bool find_times(const struct block_frame *frame, struct span *times) {
+    static_assert(BLOCK_PART_TIMES == 0, "times are the first part");
+    struct reader reader = reader_of(frame->columns);
+    uint64_t size = reader_varint(&reader);
+    for (uint32_t part = 1; part < BLOCK_PARTS; part++) reader_varint(&reader);
+    if (frame->is_first) {
+        if (!skip_kinds_first(&reader)) return false;
+    } else {
+        uint64_t kinds = reader_varint(&reader);
+        for (; kinds != 0; kinds &= kinds - 1) reader_varint(&reader);
+    }
+    *times = take_span(&reader, size);
+    return !reader.bad;
+}
+
+bool block_read_times(const struct block *block, uint32_t frame, int64_t times_s[BLOCK_FRAME_ROWS],
+                      struct fault *fault) {
+    struct block_frame found;
+    struct span times;
+    return (block_frame_open(block, frame, &found) && find_times(&found, &times) &&
+            read_times(times, &found, times_s)) ||
+           fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged times", frame);
 }
 
 bool columns_read_places(const struct block_frame *frame, uint64_t places[BLOCK_FRAME_ROWS]) {
@@ -104,7 +129,7 @@ static bool read_accounts(struct span part, struct span *accounts, uint32_t rows
 bool columns_read_rows(const struct block_frame *frame, int64_t times_s[BLOCK_FRAME_ROWS],
                        struct span accounts[BLOCK_FRAME_ROWS]) {
     struct parts parts;
-    return find_parts(frame, &parts) && read_times(&parts, frame, times_s) &&
+    return find_parts(frame, &parts) && read_times(parts.fixed[BLOCK_PART_TIMES], frame, times_s) &&
            read_accounts(parts.fixed[BLOCK_PART_ACCOUNTS], accounts, frame->rows);
 }
 
@@ -264,7 +289,7 @@ bool block_read_columns(const struct block *block, struct block_scratch *scratch
     struct block_frame found;
     struct parts parts;
     if (!block_frame_open(block, frame, &found) || !find_parts(&found, &parts) ||
-        !read_times(&parts, &found, scratch->time_s)) {
+        !read_times(parts.fixed[BLOCK_PART_TIMES], &found, scratch->time_s)) {
         return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged columns", frame);
     }
     struct block_columns result = {

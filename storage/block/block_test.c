@@ -241,8 +241,11 @@ static void test_rows_are_sorted(void **state) {
     const struct block_row *before = NULL;
     for (uint32_t frame = 0; frame < fixture->block.frames; frame++) {
         struct block_columns columns;
+        int64_t times_s[BLOCK_FRAME_ROWS];
         assert_true(block_read_columns(&fixture->block, fixture->scratch, frame,
                                        BLOCK_COLUMN_PROVENANCE, &columns, &fixture->fault));
+        assert_true(block_read_times(&fixture->block, frame, times_s, &fixture->fault));
+        assert_memory_equal(times_s, columns.time_s, columns.rows * sizeof *times_s);
         for (uint32_t index = 0; index < columns.rows; index++) {
             uint32_t number = kit_row_of(&fixture->kit, columns.sequence[index]);
             const struct block_row *row = &fixture->kit.rows[number];

@@ -264,15 +264,28 @@ static bool expand_block(struct trail_cursor *cursor, uint32_t block_index, stru
             if (!expand_frame(cursor, &block, block_index, frame, 0, fault)) return false;
             continue;
         }
+        bool is_cut = cursor->query.newest_first ? time_max_s > cursor->query.time_max_s
+                                                 : time_min_s < cursor->query.time_min_s;
         struct trail_heap_item item = {
             .rank = cursor->query.newest_first ? time_max_s : -time_min_s,
             .block_index = block_index,
             .frame = (uint8_t)frame,
-            .level = TRAIL_HEAP_FRAME,
+            .level = is_cut ? TRAIL_HEAP_CUT : TRAIL_HEAP_FRAME,
         };
         if (!push(cursor, &item, fault)) return false;
     }
     return true;
+}
+
+// Puts a frame that goes on beyond the query's times to where its foremost row within them is, so
+// that it is searched only if that is reached: blocks hold late events, so that many reach over any
+// moment, most of them with rows that come long after a page.
+static bool place_frame(struct trail_cursor *cursor, const struct block *block,
+                        struct trail_heap_item *item, struct fault *fault) {
+    bool found = false;
+    if (!trail_cursor_find_first(cursor, block, item, &found, fault)) return false;
+    item->level = TRAIL_HEAP_FRAME;
+    return !found || push(cursor, item, fault);
 }
 
 static bool enter(struct trail_cursor *cursor, struct fault *fault) {
@@ -301,7 +314,7 @@ static bool advance(struct trail_cursor *cursor, struct fault *fault) {
                 continue;
             }
         }
-        if (!has_top || trail_heap_top(&cursor->heap)->level != TRAIL_HEAP_FRAME) return true;
+        if (!has_top || !trail_heap_opens(trail_heap_top(&cursor->heap)->level)) return true;
         struct trail_heap_item item = trail_heap_pop(&cursor->heap);
         cursor->steps++;
         bool found = false;
@@ -310,9 +323,11 @@ static bool advance(struct trail_cursor *cursor, struct fault *fault) {
         if (!trail_reader_open_block(cursor->reader, item.block_index, &found, &block, fault)) {
             return false;
         }
-        if (found && !expand_frame(cursor, &block, item.block_index, item.frame, item.row, fault)) {
-            return false;
-        }
+        if (!found) continue;
+        bool done = item.level == TRAIL_HEAP_CUT ? place_frame(cursor, &block, &item, fault)
+                                                 : expand_frame(cursor, &block, item.block_index,
+                                                                item.frame, item.row, fault);
+        if (!done) return false;
     }
 }
 
@@ -410,7 +425,7 @@ static bool take_ties(struct trail_cursor *cursor, struct fault *fault) {
     while (cursor->heap.count > 0) {
         const struct trail_heap_item *top = trail_heap_top(&cursor->heap);
         if (top->rank != first.rank || top->id_high != first.id_high ||
-            top->id_low != first.id_low || top->level == TRAIL_HEAP_FRAME) {
+            top->id_low != first.id_low || trail_heap_opens(top->level)) {
             break;
         }
         struct trail_heap_item next;
@@ -480,6 +495,10 @@ bool trail_cursor_next(struct trail_cursor *cursor, bool *found, struct trail_ro
     bool good = find_next(cursor, found, row, fault);
     if (cursor->reader->is_reading) trail_reader_leave(cursor->reader);
     return good;
+}
+
+const struct record *trail_cursor_record(const struct trail_cursor *cursor) {
+    return cursor->has_record ? &cursor->record : NULL;
 }
 
 // A follower's way over what is there.

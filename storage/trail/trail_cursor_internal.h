@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "event/record.h"
 #include "storage/trail/trail_frames.h"
 #include "storage/trail/trail_heap.h"
 #include "storage/trail/trail_reader_internal.h"
@@ -74,6 +75,8 @@ struct trail_cursor {
     uint32_t next_failed;
     struct fault failure;
     struct trail_frames *frames;
+    bool has_record;  // of the row verified last
+    struct record record;
     uint64_t given;  // rows
     uint64_t steps;  // what it has put behind it: blocks, frames, rows
 };
@@ -115,6 +118,12 @@ MUST_CHECK bool trail_cursor_wants_block(struct trail_cursor *cursor, uint32_t b
 
 // The frames of an open block that may hold matching rows, as a bitmap.
 uint64_t trail_cursor_find_frames(const struct trail_cursor *cursor, const struct block *block);
+
+// Sets the rank of a frame to that of its foremost row in the query's times; *found false if none
+// is.
+MUST_CHECK bool trail_cursor_find_first(struct trail_cursor *cursor, const struct block *block,
+                                        struct trail_heap_item *item, bool *found,
+                                        struct fault *fault);
 
 // The rows of a frame that may match, in no order.
 MUST_CHECK bool trail_cursor_find_rows(struct trail_cursor *cursor, const struct block *block,

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/record.h"
 #include "storage/block/bytes.h"
 #include "storage/trail/trail_cursor_internal.h"
 
@@ -112,6 +111,24 @@ static bool is_in_time(const struct trail_query *query, int64_t time_s) {
     return time_s >= query->time_min_s && time_s <= query->time_max_s;
 }
 
+bool trail_cursor_find_first(struct trail_cursor *cursor, const struct block *block,
+                             struct trail_heap_item *item, bool *found, struct fault *fault) {
+    const struct trail_query *query = &cursor->query;
+    int64_t times_s[BLOCK_FRAME_ROWS];
+    uint32_t rows = block_frame_rows(block, item->frame);
+    if (!block_read_times(block, item->frame, times_s, fault))
+        return trail_reader_blame(cursor->reader, item->block_index, fault);
+    item->rank = INT64_MIN;
+    *found = false;
+    for (uint32_t row = 0; row < rows; row++) {
+        int64_t rank = query->newest_first ? times_s[row] : -times_s[row];
+        if (!is_in_time(query, times_s[row]) || rank < item->rank) continue;
+        item->rank = rank;
+        *found = true;
+    }
+    return true;
+}
+
 // What is behind the `after` position or at it; accounts are compared when a row is given out.
 static bool is_behind(const struct trail_cursor *cursor, const struct trail_heap_item *item) {
     if (cursor->by_sequence || !cursor->query.has_after) return true;
@@ -132,6 +149,15 @@ static bool matches_columns(const struct trail_cursor *cursor, const struct bloc
     return columns->sequence == NULL || is_in_sequence(cursor, columns->sequence[row]);
 }
 
+// The first bit that is set, from one on; 128 if there is none.
+static uint32_t next_bit(const uint64_t bits[2], uint32_t from) {
+    for (uint32_t word = from / 64; word < 2; word++, from = word * 64) {
+        uint64_t left = bits[word] >> from % 64;
+        if (left != 0) return from + (uint32_t)__builtin_ctzll(left);
+    }
+    return 128;
+}
+
 bool trail_cursor_find_rows(struct trail_cursor *cursor, const struct block *block,
                             uint32_t block_index, uint32_t frame, struct trail_cursor_rows *rows,
                             struct fault *fault) {
@@ -150,8 +176,7 @@ bool trail_cursor_find_rows(struct trail_cursor *cursor, const struct block *blo
                             needs_sequence ? BLOCK_COLUMN_PROVENANCE : 0, &columns, fault)) {
         return trail_reader_blame(reader, block_index, fault);
     }
-    for (uint32_t row = 0; row < columns.rows; row++) {
-        if ((bits[row / 64] >> (row % 64) & 1) == 0) continue;
+    for (uint32_t row = next_bit(bits, 0); row < columns.rows; row = next_bit(bits, row + 1)) {
         if (!matches_columns(cursor, &columns, row)) continue;
         struct trail_heap_item *item = &rows->items[rows->count];
         *item = (struct trail_heap_item){
@@ -196,6 +221,7 @@ bool trail_cursor_verify(struct trail_cursor *cursor, const struct trail_row *ro
                          struct fault *fault) {
     const struct trail_query *query = &cursor->query;
     *matches = true;
+    cursor->has_record = false;
     if (!cursor->by_sequence && query->has_after) {
         int order = key_compare(&row->key, &query->after);
         *matches = query->newest_first ? order < 0 : order > 0;
@@ -203,15 +229,16 @@ bool trail_cursor_verify(struct trail_cursor *cursor, const struct trail_row *ro
     if (!*matches || query->attributes_count == 0) return true;
 
     struct trail_reader *reader = cursor->reader;
-    struct record record;
+    struct record *record = &cursor->record;
     enum record_refusal refusal = RECORD_GOOD;
     arena_reset(reader->arena);
-    if (!record_read(reader->json, reader->arena, row->text, &record, &refusal, fault)) {
+    if (!record_read(reader->json, reader->arena, row->text, record, &refusal, fault)) {
         if (fault->kind == FAULT_INPUT) fault->kind = FAULT_CORRUPT;
         return fault_add(fault, "trail: event %llu", (unsigned long long)row->sequence);
     }
+    cursor->has_record = true;
     struct span account = span_of(row->key.account, row->key.account_size);
     for (uint32_t index = 0; index < query->attributes_count && *matches; index++)
-        *matches = attribute_matches(&record, account, &query->attributes[index]);
+        *matches = attribute_matches(record, account, &query->attributes[index]);
     return true;
 }

@@ -65,7 +65,7 @@ bool trail_cursor_take_row(struct trail_cursor *cursor, struct trail_heap_item *
                            struct fault *fault) {
     cursor->steps++;
     *item = trail_heap_pop(&cursor->heap);
-    assert(item->level != TRAIL_HEAP_FRAME);
+    assert(!trail_heap_opens(item->level));
     return item->level != TRAIL_HEAP_ROW || push_next(cursor, item->run, fault);
 }
 

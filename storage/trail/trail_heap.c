@@ -11,8 +11,8 @@ void trail_heap_done(struct trail_heap *heap) {
 
 bool trail_heap_before(const struct trail_heap_item *first, const struct trail_heap_item *second) {
     if (first->rank != second->rank) return first->rank > second->rank;
-    bool first_opens = first->level == TRAIL_HEAP_FRAME;
-    bool second_opens = second->level == TRAIL_HEAP_FRAME;
+    bool first_opens = trail_heap_opens(first->level);
+    bool second_opens = trail_heap_opens(second->level);
     if (first_opens != second_opens) return first_opens;
     if (first->id_high != second->id_high) return first->id_high > second->id_high;
     return first->id_low > second->id_low;

@@ -12,6 +12,7 @@ enum trail_heap_level {
     TRAIL_HEAP_ROW,       // block_index, frame, row
     TRAIL_HEAP_TAIL_ROW,  // block_index is the row's place in the cursor's list
     TRAIL_HEAP_FRAME,     // block_index, frame; row: how many of its rows were taken out before
+    TRAIL_HEAP_CUT,  // a frame of which it is not known yet which rows are in the query's times
 };
 
 struct trail_heap_item {
@@ -31,6 +32,11 @@ struct trail_heap {
     uint32_t count;
     uint32_t capacity;
 };
+
+// Whether an item of this level stands for rows that it may hold.
+static inline bool trail_heap_opens(uint8_t level) {
+    return level >= TRAIL_HEAP_FRAME;
+}
 
 // Frees its memory and empties it.
 void trail_heap_done(struct trail_heap *heap);

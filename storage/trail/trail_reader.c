@@ -167,6 +167,7 @@ static bool load_agents(struct trail_reader *reader, struct fault *fault) {
 static bool begin_snapshot(struct trail_reader *reader, struct fault *fault) {
     if (!trail_environment_begin(reader->environment, &reader->reading, fault)) return false;
     reader->is_reading = true;
+    reader->begun++;
     reader->entered_ms = monotonic_ms();
     return true;
 }
@@ -237,6 +238,13 @@ bool trail_reader_blame(const struct trail_reader *reader, uint32_t index, struc
 bool trail_reader_open_block(struct trail_reader *reader, uint32_t index, bool *found,
                              struct block *block, struct fault *fault) {
     assert(reader->is_reading);
+    // The frames of a block are asked for one by one, between those of others.
+    struct trail_reader_block *open = &reader->open[index % OPEN_BLOCKS];
+    *found = open->snapshot == reader->begun && open->index == index;
+    if (*found) {
+        *block = open->block;
+        return true;
+    }
     struct trail_catalog_block *entry = trail_catalog_at(reader->catalog, index);
     struct span value;
     if (!trail_environment_get_number(reader->environment, reader->reading, TRAIL_DATABASE_BLOCK,
@@ -250,6 +258,7 @@ bool trail_reader_open_block(struct trail_reader *reader, uint32_t index, bool *
     if (!is_good) return trail_reader_blame(reader, index, fault);
     entry->is_checked = true;
     block->good_frames = &entry->good_frames;
+    *open = (struct trail_reader_block){reader->begun, index, *block};
     return true;
 }
 

@@ -144,6 +144,11 @@ void trail_cursor_close(struct trail_cursor *cursor);
 MUST_CHECK bool trail_cursor_next(struct trail_cursor *cursor, bool *found, struct trail_row *row,
                                   struct fault *fault);
 
+// The record of the row given last, if it was read to see whether it matches; NULL if it was not.
+// Lives until the reader is used again.
+struct record;
+const struct record *trail_cursor_record(const struct trail_cursor *cursor);
+
 // The snapshot the cursor is bound to.
 uint64_t trail_cursor_sequence_max(const struct trail_cursor *cursor);
 

@@ -18,7 +18,17 @@
 #include "storage/trail/trail_summaries.h"
 #include "storage/trail/trail_tail.h"
 
-enum { CURSOR_ROWS_MAX = 256 * 1024 };  // 10 MB
+enum {
+    CURSOR_ROWS_MAX = 256 * 1024,  // 10 MB
+    OPEN_BLOCKS = 64,              // that are found again without asking for them; a power of two
+};
+
+// A block that was opened in a snapshot.
+struct trail_reader_block {
+    uint64_t snapshot;  // 0: none
+    uint32_t index;
+    struct block block;
+};
 
 struct trail_reader {
     struct trail_environment *environment;
@@ -43,6 +53,8 @@ struct trail_reader {
     size_t snapshot_id;
     uint64_t snapshot_number;
     int64_t entered_ms;
+    uint64_t begun;                               // snapshots that were begun
+    struct trail_reader_block open[OPEN_BLOCKS];  // by index; good within their snapshot
 
     struct trail_ids *ids;
     uint64_t id_queries;       // that were begun
