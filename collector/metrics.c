@@ -94,6 +94,9 @@ struct metric metrics_table[METRICS_COUNT] = {
                                   .help = "Texts that did not come back from their block and were "
                                           "stored as they are, since the start.",
                                   .kind = METRIC_GAUGE},
+    [METRICS_ASKED_BLOCKS] = {.name = "orgtrail_collector_asked_blocks_total",
+                              .help = "Blocks asked whether they hold an event that came.",
+                              .kind = METRIC_COUNTER},
     [METRICS_FULL_ATTEMPTS] = {.name = "orgtrail_collector_full_attempts_total",
                                .help = "Commits given up because the disk was full.",
                                .kind = METRIC_COUNTER},

@@ -27,6 +27,7 @@ struct append {
     struct append_upkeep *upkeep;
     struct append_disk *disk;  // NULL: it is not watched
     uint64_t mismatches;       // that were told
+    uint64_t asked_blocks;     // that were counted
 
     struct batch **held;  // in the order they came
     uint32_t held_count;
@@ -322,6 +323,9 @@ static void count_commit(struct append *append, const struct append_commit_count
     metric_add(&table[METRICS_COMMITS], 0, 1);
     metric_observe(&table[METRICS_COMMIT_SECONDS], took_ms);
     metric_observe(&table[METRICS_COMMIT_ROWS], (int64_t)counts->received);
+    uint64_t asked = trail_asked_blocks(append->options.trail);
+    metric_add(&table[METRICS_ASKED_BLOCKS], 0, (int64_t)(asked - append->asked_blocks));
+    append->asked_blocks = asked;
     note_mismatches(append);
     if (append->disk != NULL) append_disk_commit(append->disk, took_ms);
 }
@@ -440,6 +444,8 @@ static void answer_group(struct append *append, uint32_t count) {
 static bool try_commit(struct append *append, uint32_t count, struct fault *fault) {
     int64_t begun_ms = monotonic_ms(append);
     if (!append_commit_begin(append->commit, false, fault)) return false;
+    for (uint32_t index = 0; index < count; index++)
+        append_commit_expect(append->commit, append->held[index]);
     for (uint32_t index = 0; index < count; index++) {
         if (!append_commit_apply(append->commit, append->held[index], fault)) return false;
     }

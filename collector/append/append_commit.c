@@ -469,6 +469,16 @@ static bool apply(struct append_commit *commit, struct batch *batch, struct faul
     return true;
 }
 
+void append_commit_expect(struct append_commit *commit, const struct batch *batch) {
+    if (batch->kind != BATCH_EVENTS) return;
+    for (uint32_t index = 0; index < batch->events_count; index++) {
+        const struct batch_event *event = &batch->events[index];
+        if (event->is_notice || event->reason != ADMIT_GOOD) continue;
+        struct key key = key_of(&event->record, event->account);
+        trail_expect(commit->options.trail, &key);
+    }
+}
+
 bool append_commit_apply(struct append_commit *commit, struct batch *batch, struct fault *fault) {
     batch->fault.kind = FAULT_NONE;
     if (!apply(commit, batch, fault)) return append_commit_abort(commit);

@@ -89,6 +89,9 @@ MUST_CHECK bool append_commit_add_own_event(struct append_commit *commit, const 
 MUST_CHECK bool append_commit_add_own_record(struct append_commit *commit, struct span text,
                                              struct fault *fault);
 
+// Says that a batch will be applied in this commit: what all of them bring is looked for together.
+void append_commit_expect(struct append_commit *commit, const struct batch *batch);
+
 // Applies one batch. Sets batch->fault if its session is gone or there is no room for it; that is
 // no fault of the commit. Events that a damaged block keeps from being decided, our own too, are
 // quarantined as ADMIT_UNDECIDED. Otherwise FAULT_FULL, FAULT_IO or FAULT_CORRUPT: the commit is

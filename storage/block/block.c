@@ -336,3 +336,31 @@ uint32_t block_find_id(const struct block *block, const uint8_t id[RECORD_ID_SIZ
     }
     return found;
 }
+
+static bool frame_holds_id(const struct block *block, uint32_t frame, uint64_t low, uint64_t high) {
+    const uint8_t *ids =
+        block->sections[BLOCK_IDS].bytes + (size_t)frame * BLOCK_FRAME_ROWS * RECORD_ID_SIZE;
+    uint32_t rows = block_frame_rows(block, frame);
+    for (uint32_t row = 0; row < rows; row++) {
+        uint64_t row_low, row_high;
+        memcpy(&row_low, ids + (size_t)row * RECORD_ID_SIZE, sizeof row_low);
+        memcpy(&row_high, ids + (size_t)row * RECORD_ID_SIZE + 8, sizeof row_high);
+        if (row_low == low && row_high == high) return true;
+    }
+    return false;
+}
+
+bool block_holds_id(const struct block *block, const uint8_t id[RECORD_ID_SIZE], int64_t time_s) {
+    uint64_t low, high;
+    memcpy(&low, id, sizeof low);
+    memcpy(&high, id + 8, sizeof high);
+    for (uint32_t frame = 0; frame < block->frames; frame++) {
+        int64_t time_min_s, time_max_s;
+        block_frame_times(block, frame, &time_min_s, &time_max_s);
+        if (time_s >= time_min_s && time_s <= time_max_s &&
+            frame_holds_id(block, frame, low, high)) {
+            return true;
+        }
+    }
+    return false;
+}

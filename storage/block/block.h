@@ -154,6 +154,9 @@ struct block_place {
 uint32_t block_find_id(const struct block *block, const uint8_t id[RECORD_ID_SIZE],
                        struct block_place *places, uint32_t places_max);
 
+// Whether a frame whose times include this one holds exactly this id. Reads only raw ids.
+bool block_holds_id(const struct block *block, const uint8_t id[RECORD_ID_SIZE], int64_t time_s);
+
 // Fills places[n] with the place of the row that is n-th in order of sequence; places has room for
 // summary.rows. FAULT_CORRUPT.
 MUST_CHECK bool block_order(const struct block *block, struct block_place *places,

@@ -6,13 +6,13 @@
 
 enum { CHANCE_BITS = 10 };  // 1,024 blocks
 
-static uint32_t fingerprint_bits(uint32_t rows) {
+uint32_t fingerprints_bits(uint32_t rows) {
     return codes_width(rows - 1) + CHANCE_BITS;
 }
 
 void fingerprints_append(uint32_t *hashes, uint64_t *sorting, uint32_t count,
                          struct buffer *output) {
-    uint32_t bits = fingerprint_bits(count);
+    uint32_t bits = fingerprints_bits(count);
     for (uint32_t row = 0; row < count; row++) sorting[row] = hashes[row] >> (32 - bits);
     block_sort(sorting, sorting + count, count);
     for (uint32_t row = 0; row < count; row++) hashes[row] = (uint32_t)sorting[row];
@@ -20,11 +20,11 @@ void fingerprints_append(uint32_t *hashes, uint64_t *sorting, uint32_t count,
 }
 
 bool fingerprints_check(struct span section, uint32_t rows) {
-    return section.size == sorted_size(rows, fingerprint_bits(rows));
+    return section.size == sorted_size(rows, fingerprints_bits(rows));
 }
 
 bool fingerprints_find(struct span section, uint32_t rows, uint32_t hash) {
-    uint32_t bits = fingerprint_bits(rows);
+    uint32_t bits = fingerprints_bits(rows);
     struct sorted sorted;
     uint32_t index;
     return sorted_open(section, rows, bits, &sorted) &&
@@ -32,7 +32,7 @@ bool fingerprints_find(struct span section, uint32_t rows, uint32_t hash) {
 }
 
 bool fingerprints_read(struct span section, uint32_t rows, uint32_t bits, uint32_t *hashes) {
-    uint32_t own_bits = fingerprint_bits(rows);
+    uint32_t own_bits = fingerprints_bits(rows);
     struct sorted sorted;
     if (own_bits < bits || !sorted_open(section, rows, own_bits, &sorted)) return false;
     struct sorted_walk walk = sorted_walk_of(&sorted);

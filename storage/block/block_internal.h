@@ -100,7 +100,8 @@ uint64_t postings_find(struct span section, uint32_t frames, uint32_t hash);
 bool postings_walk(struct span section, uint32_t frames,
                    bool (*on_entry)(void *user, uint32_t hash, uint64_t frames), void *user);
 
-// Fingerprints of ids.
+// Fingerprints of ids; how many bits each has in a block of so many rows.
+uint32_t fingerprints_bits(uint32_t rows);
 void fingerprints_append(uint32_t *hashes, uint64_t *sorting, uint32_t count,
                          struct buffer *output);
 bool fingerprints_check(struct span section, uint32_t rows);

@@ -218,6 +218,10 @@ uint64_t trail_mismatches(const struct trail *trail) {
     return block_scratch_mismatches(trail->scratch);
 }
 
+uint64_t trail_asked_blocks(const struct trail *trail) {
+    return trail->asked;
+}
+
 // What cannot be read stays where it is: its sequences are its own, and it may be mended.
 static bool load_tail(struct trail *trail, struct fault *fault) {
     struct trail_walk walk;
@@ -277,12 +281,13 @@ static bool create_parts(struct trail *trail, struct fault *fault) {
     trail->json[1] = json_reader_create();
     trail->record_arena = arena_create(RECORD_ARENA_SIZE_MAX);
     trail->arena = arena_create(ARENA_SIZE_MAX);
+    trail->expect = trail_expect_create();
     trail->rows = calloc(TRAIL_COMMIT_ROWS_MAX, sizeof *trail->rows);
     trail->window_values = calloc(TRAIL_COMMIT_ROWS_MAX, sizeof *trail->window_values);
     if (trail->catalog == NULL || trail->dictionaries == NULL || trail->scratch == NULL ||
         trail->zstd == NULL || trail->json[0] == NULL || trail->json[1] == NULL ||
-        trail->record_arena == NULL || trail->arena == NULL || trail->rows == NULL ||
-        trail->window_values == NULL) {
+        trail->record_arena == NULL || trail->arena == NULL || trail->expect == NULL ||
+        trail->rows == NULL || trail->window_values == NULL) {
         return fault_set(fault, FAULT_FULL, "trail: out of memory");
     }
     return true;
@@ -380,6 +385,7 @@ void trail_close(struct trail *trail) {
     trail_mirror_done(&trail->tail);
     trail_catalog_destroy(trail->catalog);
     trail_window_destroy(trail->window);
+    trail_expect_destroy(trail->expect);
     dictionary_destroy(trail->dictionary);
     block_scratch_destroy(trail->scratch);
     zstd_destroy(trail->zstd);
@@ -419,6 +425,7 @@ static bool begin(struct trail *trail, bool uses_reserve, struct fault *fault) {
         insert_tail(trail);
     }
     arena_reset(trail->arena);
+    trail_expect_clear(trail->expect);
     trail->rows_count = 0;
     trail->offered = 0;
     trail->lopsided = (struct trail_lopsided){0};
@@ -436,6 +443,12 @@ bool trail_begin_reserved(struct trail *trail, struct fault *fault) {
     return begin(trail, true, fault);
 }
 
+void trail_expect(struct trail *trail, const struct key *key) {
+    assert(trail->is_committing);
+    if (trail_is_expired(trail, key->event_time_s)) return;
+    trail_expect_add(trail->expect, key);
+}
+
 bool trail_add(struct trail *trail, const struct trail_entry *entry, enum trail_outcome *outcome,
                struct fault *fault) {
     assert(trail->is_committing);
@@ -447,6 +460,7 @@ bool trail_add(struct trail *trail, const struct trail_entry *entry, enum trail_
         *outcome = TRAIL_EXPIRED;
         return true;
     }
+    if (!trail_expect_settle(trail, fault)) return false;
     struct key key = key_of(entry->record, entry->account);
     uint64_t hash = trail_hash_key(trail, &key);
     trail_window_prefetch(trail->window, hash);

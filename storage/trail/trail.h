@@ -63,6 +63,10 @@ bool trail_is_damaged(const struct trail *trail, struct fault *damage);
 uint32_t trail_damages(const struct trail *trail);
 uint64_t trail_mismatches(const struct trail *trail);
 
+// How often a block was opened since trail_open to ask whether it holds an event that was offered:
+// what new events cost where the window of ids is too small. For metrics.
+uint64_t trail_asked_blocks(const struct trail *trail);
+
 // The store's random 16-byte epoch, new when the store is made or restored.
 void trail_epoch(const struct trail *trail, uint8_t epoch[TRAIL_EPOCH_SIZE]);
 
@@ -101,6 +105,12 @@ struct trail_entry {
     bool is_own;          // an event of orgtrail itself
     int64_t received_ms;
 };
+
+// Says that an event of this key will be offered in this commit. All that are expected are looked
+// for together when the next event is offered, which costs far less where many blocks share their
+// time. It changes no outcome; what comes unexpected is looked for alone, and what is expected need
+// not come.
+void trail_expect(struct trail *trail, const struct key *key);
 
 // Offers an event. *outcome says what became of it; duplicates within the commit are found too.
 // FAULT_CORRUPT: a block needed to decide is damaged; the commit is as before and may go on.

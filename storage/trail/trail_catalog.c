@@ -225,11 +225,13 @@ uint64_t trail_catalog_key_number(uint64_t key) {
     return key & (((uint64_t)1 << NUMBER_BITS) - 1);
 }
 
-bool trail_catalog_find(struct trail_catalog *catalog, int64_t time_s, const uint32_t **indexes,
-                        uint32_t *count, struct fault *fault) {
-    uint32_t place = search_day(catalog, time_day(time_s));
+bool trail_catalog_find(struct trail_catalog *catalog, int64_t time_min_s, int64_t time_max_s,
+                        const uint32_t **indexes, uint32_t *count, struct fault *fault) {
+    assert(time_min_s <= time_max_s);
+    assert(time_day(time_min_s) == time_day(time_max_s));
+    uint32_t place = search_day(catalog, time_day(time_min_s));
     uint32_t found = 0;
-    if (place < catalog->days_count && catalog->days[place].day == time_day(time_s)) {
+    if (place < catalog->days_count && catalog->days[place].day == time_day(time_min_s)) {
         const struct day *day = &catalog->days[place];
         while (catalog->found_capacity < day->count) {
             if (!reserve((void **)&catalog->found, catalog->found_capacity,
@@ -239,12 +241,12 @@ bool trail_catalog_find(struct trail_catalog *catalog, int64_t time_s, const uin
         }
         for (uint32_t at = 0; at < day->count; at++) {
             const struct step *step = &day->steps[at / STEP_BLOCKS];
-            if (time_s < step->time_min_s || time_s > step->time_max_s) {
+            if (time_max_s < step->time_min_s || time_min_s > step->time_max_s) {
                 at |= STEP_BLOCKS - 1;
                 continue;
             }
             const struct block_summary *summary = &catalog->blocks[day->indexes[at]].summary;
-            if (time_s >= summary->time_min_s && time_s <= summary->time_max_s)
+            if (time_max_s >= summary->time_min_s && time_min_s <= summary->time_max_s)
                 catalog->found[found++] = day->indexes[at];
         }
     }

@@ -70,10 +70,11 @@ uint64_t trail_catalog_key(const struct trail_catalog_block *block);
 int64_t trail_catalog_key_day(uint64_t key);
 uint64_t trail_catalog_key_number(uint64_t key);
 
-// Indexes of the blocks whose times include this one, in the catalog's memory until the next call.
-// FAULT_FULL if memory runs out.
-MUST_CHECK bool trail_catalog_find(struct trail_catalog *catalog, int64_t time_s,
-                                   const uint32_t **indexes, uint32_t *count, struct fault *fault);
+// Indexes of the blocks whose times meet those from time_min_s to time_max_s, which are of one day,
+// in the catalog's memory until the next call. FAULT_FULL if memory runs out.
+MUST_CHECK bool trail_catalog_find(struct trail_catalog *catalog, int64_t time_min_s,
+                                   int64_t time_max_s, const uint32_t **indexes, uint32_t *count,
+                                   struct fault *fault);
 
 // All indexes in order of time_max_s (newest) or time_min_s, smallest first; borrowed until the
 // next add. FAULT_FULL if memory runs out.

@@ -3,11 +3,12 @@
 // A stored event lies in a block or in the tail (or came earlier in this commit). The window has
 // the keys of the tail, of this commit and of blocks written lately, and traces of those before;
 // blocks whose times include the event's and of which the window does not know that they lack it
-// are searched by fingerprint, and taken into the window once that has been done so often that
-// taking them in is cheaper. An entry of the window knows
-// either the hash of the bytes or the frame where they are: then the hashes of that whole frame are
-// learnt, as a repeated import asks for all of its rows. Equal key and equal content hash (127 bits
-// under the store's secret) is a duplicate; everything else is decided on the stored bytes.
+// are searched by fingerprint: for all events of the commit together (trail_expect), or for one
+// that nobody expected alone. A block in which much is found is taken into the window. An entry of
+// the window knows either the hash of the bytes or the frame where they are: then the hashes of
+// that whole frame are learnt, as a repeated import asks for all of its rows. Equal key and equal
+// content hash (127 bits under the store's secret) is a duplicate; everything else is decided on
+// the stored bytes.
 
 #include <assert.h>
 #include <inttypes.h>
@@ -21,15 +22,7 @@ enum {
     LOPSIDED_SPENT_MAX = 16 << 20,  // bytes of stored records parsed for such, of one commit
     PROBES_MAX = 256,               // 0.3 us each, against 80 us for taking a block in
     HIT_PROBES = 16,                // what a probe counts that finds the fingerprint
-    SUSPECTS_MAX = 64,              // blocks with the right fingerprint; chance gives one in 8,000
-};
-
-// Blocks that are not in the window and may hold the id.
-struct suspects {
-    uint32_t indexes[SUSPECTS_MAX];
-    uint32_t count;
-    bool are_more;  // than fit: then every block of that time is looked into
-    bool is_taken;  // one of that time has been taken into the window instead
+    PLACES_MAX = 64,                // rows of one id in one block
 };
 
 bool trail_open_block(struct trail *trail, uint32_t index, struct block *block,
@@ -84,13 +77,23 @@ static bool take_in(struct trail *trail, uint32_t index, const struct block *blo
     return true;
 }
 
+bool trail_take_in_if_due(struct trail *trail, uint32_t index, const struct block *block,
+                          uint32_t hits, bool *is_taken, struct fault *fault) {
+    struct trail_catalog_block *entry = trail_catalog_at(trail->catalog, index);
+    entry->probes += hits * HIT_PROBES;
+    *is_taken =
+        entry->probes > PROBES_MAX && trail_window_has_room(trail->window, entry->summary.rows);
+    return !*is_taken || take_in(trail, index, block, fault);
+}
+
 // Looks at one block of the right time that is not in the window. One that has left its traces is
 // only asked for what they do not exclude: what counts there is what it is likely to hold, as all
 // of them would be taken in for the few keys about which the traces are wrong.
 static bool probe(struct trail *trail, uint32_t index, uint32_t id_hash, bool has_traces,
-                  struct suspects *suspects, struct fault *fault) {
+                  struct trail_suspects *suspects, struct fault *fault) {
     struct trail_catalog_block *entry = trail_catalog_at(trail->catalog, index);
     struct block block;
+    trail->asked++;
     if (!trail_open_block(trail, index, &block, fault)) return false;
     bool is_hit = block_may_hold_id(&block, id_hash);
     if (is_hit || !has_traces) entry->probes += is_hit ? HIT_PROBES : 1;
@@ -99,7 +102,7 @@ static bool probe(struct trail *trail, uint32_t index, uint32_t id_hash, bool ha
         return take_in(trail, index, &block, fault);
     }
     if (!is_hit) return true;
-    if (suspects->count == SUSPECTS_MAX) {
+    if (suspects->count == TRAIL_SUSPECTS_MAX) {
         suspects->are_more = true;
     } else {
         suspects->indexes[suspects->count++] = index;
@@ -110,7 +113,10 @@ static bool probe(struct trail *trail, uint32_t index, uint32_t id_hash, bool ha
 // Makes sure that every block of that time is in the window, among the suspects, or without the
 // key.
 static bool cover(struct trail *trail, const struct key *key, uint64_t hash,
-                  struct suspects *suspects, struct fault *fault) {
+                  struct trail_suspects *suspects, struct fault *fault) {
+    bool is_settled;
+    if (!trail_expect_find(trail, key, hash, &is_settled, suspects, fault)) return false;
+    if (is_settled) return true;
     uint64_t generation = trail_window_generation(trail->window);
     struct trail_memo *memo = &trail->memos[(uint64_t)key->event_time_s % TRAIL_MEMO_COUNT];
     bool is_known = memo->time_s == key->event_time_s && memo->generation == generation;
@@ -120,7 +126,8 @@ static bool cover(struct trail *trail, const struct key *key, uint64_t hash,
 
     const uint32_t *indexes = NULL;
     uint32_t count = 0;
-    if (!trail_catalog_find(trail->catalog, key->event_time_s, &indexes, &count, fault))
+    if (!trail_catalog_find(trail->catalog, key->event_time_s, key->event_time_s, &indexes, &count,
+                            fault))
         return false;
     bool all = true, any_traces = false;
     uint32_t id_hash = block_id_hash(trail->format.secret, key->id);
@@ -256,9 +263,9 @@ static bool search_block(struct trail *trail, uint32_t index, const struct key *
     struct block block;
     if (!trail_open_block(trail, index, &block, fault)) return false;
     // More rows with one id than this differ in account or second: then every frame is looked at.
-    struct block_place places[SUSPECTS_MAX];
-    uint32_t count = block_find_id(&block, key->id, places, SUSPECTS_MAX);
-    bool every = count > SUSPECTS_MAX;
+    struct block_place places[PLACES_MAX];
+    uint32_t count = block_find_id(&block, key->id, places, PLACES_MAX);
+    bool every = count > PLACES_MAX;
     uint32_t steps = every ? block.frames : count;
     for (uint32_t step = 0; step < steps; step++) {
         uint32_t frame = every ? step : places[step].frame;
@@ -285,26 +292,38 @@ static bool search_block(struct trail *trail, uint32_t index, const struct key *
     return true;
 }
 
-// Looks into blocks of the key's time: into those suspected, or into all that may hold the id.
+static bool is_suspect(const struct trail_suspects *suspects, uint32_t index) {
+    for (uint32_t at = 0; at < suspects->count; at++) {
+        if (suspects->indexes[at] == index) return true;
+    }
+    return false;
+}
+
+// Looks into blocks of the key's time: into those suspected, and if the window has an entry that
+// may be the key's into those whose keys it holds. More suspects than fit: into all.
 static bool search_blocks(struct trail *trail, const struct key *key,
-                          const struct suspects *suspects, bool all, bool *found, struct span *text,
-                          struct fault *fault) {
+                          const struct trail_suspects *suspects, bool has_entry, bool *found,
+                          struct span *text, struct fault *fault) {
     const uint32_t *indexes = suspects->indexes;
     uint32_t count = suspects->count;
-    if (all || suspects->are_more) {
-        if (!trail_catalog_find(trail->catalog, key->event_time_s, &indexes, &count, fault))
+    if (has_entry || suspects->are_more) {
+        if (!trail_catalog_find(trail->catalog, key->event_time_s, key->event_time_s, &indexes,
+                                &count, fault))
             return false;
     }
     uint32_t id_hash = block_id_hash(trail->format.secret, key->id);
     *found = false;
     for (uint32_t at = 0; at < count && !*found; at++) {
         struct block block;
+        const struct trail_catalog_block *entry = trail_catalog_at(trail->catalog, indexes[at]);
+        if (!suspects->are_more && !trail_window_holds(trail->window, entry->generation) &&
+            !is_suspect(suspects, indexes[at])) {
+            continue;
+        }
         if (!trail_open_block(trail, indexes[at], &block, fault)) return false;
         if (!block_may_hold_id(&block, id_hash)) continue;
-        if (!search_block(trail, indexes[at], key, found, text, fault)) {
-            return fault_add(fault, "trail: block %" PRIu64,
-                             trail_catalog_at(trail->catalog, indexes[at])->number);
-        }
+        if (!search_block(trail, indexes[at], key, found, text, fault))
+            return fault_add(fault, "trail: block %" PRIu64, entry->number);
     }
     return true;
 }
@@ -356,7 +375,7 @@ static bool ask_window(struct trail *trail, uint64_t hash, uint64_t content,
 
 bool trail_dedupe(struct trail *trail, const struct key *key, uint64_t hash, uint64_t content,
                   struct span text, enum trail_outcome *outcome, struct fault *fault) {
-    struct suspects suspects = {.count = 0};
+    struct trail_suspects suspects = {.count = 0};
     struct knowledge knowledge;
     if (is_given_up(trail, key, hash, text.size)) {
         *outcome = TRAIL_CONFLICT;

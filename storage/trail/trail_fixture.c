@@ -138,6 +138,12 @@ void fixture_store(struct fixture *fixture, const char *text) {
     assert_int_equal(fixture_add(fixture, remember(fixture, text)), TRAIL_STORED);
 }
 
+enum trail_outcome fixture_offer(struct fixture *fixture, const char *text) {
+    enum trail_outcome outcome = fixture_add(fixture, text);
+    if (outcome == TRAIL_STORED) remember(fixture, text);
+    return outcome;
+}
+
 void fixture_begin(struct fixture *fixture) {
     if (!trail_begin(fixture->trail, &fixture->fault)) fail_msg("%s", fixture->fault.text);
 }

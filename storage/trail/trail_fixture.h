@@ -55,6 +55,9 @@ char *fixture_make_record(uint32_t number, int64_t second, uint32_t account);
 // Offers a text to the commit that is open, under the account that it names.
 enum trail_outcome fixture_add(struct fixture *fixture, const char *text);
 
+// Offers a text that lives until the commit, and remembers it if it is stored.
+enum trail_outcome fixture_offer(struct fixture *fixture, const char *text);
+
 // Offers it, expects it to be stored, and remembers it.
 void fixture_store(struct fixture *fixture, const char *text);
 

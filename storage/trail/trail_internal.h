@@ -17,6 +17,7 @@
 #include "storage/trail/trail_codec.h"
 #include "storage/trail/trail_dictionaries.h"
 #include "storage/trail/trail_environment.h"
+#include "storage/trail/trail_expect.h"
 #include "storage/trail/trail_summaries.h"
 #include "storage/trail/trail_window.h"
 
@@ -101,6 +102,8 @@ struct trail {
     struct trail_catalog *catalog;
     struct trail_window *window;
     struct trail_memo memos[TRAIL_MEMO_COUNT];
+    struct trail_expect *expect;
+    uint64_t asked;  // blocks, for ids
     struct dictionary *dictionary;
     struct trail_dictionaries *dictionaries;
     struct trail_tail_mirror tail;
@@ -164,6 +167,11 @@ uint64_t trail_hash_content(const struct trail *trail, struct span text);
 // FAULT_CORRUPT names the block, also if it is missing.
 MUST_CHECK bool trail_open_block(struct trail *trail, uint32_t index, struct block *block,
                                  struct fault *fault);
+
+// Notes that a block holds so many of the ids it was asked for; after enough of them all its keys
+// are taken into the window, if there is room.
+MUST_CHECK bool trail_take_in_if_due(struct trail *trail, uint32_t index, const struct block *block,
+                                     uint32_t hits, bool *is_taken, struct fault *fault);
 
 // Decides whether the event is stored already.
 MUST_CHECK bool trail_dedupe(struct trail *trail, const struct key *key, uint64_t hash,

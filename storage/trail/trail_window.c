@@ -265,3 +265,11 @@ bool trail_window_may_recall(const struct trail_window *window, uint64_t key) {
     }
     return false;
 }
+
+void trail_window_prefetch_traces(const struct trail_window *window, uint64_t key) {
+    for (uint32_t index = 0; index < TRACKS; index++) {
+        const struct track *track = &window->tracks[index];
+        if (track->slots != NULL)
+            __builtin_prefetch(&track->slots[first_slot(window->slots_count, key)]);
+    }
+}

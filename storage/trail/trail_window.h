@@ -73,3 +73,6 @@ bool trail_window_recalls(const struct trail_window *window, uint64_t generation
 // Whether a key may be among those of which there are traces. False is sure; true is a mistake for
 // one in some thousand keys.
 bool trail_window_may_recall(const struct trail_window *window, uint64_t key);
+
+// Fetches what trail_window_may_recall will touch for a key.
+void trail_window_prefetch_traces(const struct trail_window *window, uint64_t key);

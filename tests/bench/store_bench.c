@@ -142,6 +142,7 @@ static const struct traffic_event *next_event(struct bench *bench) {
 struct offered {
     struct span text;
     struct span account;
+    struct key key;
 };
 
 // Makes the events of one commit, outside of what is measured.
@@ -155,15 +156,16 @@ static void make_events(struct bench *bench, uint64_t first, uint32_t count,
             !arena_copy(bench->texts, event->account, &offered[index].account)) {
             bench_stop(&fault);
         }
-        if (!measure) continue;
-        bench->text_size += event->record.size;
-        add_to_gzip(bench, first + index, event->record);
-        if (index % 16 != 0) continue;
         struct record record;
         enum record_refusal refusal;
         arena_reset(bench->record);
         if (!record_read(bench->json, bench->record, event->record, &record, &refusal, &fault))
             bench_stop(&fault);
+        offered[index].key = key_of(&record, event->account);
+        if (!measure) continue;
+        bench->text_size += event->record.size;
+        add_to_gzip(bench, first + index, event->record);
+        if (index % 16 != 0) continue;
         bench_take_samples(bench, &record, event->account, (first + index) / 16);
     }
 }
@@ -173,6 +175,8 @@ static uint32_t store_events(struct bench *bench, const struct offered *offered,
     struct fault fault;
     struct trail_receipt receipt;
     if (!trail_begin(bench->trail, &fault)) bench_stop(&fault);
+    for (uint32_t index = 0; index < count; index++)
+        trail_expect(bench->trail, &offered[index].key);
     for (uint32_t index = 0; index < count; index++) {
         struct record record;
         enum record_refusal refusal;
@@ -201,6 +205,7 @@ static void open_trail(struct bench *bench) {
         .block_rows_min = bench->options.block_rows_min,
         .tail_rows_max = bench->options.tail_rows_max,
         .window_ids = bench->options.window,
+        .window_traces = bench->options.traces,
         .no_sync = bench->options.no_sync,
         .clock = clock_system(),
         .random = random_system(),
@@ -269,8 +274,8 @@ static void fill(struct bench *bench) {
         bench_stop(&fault);
     }
     trail_close(bench->trail);
-    printf("%-28s %u events, %" PRIu64 " of them in %.1f s\n", "filled", events, stored,
-           watch.wall_s);
+    printf("%-28s %u events, %" PRIu64 " of them in %.1f s, %.1f s of CPU\n", "filled", events,
+           stored, watch.wall_s, watch.cpu_s);
 }
 
 static void clear_directory(const char *directory) {
@@ -333,6 +338,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
         case 'w':
             options->window = number;
             return 0;
+        case 'T':
+            options->traces = number;
+            return 0;
         case 'l':
             options->late_s = number;
             return 0;
@@ -378,6 +386,7 @@ int main(int argc, char **argv) {
         {"block-rows-min", 'b', "N", 0, "rows that go past the tail (the store's default)", 0},
         {"tail-rows-max", 't', "N", 0, "rows that end the waiting (the store's default)", 0},
         {"window", 'w', "N", 0, "ids of the dedupe window (the store's default)", 0},
+        {"traces", 'T', "N", 0, "traces of ids before them (the store's default)", 0},
         {"late", 'l', "SECONDS", 0, "events are late by 0 to so many seconds (0)", 0},
         {"rate", 'R', "N", 0, "events of a second of eventTime (1000)", 0},
         {"accounts", 'A', "N", 0, "accounts of the organization (100)", 0},

@@ -33,6 +33,7 @@ struct options {
     uint32_t block_rows_min;
     uint32_t tail_rows_max;
     uint32_t window;
+    uint32_t traces;
     uint32_t late_s;
     uint32_t rate;
     uint32_t accounts;
