@@ -1,7 +1,6 @@
 #include "agent/agent.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,13 +8,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/agent_open.h"
 #include "agent/choice.h"
 #include "agent/gather.h"
 #include "agent/renewal.h"
-#include "agent/source/directory.h"
-#include "agent/source/tail.h"
 #include "base/clock.h"
-#include "base/files.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/rpc/rpc.h"
@@ -23,8 +20,7 @@
 
 enum {
     TRIAL_WAIT_MS = 10,  // of a turn while new certificates are on trial
-    PATH_SIZE = 4096,
-    SENDS_MAX = 8,  // messages of one turn
+    SENDS_MAX = 8,       // messages of one turn
     HOST_SIZE = 256,
     FULL_LOG_MS = 60000,
 };
@@ -32,7 +28,6 @@ enum {
 struct agent {
     const struct agent_config *config;
     const struct clock *clock;
-    const struct files *archive;
     bool once;
     bool with_objects;
     char host[HOST_SIZE];
@@ -253,77 +248,6 @@ static bool on_rewind(void *context, int64_t backup_time_ms, struct fault *fault
 
 // --- opening
 
-static bool open_spool(struct agent *agent, struct fault *fault) {
-    const struct agent_config *config = agent->config;
-    if (!files_make_directory(files_system(), config->spool_directory, fault))
-        return fault_add(fault, "spool.directory");
-    struct spool_source sources[AGENT_CONFIG_SOURCES_MAX] = {0};
-    for (uint32_t index = 0; index < config->sources_count; index++) {
-        const struct agent_config_source *from = &config->sources[index];
-        snprintf(sources[index].name, sizeof sources[index].name, "%s", from->name);
-        snprintf(sources[index].kind, sizeof sources[index].kind, "%s",
-                 from->is_tail ? "tail" : "directory");
-    }
-    const struct spool_options options = {
-        .files = files_system(),
-        .clock = agent->clock,
-        .random = random_system(),
-        .directory = config->spool_directory,
-        .size_max = config->spool_size_max,
-        .sources = sources,
-        .sources_count = config->sources_count,
-    };
-    return spool_open(&options, &agent->spool, fault);
-}
-
-static bool open_directory(struct agent *agent, const struct agent_config_source *from,
-                           struct source *source, struct fault *fault) {
-    char taken[PATH_SIZE], state[PATH_SIZE + SPOOL_NAME_SIZE + 1];
-    struct spool_facts facts;
-    spool_describe(agent->spool, &facts);
-    int size = snprintf(taken, sizeof taken, "%s/taken", agent->config->spool_directory);
-    if (size >= (int)sizeof taken) {
-        return fault_set(fault, FAULT_INPUT, "spool.directory: the path is too long");
-    }
-    snprintf(state, sizeof state, "%s/%s", taken, from->name);
-    if (!files_make_directory(files_system(), taken, fault)) return false;
-    const struct directory_options options = {
-        .files = files_system(),
-        .archive = agent->archive,
-        .clock = agent->clock,
-        .root = from->paths[0],
-        .state_directory = state,
-        .spool_id = facts.spool_id,
-        .poll_ms = from->poll_ms,
-        .file_size_max = from->file_size_max,
-        .once = agent->once,
-    };
-    return directory_open(&options, source, fault);
-}
-
-static bool open_source(struct agent *agent, const struct agent_config_source *from,
-                        struct fault *fault) {
-    struct source source;
-    bool is_open;
-    if (!from->is_tail) {
-        is_open = open_directory(agent, from, &source, fault);
-    } else if (from->is_standard_input) {
-        is_open = tail_open_stream(STDIN_FILENO, agent->clock, &source, fault);
-    } else {
-        const struct tail_options options = {
-            .files = files_system(),
-            .clock = agent->clock,
-            .paths = from->paths,
-            .paths_count = from->paths_count,
-            .from_end = from->from_end,
-            .once = agent->once,
-        };
-        is_open = tail_open(&options, &source, fault);
-    }
-    if (!is_open) return fault_add(fault, "source %s", from->name);
-    return gather_add(agent->gather, from->name, source, fault);
-}
-
 static bool open_all(struct agent *agent, const struct agent_options *how, struct fault *fault) {
     int64_t now_ms = agent->clock->now_ms(agent->clock->context);
     bool is_good = renewal_read(agent->config, NULL, now_ms / 1000, &agent->files, fault);
@@ -331,15 +255,19 @@ static bool open_all(struct agent *agent, const struct agent_options *how, struc
     agent->with_objects = is_good && strstr(agent->files.facts.uri, "/organization") != NULL;
     const char *selectors = agent->config->event_selectors;
     is_good = is_good && (selectors == NULL || choice_load(selectors, &agent->choice, fault)) &&
-              open_spool(agent, fault);
+              agent_open_spool(agent->config, agent->clock, &agent->spool, fault);
     if (is_good) {
         agent->gather = gather_create(agent->spool, agent->clock, agent->with_objects);
         if (agent->gather == NULL) is_good = fault_set(fault, FAULT_FULL, "out of memory");
         if (is_good) gather_choose(agent->gather, agent->choice);
         if (is_good) gather_listen(agent->gather, how->on_notice, how->user);
     }
+    const struct agent_opening opening = {how, agent->clock, agent->spool};
     for (uint32_t index = 0; is_good && index < agent->config->sources_count; index++) {
-        is_good = open_source(agent, &agent->config->sources[index], fault);
+        const struct agent_config_source *from = &agent->config->sources[index];
+        struct source source;
+        is_good = agent_open_source(&opening, from, &source, fault) &&
+                  gather_add(agent->gather, from->name, source, fault);
     }
     is_good = is_good && gather_restore(agent->gather, fault) && make_client(agent, fault);
     if (!is_good) return false;
@@ -367,7 +295,6 @@ bool agent_create(const struct agent_options *options, struct agent **agent, str
     if (created == NULL) return fault_set(fault, FAULT_FULL, "out of memory for the agent");
     created->config = options->config;
     created->once = options->once;
-    created->archive = options->archive;
     created->clock = clock_system();
     if (gethostname(created->host, sizeof created->host - 1) != 0) created->host[0] = 0;
     if (!open_all(created, options, fault)) {
@@ -394,35 +321,6 @@ void agent_destroy(struct agent *agent) {
     spool_close(agent->spool);
     certificate_files_done(&agent->files);
     free(agent);
-}
-
-bool agent_check(const struct agent_config *config, struct fault *fault) {
-    const struct clock *clock = clock_system();
-    struct certificate_files read;
-    if (!renewal_read(config, NULL, clock->now_ms(clock->context) / 1000, &read, fault)) {
-        return false;
-    }
-    certificate_files_done(&read);
-    if (config->event_selectors != NULL) {
-        struct choice *choice;
-        if (!choice_load(config->event_selectors, &choice, fault)) return false;
-        choice_destroy(choice);
-    }
-    if (!files_make_directory(files_system(), config->spool_directory, fault))
-        return fault_add(fault, "spool.directory");
-    if (access(config->spool_directory, R_OK | W_OK | X_OK) != 0) {
-        return fault_set(fault, FAULT_DENIED, "spool.directory: %s cannot be written by this user",
-                         config->spool_directory);
-    }
-    for (uint32_t index = 0; index < config->sources_count; index++) {
-        const struct agent_config_source *source = &config->sources[index];
-        if (source->is_standard_input || access(source->paths[0], R_OK) == 0) continue;
-        if (source->is_tail && strpbrk(source->paths[0], "*?[") != NULL) continue;
-        fprintf(stderr,
-                "orgtrail-agent: warning: source %s: %s cannot be read now: %s; the agent waits\n",
-                source->name, source->paths[0], strerror(errno));
-    }
-    return true;
 }
 
 // --- the loop

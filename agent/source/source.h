@@ -4,9 +4,9 @@
 // would go on after it (its position, which the spool keeps in the same frame). It never waits
 // longer than one read of a file.
 //
-// Start: source_restore is called with what the spool still knows (the position before the frames
+// Start: restore is called with what the spool still knows (the position before the frames
 // that may not be acknowledged, then those of each of these frames in order), then the first step.
-// A thing that was given is appended to the spool and source_appended tells its number; or the
+// A thing that was given is appended to the spool and appended tells its number; or the
 // spool is full, and no step follows until it could be appended.
 
 #pragma once
