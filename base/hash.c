@@ -1,6 +1,5 @@
 #include "base/hash.h"
 
-#include <libdeflate.h>
 #include <string.h>
 
 #include "base/hash_internal.h"
@@ -40,10 +39,4 @@ uint64_t hash_keyed(const uint8_t secret[HASH_SECRET_SIZE], uint64_t seed, struc
 uint64_t hash_plain(struct span bytes) {
     if (bytes.size >= HASH_LONG_SIZE_MIN) return hash_long_plain(bytes);
     return XXH3_64bits(bytes.bytes, bytes.size);
-}
-
-uint32_t hash_crc32(struct span bytes) {
-    // libdeflate takes a null pointer as the wish for the initial value, which is right for no
-    // bytes.
-    return libdeflate_crc32(0, bytes.bytes, bytes.size);
 }

@@ -25,6 +25,3 @@ uint64_t hash_with_key(const struct hash_key *key, struct span bytes);
 
 // Unkeyed XXH3-64, for checksums of what we wrote ourselves.
 uint64_t hash_plain(struct span bytes);
-
-// CRC-32 (IEEE 802.3, as gzip) over the span.
-uint32_t hash_crc32(struct span bytes);

@@ -108,13 +108,6 @@ static void test_seeds_are_independent(void **state) {
     assert_true(both < 20);
 }
 
-static void test_crc32(void **state) {
-    (void)state;
-    assert_int_equal(hash_crc32(SPAN_LITERAL("123456789")), 0xCBF43926);
-    assert_int_equal(hash_crc32((struct span){0}), 0);
-    assert_int_equal(hash_crc32(SPAN_LITERAL("")), 0);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain_is_xxh3),
@@ -124,7 +117,6 @@ int main(void) {
 #endif
         cmocka_unit_test(test_keyed_depends_on_all),
         cmocka_unit_test(test_seeds_are_independent),
-        cmocka_unit_test(test_crc32),
     };
     return cases_run("hash_test", tests, sizeof tests / sizeof tests[0]);
 }

@@ -342,43 +342,24 @@ static bool is_blank(uint8_t byte) {
     return byte == ' ' || byte == '\t' || byte == '\r';
 }
 
-void http_client_headers(const struct http_client_answer *answer,
-                         bool (*on_header)(void *user, struct span name, struct span value),
-                         void *user) {
+bool http_client_find(const struct http_client_answer *answer, const char *name,
+                      struct span *value) {
     struct span rest = buffer_span(&answer->head);
+    size_t name_size = strlen(name);
     while (rest.size > 0) {
         size_t end = span_find(rest, '\n');
         struct span line = span_of(rest.bytes, end);
         rest = end < rest.size ? span_from(rest, end + 1) : (struct span){NULL, 0};
         size_t colon = span_find(line, ':');
-        if (colon == line.size) continue;
-        struct span value = span_from(line, colon + 1);
-        while (value.size > 0 && is_blank(value.bytes[0])) value = span_from(value, 1);
-        while (value.size > 0 && is_blank(value.bytes[value.size - 1])) value.size--;
-        if (!on_header(user, span_of(line.bytes, colon), value)) return;
-    }
-}
-
-struct search {
-    struct span name;
-    struct span *value;
-    bool found;
-};
-
-static bool match_header(void *user, struct span name, struct span value) {
-    struct search *search = user;
-    if (name.size != search->name.size ||
-        strncasecmp((const char *)name.bytes, (const char *)search->name.bytes, name.size) != 0) {
+        if (colon == line.size || colon != name_size ||
+            strncasecmp((const char *)line.bytes, name, name_size) != 0) {
+            continue;
+        }
+        struct span found = span_from(line, colon + 1);
+        while (found.size > 0 && is_blank(found.bytes[0])) found = span_from(found, 1);
+        while (found.size > 0 && is_blank(found.bytes[found.size - 1])) found.size--;
+        *value = found;
         return true;
     }
-    *search->value = value;
-    search->found = true;
     return false;
-}
-
-bool http_client_find(const struct http_client_answer *answer, const char *name,
-                      struct span *value) {
-    struct search search = {span_text(name), value, false};
-    http_client_headers(answer, match_header, &search);
-    return search.found;
 }

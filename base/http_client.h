@@ -91,8 +91,3 @@ void http_client_answer_done(struct http_client_answer *answer);
 // is none.
 bool http_client_find(const struct http_client_answer *answer, const char *name,
                       struct span *value);
-
-// Calls on_header with each header in order, until it returns false.
-void http_client_headers(const struct http_client_answer *answer,
-                         bool (*on_header)(void *user, struct span name, struct span value),
-                         void *user);

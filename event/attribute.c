@@ -29,15 +29,6 @@ const char *attribute_kind_name(enum attribute_kind kind) {
     return kind_names[kind];
 }
 
-bool attribute_find_kind(struct span name, enum attribute_kind *kind) {
-    for (uint32_t index = 0; index < ATTRIBUTE_KINDS; index++) {
-        if (kind_names[index] == NULL || !span_is(name, kind_names[index])) continue;
-        *kind = (enum attribute_kind)index;
-        return true;
-    }
-    return false;
-}
-
 // A list being made, with room for all that may come.
 struct list {
     struct attribute *items;

@@ -53,11 +53,7 @@ struct attribute *attribute_extract(const struct record *record, struct span acc
 bool attribute_matches(const struct record *record, struct span account,
                        const struct attribute *wanted);
 
-// The kind by its name on the command line and in the API: "EventName", "Username", "EventSource",
-// "AccessKeyId", "ReadOnly", "ResourceName", "ResourceType", "AccountId", "Region", "ErrorCode",
-// "Category", "IdentityType", "SourceIp", "SharedEventId", "IdentityArn", "EventType". False if
-// none.
-bool attribute_find_kind(struct span name, enum attribute_kind *kind);
-
-// Its name, as above.
+// Its name in answers and manifests: "EventName", "Username", "EventSource", "AccessKeyId",
+// "ReadOnly", "ResourceName", "ResourceType", "AccountId", "Region", "ErrorCode", "Category",
+// "IdentityType", "SourceIp", "SharedEventId", "IdentityArn", "EventType".
 const char *attribute_kind_name(enum attribute_kind kind);

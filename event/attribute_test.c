@@ -65,23 +65,9 @@ static void test_extract_and_match_agree(void **state) {
     json_reader_destroy(reader);
 }
 
-static void test_names(void **state) {
-    (void)state;
-    for (int kind = 1; kind < ATTRIBUTE_KINDS; kind++) {
-        if (kind > ATTRIBUTE_ERROR && kind < ATTRIBUTE_RESOURCE_NAME) continue;
-        enum attribute_kind found;
-        const char *name = attribute_kind_name((enum attribute_kind)kind);
-        assert_true(attribute_find_kind(span_text(name), &found));
-        assert_int_equal(found, kind);
-    }
-    enum attribute_kind found;
-    assert_false(attribute_find_kind(SPAN_LITERAL("eventname"), &found));
-}
-
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_extract_and_match_agree),
-        cmocka_unit_test(test_names),
     };
     return cases_run("attribute", tests, sizeof tests / sizeof tests[0]);
 }

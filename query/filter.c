@@ -49,7 +49,8 @@ void filter_done(struct filter *filter) {
     filter->arena = NULL;
 }
 
-void filter_parse_id(struct span text, uint8_t id[RECORD_ID_SIZE]) {
+// A UUID, or the first half of its text's SHA-256.
+static void parse_id(struct span text, uint8_t id[RECORD_ID_SIZE]) {
     if (record_parse_uuid(text, id)) return;
     uint8_t digest[SHA256_SIZE];
     crypto_sha256(&text, 1, digest);
@@ -68,7 +69,7 @@ static bool set_id(struct filter *filter, const char *value, struct fault *fault
     }
     if (!arena_copy(filter->arena, span_of(value, size), &filter->id_text))
         return set_arena_fault(fault);
-    filter_parse_id(filter->id_text, filter->id);
+    parse_id(filter->id_text, filter->id);
     filter->has_id = true;
     return true;
 }

@@ -66,9 +66,6 @@ MUST_CHECK bool filter_check_range(const struct filter *filter, struct fault *fa
 MUST_CHECK bool filter_parse_time(const char *text, int64_t now_s, int64_t *seconds,
                                   struct fault *fault);
 
-// The id that an eventID's text stands for: a UUID, or the first half of its SHA-256.
-void filter_parse_id(struct span text, uint8_t id[RECORD_ID_SIZE]);
-
 // Whether an event passes; for events that come without a query (arrival order).
 bool filter_matches(const struct filter *filter, const struct record *record,
                     const struct trail_row *row);

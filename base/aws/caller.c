@@ -74,10 +74,6 @@ void caller_destroy(struct caller *caller) {
     free(caller);
 }
 
-void caller_stop(struct caller *caller) {
-    http_client_stop(caller->http);
-}
-
 // The headers of a call; all of them are signed.
 struct headers {
     struct http_client_header list[HEADERS_MAX];

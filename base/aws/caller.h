@@ -1,8 +1,7 @@
 // caller.h: signed calls of a service of AWS that takes them as POST: CloudWatch Logs and the
 // like.
 //
-// What the body says and what the answer means is the caller's business. Threads: one at a time,
-// but caller_stop.
+// What the body says and what the answer means is the caller's business. Threads: one at a time.
 
 #pragma once
 
@@ -43,9 +42,6 @@ MUST_CHECK bool caller_create(const struct caller_options *options, struct calle
 
 // Frees it, and its secret with it. NULL is allowed.
 void caller_destroy(struct caller *caller);
-
-// [any thread] Calls end within a second from now on, with FAULT_RETRY.
-void caller_stop(struct caller *caller);
 
 // Signs and sends a call. *answer, of any status, is lent until the next one. Faults as
 // http_client_send and credentials_from_file.

@@ -53,10 +53,6 @@ void s3_destroy(struct s3 *s3) {
     free(s3);
 }
 
-void s3_stop(struct s3 *s3) {
-    http_client_stop(s3->http);
-}
-
 const struct s3_failure *s3_failure(const struct s3 *s3) {
     return &s3->failure;
 }

@@ -2,8 +2,7 @@
 //
 // Requests are signed by base/aws/sigv4. Nothing is tried again here: a fault's kind says whether
 // that is of use, and s3_failure what the store said. A fault's text begins with the store's code.
-// What a call lends (bytes, metadata) lasts until the next call. Threads: one at a time, but
-// s3_stop.
+// What a call lends (bytes, metadata) lasts until the next call. Threads: one at a time.
 
 #pragma once
 
@@ -85,9 +84,6 @@ MUST_CHECK bool s3_create(const struct s3_options *options, struct s3 **s3, stru
 
 // Frees it, and its secret with it. NULL is allowed.
 void s3_destroy(struct s3 *s3);
-
-// [any thread] Calls end within a second from now on, with FAULT_RETRY.
-void s3_stop(struct s3 *s3);
 
 // What the store said to the last call that failed; error is S3_ERROR_NONE if no answer came, or
 // the call did not fail.

@@ -149,11 +149,9 @@ MUST_CHECK bool api_integer(struct api_call *call, const struct yyjson_val *obje
 MUST_CHECK bool api_time_ms(struct api_call *call, const struct yyjson_val *object,
                             const char *name, int64_t *ms);
 
-// The same for a list and for an object.
+// The same for a list.
 MUST_CHECK bool api_list(struct api_call *call, const struct yyjson_val *object, const char *name,
                          const struct yyjson_val **value);
-MUST_CHECK bool api_object(struct api_call *call, const struct yyjson_val *object, const char *name,
-                           const struct yyjson_val **value);
 
 // The value of a document, empty bytes if there is none; what the call has put itself is seen. The
 // call changes something only if this is still so. False: the call is refused.

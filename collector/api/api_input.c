@@ -107,12 +107,3 @@ bool api_list(struct api_call *call, const struct yyjson_val *object, const char
     *value = member;
     return true;
 }
-
-bool api_object(struct api_call *call, const struct yyjson_val *object, const char *name,
-                const struct yyjson_val **value) {
-    yyjson_val *member = find(object, name);
-    if (member == NULL) return true;
-    if (!yyjson_is_obj(member)) return refuse_type(call, name, "a structure");
-    *value = member;
-    return true;
-}

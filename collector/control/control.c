@@ -35,7 +35,6 @@ struct control_call {
     struct control *control;
     const struct control_method *method;
     struct rpc_stream *stream;
-    uid_t uid;
     char user[USER_SIZE];
     atomic_uint holders;
     atomic_bool is_gone;
@@ -124,7 +123,6 @@ static bool on_open(void *context, struct rpc_stream *stream, const struct rpc_c
     call->control = control;
     call->method = method;
     call->stream = stream;
-    call->uid = caller->uid;
     call->replies_end = &call->replies;
     memcpy(call->user, user, sizeof call->user);
     atomic_init(&call->holders, 1);
@@ -207,21 +205,13 @@ struct span control_call_request(const struct control_call *call) {
     return span_of(call->request, call->request_size);
 }
 
-uid_t control_call_uid(const struct control_call *call) {
-    return call->uid;
-}
-
 const char *control_call_user(const struct control_call *call) {
     return call->user;
 }
 
-bool control_call_is_gone(const struct control_call *call) {
-    return atomic_load(&call->is_gone);
-}
-
 bool control_call_reply(struct control_call *call, struct span bytes) {
     assert(bytes.size <= RPC_MESSAGE_SIZE_MAX);
-    if (control_call_is_gone(call)) return false;
+    if (atomic_load(&call->is_gone)) return false;
     if (atomic_fetch_add(&call->pending_size, bytes.size) > CONTROL_PENDING_SIZE_MAX) return false;
     struct reply *reply = malloc(sizeof *reply + bytes.size);
     if (reply == NULL) return false;

@@ -13,7 +13,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "base/fault.h"
 #include "base/span.h"
@@ -54,18 +53,12 @@ void control_stop(struct control *control);
 // The bytes of the request; they live as long as the call.
 struct span control_call_request(const struct control_call *call);
 
-// Who calls.
-uid_t control_call_uid(const struct control_call *call);
-
 // Who calls, as a text for own events and logs: "root (uid 0)". Lives as long as the call.
 const char *control_call_user(const struct control_call *call);
 
 // [any] Sends a reply; the bytes are copied. False if the caller has gone or takes too long: no
 // further one is wanted.
 bool control_call_reply(struct control_call *call, struct span reply);
-
-// [any] Whether the caller has gone.
-bool control_call_is_gone(const struct control_call *call);
 
 // [any] Ends the call, after the replies: in order if the fault is NULL, otherwise with it. The
 // call is not to be used any more.

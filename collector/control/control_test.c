@@ -25,7 +25,9 @@ struct stage {
 static void run_echo(void *context, struct control_call *call) {
     struct stage *stage = context;
     atomic_fetch_add(&stage->runs, 1);
-    assert_int_equal(control_call_uid(call), getuid());
+    char who[32];
+    snprintf(who, sizeof who, "uid %u", (unsigned)getuid());
+    assert_non_null(strstr(control_call_user(call), who));
     control_call_reply(call, control_call_request(call));
     control_call_end(call, NULL);
 }
