@@ -408,6 +408,11 @@ static void test_a_full_disk_is_no_success(void **state) {
                 store, NULL);
     assert_int_equal(count_lines(result.output), 1);
     assert_null(strstr(result.errors, "write"));
+    // Who watches ends too, also if it is the writing and not the flush that fails.
+    program_run(&result, "sh", "-c",
+                "timeout 20 stdbuf -o0 \"$0\" status \"$1\" --watch=1 > /dev/full", orgtrail, store,
+                NULL);
+    assert_int_equal(result.code, 1);
 }
 
 int main(int argc, char **argv) {

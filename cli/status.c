@@ -289,7 +289,8 @@ int status_run(int argc, char **argv) {
     struct arena *arena = arena_create(STATUS_ARENA_SIZE);
     bool is_good = arena != NULL || fault_set(&fault, FAULT_FULL, "no memory");
     is_good = is_good && print_status(&options, reader, arena, &fault);
-    while (is_good && options.watch_s > 0 && fflush(stdout) == 0) {
+    // What is longer than a buffer fails before the flush, which then has nothing to do.
+    while (is_good && options.watch_s > 0 && fflush(stdout) == 0 && ferror(stdout) == 0) {
         sleep(options.watch_s);
         arena_reset(arena);
         is_good = print_status(&options, reader, arena, &fault);
