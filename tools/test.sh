@@ -89,7 +89,9 @@ for room in base event proto storage query agent collector cli tests/kit tests/f
     if [ -f "$room/BUILD" ]; then rooms+=("//$room/..."); fi
 done
 
-bazel_stage "default build, all tests" //...
+# Tests of real processes mostly wait, for intervals and disks: they use a quarter of a core each.
+together=$((2 * $(nproc)))
+bazel_stage "default build, all tests" --jobs="$together" --local_test_jobs="$together" //...
 # Some warnings come with optimization only, and warnings are errors.
 command_stage "release build, everything" bazel build --config=opt //...
 # And the collector under what no client sends: whatever leaks is told when it ends.

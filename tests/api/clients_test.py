@@ -653,9 +653,9 @@ def test_a_limit_of_calls():
         for _ in range(6):
             patient.lookup_events()
         if shutil.which("node"):
-            for _ in range(3):
-                said = limited.node("LookupEvents", {"MaxResults": 1}, pages=True)
-                assert "answer" in said, said
+            # Each call is an event too: some pages, more than the limit lets through at once.
+            said = limited.node("LookupEvents", {"MaxResults": 2}, pages=True)
+            assert len(said["answer"]["Events"]) > 8, said
 
 
 def test_another_certificate_while_it_runs():

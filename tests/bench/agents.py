@@ -12,11 +12,9 @@ a limit is missed. Programs come from bazel-bin: build them with --config=opt.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.dont_write_bytecode = True
@@ -25,7 +23,7 @@ os.chdir(ROOT)
 sys.path.insert(0, ROOT)
 
 from tests.bench.end_to_end import cpu_seconds  # noqa: E402
-from tests.bench.stored import add_options, prepare  # noqa: E402
+from tests.bench.stored import add_options, prepare, run_once  # noqa: E402
 from tests.flow.organization import Organization, end_with_parent, find_program  # noqa: E402
 
 RESTART_SECONDS = 180  # how long the agents may take to be back, at most
@@ -202,16 +200,7 @@ def main():
     parser.add_argument("--new", type=int, default=NEW)
     add_options(parser)
     parser.add_argument("--seconds", type=int, default=30)
-    parser.add_argument("--folder", default=None)
-    parser.add_argument("--check", action="store_true")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="orgtrail-agents.", dir=options.folder) as folder:
-        result = run(options, folder)
-    print(json.dumps(result))
-    missed = find_missed(result) if options.check else []
-    for line in missed:
-        print(f"agents.py: {line}", file=sys.stderr)
-    sys.exit(1 if missed else 0)
+    run_once(parser, "agents", run, find_missed)
 
 
 if __name__ == "__main__":

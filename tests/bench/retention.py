@@ -11,11 +11,9 @@ them with --config=opt.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.dont_write_bytecode = True
@@ -24,6 +22,7 @@ os.chdir(ROOT)
 sys.path.insert(0, ROOT)
 
 from tests.bench.end_to_end import point_agent, run_agent  # noqa: E402
+from tests.bench.stored import run_once  # noqa: E402
 from tests.flow.organization import DATA, Organization, end_with_parent, find_program  # noqa: E402
 
 START = 1767225600  # of the stored events: store_bench.c, START_S
@@ -196,16 +195,7 @@ def main():
     parser.add_argument("--agents", type=int, default=20)
     parser.add_argument("--rate", type=int, default=25)
     parser.add_argument("--seconds", type=int, default=20)
-    parser.add_argument("--folder", default=None)
-    parser.add_argument("--check", action="store_true")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="orgtrail-retention.", dir=options.folder) as folder:
-        result = run(options, folder)
-    print(json.dumps(result))
-    missed = find_missed(result) if options.check else []
-    for line in missed:
-        print(f"retention.py: {line}", file=sys.stderr)
-    sys.exit(1 if missed else 0)
+    run_once(parser, "retention", run, find_missed)
 
 
 if __name__ == "__main__":

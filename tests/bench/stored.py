@@ -4,9 +4,12 @@ With --store DIR it is made there once and copied for each run; a second run onl
 events take about 2 minutes to make, and 1.3 GB.
 """
 
+import json
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 
 from tests.flow.organization import DATA, find_program
 
@@ -41,3 +44,17 @@ def prepare(folder, options):
     fill(options.store, options.stored)
     os.makedirs(folder, exist_ok=True)
     shutil.copy(os.path.join(options.store, "data.mdb"), folder)
+
+
+def run_once(parser, name, run, find_missed):
+    """Runs a measurement in a folder of its own and prints its result; with --check ends with 1 if limits were missed."""
+    parser.add_argument("--folder", default=None)
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix=f"orgtrail-{name}.", dir=options.folder) as folder:
+        result = run(options, folder)
+    print(json.dumps(result))
+    missed = find_missed(result) if options.check else []
+    for line in missed:
+        print(f"{name}.py: {line}", file=sys.stderr)
+    sys.exit(1 if missed else 0)

@@ -97,8 +97,8 @@ class Delivering(api.Service):
 
         flow.wait_until("a digest", is_there, seconds, 0.2)
 
-    def validate(self, arn, account=None, region=HOME, code=0, start=None, end=None, verbose=False):
-        """`aws cloudtrail validate-logs`: what it printed."""
+    def validation(self, arn, account=None, region=HOME, start=None, end=None, verbose=False):
+        """The arguments of `aws cloudtrail validate-logs`."""
         arguments = ["cloudtrail", "validate-logs", "--trail-arn", arn, "--region", region]
         arguments += ["--start-time", moment(start or self.began - datetime.timedelta(hours=1))]
         if end is not None:
@@ -107,7 +107,28 @@ class Delivering(api.Service):
             arguments += ["--account-id", account]
         if verbose:
             arguments.append("--verbose")
-        return self.aws(*arguments, region=region, code=code)
+        return arguments
+
+    def validate(self, arn, region=HOME, code=0, **options):
+        """`aws cloudtrail validate-logs`: what it printed."""
+        return self.aws(*self.validation(arn, region=region, **options), region=region, code=code)
+
+    def validate_each(self, arn, pairs):
+        """The same for many (account, region): what it printed of each. It takes longer to start than to run, so that
+        one process of the aws CLI runs them all."""
+        program = (
+            "import json, sys; from awscli.clidriver import create_clidriver\n"
+            "for arguments in json.load(sys.stdin):\n"
+            "    code = create_clidriver().main(arguments)\n"
+            "    print('\\0', end='', flush=True) if code == 0 else sys.exit(f'{arguments}: exit code {code}')\n"
+        )
+        calls = [self.validation(arn, account=account, region=region) for account, region in pairs]
+        done = subprocess.run(
+            [os.path.join(api.CLIENTS, "python/bin/python"), "-c", program], input=json.dumps(calls),
+            capture_output=True, text=True, timeout=300, check=False, env=self.environment(),
+        )
+        assert done.returncode == 0, f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
+        return done.stdout.split("\0")[:-1]
 
     def verify(self, *options, place=None):
         """The report of `orgtrail verify`."""

@@ -197,7 +197,7 @@ def test_failing_store_gets_each_event_once():
     chance = random.Random(1)
     with FailingLogs() as logs, DeliveringToLogs(logs.port, events=[], accounts=ACCOUNTS) as service:
         arn = service.make_trail(IsOrganizationTrail=True, **target("trail"))
-        logs.plan = [(None, chance.choice(REFUSALS)) for _ in range(40)]
+        logs.plan = [(None, chance.choice(REFUSALS)) for _ in range(24)]
         for failure in ("cut", "refused", "strange"):
             logs.plan.insert(chance.randrange(len(logs.plan)), (None, failure))
         service.feed(EVENTS)
