@@ -230,7 +230,7 @@ static bool put_stream(struct logs_round *round, struct stream *stream, struct s
     struct logs_refused refused;
     print_stream(round, stream, name);
     while (stream->next != NULL) {
-        if (seat->is_stopping != NULL && seat->is_stopping(seat->context)) {
+        if (seat_is_stopping(seat)) {
             return fault_set(fault, FAULT_RETRY, "the collector is stopping");
         }
         struct item *item = stream->next;

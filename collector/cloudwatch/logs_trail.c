@@ -12,10 +12,7 @@
 #include "collector/deliver/present.h"
 #include "collector/follow/seat.h"
 
-enum {
-    AGAIN_NOTED_MS = 60 * 1000,
-    ARENA_SIZE = 32 * 1024 * 1024,
-};
+enum { ARENA_SIZE = 32 * 1024 * 1024 };
 
 struct logs_trail {
     struct follower base;  // first: it is found from it
@@ -91,21 +88,16 @@ static bool save(struct step *step, const struct append_follower *follower, stru
     return is_good;
 }
 
-static bool is_stopping(const struct step *step) {
-    return step->seat->is_stopping != NULL && step->seat->is_stopping(step->seat->context);
-}
-
 // Notes for GetTrailStatus why it failed, and when: of the same failure again at most once a
 // minute. What cannot be noted is noted with the next attempt; the fault is told in any case.
 static bool note_failure(struct step *step, const struct fault *why, struct fault *fault) {
     struct fault ignored;
     struct logs_state *state = &step->state;
     *fault = *why;
-    if (is_stopping(step)) return false;
-    bool is_known = strncmp(state->error, why->text, LOGS_STATE_ERROR_SIZE - 1) == 0;
-    if (is_known && step->now_ms - state->attempted_ms < AGAIN_NOTED_MS) return false;
-    snprintf(state->error, sizeof state->error, "%.*s", LOGS_STATE_ERROR_SIZE - 1, why->text);
-    state->attempted_ms = step->now_ms;
+    if (seat_is_stopping(step->seat) ||
+        !seat_note(step->seat, why, state->error, sizeof state->error, &state->attempted_ms)) {
+        return false;
+    }
     return save(step, NULL, &ignored) && false;
 }
 
@@ -307,16 +299,9 @@ static bool forget(struct step *step, struct fault *fault) {
     return seat_save(step->seat, &state, 1, &follower, fault);
 }
 
-static void show_lag(struct step *step) {
-    uint64_t last;
-    struct fault ignored;
-    if (!seat_last(step->seat, &last, &ignored)) return;
-    seat_show_lag(step->self->base.name,
-                  step->state.is_active && last > step->place ? last - step->place : 0);
-}
-
 static bool run_session(struct step *step, struct fault *fault) {
     struct logs_trail *self = step->self;
+    seat_show_place(step->seat, self->base.name, step->place);
     if (!step->has_place) return resume_dropped(step, fault);
     if (step->trail.logs_group.size == 0) return end_session(step, fault);
     int64_t interval_ms = (int64_t)self->options->interval_s * 1000;
@@ -332,8 +317,8 @@ static bool run_session(struct step *step, struct fault *fault) {
 
 static bool run(struct step *step, struct fault *fault) {
     if (!load(step, fault)) return false;
-    show_lag(step);
     if (step->state.is_active) return run_session(step, fault);
+    seat_show_lag(step->self->base.name, 0);
     if (step->present.size == 0) return forget(step, fault);
     bool is_new = step->trail.is_logging && step->trail.logs_group.size > 0 &&
                   begin_of(&step->trail) > step->state.session_ms;

@@ -417,7 +417,7 @@ static bool write_all(struct work *work, struct fault *fault) {
         uint32_t count;
         if (!choose_files(work, chain, &next, &files, &count, fault)) return false;
         if (chain->links[work->plan->is_backfill].end_s >= work->plan->end_s) continue;
-        if (seat->is_stopping != NULL && seat->is_stopping(seat->context)) {
+        if (seat_is_stopping(seat)) {
             return fault_set(fault, FAULT_RETRY, "the collector is stopping");
         }
         if (!write_digest(work, chain, files, count, fault)) {

@@ -336,7 +336,7 @@ static bool write_parts(struct round *round, struct seat *seat, const struct obj
     const struct pack *pack = &round->pack;
     if (!begin_pack(&round->pack, plan->level, fault)) return false;
     for (uint32_t index = 0; index < round->parts_count; index++) {
-        if (seat->is_stopping != NULL && seat->is_stopping(seat->context)) {
+        if (seat_is_stopping(seat)) {
             return fault_set(fault, FAULT_RETRY, "the collector is stopping");
         }
         if (!pack_part(round, &round->parts[index], plan, list, fault)) return false;

@@ -12,7 +12,6 @@
 #include "collector/deliver/state.h"
 
 enum {
-    AGAIN_NOTED_MS = 60 * 1000,
     ARENA_SIZE = 32 * 1024 * 1024,
     MORE_MAX = 2,  // documents that are saved with the state
 };
@@ -127,15 +126,12 @@ static struct append_follower follower_to(const struct step *step, uint64_t to) 
 static bool note_failure(struct step *step, bool is_digest, const struct fault *why,
                          struct fault *fault) {
     struct fault ignored;
-    char *text = is_digest ? step->state.digest_error : step->state.error;
+    struct state *state = &step->state;
+    int64_t now_ms = seat_now_ms(step->seat);  // digests have no time of their attempt
     *fault = *why;
-    bool is_known = strncmp(text, why->text, STATE_ERROR_SIZE - 1) == 0;
-    bool is_recent = step->now_ms - step->state.attempted_ms < AGAIN_NOTED_MS;
-    if (is_known && (is_digest || is_recent)) return false;
-    snprintf(text, STATE_ERROR_SIZE, "%.*s", STATE_ERROR_SIZE - 1, why->text);
-    if (!is_digest) step->state.attempted_ms = step->now_ms;
-    if (!save(step, NULL, &ignored)) return false;
-    return false;
+    bool is_new = seat_note(step->seat, why, is_digest ? state->digest_error : state->error,
+                            STATE_ERROR_SIZE, is_digest ? &now_ms : &state->attempted_ms);
+    return is_new && save(step, NULL, &ignored) && false;
 }
 
 // ---- rounds
@@ -200,8 +196,7 @@ static bool write_round(struct step *step, struct fault *fault) {
     buffer_init(&list, ROUND_DOCUMENT_SIZE_MAX);
     bool is_good = round_write(round, step->seat, step->self->options->objects, &step->state.round,
                                &list, &why);
-    if (!is_good && step->seat->is_stopping != NULL &&
-        step->seat->is_stopping(step->seat->context)) {
+    if (!is_good && seat_is_stopping(step->seat)) {
         *fault = why;
     } else if (!is_good) {
         (void)note_failure(step, false, &why, fault);
@@ -292,9 +287,7 @@ static bool write_digests(struct step *step, struct fault *fault) {
     struct fault why;
     *step->wait_ms = 0;
     if (!digests_write(&digests, &state->digest, step->seat, &why)) {
-        bool is_stopping =
-            step->seat->is_stopping != NULL && step->seat->is_stopping(step->seat->context);
-        if (!is_stopping) return note_failure(step, true, &why, fault);
+        if (!seat_is_stopping(step->seat)) return note_failure(step, true, &why, fault);
         *fault = why;
         return false;
     }
@@ -412,17 +405,10 @@ static bool forget(struct step *step, struct fault *fault) {
     return seat_save(step->seat, &state, 1, &follower, fault);
 }
 
-static void show_lag(struct step *step) {
-    uint64_t last;
-    struct fault ignored;
-    if (!seat_last(step->seat, &last, &ignored)) return;
-    seat_show_lag(step->self->base.name,
-                  step->state.is_active && last > step->place ? last - step->place : 0);
-}
-
 static bool run_session(struct step *step, struct fault *fault) {
     struct state *state = &step->state;
     struct state_digest digest;
+    seat_show_place(step->seat, step->self->base.name, step->place);
     if (!step->has_place) return resume_dropped(step, fault);
     if (state->round.is_planned) return repeat_round(step, fault);
     if (state->digest.is_planned) return write_digests(step, fault);
@@ -445,8 +431,8 @@ static bool run_session(struct step *step, struct fault *fault) {
 
 static bool run(struct step *step, struct fault *fault) {
     if (!load(step, fault)) return false;
-    show_lag(step);
     if (step->state.is_active) return run_session(step, fault);
+    seat_show_lag(step->self->base.name, 0);
     if (step->present.size == 0) return forget(step, fault);
     bool is_new = step->is_logging && step->started_ms > step->state.session_ms;
     return !is_new || begin_session(step, fault);

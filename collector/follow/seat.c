@@ -2,12 +2,16 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "collector/metrics.h"
 
-enum { WINDOW_FIRST = 1024 };  // events looked back at first
+enum {
+    AGAIN_NOTED_MS = 60 * 1000,
+    WINDOW_FIRST = 1024,  // events looked back at first
+};
 
 int64_t seat_now_ms(const struct seat *seat) {
     return seat->clock->now_ms(seat->clock->context);
@@ -17,6 +21,20 @@ bool seat_last(struct seat *seat, uint64_t *last, struct fault *fault) {
     struct trail_facts facts;
     if (!trail_reader_facts(seat->reader, &facts, fault)) return false;
     *last = facts.sequence_last;
+    return true;
+}
+
+bool seat_is_stopping(const struct seat *seat) {
+    return seat->is_stopping != NULL && seat->is_stopping(seat->context);
+}
+
+bool seat_note(const struct seat *seat, const struct fault *why, char *note, size_t note_size,
+               int64_t *attempted_ms) {
+    int64_t now_ms = seat_now_ms(seat);
+    bool is_known = strncmp(note, why->text, note_size - 1) == 0;
+    if (is_known && now_ms - *attempted_ms < AGAIN_NOTED_MS) return false;
+    snprintf(note, note_size, "%s", why->text);
+    *attempted_ms = now_ms;
     return true;
 }
 
@@ -48,6 +66,13 @@ bool seat_place(struct seat *seat, const char *name, bool *found, uint64_t *sequ
 void seat_show_lag(const char *name, uint64_t behind) {
     struct metric *metric = &metrics_table[METRICS_FOLLOWER_LAG];
     metric_set(metric, metric_label(metric, span_text(name)), (int64_t)behind);
+}
+
+void seat_show_place(struct seat *seat, const char *name, uint64_t place) {
+    uint64_t last;
+    struct fault ignored;
+    if (!seat_last(seat, &last, &ignored)) return;
+    seat_show_lag(name, last > place ? last - place : 0);
 }
 
 // ---- events

@@ -19,7 +19,7 @@ struct seat {
     struct append *append;
     const struct clock *clock;
     const struct random *random;
-    bool (*is_stopping)(void *context);  // NULL: never; long steps look
+    bool (*is_stopping)(void *context);  // NULL: never
     void *context;
 };
 
@@ -28,6 +28,9 @@ int64_t seat_now_ms(const struct seat *seat);
 
 // The sequence number of the newest event; 0: none. Faults as trail_reader_facts.
 MUST_CHECK bool seat_last(struct seat *seat, uint64_t *last, struct fault *fault);
+
+// Whether the collector stops: long steps look.
+bool seat_is_stopping(const struct seat *seat);
 
 // Where a follower stands. *found false: it has no place in the trail.
 MUST_CHECK bool seat_place(struct seat *seat, const char *name, bool *found, uint64_t *sequence,
@@ -55,5 +58,11 @@ MUST_CHECK bool seat_save(struct seat *seat, const struct append_document *docum
                           uint32_t documents_count, const struct append_follower *follower,
                           struct fault *fault);
 
-// Shows how far a follower is behind, in events.
+// Shows how far a follower is behind, in events: of one that stands at `place`, and for any number.
+void seat_show_place(struct seat *seat, const char *name, uint64_t place);
 void seat_show_lag(const char *name, uint64_t behind);
+
+// Takes a failure into the note that a status shows, with the time of the attempt. False: it is the
+// same as before, less than a minute ago, and the note stays.
+bool seat_note(const struct seat *seat, const struct fault *why, char *note, size_t note_size,
+               int64_t *attempted_ms);

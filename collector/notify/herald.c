@@ -14,7 +14,6 @@
 enum {
     LOOK_MS = 500,
     AGAIN_MS = 1000,  // after a failure behind a message that was taken
-    AGAIN_NOTED_MS = 60 * 1000,
     STEP_MS = 1000,   // then the place is saved
     HASH_SIZE = 8,    // bytes of a target's hash
     NAME_SHOWN = 16,  // letters of a trail's name in the follower's
@@ -153,8 +152,7 @@ static bool tell(struct step *step, struct span bucket, int64_t time_s, const yy
 }
 
 static bool is_stopping(const struct step *step) {
-    return atomic_load(step->self->options.stop) ||
-           (step->seat->is_stopping != NULL && step->seat->is_stopping(step->seat->context));
+    return atomic_load(step->self->options.stop) || seat_is_stopping(step->seat);
 }
 
 static int64_t read_clock(const struct step *step) {
@@ -190,12 +188,11 @@ static bool tell_list(struct step *step, int64_t until_ms, bool *is_done, struct
 // Notes for GetTrailStatus why an attempt failed: of the same failure again at most once a minute.
 static bool note_failure(struct step *step, const struct fault *why, bool has_moved,
                          struct fault *fault) {
-    int64_t now_ms = seat_now_ms(step->seat);
-    bool is_known = strncmp(step->place.error, why->text, PLACE_ERROR_SIZE - 1) == 0 &&
-                    now_ms - step->place.attempted_ms < AGAIN_NOTED_MS;
-    if (is_known && !has_moved) return true;
-    step->place.attempted_ms = now_ms;
-    snprintf(step->place.error, PLACE_ERROR_SIZE, "%.*s", PLACE_ERROR_SIZE - 1, why->text);
+    struct place *place = &step->place;
+    bool is_new =
+        seat_note(step->seat, why, place->error, sizeof place->error, &place->attempted_ms);
+    if (!is_new && !has_moved) return true;
+    place->attempted_ms = seat_now_ms(step->seat);
     return save_place(step, fault);
 }
 
