@@ -55,6 +55,14 @@ static inline bool span_starts(struct span span, struct span prefix) {
     return span.size >= prefix.size && span_equal(span_of(span.bytes, prefix.size), prefix);
 }
 
+// Whether the span is the pattern, or begins with what stands before a '*' that ends the pattern.
+static inline bool span_is_like(struct span span, struct span pattern) {
+    if (pattern.size == 0 || pattern.bytes[pattern.size - 1] != '*') {
+        return span_equal(span, pattern);
+    }
+    return span_starts(span, span_of(pattern.bytes, pattern.size - 1));
+}
+
 // Whether the span ends with these bytes.
 static inline bool span_ends(struct span span, struct span suffix) {
     return span.size >= suffix.size &&

@@ -146,6 +146,21 @@ bool logs_trail_split(struct span arn, struct span *region, struct span *name) {
     return true;
 }
 
+bool logs_trail_allows(const struct logs_trail_options *options, struct span arn) {
+    struct span region, name;
+    if (options->groups_count == 0) return true;
+    if (!logs_trail_split(arn, &region, &name)) return false;
+    const struct span bare = span_of(arn.bytes, arn.size - 2);
+    for (uint32_t index = 0; index < options->groups_count; index++) {
+        struct span pattern = span_text(options->groups[index]);
+        if (span_is_like(name, pattern) || span_is_like(bare, pattern) ||
+            span_is_like(arn, pattern)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool put_group(struct step *step, struct fault *fault) {
     struct logs_trail *self = step->self;
     struct span region, name;
@@ -160,6 +175,12 @@ static bool put_group(struct step *step, struct fault *fault) {
                          SPAN_PRINT(region), self->options->caller.region);
     }
     snprintf(group, sizeof group, "%.*s", SPAN_PRINT(name));
+    if (!logs_trail_allows(self->options, step->trail.logs_group)) {
+        return fault_set(fault, FAULT_DENIED,
+                         "NotAllowed: delivery.logs.groups does not have the log group %s: add it "
+                         "there, or give the trail another",
+                         group);
+    }
     if (self->client == NULL && !logs_create(&self->options->caller, &self->client, fault)) {
         return fault_add(fault, "WrongSettings");
     }

@@ -25,12 +25,18 @@ struct logs_trail_options {
     struct followers *followers;
     struct caller_options caller;  // CloudWatch Logs
     const char *organization;      // "o-..."
+    const char *const *groups;     // that trails may name, as logs_trail_allows has them
+    uint32_t groups_count;         // 0: any
     uint64_t event_size_max;
     uint32_t interval_s;
 };
 
 // The destination, for deliver_start. Options are borrowed.
 struct deliver_kind logs_trail_kind(const struct logs_trail_options *options);
+
+// Whether a trail may name the log group of this ARN: if a pattern is its name, or its ARN with or
+// without the ":*" at its end. One that ends in '*' is any that begins so.
+bool logs_trail_allows(const struct logs_trail_options *options, struct span arn);
 
 // Splits the ARN of a log group, "arn:aws:logs:REGION:ACCOUNT:log-group:NAME:*". False if it is
 // none.

@@ -114,6 +114,8 @@ static bool open_logs(struct delivery *delivery, const struct settings *settings
                    .files = files_system()},
         .organization = settings->organization,
         .event_size_max = size_max < LOGS_EVENT_SIZE_MAX ? size_max : LOGS_EVENT_SIZE_MAX,
+        .groups = (const char *const *)logs->groups,
+        .groups_count = logs->groups_count,
         .interval_s = settings->delivery_logs_interval_s,
     };
     delivery->kind = logs_trail_kind(&delivery->logs);

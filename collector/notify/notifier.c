@@ -132,10 +132,7 @@ static void want(struct look *look, struct span id, const struct trail *trail,
 // Whether the settings have a topic among those that are published to.
 static bool is_allowed(const struct notifier_options *options, struct span arn) {
     for (uint32_t index = 0; index < options->topics_count; index++) {
-        struct span topic = span_text(options->topics[index]);
-        bool is_open = span_ends(topic, SPAN_LITERAL("*"));
-        if (is_open) topic.size--;
-        if (is_open ? span_starts(arn, topic) : span_equal(arn, topic)) return true;
+        if (span_is_like(arn, span_text(options->topics[index]))) return true;
     }
     return false;
 }

@@ -56,6 +56,8 @@ const struct config_help settings_delivery_helps[SETTINGS_DELIVERY_HELPS] = {
     {"delivery.logs.profile", "name", "`default`", "The file's section."},
     {"delivery.logs.proxy", "`http://HOST:PORT`", "none",
      "An HTTP proxy; the environment's is not used."},
+    {"delivery.logs.groups", "list of names or ARNs", "any that the access key can write to",
+     "The log groups that trails may name; one that ends in `*` stands for all that begin so."},
     {"delivery.logs.interval_s", NULL, "5", "Seconds between deliveries of a trail to its group."},
     {"delivery.logs.event_size_max", "size, 1KiB to 1MiB", "1MiB, less 26 bytes",
      "Events that are larger are left out, counted and told. CloudTrail itself leaves out more "
@@ -116,8 +118,9 @@ bool settings_delivery_resolve(struct settings *settings, const struct settings_
     if (!settings_s3_check(s3, fault)) return settings_refuse(origin, "region", s3->region, fault);
     settings->delivery_s3 = *s3;
     const struct settings_logs *logs = &delivery->logs;
-    if (!settings_logs_check(logs, fault)) {
-        return settings_refuse(origin, "region", logs->region, fault);
+    const char *key, *value;
+    if (!settings_logs_check(logs, &key, &value, fault)) {
+        return settings_refuse(origin, key, value, fault);
     }
     settings->delivery_logs = *logs;
     return (logs->ca == NULL ||

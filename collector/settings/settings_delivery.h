@@ -7,7 +7,7 @@
 #include "collector/settings/settings_logs.h"
 #include "collector/settings/settings_s3.h"
 
-enum { SETTINGS_DELIVERY_HELPS = 24 };
+enum { SETTINGS_DELIVERY_HELPS = 25 };
 
 // As the file has it.
 struct settings_delivery {

@@ -8,6 +8,10 @@
 
 enum { REGION_SIZE_MAX = 64, TEXT_SIZE_MAX = 1024, PATH_SIZE_MAX = 4096 };
 
+static const cyaml_schema_value_t group_schema = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, TEXT_SIZE_MAX),
+};
+
 const cyaml_schema_field_t settings_logs_fields[] = {
     CYAML_FIELD_STRING_PTR("region", CYAML_FLAG_POINTER, struct settings_logs, region, 1,
                            REGION_SIZE_MAX),
@@ -17,19 +21,55 @@ const cyaml_schema_field_t settings_logs_fields[] = {
                            PATH_SIZE_MAX),
     CYAML_FIELD_STRING_PTR("profile", OPTIONAL, struct settings_logs, profile, 1, TEXT_SIZE_MAX),
     CYAML_FIELD_STRING_PTR("proxy", OPTIONAL, struct settings_logs, proxy, 1, TEXT_SIZE_MAX),
+    CYAML_FIELD_SEQUENCE("groups", OPTIONAL, struct settings_logs, groups, &group_schema, 1,
+                         SETTINGS_LOGS_GROUPS_MAX),
     CONFIG_FIELD_RANGE("interval_s", struct settings_logs, interval_s, 1, SETTINGS_INTERVAL_S_MAX),
     CYAML_FIELD_STRING_PTR("event_size_max", OPTIONAL, struct settings_logs, event_size_max, 1, 32),
     CYAML_FIELD_END,
 };
 
-bool settings_logs_check(const struct settings_logs *logs, struct fault *fault) {
+// A name as CloudWatch Logs has them, or the ARN of a group of this region; each may end in '*'.
+static bool check_group(const struct settings_logs *logs, const char *group, struct fault *fault) {
+    static const char signs[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_/.#";
+    const char *name = group;
+    if (strncmp(group, "arn:", 4) == 0) {
+        const char *region = strstr(group, ":logs:");
+        name = strstr(group, ":log-group:");
+        size_t size = strlen(logs->region);
+        if (region == NULL || name == NULL || strncmp(region + 6, logs->region, size) != 0 ||
+            region[6 + size] != ':') {
+            return fault_set(fault, FAULT_INPUT,
+                             "delivery.logs.groups: \"%s\" is no ARN of a log group in %s", group,
+                             logs->region);
+        }
+        name += 11;
+    }
+    const char *end = name + strspn(name, signs);
+    if (end != name && strcmp(end, ":*") == 0 && name != group) return true;
+    if (strcmp(end, "*") == 0 || (end != name && *end == 0)) return true;
+    return fault_set(fault, FAULT_INPUT,
+                     "delivery.logs.groups: \"%s\" is no name of a log group, with or without '*' "
+                     "at its end",
+                     group);
+}
+
+bool settings_logs_check(const struct settings_logs *logs, const char **key, const char **value,
+                         struct fault *fault) {
     if (logs->region == NULL) return true;
+    *key = "region";
+    *value = logs->region;
     size_t size = strlen(logs->region);
     if (strspn(logs->region, "abcdefghijklmnopqrstuvwxyz0123456789-") != size) {
         return fault_set(fault, FAULT_INPUT, "delivery.logs.region: write it like eu-central-1");
     }
     if (logs->profile != NULL && logs->credentials == NULL) {
         return fault_set(fault, FAULT_INPUT, "delivery.logs.profile: of which credentials file?");
+    }
+    for (uint32_t index = 0; index < logs->groups_count; index++) {
+        *key = "";  // a list's items may stand on lines of their own
+        *value = logs->groups[index];
+        if (!check_group(logs, logs->groups[index], fault)) return false;
     }
     return true;
 }

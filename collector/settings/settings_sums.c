@@ -29,6 +29,16 @@ static struct span with_end(const char *value) {
     return span_of(text, strlen(text) + 1);
 }
 
+static void print_list(const char *name, const char *const *items, uint32_t count,
+                       struct buffer *text) {
+    uint64_t sum = 0;
+    for (uint32_t index = 0; index < count; index++) {
+        const struct span parts[] = {span_of(&sum, sizeof sum), with_end(items[index])};
+        sum = sum_parts(parts, 2);
+    }
+    print_number(name, sum, text);
+}
+
 static uint64_t sum_account(const struct roster_account *account) {
     const struct span head[] = {with_end(account->id), with_end(account->name),
                                 with_end(account->unit)};
@@ -59,19 +69,14 @@ static void print_s3(const struct settings *settings, struct buffer *text) {
     print_text("delivery.logs.credentials", settings->delivery_logs_credentials, text);
     print_text("delivery.logs.profile", logs->profile, text);
     print_text("delivery.logs.proxy", logs->proxy, text);
+    print_list("delivery.logs.groups", (const char *const *)logs->groups, logs->groups_count, text);
     print_number("delivery.logs.interval_s", settings->delivery_logs_interval_s, text);
     print_number("delivery.logs.event_size_max", settings->delivery_logs_event_size_max, text);
 }
 
 static void print_topics(const struct settings *settings, struct buffer *text) {
     const struct target_service *service = &settings->notify_topic_service;
-    uint64_t sum = 0;
-    for (uint32_t index = 0; index < settings->notify_topics_count; index++) {
-        const struct span parts[] = {span_of(&sum, sizeof sum),
-                                     with_end(settings->notify_topics[index])};
-        sum = sum_parts(parts, 2);
-    }
-    print_number("notify.sns.topics", sum, text);
+    print_list("notify.sns.topics", settings->notify_topics, settings->notify_topics_count, text);
     print_text("notify.sns.endpoint", service->endpoint, text);
     print_text("notify.sns.ca", service->ca, text);
     print_text("notify.sns.credentials", service->credentials, text);

@@ -156,12 +156,27 @@ static void test_the_api_shares_the_certificate(void **state) {
     settings_destroy(settings);
 }
 
+struct mistake {
+    const char *text;
+    const char *message;
+};
+
+static void expect_mistakes(const struct mistake *cases, size_t count) {
+    for (size_t index = 0; index < count; index++) {
+        struct settings *settings = NULL;
+        struct fault fault = {0};
+        if (load(cases[index].text, &settings, &fault)) {
+            fail_msg("%s was accepted", cases[index].text);
+        }
+        assert_int_equal(fault.kind, FAULT_INPUT);
+        if (strstr(fault.text, cases[index].message) == NULL) fail_msg("%s", fault.text);
+        assert_null(settings);
+    }
+}
+
 static void test_mistakes_say_where(void **state) {
     (void)state;
-    static const struct {
-        const char *text;
-        const char *message;
-    } cases[] = {
+    static const struct mistake cases[] = {
         {HEAD "lisen: x\n", "collector.yaml: line 5: unknown key \"lisen\""},
         {HEAD "roster:\n  acounts: []\n", "line 6: unknown key \"acounts\""},
         {HEAD "heartbeat_ms: soon\n",
@@ -212,11 +227,6 @@ static void test_mistakes_say_where(void **state) {
         {HEAD "notify: {sns: {endpoint: \"https://a\"}}\n", "topics"},
         {HEAD "notify: {sns: {topics: [t], profile: p}}\n", "of which credentials file"},
         {HEAD "delivery: {directory: d, compression: 13}\n", "from 1 to 12"},
-        {HEAD "delivery: {logs: {region: Frankfurt}}\n", "write it like eu-central-1"},
-        {HEAD "delivery: {logs: {endpoint: \"https://a\"}}\n", "region"},
-        {HEAD "delivery: {logs: {region: r, profile: p}}\n", "of which credentials file"},
-        {HEAD "delivery: {logs: {region: r, event_size_max: 2MiB}}\n", "is not 1KiB to 1MiB"},
-        {HEAD "delivery: {logs: {region: r, interval_s: 0}}\n", "from 1 to"},
         {HEAD "http: {listen: 9090}\n", "line 5: http.listen: \"9090\" is no address"},
         {"organization: {id: o-abc}\n", "line 1"},
         {"organization: {id: o-abc, management_account: a1}\nlisten: here:7443\n"
@@ -242,16 +252,28 @@ static void test_mistakes_say_where(void **state) {
          "store.size_max: \"67108863\" is less than 64MiB"},
         {"", "collector.yaml"},
     };
-    for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
-        struct settings *settings = NULL;
-        struct fault fault = {0};
-        if (load(cases[index].text, &settings, &fault)) {
-            fail_msg("%s was accepted", cases[index].text);
-        }
-        assert_int_equal(fault.kind, FAULT_INPUT);
-        if (strstr(fault.text, cases[index].message) == NULL) fail_msg("%s", fault.text);
-        assert_null(settings);
-    }
+    expect_mistakes(cases, sizeof cases / sizeof cases[0]);
+}
+
+static void test_mistakes_of_log_groups_say_where(void **state) {
+    (void)state;
+    static const struct mistake cases[] = {
+        {HEAD "delivery: {logs: {region: Frankfurt}}\n", "write it like eu-central-1"},
+        {HEAD "delivery: {logs: {endpoint: \"https://a\"}}\n", "region"},
+        {HEAD "delivery: {logs: {region: r, profile: p}}\n", "of which credentials file"},
+        {HEAD "delivery: {logs: {region: r, event_size_max: 2MiB}}\n", "is not 1KiB to 1MiB"},
+        {HEAD "delivery: {logs: {region: r, interval_s: 0}}\n", "from 1 to"},
+        {HEAD "delivery: {logs: {region: r, groups: []}}\n", "groups"},
+        {HEAD "delivery: {logs: {region: r, groups: [\"a*b\"]}}\n",
+         "line 5: delivery.logs.groups: \"a*b\" is no name of a log group"},
+        {HEAD "delivery:\n  logs:\n    region: r\n    groups:\n    - a\n    - a b\n",
+         "line 10: delivery.logs.groups: \"a b\" is no name of a log group"},
+        {HEAD "delivery: {logs: {region: r, groups: [\"arn:aws:logs:q:1:log-group:a:*\"]}}\n",
+         "is no ARN of a log group in r"},
+        {HEAD "delivery: {logs: {region: r, groups: [\"arn:aws:logs:r:1:log-group::*\"]}}\n",
+         "is no name of a log group"},
+    };
+    expect_mistakes(cases, sizeof cases / sizeof cases[0]);
 }
 
 // Makes ca.pem, c.pem and c.key; the certificate is valid for a day from `from_s`.
@@ -398,6 +420,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_the_api_shares_the_certificate, make_directory,
                                         remove_directory),
         cmocka_unit_test_setup_teardown(test_mistakes_say_where, make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_mistakes_of_log_groups_say_where, make_directory,
+                                        remove_directory),
         cmocka_unit_test(test_every_setting_has_help),
         cmocka_unit_test_setup_teardown(test_sums_say_what_changed, make_directory,
                                         remove_directory),

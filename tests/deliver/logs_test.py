@@ -18,7 +18,7 @@ from tests.kit import cases  # noqa: E402
 api.enter_clients()
 
 from tests.deliver.delivery import HOME, OWN, count, flow, now  # noqa: E402
-from tests.deliver.logs_delivery import KEY, DeliveringToLogs, FailingLogs, foreign, target  # noqa: E402
+from tests.deliver.logs_delivery import KEY, DeliveringToLogs, FailingLogs, arn_of, foreign, target  # noqa: E402
 from tests.s3 import servers  # noqa: E402
 
 EVENTS = api.load_events()
@@ -156,7 +156,8 @@ def test_moto_has_what_the_sources_had():
 
 
 def test_missing_group_is_told_until_it_is_made():
-    with open_moto() as moto, DeliveringToLogs(moto.port, events=[], accounts=ACCOUNTS) as service:
+    groups = f', groups: ["la*", "{arn_of("own")}"]'
+    with open_moto() as moto, DeliveringToLogs(moto.port, events=[], accounts=ACCOUNTS, logs=groups) as service:
         group = Group(moto, "later")
         arn = service.make_trail(IsOrganizationTrail=True, **target(group.name))
         service.feed(EVENTS[:200])
@@ -182,6 +183,12 @@ def test_missing_group_is_told_until_it_is_made():
         service.call("update_trail", Name=arn, CloudWatchLogsLogGroupArn=target("x")[
             "CloudWatchLogsLogGroupArn"].replace(HOME, "eu-west-1"), CloudWatchLogsRoleArn=target("x")["CloudWatchLogsRoleArn"])
         wait_error(service, arn, "WrongRegion: the log group is in eu-west-1")
+        # Nor is one that the settings do not have, whatever the key can write to.
+        other = Group(moto, "other")
+        other.make()
+        service.call("update_trail", Name=arn, **target(other.name))
+        wait_error(service, arn, "NotAllowed: delivery.logs.groups does not have the log group other")
+        assert other.messages() == []
         service.call("update_trail", Name=arn, **target(group.name))
         flow.wait_until("no error", lambda: error_of(service, arn) == "", 60, 0.3)
         # A key that is wrong, and right again without a restart.
