@@ -23,7 +23,8 @@ enum {
 struct entry {
     struct herald *herald;
     bool is_follower;
-    bool is_wanted;  // at the present look
+    bool is_refused;  // its topic: it only says so
+    bool is_wanted;   // at the present look
     bool is_ending;
 };
 
@@ -90,6 +91,15 @@ static struct entry *find_entry(struct notifier *notifier, struct span id,
     return NULL;
 }
 
+// Whoever may make a trail may name topics that are not allowed: they do not take all the room.
+static uint32_t count_refused(const struct notifier *notifier) {
+    uint32_t count = 0;
+    for (uint32_t index = 0; index < notifier->entries_count; index++) {
+        count += notifier->entries[index].is_refused;
+    }
+    return count;
+}
+
 static struct entry *add_entry(struct look *look, struct span id, const struct trail *trail,
                                const struct target *target) {
     struct notifier *notifier = look->notifier;
@@ -98,8 +108,9 @@ static struct entry *add_entry(struct look *look, struct span id, const struct t
                                            .bucket_region = notifier->options.bucket_region,
                                            .stop = &notifier->is_stopping};
     if (notifier->entries_count == NOTIFIER_HERALDS_MAX) return NULL;
+    if (target->is_refused && count_refused(notifier) >= NOTIFIER_REFUSED_MAX) return NULL;
     struct entry *entry = &notifier->entries[notifier->entries_count];
-    *entry = (struct entry){0};
+    *entry = (struct entry){.is_refused = target->is_refused};
     if (!herald_create(&options, id, trail->name, target, &entry->herald, &ignored)) return NULL;
     notifier->entries_count++;
     return entry;

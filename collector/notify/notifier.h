@@ -23,6 +23,7 @@ enum {
     NOTIFIER_QUEUE_SIZE_MAX = 256 * 1024 * 1024,  // bytes of a trail's lists
     NOTIFIER_DELETED_KEEP_S = 60,  // what a trail has left that was deleted is tried for so long
     NOTIFIER_HERALDS_MAX = FOLLOWERS_TARGETS_MAX,
+    NOTIFIER_REFUSED_MAX = NOTIFIER_HERALDS_MAX / 8,  // of them: of topics that are not allowed
 };
 
 struct notifier_options {

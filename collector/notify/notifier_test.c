@@ -18,9 +18,10 @@
 enum { PATIENCE_MS = 20000, QUEUE_SIZE_MAX = 2048 };
 
 #define ID "0123456789abcdef"
-#define TRAIL(name)                                                                  \
+#define TRAIL_WITH(name, topic)                                                      \
     "{\"version\":1,\"account\":\"111111111111\",\"region\":\"r\",\"bucket\":\"b\"," \
-    "\"topic\":\"\",\"created_ms\":1,\"name\":\"" name "\"}"
+    "\"topic\":\"" topic "\",\"created_ms\":1,\"name\":\"" name "\"}"
+#define TRAIL(name) TRAIL_WITH(name, "")
 
 // The writer on a thread of its own, as in the collector, and a clock that is set.
 struct world {
@@ -40,6 +41,8 @@ static const struct target target = {.kind = TARGET_WEBHOOK,
                                      .account = "111111111111",
                                      .address = "https://localhost/",
                                      .secret = "/nowhere/secret"};
+
+static const char *const topics[] = {"arn:aws:sns:r:111111111111:allowed"};
 
 static int64_t tell_now(void *context) {
     return atomic_load(&((struct world *)context)->now_ms);
@@ -75,6 +78,8 @@ static void start(struct world *world, struct rig *rig, uint32_t targets_count) 
                                              .bucket_region = "r",
                                              .targets = &target,
                                              .targets_count = targets_count,
+                                             .topics = topics,
+                                             .topics_count = 1,
                                              .queue_size_max = QUEUE_SIZE_MAX};
     assert_true(notifier_start(&options, &world->notifier, &fault));
 }
@@ -261,6 +266,28 @@ static void test_one_target_too_many_waits_alone(void **state) {
     stop(&world);
 }
 
+static void test_refused_topics_leave_room(void **state) {
+    struct world world;
+    char text[1024], refused[1024], id[TRAIL_ID_SIZE], name[TRAIL_NAME_SIZE_MAX];
+    start(&world, *state, 1);
+    print_state(text, sizeof text);
+    print_state_of(TRAIL_WITH("other", "refused"), refused, sizeof refused);
+    for (uint32_t index = 0; index < NOTIFIER_HERALDS_MAX; index++) {
+        print_id(index, id);
+        snprintf(name, sizeof name, STATE_DOCUMENTS "%s", id);
+        put(&world, name, "", refused);
+        put_list_of(&world, id, 1, 10);
+    }
+    // As many as have room say so; lists of the others wait.
+    wait_for(&world, STATE_TARGETS, NOTIFIER_REFUSED_MAX);
+    put(&world, STATE_DOCUMENTS ID, "", text);
+    put_list(&world, 1, 10);
+    wait_for(&world, STATE_TARGETS ID, 1);
+    assert_int_equal(count(&world, STATE_TARGETS), NOTIFIER_REFUSED_MAX + 1);
+    assert_int_equal(count(&world, STATE_QUEUES), NOTIFIER_HERALDS_MAX + 1);
+    stop(&world);
+}
+
 int main(void) {
     metrics_start();
     const struct CMUnitTest tests[] = {
@@ -271,6 +298,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_what_goes_at_once_is_not_bound_to_looks, rig_make,
                                         rig_end),
         cmocka_unit_test_setup_teardown(test_one_target_too_many_waits_alone, rig_make, rig_end),
+        cmocka_unit_test_setup_teardown(test_refused_topics_leave_room, rig_make, rig_end),
     };
     return cases_run("collector/notify/notifier", tests, sizeof tests / sizeof tests[0]);
 }
