@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/table.h"
+
 enum {
     ALIGNMENT = 16,
     CHUNK_SIZE_MIN = 16 * 1024,
@@ -76,7 +78,8 @@ static bool add_chunk(struct arena *arena, size_t size) {
     if (wanted < CHUNK_SIZE_MIN) wanted = CHUNK_SIZE_MIN;
     if (wanted > left) wanted = left;
     if (wanted < size) wanted = size;
-    struct chunk *chunk = malloc(sizeof *chunk + wanted);
+    // Rows of a commit lie in chunks of megabytes, and blocks take them in another order.
+    struct chunk *chunk = table_allocate_bare(sizeof *chunk + wanted);
     if (chunk == NULL) return false;
     chunk->size = wanted;
     chunk->older = arena->newest;

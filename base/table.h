@@ -10,3 +10,6 @@
 // Zeroed memory, in large pages if the size is worth it and the system has them; the caller frees
 // it with free(). NULL if memory runs out.
 void *table_allocate(size_t size);
+
+// The same, but not zeroed.
+void *table_allocate_bare(size_t size);
