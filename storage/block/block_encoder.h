@@ -150,9 +150,9 @@ struct tokens_encoder {
     struct seen seen[TOKENS_SLOTS_MAX];
     uint32_t identity;  // the last one given
 
-    uint16_t *frame_strings;  // frame number + 1 by dictionary number; DICTIONARY_STRINGS_MAX
-    struct buffer list;       // uint64_t dictionary numbers, then as many spare ones
-    struct buffer strings;    // uint32_t dictionary numbers
+    uint64_t named[DICTIONARY_STRINGS_MAX / 64];     // a bit for each string that a word names
+    uint16_t frame_strings[DICTIONARY_STRINGS_MAX];  // frame numbers of those
+    struct buffer strings;                           // uint32_t dictionary numbers
 
     struct buffer control;
     struct buffer words;  // uint32_t

@@ -109,7 +109,10 @@ static bool put_value(struct tokens_encoder *encoder, struct cut *cut, struct va
         if (find_string(encoder, cut, value)) {
             bool changed = put_word(encoder, slot, key, value->identity,
                                     encoder_make_word(TOKEN_STRINGS, value->number));
-            encoder->strings_words += changed;
+            if (changed) {
+                encoder->strings_words++;
+                encoder->named[value->number / 64] |= (uint64_t)1 << value->number % 64;
+            }
             return changed;
         }
         value->state = VALUE_NEW;

@@ -6,20 +6,14 @@
 #include "base/hash.h"
 #include "base/table.h"
 #include "storage/block/block_encoder.h"
-#include "storage/block/block_sort.h"
 #include "storage/block/bytes.h"
 
 struct tokens_encoder *tokens_encoder_create(void) {
     struct tokens_encoder *encoder = table_allocate(sizeof *encoder);
     if (encoder == NULL) return NULL;
-    encoder->frame_strings = calloc(DICTIONARY_STRINGS_MAX, sizeof *encoder->frame_strings);
-    if (encoder->frame_strings == NULL) {
-        free(encoder);
-        return NULL;
-    }
-    struct buffer *buffers[] = {&encoder->list,   &encoder->strings, &encoder->control,
-                                &encoder->words,  &encoder->tokens,  &encoder->inlined,
-                                &encoder->packed, &encoder->uuids,   &encoder->copies};
+    struct buffer *buffers[] = {&encoder->strings, &encoder->control, &encoder->words,
+                                &encoder->tokens,  &encoder->inlined, &encoder->packed,
+                                &encoder->uuids,   &encoder->copies};
     for (size_t index = 0; index < sizeof buffers / sizeof buffers[0]; index++) {
         buffer_init(buffers[index], (size_t)UINT32_MAX);
     }
@@ -29,8 +23,6 @@ struct tokens_encoder *tokens_encoder_create(void) {
 void tokens_encoder_destroy(struct tokens_encoder *encoder) {
     if (encoder == NULL) return;
     structure_done(&encoder->structure);
-    free(encoder->frame_strings);
-    buffer_done(&encoder->list);
     buffer_done(&encoder->strings);
     buffer_done(&encoder->control);
     buffer_done(&encoder->words);
@@ -63,7 +55,7 @@ void tokens_encoder_begin(struct tokens_encoder *encoder) {
         encoder->key_slots[key] = (struct slot){IDENTITY_NONE, NOTHING};
         encoder->key_seen[key] = (struct seen){NULL, 0, IDENTITY_NONE};
     }
-    buffer_reset(&encoder->list);
+    memset(encoder->named, 0, sizeof encoder->named);
     buffer_reset(&encoder->strings);
     buffer_reset(&encoder->control);
     buffer_reset(&encoder->words);
@@ -76,29 +68,17 @@ void tokens_encoder_begin(struct tokens_encoder *encoder) {
 
 // Gives the strings that words name frame numbers, in order of their dictionary numbers.
 static bool number_strings(struct tokens_encoder *encoder) {
-    size_t room = 2 * (size_t)encoder->strings_words * sizeof(uint64_t);
-    uint64_t *list = (uint64_t *)(void *)buffer_reserve(&encoder->list, room);
-    if (list == NULL) return false;
-    const uint32_t *words = (const uint32_t *)(const void *)encoder->words.bytes;
-    size_t words_count = encoder->words.size / sizeof *words;
+    size_t room = encoder->strings_words * sizeof(uint32_t);
+    uint32_t *strings = (uint32_t *)(void *)buffer_reserve(&encoder->strings, room);
+    if (strings == NULL) return false;
     uint32_t count = 0;
-    for (size_t index = 0; index < words_count; index++) {
-        if (words[index] >> WORD_SHIFT != TOKEN_STRINGS) continue;
-        uint16_t *number = &encoder->frame_strings[words[index] & WORD_NUMBER_MAX];
-        if (*number != 0) continue;
-        *number = 1;
-        list[count++] = words[index] & WORD_NUMBER_MAX;
-    }
-    block_sort(list, list + count, count);
-    uint32_t *strings =
-        (uint32_t *)(void *)buffer_reserve(&encoder->strings, count * sizeof *strings);
-    if (strings == NULL) {
-        for (uint32_t index = 0; index < count; index++) encoder->frame_strings[list[index]] = 0;
-        return false;
-    }
-    for (uint32_t index = 0; index < count; index++) {
-        strings[index] = (uint32_t)list[index];
-        encoder->frame_strings[list[index]] = (uint16_t)(index + 1);
+    uint32_t end = (dictionary_strings(encoder->dictionary) + 63) / 64;
+    for (uint32_t part = 0; part < end; part++) {
+        for (uint64_t left = encoder->named[part]; left != 0; left &= left - 1) {
+            uint32_t number = part * 64 + (uint32_t)__builtin_ctzll(left);
+            encoder->frame_strings[number] = (uint16_t)count;
+            strings[count++] = number;
+        }
     }
     encoder->strings.size = count * sizeof *strings;
     return true;
@@ -115,7 +95,7 @@ static bool print_words(struct tokens_encoder *encoder) {
         uint32_t token = words[index] >> WORD_SHIFT;
         uint32_t number = words[index] & WORD_NUMBER_MAX;
         if (token == TOKEN_STRINGS) {
-            uint32_t string = encoder->frame_strings[number] - 1u;
+            uint32_t string = encoder->frame_strings[number];
             if (string < 256 - TOKEN_STRINGS) {
                 *at++ = (uint8_t)(TOKEN_STRINGS + string);
             } else {
@@ -159,16 +139,10 @@ bool tokens_encoder_add(struct tokens_encoder *encoder, const struct tokens_row 
 bool tokens_encoder_end(struct tokens_encoder *encoder, struct tokens_frame *frame) {
     if (encoder->rows > 0 && !encoder_put(encoder, &encoder->cuts[(encoder->rows - 1) % 2]))
         return false;
-    bool done = number_strings(encoder) && print_words(encoder);
-    const uint32_t *strings = (const uint32_t *)(const void *)encoder->strings.bytes;
-    uint32_t strings_count = (uint32_t)(encoder->strings.size / sizeof *strings);
-    for (uint32_t index = 0; index < strings_count; index++) {
-        encoder->frame_strings[strings[index]] = 0;
-    }
-    if (!done) return false;
+    if (!number_strings(encoder) || !print_words(encoder)) return false;
     *frame = (struct tokens_frame){
-        .strings = strings,
-        .strings_count = strings_count,
+        .strings = (const uint32_t *)(const void *)encoder->strings.bytes,
+        .strings_count = (uint32_t)(encoder->strings.size / sizeof(uint32_t)),
         .shapes = encoder->shapes,
         .shapes_count = encoder->shapes_count,
         .uuids = encoder->uuids.bytes,
