@@ -14,8 +14,8 @@ struct json_reader {
 
     // Made by the first json_pick.
     struct json_track *track;
-    struct arena *strings;  // that the track had to unescape
-    struct json_pick *picks;
+    struct arena *strings;    // that the track had to unescape
+    struct json_pick *picks;  // and room for one more than the capacity
     uint32_t picks_count;
     uint32_t picks_capacity;
     uint64_t followed;

@@ -39,7 +39,7 @@ static enum json_kind kind_of(const struct yyjson_val *value) {
 static bool add_pick(struct json_reader *reader, uint32_t field, const struct yyjson_val *value) {
     if (reader->picks_count == reader->picks_capacity) {
         uint32_t capacity = reader->picks_capacity * 2;
-        struct json_pick *grown = realloc(reader->picks, capacity * sizeof *grown);
+        struct json_pick *grown = realloc(reader->picks, (capacity + 1) * sizeof *grown);
         if (grown == NULL) return false;
         reader->picks = grown;
         reader->picks_capacity = capacity;
@@ -111,7 +111,7 @@ static bool prepare(struct json_reader *reader, const struct json_want *root, st
     check_wants(root);
     struct json_track *track = json_track_create(root);
     struct arena *strings = arena_create(STRINGS_SIZE_MAX);
-    struct json_pick *picks = malloc(PICKS_FIRST * sizeof *picks);
+    struct json_pick *picks = malloc((PICKS_FIRST + 1) * sizeof *picks);
     if (track == NULL || strings == NULL || picks == NULL) {
         json_track_destroy(track);
         arena_destroy(strings);

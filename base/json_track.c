@@ -58,10 +58,10 @@ struct step {
     uint32_t rest;  // in the pool: the bytes after the head
     uint32_t mask;  // a bit for each of its bytes in the head
     uint16_t size;
-    uint8_t kind;    // enum json_kind of the value, or STEP_END
-    uint8_t field;   // of the value, if it is wanted
-    bool is_easy;    // to see: all of it is in the head, and it tells what follows
-    uint32_t after;  // the step that followed it last; 0: none
+    uint8_t kind;       // enum json_kind of the value, or STEP_END
+    uint8_t field;      // of the value, if it is wanted
+    bool is_easy;       // to see: all of it is in the head, and it tells what follows
+    uint32_t after[2];  // the step that followed it last, and the one before; 0: none
 };
 static_assert(sizeof(struct step) == 64, "a step is a cache line");
 
@@ -195,11 +195,12 @@ static uint32_t allow_probes(struct span text) {
 // A bit for each of 16 bytes at which find_stop stops.
 static uint32_t find_stops(const uint8_t *here) {
     __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)here);
-    __m128i quotes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
     __m128i escapes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
-    // As signed numbers, bytes beyond ASCII are less than a blank too.
-    __m128i others = _mm_cmplt_epi8(bytes, _mm_set1_epi8(' '));
-    return (uint32_t)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quotes, escapes), others));
+    // With quote and blank exchanged, all others are those up to the blank: as signed numbers,
+    // bytes beyond ASCII are less too.
+    __m128i changed = _mm_xor_si128(bytes, _mm_set1_epi8('"' ^ ' '));
+    __m128i others = _mm_cmpgt_epi8(_mm_set1_epi8(' ' + 1), changed);
+    return (uint32_t)_mm_movemask_epi8(_mm_or_si128(escapes, others));
 }
 #endif
 
@@ -291,11 +292,13 @@ bool json_track_follow(struct json_reader *reader, struct span text) {
     size_t at = 0;
     for (;;) {
         struct span left = span_from(text, at);
-        struct step *step = guess_step(track, before->after, left);
+        struct step *step = guess_step(track, before->after[0], left);
         if (step == NULL) {
-            step = find_step(track, place, left, &probes);
+            step = guess_step(track, before->after[1], left);
+            if (step == NULL) step = find_step(track, place, left, &probes);
             if (step == NULL) return false;
-            before->after = (uint32_t)(step - track->steps);
+            before->after[1] = before->after[0];
+            before->after[0] = (uint32_t)(step - track->steps);
         }
         if (step->kind == STEP_END) break;
         at += step->size;
@@ -318,10 +321,11 @@ bool json_track_follow(struct json_reader *reader, struct span text) {
             at = pass_number(reader, text, at);
             if (at == 0) return false;
         }
-        if (!is_wanted) continue;
+        // What is not wanted is written over: which values are is hard to foresee.
+        reader->picks[count] = (struct json_pick){step->field, step->kind, string};
+        count += is_wanted;
         // Parsing makes room for more.
-        if (count == reader->picks_capacity) return false;
-        reader->picks[count++] = (struct json_pick){step->field, step->kind, string};
+        if (count > reader->picks_capacity) return false;
     }
     reader->picks_count = count;
     return true;

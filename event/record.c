@@ -405,9 +405,10 @@ struct span record_display_user(const struct record *record) {
 
 struct span record_short_name(struct span name) {
     if (!span_starts(name, SPAN_LITERAL("arn:"))) return (struct span){NULL, 0};
-    size_t at = name.size;
-    while (at > 0 && name.bytes[at - 1] != '/' && name.bytes[at - 1] != ':') at--;
-    return span_from(name, at);
+    const uint8_t *slash = memrchr(name.bytes, '/', name.size);
+    if (slash != NULL) name = span_from(name, (size_t)(slash - name.bytes) + 1);
+    const uint8_t *colon = memrchr(name.bytes, ':', name.size);
+    return colon == NULL ? name : span_from(name, (size_t)(colon - name.bytes) + 1);
 }
 
 // The value of a hex digit, or 16 and more for any other byte. Arithmetic, since every event has

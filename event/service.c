@@ -53,13 +53,16 @@ static bool is_regional_sts(const struct service_facts *facts) {
            !span_starts(facts->host_header, SPAN_LITERAL("sts.amazonaws.com"));
 }
 
-bool service_is_global(const struct service_facts *facts) {
-    if (facts->region.size == 0) return false;
-    if (!span_equal(facts->region, service_home_region(facts->region))) return false;
+static bool has_no_region(const struct service_facts *facts) {
     if (span_is(facts->event_source, "signin.amazonaws.com")) return true;
     if (span_is(facts->event_source, "sts.amazonaws.com")) return !is_regional_sts(facts);
     for (size_t index = 0; index < sizeof global_services / sizeof global_services[0]; index++) {
         if (span_equal(facts->event_source, global_services[index])) return true;
     }
     return false;
+}
+
+bool service_is_global(const struct service_facts *facts) {
+    return facts->region.size > 0 && has_no_region(facts) &&
+           span_equal(facts->region, service_home_region(facts->region));
 }
