@@ -18,8 +18,8 @@ enum {
     SESSIONS_MAX = 2 * WIRE_CONNECTIONS_MAX,  // those that are over wait for their batches
     HEARTBEAT_MS = 2000,
     MAP_SIZE = 256 * 1024 * 1024,
-    TAIL_ROWS = 64,  // few, so that blocks are made
-    WINDOW_IDS = 4096,
+    TAIL_ROWS = 64,   // few, so that blocks are made
+    WINDOW_IDS = 64,  // few, so that blocks are asked for what came before
     QUEUE_ITEMS = 64,
     UPKEEP_THOUSANDTHS = 20,
     RETENTION_DAYS_MAX = 3,
