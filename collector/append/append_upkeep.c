@@ -14,6 +14,7 @@ struct append_upkeep {
     struct append_upkeep_options options;
     int64_t due_ms;        // monotonic
     int64_t retention_ms;  // when to look for a day next
+    int64_t sweep_ms;      // when to give back room of dropped days next, needed or not
     bool is_short;         // there was no room for the last unit
     bool has_told_origin;
     struct append_scan *scan;
@@ -221,22 +222,31 @@ static bool keep_days(struct append_upkeep *upkeep, bool *more, struct fault *fa
     return true;
 }
 
+// Gives back room of dropped days, as commits need it. What they do not need for long goes slowly.
+static bool give_room_back(struct append_upkeep *upkeep, int64_t now, struct fault *fault) {
+    struct trail *trail = upkeep->options.trail;
+    if (!trail_needs_room(trail) && now < upkeep->sweep_ms) return true;
+    bool more = false;
+    upkeep->sweep_ms = now + APPEND_UPKEEP_SWEEP_MS;
+    return trail_sweep(trail, &more, fault);
+}
+
 bool append_upkeep_step(struct append_upkeep *upkeep, bool is_busy, struct fault *fault) {
     int64_t now = monotonic_ms(upkeep);
-    if (now < upkeep->due_ms + (is_busy ? APPEND_UPKEEP_LATE_MS : 0)) return true;
+    bool is_due = now >= upkeep->due_ms + (is_busy ? APPEND_UPKEEP_LATE_MS : 0);
+    if (!is_due && !trail_needs_room(upkeep->options.trail)) return true;
     bool more = false;
     struct fault reason;
     if (!tell_origin(upkeep, fault)) return false;
-    if (trail_upkeep(upkeep->options.trail, &more, &reason)) {
+    if (give_room_back(upkeep, now, &reason) && trail_upkeep(upkeep->options.trail, &reason)) {
         set_short(upkeep, NULL);
     } else {
         // Upkeep can wait for room.
         if (reason.kind != FAULT_FULL) return fault_set(fault, reason.kind, "%s", reason.text);
         set_short(upkeep, &reason);
-        more = false;
     }
-    // One unit a step: the next day only when the room of the last one has been given back.
-    if (!more && now >= upkeep->retention_ms) {
+    if (!is_due) return true;
+    if (now >= upkeep->retention_ms) {
         if (!keep_days(upkeep, &more, fault)) return false;
         upkeep->retention_ms = more ? now : now + APPEND_UPKEEP_RETENTION_MS;
     }

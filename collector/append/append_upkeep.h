@@ -24,6 +24,7 @@ enum {
     APPEND_UPKEEP_MS = 1000,             // between units, unless there is more to do
     APPEND_UPKEEP_LATE_MS = 1000,        // a unit waits so long for batches to leave time
     APPEND_UPKEEP_RETENTION_MS = 60000,  // between looks for a day that is to go
+    APPEND_UPKEEP_SWEEP_MS = 60000,      // between steps of giving room back that nobody needs yet
     APPEND_UPKEEP_FOLLOWER_MS =
         24 * 60 * 60 * 1000,  // a follower that holds days back so long is told of
 };

@@ -527,11 +527,9 @@ static bool is_tail_old(const struct trail *trail) {
     return false;
 }
 
-bool trail_upkeep(struct trail *trail, bool *more, struct fault *fault) {
+bool trail_upkeep(struct trail *trail, struct fault *fault) {
     assert(!trail->is_committing);
     trail_environment_clear_readers(trail->environment);
-    if (!trail_sweep_step(trail, more, fault)) return false;
-    if (*more) return true;
     if (!is_tail_old(trail)) return true;
     if (!trail_begin_reading(trail, fault)) return false;
     arena_reset(trail->arena);

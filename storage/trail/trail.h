@@ -184,7 +184,6 @@ MUST_CHECK bool trail_commit(struct trail *trail, struct trail_receipt *receipt,
 // Forgets everything since trail_begin.
 void trail_abort(struct trail *trail);
 
-// One bounded unit of upkeep outside a commit: gives back the room of dropped days (at most
-// TRAIL_SWEEP_BLOCKS blocks), moves the tail into blocks when its oldest row has waited 24 h,
-// clears readers that died. *more: call again soon. FAULT as trail_commit.
-MUST_CHECK bool trail_upkeep(struct trail *trail, bool *more, struct fault *fault);
+// One bounded unit of upkeep outside a commit: moves the tail into blocks when its oldest row has
+// waited 24 h, clears readers that died. FAULT as trail_commit.
+MUST_CHECK bool trail_upkeep(struct trail *trail, struct fault *fault);

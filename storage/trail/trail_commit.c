@@ -444,6 +444,7 @@ bool trail_write_commit(struct trail *trail, bool flush_tail, struct fault *faul
         made && trail_environment_commit(trail->environment, trail->changes, trail->changes_count,
                                          buffer_span(&trail->values), trail->uses_reserve, fault);
     if (!written) {
+        trail->sweep.size = 0;
         dictionary_rollback(trail->dictionary);
         done(&plan);
         return false;

@@ -189,8 +189,9 @@ void fixture_drop(struct fixture *fixture, int64_t from_s) {
 uint32_t fixture_keep_up(struct fixture *fixture) {
     uint32_t steps = 0;
     bool more = true;
+    if (!trail_upkeep(fixture->trail, &fixture->fault)) fail_msg("%s", fixture->fault.text);
     while (more) {
-        if (!trail_upkeep(fixture->trail, &more, &fixture->fault))
+        if (!trail_sweep(fixture->trail, &more, &fixture->fault))
             fail_msg("%s", fixture->fault.text);
         steps++;
     }

@@ -79,6 +79,7 @@ struct trail_sweep {
     enum { SWEEP_BLOCKS, SWEEP_GROUPS, SWEEP_DICTIONARIES, SWEEP_DONE } phase;
     uint64_t next;     // group or epoch to look at
     uint32_t changes;  // blocks or chunks of a step; fewer while there is no room
+    uint64_t size;     // of the file after the last step; 0: another is due at once
 };
 
 // Followers as they are on the disk and as the commit will leave them, in order of name.
@@ -223,10 +224,6 @@ MUST_CHECK bool trail_retention_write(struct trail *trail, struct trail_head *he
 
 // The commit is on the disk: memory forgets those days.
 void trail_retention_adopt(struct trail *trail);
-
-// One step of giving back the room of dropped days, outside a commit and a read; *more if there may
-// be more.
-MUST_CHECK bool trail_sweep_step(struct trail *trail, bool *more, struct fault *fault);
 
 // trail_followers.c
 

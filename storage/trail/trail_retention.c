@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdint.h>
 
 #include "base/clock.h"
 #include "storage/trail/trail_internal.h"
@@ -9,6 +10,18 @@
 enum {
     SWEEP_GROUPS_LOOKED_AT = 64,
     SWEEP_EPOCHS_LOOKED_AT = 16,
+    PAGE_SIZE = 4096,  // of LMDB
+};
+
+// What a step gives back: the pages of each block, counted from anywhere, and the blocks' epochs.
+struct freed {
+    struct {
+        uintptr_t first;
+        uintptr_t end;
+    } pages[TRAIL_SWEEP_BLOCKS];
+    uint32_t count;
+    uint32_t epoch_first;
+    uint32_t epoch_last;
 };
 
 bool trail_is_expired(const struct trail *trail, int64_t time_s) {
@@ -156,6 +169,7 @@ void trail_retention_adopt(struct trail *trail) {
     }
     trail_mirror_close_up(&trail->tail);
     trail->sweep.phase = SWEEP_BLOCKS;
+    trail->sweep.size = trail_environment_size(trail->environment);
 }
 
 static bool add_delete(struct trail *trail, enum trail_database database, uint64_t number,
@@ -163,8 +177,63 @@ static bool add_delete(struct trail *trail, enum trail_database database, uint64
     return trail_add_delete(trail, database, span_of(&number, sizeof number), fault);
 }
 
+static uintptr_t find_first_page(struct span value) {
+    return (uintptr_t)value.bytes / PAGE_SIZE;
+}
+
+static uintptr_t find_end_page(struct span value) {
+    return ((uintptr_t)value.bytes + value.size + PAGE_SIZE - 1) / PAGE_SIZE;
+}
+
+static void note_freed(struct freed *freed, struct span value) {
+    struct block block;
+    struct fault ignored;
+    if (!block_open(value, false, &block, &ignored)) return;
+    if (freed->count == 0 || block.summary.epoch < freed->epoch_first)
+        freed->epoch_first = block.summary.epoch;
+    if (freed->count == 0 || block.summary.epoch > freed->epoch_last)
+        freed->epoch_last = block.summary.epoch;
+    freed->pages[freed->count].first = find_first_page(value);
+    freed->pages[freed->count].end = find_end_page(value);
+    freed->count++;
+}
+
+static bool is_beside(const struct freed *freed, struct span value) {
+    for (uint32_t index = 0; index < freed->count; index++) {
+        if (freed->pages[index].first == find_end_page(value)) return true;
+        if (freed->pages[index].end == find_first_page(value)) return true;
+    }
+    return false;
+}
+
+// A chunk of a dictionary lies between the blocks that were written with it. When those go and it
+// stays, it is put again, which LMDB does elsewhere: else the room of each block would be a hole of
+// its own, too small for a larger one.
+static bool move_chunks(struct trail *trail, const struct freed *freed, struct fault *fault) {
+    struct trail_walk walk;
+    if (!trail_environment_walk(trail->environment, trail->reading, TRAIL_DATABASE_DICTIONARY,
+                                (uint64_t)freed->epoch_first << 32, &walk, fault)) {
+        return false;
+    }
+    bool found = true;
+    bool good = true;
+    while (good && found) {
+        struct span key;
+        struct span value;
+        good = trail_walk_next(&walk, &found, &key, &value, fault);
+        if (!good || !found || trail_walk_number(key) >> 32 > freed->epoch_last) break;
+        if (!is_beside(freed, value)) continue;
+        size_t offset = trail->values.size;
+        buffer_append(&trail->values, value);
+        good = trail_add_change(trail, TRAIL_DATABASE_DICTIONARY, key, offset, false, fault);
+    }
+    trail_walk_end(&walk);
+    return good;
+}
+
 // Blocks stand in order of day: what is left of dropped days is in front.
 static bool sweep_blocks(struct trail *trail, struct fault *fault) {
+    struct freed freed = {.count = 0};
     struct trail_walk walk;
     if (!trail_environment_walk(trail->environment, trail->reading, TRAIL_DATABASE_BLOCK, 0, &walk,
                                 fault)) {
@@ -183,11 +252,14 @@ static bool sweep_blocks(struct trail *trail, struct fault *fault) {
         if (!found) break;
         good = add_delete(trail, TRAIL_DATABASE_BLOCK, number, fault) &&
                add_delete(trail, TRAIL_DATABASE_SUMMARY, trail_catalog_key_number(number), fault);
+        note_freed(&freed, value);
         count++;
     }
     trail_walk_end(&walk);
     if (good && !found) trail->sweep.phase = SWEEP_GROUPS;
-    return good;
+    // While there is no room, none is taken.
+    if (!good || freed.count == 0 || trail->sweep.changes < TRAIL_SWEEP_BLOCKS) return good;
+    return move_chunks(trail, &freed, fault);
 }
 
 static bool is_group_used(const struct trail *trail, uint64_t group) {
@@ -275,7 +347,7 @@ static bool sweep_dictionaries(struct trail *trail, struct fault *fault) {
     return true;
 }
 
-static bool sweep(struct trail *trail, struct fault *fault) {
+static bool sweep_phase(struct trail *trail, struct fault *fault) {
     switch (trail->sweep.phase) {
         case SWEEP_BLOCKS:
             trail->sweep.next = 0;
@@ -287,7 +359,13 @@ static bool sweep(struct trail *trail, struct fault *fault) {
     }
 }
 
-bool trail_sweep_step(struct trail *trail, bool *more, struct fault *fault) {
+bool trail_needs_room(const struct trail *trail) {
+    return trail->sweep.phase != SWEEP_DONE &&
+           trail_environment_size(trail->environment) > trail->sweep.size;
+}
+
+bool trail_sweep(struct trail *trail, bool *more, struct fault *fault) {
+    assert(!trail->is_committing);
     struct trail_sweep *state = &trail->sweep;
     *more = false;
     if (state->phase == SWEEP_DONE) return true;
@@ -296,12 +374,14 @@ bool trail_sweep_step(struct trail *trail, bool *more, struct fault *fault) {
     trail->changes_count = 0;
     buffer_reset(&trail->values);
     if (!trail_begin_reading(trail, fault)) return false;
-    bool good = sweep(trail, fault);
+    bool good = sweep_phase(trail, fault);
     trail_end_reading(trail);
     if (good && trail->changes_count > 0) {
         good = trail_environment_commit(trail->environment, trail->changes, trail->changes_count,
                                         buffer_span(&trail->values), true, fault);
     }
+    if (!good) *state = before;
+    state->size = trail_environment_size(trail->environment);
     if (good) {
         if (state->changes < TRAIL_SWEEP_BLOCKS) state->changes++;
         // Groups begin anew at the first of them.
@@ -309,10 +389,10 @@ bool trail_sweep_step(struct trail *trail, bool *more, struct fault *fault) {
         *more = state->phase != SWEEP_DONE;
         return true;
     }
-    *state = before;
     if (fault->kind != FAULT_FULL || state->changes == 1) return false;
     // A smaller step needs less room to begin with.
     state->changes /= 2;
+    state->size = 0;
     *more = true;
     return true;
 }

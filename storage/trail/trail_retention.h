@@ -1,10 +1,13 @@
 // trail_retention.h: what the trail no longer keeps: whole days of eventTime (UTC), oldest first.
 //
 // A day goes in one commit, which moves retained_from: from then on nobody finds its events, the
-// counts are without them, and an event older than retained_from is TRAIL_EXPIRED for good. The
-// room of its blocks is given back after that by trail_upkeep, in steps that are short beside a
-// commit; a crash in between costs nothing but that the next process goes on with it. A day that
-// a follower has not read to its end stays.
+// counts are without them, and an event older than retained_from is TRAIL_EXPIRED for good. A day
+// that a follower has not read to its end stays.
+//
+// The room of its blocks is given back after that by trail_sweep, in steps that are short beside a
+// commit, and little by little: LMDB uses free pages in the order in which they came free, so that
+// commits which find a whole day free tear it to holes that no block fits in (docs/store.md). A
+// crash in between costs nothing but that the next process goes on with it.
 //
 // The writer's thread, as trail.h.
 
@@ -44,3 +47,11 @@ const struct trail_follower *trail_retention_holder(const struct trail *trail,
 // Nothing changes if from_s is not after retained_from. FAULT_RETRY: a follower needs one of them
 // (the text names it).
 MUST_CHECK bool trail_retain(struct trail *trail, int64_t from_s, struct fault *fault);
+
+// Whether dropped days still hold room and commits need it: since the last step the file became
+// longer, or a commit was refused. Then the next step is due, else there is time.
+bool trail_needs_room(const struct trail *trail);
+
+// One step of giving back the room of dropped days, outside a commit and a read: of at most
+// TRAIL_SWEEP_BLOCKS blocks. *more: there may be more. FAULT as trail_commit.
+MUST_CHECK bool trail_sweep(struct trail *trail, bool *more, struct fault *fault);

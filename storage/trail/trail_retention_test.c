@@ -229,7 +229,7 @@ static void test_room_is_given_back_in_steps(void **state) {
     assert_true(blocks >= commits);
     fixture_drop(&fixture, day_begin(1));
     bool more = true;
-    assert_true(trail_upkeep(fixture.trail, &more, &fixture.fault));
+    assert_true(trail_sweep(fixture.trail, &more, &fixture.fault));
     assert_true(more);
     assert_int_equal(count_entries(&fixture, TRAIL_DATABASE_BLOCK), blocks - TRAIL_SWEEP_BLOCKS);
     // The next process goes on with it.
@@ -256,7 +256,7 @@ static _Noreturn void drop_for_ever(struct fixture *fixture, int pipe) {
         }
         bool more = true;
         while (more) {
-            if (!trail_upkeep(fixture->trail, &more, &fault)) _exit(5);
+            if (!trail_sweep(fixture->trail, &more, &fault)) _exit(5);
         }
     }
     for (;;) pause();

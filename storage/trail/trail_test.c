@@ -193,14 +193,12 @@ static void test_moves_old_tail(void **state) {
     struct trail_reader *reader = NULL;
     struct trail_facts facts;
     assert_true(trail_reader_open(fixture.directory, &reader, &fixture.fault));
-    bool more = true;
     fixture.now_ms += 24 * 3600 * 1000 - 1;
-    assert_true(trail_upkeep(fixture.trail, &more, &fixture.fault));
+    assert_true(trail_upkeep(fixture.trail, &fixture.fault));
     assert_true(trail_reader_facts(reader, &facts, &fixture.fault));
     assert_int_equal(facts.tail_rows, 30);
     fixture.now_ms += 1;
-    assert_true(trail_upkeep(fixture.trail, &more, &fixture.fault));
-    assert_false(more);
+    assert_true(trail_upkeep(fixture.trail, &fixture.fault));
     assert_true(trail_reader_facts(reader, &facts, &fixture.fault));
     assert_int_equal(facts.tail_rows, 0);
     fixture_compare_all(&fixture);

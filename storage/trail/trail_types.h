@@ -14,8 +14,8 @@ enum {
     TRAIL_EPOCH_SIZE = 16,
     TRAIL_STREAM_ID_SIZE = 16,
     TRAIL_CHAIN_SIZE = 16,
-    TRAIL_AGENT_OWN = 1,       // number of orgtrail itself
-    TRAIL_SWEEP_BLOCKS = 200,  // blocks of dropped days that one unit of upkeep gives back
+    TRAIL_AGENT_OWN = 1,     // number of orgtrail itself
+    TRAIL_SWEEP_BLOCKS = 8,  // blocks of dropped days whose room one step gives back
     TRAIL_URI_SIZE = 256,
     TRAIL_REASON_SIZE = 32,
     TRAIL_REFUSED_KEY_SIZE = 32,

@@ -5,8 +5,8 @@ usage: retention.py [--events N] [--days N] [--agents N] [--rate N] [--seconds N
 
 The store holds --events of --days days. Agents with streams of their own (tests/bench/agents_bench.c)
 send --rate events a second each, and the time of each answer is noted: at first with nothing else to do
-(normal), then while all days but two go, one after another. Then as many events come in as went. Prints
-one line of JSON; with --check it ends with 1 if a limit is missed. Programs come from bazel-bin: build
+(normal), then while all days but two go, one after another, and for --seconds after that, while the store
+gives their room back as commits need it. Then as many events come in as went. Prints one line of JSON; with --check it ends with 1 if a limit is missed. Programs come from bazel-bin: build
 them with --config=opt.
 """
 
@@ -102,17 +102,18 @@ def measure_normal(organization, bundles, options):
 
 
 def measure_drop(organization, bundles, options, days):
-    """The delays from the first day's going until the room of the last one is given back."""
-    load = Load(organization, bundles, options, DROP_SECONDS + 60)
+    """The delays from the first day's going on, and the seconds until all went."""
+    load = Load(organization, bundles, options, DROP_SECONDS + options.seconds + 60)
     begin = time.monotonic()
     while len(find_dropped(organization)) < days:
         assert time.monotonic() - begin < DROP_SECONDS, "days do not go"
         time.sleep(0.5)
     time.sleep(3)  # for the room of the last one
-    end = time.monotonic()
-    delays = load.delays(begin, end)
+    gone = time.monotonic()
+    time.sleep(options.seconds)
+    delays = load.delays(begin, time.monotonic())
     load.end()
-    return delays, end - begin
+    return delays, gone - begin
 
 
 def refill(organization, events):

@@ -12,6 +12,7 @@
 #include "collector/intake/intake.h"
 #include "collector/metrics.h"
 #include "storage/trail/trail.h"
+#include "storage/trail/trail_retention.h"
 #include "tests/sim/station.h"
 
 enum {
@@ -302,7 +303,8 @@ bool center_step(struct center *center, struct fault *fault) {
     }
     if (!timeline_happens(center->options.timeline, UPKEEP_THOUSANDTHS)) return true;
     bool more = false;
-    return trail_upkeep(center->trail, &more, fault) || fault->kind == FAULT_FULL;
+    return (trail_upkeep(center->trail, fault) && trail_sweep(center->trail, &more, fault)) ||
+           fault->kind == FAULT_FULL;
 }
 
 void *center_accept(void *context, void *agent, struct connection *connection,

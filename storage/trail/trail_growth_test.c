@@ -1,0 +1,121 @@
+// The file after days went and as many came: commits of another size than those that filled it, and
+// room that is given back as they need it.
+
+#include "event/record.h"
+#include "storage/trail/trail_environment.h"
+#include "storage/trail/trail_fixture.h"
+#include "storage/trail/trail_retention.h"
+#include "tests/kit/cases.h"
+#include "tests/kit/traffic.h"
+
+enum {
+    FIRST_S = (FIXTURE_BASE_S / TRAIL_DAY_S + 1) * TRAIL_DAY_S,
+    DAY_EVENTS = 40000,
+    DAYS = 3,
+    DAYS_DROPPED = 2,
+    FREE_MAX = 5,  // per cent of the file: 6 if all room is given back at once
+};
+
+static void store(struct fixture *fixture, const struct traffic_event *event) {
+    struct record record;
+    enum record_refusal refusal;
+    enum trail_outcome outcome;
+    struct span text;
+    // Texts are borrowed until the commit.
+    assert_true(arena_copy(fixture->arena, event->record, &text));
+    assert_true(
+        record_read(fixture->json, fixture->arena, text, &record, &refusal, &fixture->fault));
+    const struct trail_entry entry = {
+        .record = &record,
+        .account = event->account,
+        .agent = TRAIL_AGENT_OWN,
+        .received_ms = event->event_time_s * 1000,
+    };
+    if (!trail_add(fixture->trail, &entry, &outcome, &fixture->fault))
+        fail_msg("%s", fixture->fault.text);
+    assert_int_equal(outcome, TRAIL_STORED);
+}
+
+// Days of events, in commits of commit_min to commit_max events. Gives room back between commits.
+static void fill(struct fixture *fixture, uint32_t day, uint32_t days, uint32_t commit_min,
+                 uint32_t commit_max) {
+    struct traffic *traffic = NULL;
+    const struct traffic_options options = {
+        .directory = "tests/data",
+        .seed = 1 + day,
+        .start_s = FIRST_S + (int64_t)day * TRAIL_DAY_S,
+        .rate = (double)DAY_EVENTS / TRAIL_DAY_S,
+        .account = -1,
+        .region = -1,
+    };
+    assert_true(traffic_create(&options, &traffic, &fixture->fault));
+    for (uint32_t left = days * DAY_EVENTS; left > 0;) {
+        uint32_t count =
+            commit_min + (uint32_t)random_below(&fixture->random, commit_max - commit_min + 1);
+        if (count > left) count = left;
+        left -= count;
+        arena_reset(fixture->arena);
+        fixture_begin(fixture);
+        for (; count > 0; count--) {
+            struct traffic_event event;
+            traffic_next(traffic, &event);
+            store(fixture, &event);
+        }
+        fixture_commit(fixture);
+        bool more = false;
+        if (trail_needs_room(fixture->trail))
+            assert_true(trail_sweep(fixture->trail, &more, &fixture->fault));
+    }
+    traffic_destroy(traffic);
+}
+
+struct size {
+    uint64_t file;
+    uint64_t used;
+};
+
+static struct size measure(const struct fixture *fixture) {
+    const struct trail_environment_options options = {
+        .directory = fixture->directory,
+        .read_only = true,
+    };
+    struct trail_environment *environment = NULL;
+    struct fault fault;
+    assert_true(trail_environment_open(&options, &environment, &fault));
+    struct size size = {
+        .file = trail_environment_size(environment),
+        .used = trail_environment_used(environment),
+    };
+    trail_environment_close(environment);
+    print_message("%.1f MB, %.1f of them in use\n", (double)size.file / 1e6,
+                  (double)size.used / 1e6);
+    return size;
+}
+
+static void test_the_room_of_days_that_went_is_used_again(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture.options.no_sync = true;
+    fixture_open(&fixture);
+    fill(&fixture, 0, DAYS, 4000, 4000);
+    struct size before = measure(&fixture);
+    fixture_drop(&fixture, FIRST_S + (int64_t)DAYS_DROPPED * TRAIL_DAY_S);
+    // Nobody needs it yet.
+    assert_false(trail_needs_room(fixture.trail));
+    fill(&fixture, DAYS, DAYS_DROPPED, 700, 2200);
+    fixture_keep_up(&fixture);
+    assert_false(trail_needs_room(fixture.trail));
+    struct size after = measure(&fixture);
+    // Smaller blocks and the strings of another two days take more, and that is in use.
+    assert_true(after.used > before.used);
+    assert_true((after.file - after.used) * 100 <= after.file * FREE_MAX);
+    fixture_done(&fixture);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_room_of_days_that_went_is_used_again),
+    };
+    return cases_run("trail_growth", tests, sizeof tests / sizeof tests[0]);
+}
