@@ -98,7 +98,7 @@ static bool check_some(const struct lists *lists, const struct list *list, struc
     struct trail_reader *reader = lists->reader;
     struct trail_walk walk;
     if (!trail_environment_walk_after(reader->environment, reader->reading, list->database,
-                                      span_of(place->key, place->size), &walk, fault)) {
+                                      span_of(place->key, place->size), true, &walk, fault)) {
         return false;
     }
     bool good = true;

@@ -466,11 +466,11 @@ bool trail_environment_walk(struct trail_environment *environment, MDB_txn *tran
 }
 
 bool trail_environment_walk_after(struct trail_environment *environment, MDB_txn *transaction,
-                                  enum trail_database database, struct span key,
+                                  enum trail_database database, struct span key, bool is_behind,
                                   struct trail_walk *walk, struct fault *fault) {
     if (!open_walk(environment, transaction, database, walk, fault)) return false;
     return key.size == 0 || walk->cursor == NULL ||
-           seek(environment, database, key, true, walk, fault);
+           seek(environment, database, key, is_behind, walk, fault);
 }
 
 bool trail_walk_next(struct trail_walk *walk, bool *found, struct span *key, struct span *value,

@@ -92,11 +92,11 @@ MUST_CHECK bool trail_environment_walk(struct trail_environment *environment, MD
                                        enum trail_database database, uint64_t from,
                                        struct trail_walk *walk, struct fault *fault);
 
-// The same behind a key that is there or not; an empty one is before all.
+// The same from a key that is there or not, or (is_behind) behind it; an empty one is before all.
 MUST_CHECK bool trail_environment_walk_after(struct trail_environment *environment,
                                              MDB_txn *transaction, enum trail_database database,
-                                             struct span key, struct trail_walk *walk,
-                                             struct fault *fault);
+                                             struct span key, bool is_behind,
+                                             struct trail_walk *walk, struct fault *fault);
 
 // The next pair; *found false at the end. The walk is ended by trail_walk_end in any case.
 MUST_CHECK bool trail_walk_next(struct trail_walk *walk, bool *found, struct span *key,

@@ -33,7 +33,8 @@ struct listing {
 // Where a listing has come to.
 struct place {
     uint8_t key[TRAIL_KEY_SIZE_MAX];
-    size_t size;  // 0: at the beginning
+    size_t size;     // 0: at the beginning
+    bool is_behind;  // the key itself has been given
     bool is_end;
 };
 
@@ -43,7 +44,8 @@ static bool walk_some(struct listing *listing, enum trail_database database, str
     struct trail_reader *reader = listing->reader;
     struct trail_walk walk;
     if (!trail_environment_walk_after(reader->environment, reader->reading, database,
-                                      span_of(place->key, place->size), &walk, fault)) {
+                                      span_of(place->key, place->size), place->is_behind, &walk,
+                                      fault)) {
         return false;
     }
     bool good = true;
@@ -57,6 +59,7 @@ static bool walk_some(struct listing *listing, enum trail_database database, str
         assert(key.size <= sizeof place->key);
         memcpy(place->key, key.bytes, key.size);
         place->size = key.size;
+        place->is_behind = true;
         if (!listing->give(listing, key, value, &more, &reason))
             good = pass_over(&reason, damage, fault);
     } while (good && more && !trail_reader_is_due(reader));
@@ -65,10 +68,13 @@ static bool walk_some(struct listing *listing, enum trail_database database, str
     return good;
 }
 
-static bool list(struct listing *listing, enum trail_database database, struct fault *fault) {
+// Lists a database from the first key that is not before `from` on.
+static bool list_from(struct listing *listing, enum trail_database database, struct span from,
+                      struct fault *fault) {
     struct trail_reader *reader = listing->reader;
     struct fault damage = {.kind = FAULT_NONE};
-    struct place place = {.size = 0};
+    struct place place = {.size = from.size < TRAIL_KEY_SIZE_MAX ? from.size : TRAIL_KEY_SIZE_MAX};
+    if (place.size > 0) memcpy(place.key, from.bytes, place.size);
     if (!trail_reader_enter(reader, fault)) return false;
     bool good = true;
     while (good && !place.is_end) {
@@ -78,6 +84,10 @@ static bool list(struct listing *listing, enum trail_database database, struct f
     if (reader->is_reading) trail_reader_leave(reader);
     if (!good || damage.kind == FAULT_NONE) return good;
     return fault_set(fault, damage.kind, "%s", damage.text);
+}
+
+static bool list(struct listing *listing, enum trail_database database, struct fault *fault) {
+    return list_from(listing, database, span_of(NULL, 0), fault);
 }
 
 static bool give_stream(struct listing *listing, struct span key, struct span value, bool *more,
@@ -148,7 +158,8 @@ static bool give_document(struct listing *listing, struct span key, struct span 
                           struct fault *fault) {
     (void)fault;
     const struct named *named = listing->user;
-    if (span_starts(key, named->prefix)) *more = named->on_document(named->user, key, value);
+    // Those of a prefix lie side by side.
+    *more = span_starts(key, named->prefix) && named->on_document(named->user, key, value);
     return true;
 }
 
@@ -157,7 +168,7 @@ bool trail_reader_documents(struct trail_reader *reader, struct span prefix,
                             void *user, struct fault *fault) {
     struct named named = {prefix, on_document, user};
     struct listing listing = {.reader = reader, .give = give_document, .user = &named};
-    return list(&listing, TRAIL_DATABASE_DOCUMENT, fault);
+    return list_from(&listing, TRAIL_DATABASE_DOCUMENT, prefix, fault);
 }
 
 static bool give_follower(struct listing *listing, struct span key, struct span value, bool *more,

@@ -436,6 +436,11 @@ static void test_keeps_documents(void **state) {
     fixture_commit(&fixture);
     expect_documents(&fixture, "", "a=2 b/1=one b/2=two ");
     expect_documents(&fixture, "b/", "b/1=one b/2=two ");
+    // A prefix may be a document's whole name, and none may have it.
+    expect_documents(&fixture, "a", "a=2 ");
+    expect_documents(&fixture, "b/1", "b/1=one ");
+    expect_documents(&fixture, "aa", "");
+    expect_documents(&fixture, "c", "");
     fixture_begin(&fixture);
     put_document(&fixture, "b/3", "three");
     trail_abort(fixture.trail);
