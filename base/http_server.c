@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -261,6 +262,8 @@ static void *work(void *context) {
     struct worker *worker = context;
     struct http_server *server = worker->server;
     void *item;
+    // Of this thread alone, as Linux has it. It is only a wish: nothing depends on it.
+    if (server->options.nice != 0) (void)setpriority(PRIO_PROCESS, 0, server->options.nice);
     while (!queue_is_closed(server->requests)) {
         if (queue_pop(server->requests, &item, 1, WORKER_WAIT_MS) == 0) continue;
         struct http_connection *connection = item;

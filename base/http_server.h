@@ -54,6 +54,7 @@ struct http_server_options {
     const char *listen;        // "127.0.0.1:9090", "[::1]:9090", "0.0.0.0:0" (0: any free port)
     uint32_t threads;          // 0 means 1; at most 64
     uint32_t workers;          // threads that run the handler; 0: the server's own do; at most 64
+    int nice;                  // added to these workers' niceness: what else runs goes before them
     uint32_t connections_max;  // 0 means HTTP_CONNECTIONS_DEFAULT
     uint64_t body_size_max;    // 0: requests with a body get 413
     struct span certificate;   // PEM, the server's first; none: HTTP without TLS

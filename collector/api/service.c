@@ -325,6 +325,7 @@ static bool start_server(struct service *service, struct fault *fault) {
         .listen = options->listen,
         .threads = SERVICE_THREADS,
         .workers = options->readers,
+        .nice = SERVICE_NICE,
         .connections_max = options->connections_max,
         .body_size_max = API_INPUT_SIZE_MAX,
         .certificate = options->certificate,

@@ -19,6 +19,8 @@
 
 enum {
     SERVICE_THREADS = 2,  // that read requests and send answers
+    SERVICE_NICE =
+        5,  // of those that look up: a third of the writer's share where both want a core
     SERVICE_READERS_MAX = 16,
 };
 
