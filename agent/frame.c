@@ -119,6 +119,10 @@ static const uint8_t segment_magic[8] = {'O', 'T', 'S', 'P', 'O', 'O', 'L', '\n'
 
 enum { SEGMENT_VERSION = 1, SOURCE_FIXED_SIZE = 4 };
 
+uint64_t spool_check(struct span checked, uint32_t version) {
+    return hash_plain(checked) ^ (uint64_t)(version - 1) << 32;
+}
+
 void segment_header_encode(const struct segment_header *header,
                            const struct segment_source *sources, struct buffer *buffer) {
     assert(header->sources_count <= SPOOL_SOURCES_MAX);
@@ -146,8 +150,8 @@ void segment_header_encode(const struct segment_header *header,
     if (buffer_overflowed(buffer)) return;
     size_t size = buffer->size - begin;
     bytes_put_32(buffer->bytes + begin + 12, (uint32_t)size);
-    bytes_put_64(buffer->bytes + begin + 16,
-                 hash_plain(span_of(buffer->bytes + begin + 24, size - 24)) ^ size);
+    struct span checked = span_of(buffer->bytes + begin + 24, size - 24);
+    bytes_put_64(buffer->bytes + begin + 16, spool_check(checked, SEGMENT_VERSION) ^ size);
 }
 
 // Takes the next `size` bytes off the front. False if there are not so many.
@@ -183,15 +187,18 @@ bool segment_header_decode(struct span bytes, struct segment_header *header,
         memcmp(fixed, segment_magic, sizeof segment_magic) != 0) {
         return fault_set(fault, FAULT_CORRUPT, "no spool segment");
     }
-    if (bytes_get_32(fixed + 8) != SEGMENT_VERSION) {
-        return fault_set(fault, FAULT_INPUT, "spool format %u is not known to this version",
-                         bytes_get_32(fixed + 8));
-    }
+    uint32_t version = bytes_get_32(fixed + 8);
     size_t header_size = bytes_get_32(fixed + 12);
     if (header_size < SEGMENT_HEADER_SIZE || header_size > bytes.size ||
-        (hash_plain(span_of(fixed + 24, header_size - 24)) ^ header_size) !=
-            bytes_get_64(fixed + 16) ||
-        bytes_get_32(fixed + 72) > SPOOL_SOURCES_MAX) {
+        (spool_check(span_of(fixed + 24, header_size - 24), version) ^ header_size) !=
+            bytes_get_64(fixed + 16)) {
+        return fault_set(fault, FAULT_CORRUPT, "damaged segment header");
+    }
+    if (version != SEGMENT_VERSION) {
+        return fault_set(fault, FAULT_INPUT, "spool format %u is not known to this version",
+                         version);
+    }
+    if (bytes_get_32(fixed + 72) > SPOOL_SOURCES_MAX) {
         return fault_set(fault, FAULT_CORRUPT, "damaged segment header");
     }
     struct segment_header decoded = {

@@ -55,6 +55,10 @@ enum frame_result frame_decode(struct span bytes, uint64_t salt, struct frame *f
 // to go on with more bytes.
 size_t frame_scan(struct span bytes);
 
+// The check of what follows it in a file of this version, a segment or `stream`. It covers the
+// version too: a damaged one does not pass for a newer program's.
+uint64_t spool_check(struct span checked, uint32_t version);
+
 // The beginning of a segment.
 struct segment_header {
     uint64_t salt;

@@ -34,7 +34,8 @@ bool spool_write_stream(struct spool *spool, struct fault *fault) {
     bytes_put_64(bytes + 72, spool->acknowledged);
     bytes_put_64(bytes + 80, spool->epoch_size);
     memcpy(bytes + 88, spool->epoch, spool->epoch_size);
-    bytes_put_64(bytes + 16, hash_plain(span_of(bytes + 24, sizeof bytes - 24)));
+    struct span checked = span_of(bytes + 24, sizeof bytes - 24);
+    bytes_put_64(bytes + 16, spool_check(checked, STREAM_VERSION));
     char path[SPOOL_PATH_SIZE];
     spool_path(spool, "stream", path);
     return files_write_whole(spool->files, path, span_of(bytes, sizeof bytes), SPOOL_FILE_MODE,
@@ -58,11 +59,12 @@ static bool read_stream(struct spool *spool, bool *usable, struct fault *fault) 
     files_close(spool->files, handle);
     if (!read) return false;
     if (got < sizeof bytes || memcmp(bytes, stream_magic, sizeof stream_magic) != 0) return true;
+    struct span checked = span_of(bytes + 24, sizeof bytes - 24);
+    if (spool_check(checked, bytes[8]) != bytes_get_64(bytes + 16)) return true;
     if (bytes[8] != STREAM_VERSION) {
         return fault_set(fault, FAULT_INPUT, "%s: format %u is not known to this version", path,
                          bytes[8]);
     }
-    if (hash_plain(span_of(bytes + 24, sizeof bytes - 24)) != bytes_get_64(bytes + 16)) return true;
     if (bytes_get_64(bytes + 80) > SPOOL_EPOCH_SIZE_MAX) return true;
     spool->salt = bytes_get_64(bytes + 24);
     memcpy(spool->spool_id, bytes + 32, SPOOL_ID_SIZE);
