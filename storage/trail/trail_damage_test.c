@@ -197,22 +197,6 @@ static void test_tells_every_turned_bit(void **state) {
     fixture_done(&fixture);
 }
 
-// Offers an event that may be in a damaged block. False: that cannot be decided.
-static bool offer(struct fixture *fixture, const char *text, enum trail_outcome *outcome) {
-    struct record record;
-    enum record_refusal refusal = RECORD_GOOD;
-    arena_reset(fixture->arena);
-    assert_true(record_read(fixture->json, fixture->arena, span_text(text), &record, &refusal,
-                            &fixture->fault));
-    const struct trail_entry entry = {
-        .record = &record,
-        .account = record.recipient_account,
-        .agent = TRAIL_AGENT_OWN,
-        .received_ms = fixture->now_ms,
-    };
-    return trail_add(fixture->trail, &entry, outcome, &fixture->fault);
-}
-
 // A turned bit in what tells the ids of a block must not let a copy in.
 static void test_stores_no_copy_beside_damage(void **state) {
     (void)state;
@@ -231,7 +215,7 @@ static void test_stores_no_copy_beside_damage(void **state) {
             trail_expect(fixture.trail, &fixture.events[index].key);
         for (uint32_t index = 0; index < fixture.events_count; index += 29) {
             enum trail_outcome outcome = TRAIL_STORED;
-            if (offer(&fixture, fixture.events[index].text, &outcome))
+            if (fixture_try(&fixture, fixture.events[index].text, &outcome))
                 assert_int_equal(outcome, TRAIL_DUPLICATE);
             else
                 assert_int_equal(fixture.fault.kind, FAULT_CORRUPT);

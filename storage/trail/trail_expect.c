@@ -250,6 +250,15 @@ static bool add_suspects(struct trail_expect *expect, uint32_t index, uint32_t c
     return true;
 }
 
+// Notes that a block cannot be read: whoever needs it is told when its event comes.
+static void note_damaged(struct trail_expect *expect, uint32_t index, const struct line *line,
+                         uint32_t first, uint32_t end) {
+    for (uint32_t at = first; at < end; at++) {
+        struct expected *expected = &expect->expected[line->moments[at].which];
+        if (expected->damaged == none) expected->damaged = index;
+    }
+}
+
 // Asks a block for the keys of its time. One that has left its traces is only asked for what they
 // do not exclude.
 static bool ask_block(struct trail *trail, uint32_t index, struct fault *fault) {
@@ -266,18 +275,18 @@ static bool ask_block(struct trail *trail, uint32_t index, struct fault *fault) 
     trail->asked++;
     if (!trail_open_block(trail, index, &block, fault)) {
         if (fault->kind != FAULT_CORRUPT) return false;
-        // Whoever needs it is told when its event comes.
-        for (uint32_t at = first; at < end; at++) {
-            struct expected *expected = &expect->expected[line->moments[at].which];
-            if (expected->damaged == none) expected->damaged = index;
-        }
+        note_damaged(expect, index, line, first, end);
         return true;
     }
     uint32_t count = find_hits(trail, &block, line, first, end);
     count = keep_held(expect, &block, count);
     if (count == 0) return true;
     bool is_taken = false;
-    if (!trail_take_in_if_due(trail, index, &block, count, &is_taken, fault)) return false;
+    if (!trail_take_in_if_due(trail, index, &block, count, &is_taken, fault)) {
+        if (fault->kind != FAULT_CORRUPT) return false;
+        note_damaged(expect, index, line, first, end);
+        return true;
+    }
     return is_taken || add_suspects(expect, index, count, fault);
 }
 
@@ -342,6 +351,21 @@ static bool are_many(struct trail *trail, bool *is_crowded, struct fault *fault)
     return true;
 }
 
+// Asks the blocks of all times that are being settled.
+static bool ask_days(struct trail *trail, struct fault *fault) {
+    struct line *all = &trail->expect->all;
+    sort_line(all);
+    for (uint32_t begin = 0, end; begin < all->count; begin = end) {
+        int64_t day = time_day(all->moments[begin].time_s);
+        for (end = begin + 1; end < all->count; end++) {
+            if (time_day(all->moments[end].time_s) != day) break;
+        }
+        if (!ask_day(trail, all->moments[begin].time_s, all->moments[end - 1].time_s, fault))
+            return false;
+    }
+    return true;
+}
+
 bool trail_expect_settle(struct trail *trail, struct fault *fault) {
     struct trail_expect *expect = trail->expect;
     if (expect->settled == expect->count) return true;
@@ -352,15 +376,10 @@ bool trail_expect_settle(struct trail *trail, struct fault *fault) {
         return true;
     }
     begin_lines(trail);
-    struct line *all = &expect->all;
-    sort_line(all);
-    for (uint32_t begin = 0, end; begin < all->count; begin = end) {
-        int64_t day = time_day(all->moments[begin].time_s);
-        for (end = begin + 1; end < all->count; end++) {
-            if (time_day(all->moments[end].time_s) != day) break;
-        }
-        if (!ask_day(trail, all->moments[begin].time_s, all->moments[end - 1].time_s, fault))
-            return false;
+    if (!ask_days(trail, fault)) {
+        // What was asked about in part must not pass for settled.
+        trail_expect_clear(expect);
+        return false;
     }
     expect->settled = expect->count;
     return true;

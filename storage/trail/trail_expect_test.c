@@ -1,12 +1,17 @@
 // Events that are expected: what becomes of them is the same as if they came alone, and each block
 // is asked once.
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "event/record.h"
+#include "storage/block/block_internal.h"
 #include "storage/trail/trail_fixture.h"
+#include "storage/trail/trail_internal.h"
 #include "tests/kit/cases.h"
 
 enum { TEXTS_MAX = 20000, HOUR_S = 3600 };
@@ -205,10 +210,82 @@ static void test_asks_each_block_once(void **state) {
     fixture_done(&fixture);
 }
 
+// Opens all blocks, so that they count as checked, and copies some bytes of the first one's
+// columns.
+static void look_at_blocks(struct fixture *fixture, uint8_t *bytes, size_t size) {
+    fixture_begin(fixture);
+    uint32_t count = trail_catalog_count(fixture->trail->catalog);
+    assert_int_equal(count, 3);
+    while (count-- > 0) {
+        struct block block;
+        assert_true(trail_open_block(fixture->trail, count, &block, &fixture->fault));
+        struct span columns = block.sections[BLOCK_COLUMNS];
+        assert_true(columns.size / 2 > size);
+        memcpy(bytes, columns.bytes + columns.size / 2, size);
+    }
+    trail_abort(fixture->trail);
+}
+
+// Changes a bit of the file where these bytes are, under the open trail.
+static void rot(struct fixture *fixture, const uint8_t *bytes, size_t size) {
+    char path[256];
+    assert_true(snprintf(path, sizeof path, "%s/data.mdb", fixture->directory) > 0);
+    int file = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(file >= 0);
+    struct stat facts;
+    assert_int_equal(fstat(file, &facts), 0);
+    uint8_t *all = malloc((size_t)facts.st_size);
+    assert_non_null(all);
+    assert_int_equal(pread(file, all, (size_t)facts.st_size, 0), facts.st_size);
+    const uint8_t *found = memmem(all, (size_t)facts.st_size, bytes, size);
+    assert_non_null(found);
+    uint8_t changed = found[10] ^ 1;
+    assert_int_equal(pwrite(file, &changed, 1, found - all + 10), 1);
+    free(all);
+    assert_int_equal(close(file), 0);
+}
+
+// A block rots that has been found good before. What others hold is not stored a second time.
+static void test_rot_is_no_reason_to_store_again(void **state) {
+    (void)state;
+    enum { BLOCKS = 3, ROWS = 300 };
+    for (uint32_t is_expected = 0; is_expected < 2; is_expected++) {
+        struct fixture fixture;
+        fixture_init(&fixture);
+        fixture.options.block_rows_min = 1;
+        fixture_open(&fixture);
+        for (uint32_t block = 0; block < BLOCKS; block++)
+            store_hour(&fixture, block * ROWS, ROWS, false);
+        fixture_reopen(&fixture);
+        uint8_t bytes[64];
+        look_at_blocks(&fixture, bytes, sizeof bytes);
+        rot(&fixture, bytes, sizeof bytes);
+        fixture_begin(&fixture);
+        uint32_t count = fixture.events_count;
+        assert_int_equal(count, BLOCKS * ROWS);
+        for (uint32_t index = 0; is_expected == 1 && index < count; index++)
+            trail_expect(fixture.trail, &fixture.events[index].key);
+        uint32_t undecided = 0;
+        for (uint32_t index = 0; index < count; index++) {
+            enum trail_outcome outcome = TRAIL_STORED;
+            if (fixture_try(&fixture, fixture.events[index].text, &outcome)) {
+                assert_int_equal(outcome, TRAIL_DUPLICATE);
+            } else {
+                assert_int_equal(fixture.fault.kind, FAULT_CORRUPT);
+                undecided++;
+            }
+        }
+        assert_in_range(undecided, 1, ROWS);
+        trail_abort(fixture.trail);
+        fixture_done(&fixture);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_changes_no_outcome),
         cmocka_unit_test(test_asks_each_block_once),
+        cmocka_unit_test(test_rot_is_no_reason_to_store_again),
     };
     return cases_run("trail_expect", tests, sizeof tests / sizeof tests[0]);
 }

@@ -102,7 +102,7 @@ static void read_record(struct fixture *fixture, const char *text, struct record
     }
 }
 
-enum trail_outcome fixture_add(struct fixture *fixture, const char *text) {
+bool fixture_try(struct fixture *fixture, const char *text, enum trail_outcome *outcome) {
     struct record record;
     read_record(fixture, text, &record);
     const struct trail_entry entry = {
@@ -111,9 +111,12 @@ enum trail_outcome fixture_add(struct fixture *fixture, const char *text) {
         .agent = TRAIL_AGENT_OWN,
         .received_ms = fixture->now_ms,
     };
+    return trail_add(fixture->trail, &entry, outcome, &fixture->fault);
+}
+
+enum trail_outcome fixture_add(struct fixture *fixture, const char *text) {
     enum trail_outcome outcome = TRAIL_EXPIRED;
-    if (!trail_add(fixture->trail, &entry, &outcome, &fixture->fault))
-        fail_msg("%s", fixture->fault.text);
+    if (!fixture_try(fixture, text, &outcome)) fail_msg("%s", fixture->fault.text);
     return outcome;
 }
 

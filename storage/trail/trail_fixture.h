@@ -52,7 +52,10 @@ void fixture_done(struct fixture *fixture);
 // arguments, the rest from the number. The text is on the heap.
 char *fixture_make_record(uint32_t number, int64_t second, uint32_t account);
 
-// Offers a text to the commit that is open, under the account that it names.
+// Offers a text to the commit that is open, under the account that it names. As trail_add.
+bool fixture_try(struct fixture *fixture, const char *text, enum trail_outcome *outcome);
+
+// The same for a text that must be taken.
 enum trail_outcome fixture_add(struct fixture *fixture, const char *text);
 
 // Offers a text that lives until the commit, and remembers it if it is stored.
