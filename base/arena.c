@@ -78,8 +78,13 @@ static bool add_chunk(struct arena *arena, size_t size) {
     if (wanted < CHUNK_SIZE_MIN) wanted = CHUNK_SIZE_MIN;
     if (wanted > left) wanted = left;
     if (wanted < size) wanted = size;
-    // Rows of a commit lie in chunks of megabytes, and blocks take them in another order.
-    struct chunk *chunk = table_allocate_bare(sizeof *chunk + wanted);
+    // Rows of a commit lie in chunks of megabytes, and blocks take them in another order. What
+    // large pages take beyond what is wanted is used and counted; past the limit there are none.
+    struct chunk *chunk;
+    size_t whole = table_round(sizeof *chunk + wanted) - sizeof *chunk;
+    bool fits = whole <= left;
+    if (fits) wanted = whole;
+    chunk = fits ? table_allocate_bare(sizeof *chunk + wanted) : malloc(sizeof *chunk + wanted);
     if (chunk == NULL) return false;
     chunk->size = wanted;
     chunk->older = arena->newest;

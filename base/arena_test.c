@@ -77,6 +77,33 @@ static void test_small_arena_stays_small(void **state) {
     arena_destroy(arena);
 }
 
+// From 2 MiB on memory comes in pieces of 2 MiB: all of a piece is used and counted, and the limit
+// holds for it.
+static void test_large_chunks_are_counted(void **state) {
+    (void)state;
+    enum { PIECE = 2 * 1024 * 1024, HEAD_MAX = 64 };
+    struct arena *arena = arena_create((size_t)5 * PIECE);
+    assert_non_null(arena_allocate(arena, PIECE));
+    size_t kept = arena_kept(arena);
+    assert_in_range(kept, 2 * PIECE - HEAD_MAX, 2 * PIECE);
+    uint8_t *rest = arena_allocate(arena, kept - PIECE);
+    assert_non_null(rest);
+    memset(rest, 1, kept - PIECE);
+    assert_int_equal(arena_kept(arena), kept);
+    // The limit is reached with what is left of it, to the byte.
+    assert_non_null(arena_allocate(arena, 2 * PIECE));
+    assert_in_range(arena_kept(arena), 5 * PIECE - 2 * HEAD_MAX, 5 * PIECE);
+    assert_null(arena_allocate(arena, PIECE));
+    arena_destroy(arena);
+    arena = arena_create(PIECE + PIECE / 2);
+    assert_non_null(arena_allocate(arena, PIECE));
+    assert_int_equal(arena_kept(arena), PIECE);
+    assert_non_null(arena_allocate(arena, PIECE / 2));
+    assert_null(arena_allocate(arena, 1));
+    assert_int_equal(arena_kept(arena), PIECE + PIECE / 2);
+    arena_destroy(arena);
+}
+
 static void test_copies_and_text(void **state) {
     (void)state;
     struct arena *arena = arena_create(100000);
@@ -101,6 +128,7 @@ int main(void) {
         cmocka_unit_test(test_limit_is_a_refusal),
         cmocka_unit_test(test_reuse_is_bounded),
         cmocka_unit_test(test_small_arena_stays_small),
+        cmocka_unit_test(test_large_chunks_are_counted),
         cmocka_unit_test(test_copies_and_text),
     };
     return cases_run("arena_test", tests, sizeof tests / sizeof tests[0]);
