@@ -150,13 +150,8 @@ bool logs_trail_allows(const struct logs_trail_options *options, struct span arn
     struct span region, name;
     if (options->groups_count == 0) return true;
     if (!logs_trail_split(arn, &region, &name)) return false;
-    const struct span bare = span_of(arn.bytes, arn.size - 2);
     for (uint32_t index = 0; index < options->groups_count; index++) {
-        struct span pattern = span_text(options->groups[index]);
-        if (span_is_like(name, pattern) || span_is_like(bare, pattern) ||
-            span_is_like(arn, pattern)) {
-            return true;
-        }
+        if (span_is_like(name, span_text(options->groups[index]))) return true;
     }
     return false;
 }

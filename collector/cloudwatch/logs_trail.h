@@ -34,8 +34,8 @@ struct logs_trail_options {
 // The destination, for deliver_start. Options are borrowed.
 struct deliver_kind logs_trail_kind(const struct logs_trail_options *options);
 
-// Whether a trail may name the log group of this ARN: if a pattern is its name, or its ARN with or
-// without the ":*" at its end. One that ends in '*' is any that begins so.
+// Whether a trail may name the log group of this ARN: if a pattern is its name; one that ends in
+// '*' is any that begins so. The account is not looked at: the group is that of the caller's key.
 bool logs_trail_allows(const struct logs_trail_options *options, struct span arn);
 
 // Splits the ARN of a log group, "arn:aws:logs:REGION:ACCOUNT:log-group:NAME:*". False if it is

@@ -56,8 +56,10 @@ const struct config_help settings_delivery_helps[SETTINGS_DELIVERY_HELPS] = {
     {"delivery.logs.profile", "name", "`default`", "The file's section."},
     {"delivery.logs.proxy", "`http://HOST:PORT`", "none",
      "An HTTP proxy; the environment's is not used."},
-    {"delivery.logs.groups", "list of names or ARNs", "any that the access key can write to",
-     "The log groups that trails may name; one that ends in `*` stands for all that begin so."},
+    {"delivery.logs.groups", "list of names", "any that the access key can write to",
+     "The log groups that trails may name; one that ends in `*` stands for all that begin so. "
+     "Names, "
+     "not ARNs: the account is that of the access key."},
     {"delivery.logs.interval_s", NULL, "5", "Seconds between deliveries of a trail to its group."},
     {"delivery.logs.event_size_max", "size, 1KiB to 1MiB", "1MiB, less 26 bytes",
      "Events that are larger are left out, counted and told. CloudTrail itself leaves out more "

@@ -28,26 +28,18 @@ const cyaml_schema_field_t settings_logs_fields[] = {
     CYAML_FIELD_END,
 };
 
-// A name as CloudWatch Logs has them, or the ARN of a group of this region; each may end in '*'.
-static bool check_group(const struct settings_logs *logs, const char *group, struct fault *fault) {
+// A name as CloudWatch Logs has them, which may end in '*'. No ARN: events go to the group of this
+// name in the account of the collector's key, so that the account of an ARN would protect nothing.
+static bool check_group(const char *group, struct fault *fault) {
     static const char signs[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_/.#";
-    const char *name = group;
     if (strncmp(group, "arn:", 4) == 0) {
-        const char *region = strstr(group, ":logs:");
-        name = strstr(group, ":log-group:");
-        size_t size = strlen(logs->region);
-        if (region == NULL || name == NULL || strncmp(region + 6, logs->region, size) != 0 ||
-            region[6 + size] != ':') {
-            return fault_set(fault, FAULT_INPUT,
-                             "delivery.logs.groups: \"%s\" is no ARN of a log group in %s", group,
-                             logs->region);
-        }
-        name += 11;
+        return fault_set(fault, FAULT_INPUT,
+                         "delivery.logs.groups: \"%s\" is an ARN: write the group's name alone",
+                         group);
     }
-    const char *end = name + strspn(name, signs);
-    if (end != name && strcmp(end, ":*") == 0 && name != group) return true;
-    if (strcmp(end, "*") == 0 || (end != name && *end == 0)) return true;
+    const char *end = group + strspn(group, signs);
+    if (strcmp(end, "*") == 0 || (end != group && *end == 0)) return true;
     return fault_set(fault, FAULT_INPUT,
                      "delivery.logs.groups: \"%s\" is no name of a log group, with or without '*' "
                      "at its end",
@@ -69,7 +61,7 @@ bool settings_logs_check(const struct settings_logs *logs, const char **key, con
     for (uint32_t index = 0; index < logs->groups_count; index++) {
         *key = "";  // a list's items may stand on lines of their own
         *value = logs->groups[index];
-        if (!check_group(logs, logs->groups[index], fault)) return false;
+        if (!check_group(logs->groups[index], fault)) return false;
     }
     return true;
 }

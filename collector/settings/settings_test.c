@@ -269,9 +269,8 @@ static void test_mistakes_of_log_groups_say_where(void **state) {
         {HEAD "delivery:\n  logs:\n    region: r\n    groups:\n    - a\n    - a b\n",
          "line 10: delivery.logs.groups: \"a b\" is no name of a log group"},
         {HEAD "delivery: {logs: {region: r, groups: [\"arn:aws:logs:q:1:log-group:a:*\"]}}\n",
-         "is no ARN of a log group in r"},
-        {HEAD "delivery: {logs: {region: r, groups: [\"arn:aws:logs:r:1:log-group::*\"]}}\n",
-         "is no name of a log group"},
+         "line 5: delivery.logs.groups: \"arn:aws:logs:q:1:log-group:a:*\" is an ARN"},
+        {HEAD "delivery: {logs: {region: r, groups: [\"a:*\"]}}\n", "is no name of a log group"},
     };
     expect_mistakes(cases, sizeof cases / sizeof cases[0]);
 }
