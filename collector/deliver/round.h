@@ -42,8 +42,9 @@ MUST_CHECK bool round_create(struct round **round, struct fault *fault);
 // Frees it. NULL is allowed.
 void round_destroy(struct round *round);
 
-// Begins an empty round of a trail; what the options refer to is borrowed until the next one
-// begins. FAULT_FULL; FAULT_CORRUPT if the trail's selectors cannot be read.
+// Begins an empty round of a trail. What the options refer to is borrowed by the calls below;
+// neither the beginning of the next round nor round_destroy looks at it. FAULT_FULL; FAULT_CORRUPT
+// if the trail's selectors cannot be read.
 MUST_CHECK bool round_begin(struct round *round, const struct round_options *options,
                             struct fault *fault);
 

@@ -23,7 +23,8 @@ MUST_CHECK bool selection_create(const struct trail *trail, struct selection **s
 void selection_destroy(struct selection *selection);
 
 // Skims a row's record (record_skim) where that tells all that is asked below, and the region.
-// False: the record is to be read.
+// False: the record is to be read. What is skimmed has the category and the flags that were stored;
+// what is read has those of today's tables.
 bool selection_skim(const struct selection *selection, const struct trail_row *row,
                     struct record *record);
 

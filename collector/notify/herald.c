@@ -192,7 +192,7 @@ static bool note_failure(struct step *step, const struct fault *why, bool has_mo
     bool is_new =
         seat_note(step->seat, why, place->error, sizeof place->error, &place->attempted_ms);
     if (!is_new && !has_moved) return true;
-    place->attempted_ms = seat_now_ms(step->seat);
+    if (!is_new) place->attempted_ms = seat_now_ms(step->seat);
     return save_place(step, fault);
 }
 

@@ -129,11 +129,17 @@ static void test_damage(void **state) {
             assert_true(codes.codes[row] < 1 << FOLLOW_WIDTH_MAX);
         }
         bad += reader.bad;
+        bool is_bad = reader.bad;
         uint64_t rows[2] = {0, 0};
         reader = reader_of(span_of(bytes, size));
-        follow_match(&reader, 0, codes.count, rows);
-        if (size > 0 && (bytes[0] & 3) == 2 && !codes.has_contexts) assert_true(reader.bad);
-        if (size > 0 && (bytes[0] & 3) == 3) assert_true(reader.bad);
+        bool needs_contexts = follow_peek(&reader, &flags);
+        follow_match(&reader, codes.codes[0], codes.count, rows);
+        assert_int_equal(reader.bad, is_bad || needs_contexts);
+        for (uint32_t row = 0; row < CODES_MAX; row++) {
+            bool is_set = (rows[row / 64] >> row % 64 & 1) != 0;
+            bool is_equal = row < codes.count && codes.codes[row] == codes.codes[0];
+            if (!reader.bad || row >= codes.count) assert_int_equal(is_set, is_equal);
+        }
     }
     assert_true(bad > 10000);
     assert_true(bad < 90000);
