@@ -222,25 +222,26 @@ static bool keep_days(struct append_upkeep *upkeep, bool *more, struct fault *fa
     return true;
 }
 
-// Gives back room of dropped days, as commits need it. What they do not need for long goes slowly.
+// Gives back room of dropped days, as commits need it. What they do not need goes slowly.
 static bool give_room_back(struct append_upkeep *upkeep, int64_t now, struct fault *fault) {
     struct trail *trail = upkeep->options.trail;
     if (!trail_needs_room(trail) && now < upkeep->sweep_ms) return true;
     bool more = false;
-    upkeep->sweep_ms = now + APPEND_UPKEEP_SWEEP_MS;
-    return trail_sweep(trail, &more, fault);
+    bool good = trail_sweep(trail, &more, fault);
+    upkeep->sweep_ms = now + trail_sweep_pause_ms(trail);
+    return good;
 }
 
 bool append_upkeep_step(struct append_upkeep *upkeep, bool is_busy, struct fault *fault) {
     int64_t now = monotonic_ms(upkeep);
     bool is_due = now >= upkeep->due_ms + (is_busy ? APPEND_UPKEEP_LATE_MS : 0);
-    if (!is_due && !trail_needs_room(upkeep->options.trail)) return true;
     bool more = false;
     struct fault reason;
-    if (!tell_origin(upkeep, fault)) return false;
-    if (give_room_back(upkeep, now, &reason) && trail_upkeep(upkeep->options.trail, &reason)) {
-        set_short(upkeep, NULL);
-    } else {
+    if (is_due && !tell_origin(upkeep, fault)) return false;
+    bool good = give_room_back(upkeep, now, &reason) &&
+                (!is_due || trail_upkeep(upkeep->options.trail, &reason));
+    if (good && is_due) set_short(upkeep, NULL);
+    if (!good) {
         // Upkeep can wait for room.
         if (reason.kind != FAULT_FULL) return fault_set(fault, reason.kind, "%s", reason.text);
         set_short(upkeep, &reason);

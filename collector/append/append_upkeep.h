@@ -3,7 +3,8 @@
 //
 // A step is one bounded unit of work, one commit at most. While batches wait a unit is done only
 // when it is APPEND_UPKEEP_LATE_MS late, so that upkeep goes on under any load and on a full disk,
-// and does not slow acknowledgements.
+// and does not slow acknowledgements. Room of dropped days that commits need is given back behind
+// each commit.
 //
 // Days are counted back from the earlier of two: the collector's clock, and the newest event that
 // any agent brought. So a clock that is wrong drops nothing that is not old by the events too.
@@ -24,7 +25,6 @@ enum {
     APPEND_UPKEEP_MS = 1000,             // between units, unless there is more to do
     APPEND_UPKEEP_LATE_MS = 1000,        // a unit waits so long for batches to leave time
     APPEND_UPKEEP_RETENTION_MS = 60000,  // between looks for a day that is to go
-    APPEND_UPKEEP_SWEEP_MS = 60000,      // between steps of giving room back that nobody needs yet
     APPEND_UPKEEP_FOLLOWER_MS =
         24 * 60 * 60 * 1000,  // a follower that holds days back so long is told of
 };

@@ -444,11 +444,12 @@ bool trail_write_commit(struct trail *trail, bool flush_tail, struct fault *faul
         made && trail_environment_commit(trail->environment, trail->changes, trail->changes_count,
                                          buffer_span(&trail->values), trail->uses_reserve, fault);
     if (!written) {
-        trail->sweep.size = 0;
+        trail->sweep.was_refused = fault->kind == FAULT_FULL;
         dictionary_rollback(trail->dictionary);
         done(&plan);
         return false;
     }
+    if (!trail->uses_reserve) trail->sweep.was_refused = false;
     bool adopted = adopt(trail, &plan, fault);
     done(&plan);
     return adopted;

@@ -519,10 +519,6 @@ bool trail_environment_copy(struct trail_environment *environment, int file, str
     }
 }
 
-uint64_t trail_environment_pages(const MDB_stat *facts) {
-    return facts->ms_branch_pages + facts->ms_leaf_pages + facts->ms_overflow_pages;
-}
-
 uint64_t trail_environment_used(struct trail_environment *environment) {
     MDB_txn *transaction = NULL;
     struct fault ignored;
@@ -549,6 +545,13 @@ uint64_t trail_environment_size(struct trail_environment *environment) {
     MDB_envinfo facts;
     mdb_env_info(environment->lmdb, &facts);
     return ((uint64_t)facts.me_last_pgno + 1) * TRAIL_PAGE_SIZE;
+}
+
+uint64_t trail_environment_count(struct trail_environment *environment, MDB_txn *transaction,
+                                 enum trail_database database) {
+    MDB_stat facts;
+    if (mdb_stat(transaction, environment->databases[database], &facts) != 0) return 0;
+    return facts.ms_entries;
 }
 
 void trail_environment_trim(struct trail_environment *environment) {

@@ -36,6 +36,7 @@ enum trail_database {
 };
 
 enum {
+    TRAIL_PAGE_SIZE = 4096,   // of LMDB
     TRAIL_KEY_SIZE_MAX = 96,  // bytes of a key
     TRAIL_READERS_MAX = 512,  // read transactions at a time, of all processes
 };
@@ -139,6 +140,13 @@ const char *trail_environment_directory(const struct trail_environment *environm
 
 // Bytes of the file that are or were in use.
 uint64_t trail_environment_size(struct trail_environment *environment);
+
+// Bytes by which size_max lets the file grow, without the reserve; UINT64_MAX: there is no limit.
+uint64_t trail_environment_room(struct trail_environment *environment);
+
+// Keys of a database (not of documents) in a snapshot; 0 if LMDB cannot say.
+uint64_t trail_environment_count(struct trail_environment *environment, MDB_txn *transaction,
+                                 enum trail_database database);
 
 // The writer, before it closes: gives back what was taken of the disk ahead of need.
 void trail_environment_trim(struct trail_environment *environment);

@@ -29,6 +29,17 @@ uint64_t trail_environment_limit(uint64_t size_max, bool uses_reserve) {
     return limit / TRAIL_PAGE_SIZE * TRAIL_PAGE_SIZE;
 }
 
+uint64_t trail_environment_room(struct trail_environment *environment) {
+    uint64_t limit = trail_environment_limit(environment->size_max, false);
+    uint64_t size = trail_environment_size(environment);
+    if (limit == 0) return UINT64_MAX;
+    return limit > size ? limit - size : 0;
+}
+
+uint64_t trail_environment_pages(const MDB_stat *facts) {
+    return facts->ms_branch_pages + facts->ms_leaf_pages + facts->ms_overflow_pages;
+}
+
 static int put_changes(struct trail_environment *environment, MDB_txn *transaction,
                        const struct trail_change *changes, uint32_t changes_count,
                        struct span values) {

@@ -8,7 +8,6 @@
 #include "storage/trail/trail_environment.h"
 
 enum {
-    TRAIL_PAGE_SIZE = 4096,
     TRAIL_PATH_SIZE = 4096,
 };
 

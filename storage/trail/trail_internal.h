@@ -80,6 +80,9 @@ struct trail_sweep {
     uint64_t next;     // group or epoch to look at
     uint32_t changes;  // blocks or chunks of a step; fewer while there is no room
     uint64_t size;     // of the file after the last step; 0: another is due at once
+    uint64_t waiting;  // blocks of dropped days when the last of these had gone; 0: not counted
+    bool is_behind;    // they are of more than one day
+    bool was_refused;  // the last commit found no room, and no step was made since
 };
 
 // Followers as they are on the disk and as the commit will leave them, in order of name.

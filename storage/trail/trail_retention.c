@@ -10,7 +10,13 @@
 enum {
     SWEEP_GROUPS_LOOKED_AT = 64,
     SWEEP_EPOCHS_LOOKED_AT = 16,
-    PAGE_SIZE = 4096,  // of LMDB
+    SWEEP_STEPS_REFUSED = 16,  // at once, after a commit was refused
+    // What commits may take before the next step: at a limit none of it can come from growth.
+    SWEEP_ROOM = 2 * TRAIL_COMMIT_SIZE_MAX,
+    PAUSE_MS_MAX = 60 * 1000,
+    PAUSE_END_MS = 1000,  // between the last steps, when the blocks are gone
+    DAY_MS = 24 * 60 * 60 * 1000,
+    HOUR_MS = 60 * 60 * 1000,
 };
 
 // What a step gives back: the pages of each block, counted from anywhere, and the blocks' epochs.
@@ -169,6 +175,7 @@ void trail_retention_adopt(struct trail *trail) {
     }
     trail_mirror_close_up(&trail->tail);
     trail->sweep.phase = SWEEP_BLOCKS;
+    trail->sweep.waiting = 0;
     trail->sweep.size = trail_environment_size(trail->environment);
 }
 
@@ -178,11 +185,11 @@ static bool add_delete(struct trail *trail, enum trail_database database, uint64
 }
 
 static uintptr_t find_first_page(struct span value) {
-    return (uintptr_t)value.bytes / PAGE_SIZE;
+    return (uintptr_t)value.bytes / TRAIL_PAGE_SIZE;
 }
 
 static uintptr_t find_end_page(struct span value) {
-    return ((uintptr_t)value.bytes + value.size + PAGE_SIZE - 1) / PAGE_SIZE;
+    return ((uintptr_t)value.bytes + value.size + TRAIL_PAGE_SIZE - 1) / TRAIL_PAGE_SIZE;
 }
 
 static void note_freed(struct freed *freed, struct span value) {
@@ -242,6 +249,7 @@ static bool sweep_blocks(struct trail *trail, struct fault *fault) {
     uint32_t count = 0;
     bool found = true;
     bool good = true;
+    trail->sweep.is_behind = false;
     while (good && found && count < trail->sweep.changes) {
         struct span key;
         struct span value;
@@ -250,6 +258,8 @@ static bool sweep_blocks(struct trail *trail, struct fault *fault) {
         uint64_t number = trail_walk_number(key);
         found = trail_catalog_key_day(number) < trail_first_day(trail);
         if (!found) break;
+        if (trail_catalog_key_day(number) + 1 < trail_first_day(trail))
+            trail->sweep.is_behind = true;
         good = add_delete(trail, TRAIL_DATABASE_BLOCK, number, fault) &&
                add_delete(trail, TRAIL_DATABASE_SUMMARY, trail_catalog_key_number(number), fault);
         note_freed(&freed, value);
@@ -360,12 +370,27 @@ static bool sweep_phase(struct trail *trail, struct fault *fault) {
 }
 
 bool trail_needs_room(const struct trail *trail) {
-    return trail->sweep.phase != SWEEP_DONE &&
-           trail_environment_size(trail->environment) > trail->sweep.size;
+    if (trail->sweep.phase == SWEEP_DONE) return false;
+    return trail->sweep.was_refused ||
+           trail_environment_size(trail->environment) > trail->sweep.size ||
+           trail_environment_room(trail->environment) < SWEEP_ROOM;
 }
 
-bool trail_sweep(struct trail *trail, bool *more, struct fault *fault) {
-    assert(!trail->is_committing);
+int64_t trail_sweep_pause_ms(const struct trail *trail) {
+    const struct trail_sweep *state = &trail->sweep;
+    if (state->phase != SWEEP_BLOCKS) return PAUSE_END_MS;
+    int64_t within_ms = state->is_behind ? HOUR_MS : DAY_MS;
+    int64_t pause_ms = within_ms / (int64_t)(state->waiting / TRAIL_SWEEP_BLOCKS + 1);
+    return pause_ms < PAUSE_MS_MAX ? pause_ms : PAUSE_MS_MAX;
+}
+
+static void count_waiting(struct trail *trail) {
+    uint64_t blocks =
+        trail_environment_count(trail->environment, trail->reading, TRAIL_DATABASE_BLOCK);
+    if (blocks > trail->head.blocks) trail->sweep.waiting = blocks - trail->head.blocks;
+}
+
+static bool sweep_step(struct trail *trail, bool *more, struct fault *fault) {
     struct trail_sweep *state = &trail->sweep;
     *more = false;
     if (state->phase == SWEEP_DONE) return true;
@@ -374,6 +399,7 @@ bool trail_sweep(struct trail *trail, bool *more, struct fault *fault) {
     trail->changes_count = 0;
     buffer_reset(&trail->values);
     if (!trail_begin_reading(trail, fault)) return false;
+    if (state->waiting == 0) count_waiting(trail);
     bool good = sweep_phase(trail, fault);
     trail_end_reading(trail);
     if (good && trail->changes_count > 0) {
@@ -394,5 +420,16 @@ bool trail_sweep(struct trail *trail, bool *more, struct fault *fault) {
     state->changes /= 2;
     state->size = 0;
     *more = true;
+    return true;
+}
+
+bool trail_sweep(struct trail *trail, bool *more, struct fault *fault) {
+    assert(!trail->is_committing);
+    uint32_t steps = trail->sweep.was_refused ? SWEEP_STEPS_REFUSED : 1;
+    trail->sweep.was_refused = false;
+    *more = true;
+    for (; *more && steps > 0; steps--) {
+        if (!sweep_step(trail, more, fault)) return false;
+    }
     return true;
 }

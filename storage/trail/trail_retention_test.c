@@ -209,22 +209,54 @@ static void test_retained_from_never_goes_back(void **state) {
     fixture_done(&fixture);
 }
 
+// Gives a day a block or two a commit.
+static void fill_blocks(struct fixture *fixture, uint32_t day, uint32_t commits) {
+    for (uint32_t commit = 0; commit < commits; commit++) {
+        fixture_begin(fixture);
+        for (uint32_t index = 0; index < 20; index++) {
+            uint32_t number = commit * 20 + index;
+            char *text = fixture_make_record(day * 100000 + number,
+                                             day_begin(day) - FIXTURE_BASE_S + number, 1);
+            fixture_store(fixture, text);
+            free(text);
+        }
+        fixture_commit(fixture);
+    }
+}
+
+static void test_several_days_go_within_an_hour(void **state) {
+    (void)state;
+    struct fixture fixture;
+    open_small(&fixture);
+    fill_blocks(&fixture, 0, 500);
+    uint64_t first = count_entries(&fixture, TRAIL_DATABASE_BLOCK);
+    assert_true(first > 60 * TRAIL_SWEEP_BLOCKS);
+    fill_blocks(&fixture, 1, 50);
+    fixture_drop(&fixture, day_begin(2));
+    // What waits is known to the next process, too.
+    fixture_reopen(&fixture);
+    uint64_t last = count_entries(&fixture, TRAIL_DATABASE_BLOCK) - first;
+    bool more = true;
+    int64_t took_ms = 0;
+    while (count_entries(&fixture, TRAIL_DATABASE_BLOCK) > last) {
+        assert_true(trail_sweep(fixture.trail, &more, &fixture.fault));
+        took_ms += trail_sweep_pause_ms(fixture.trail);
+    }
+    assert_in_range(took_ms, 30 * 60 * 1000, 60 * 60 * 1000);
+    // The last day has time.
+    assert_true(trail_sweep(fixture.trail, &more, &fixture.fault));
+    assert_true(more);
+    assert_int_equal(trail_sweep_pause_ms(fixture.trail), 60 * 1000);
+    fixture_done(&fixture);
+}
+
 static void test_room_is_given_back_in_steps(void **state) {
     (void)state;
     struct fixture fixture;
     open_small(&fixture);
-    // Two blocks a commit: the day has more than two steps' worth.
+    // The day has more than two steps' worth.
     uint32_t commits = TRAIL_SWEEP_BLOCKS * 5 / 2;
-    for (uint32_t commit = 0; commit < commits; commit++) {
-        fixture_begin(&fixture);
-        for (uint32_t index = 0; index < 20; index++) {
-            uint32_t number = commit * 20 + index;
-            char *text = fixture_make_record(number, day_begin(0) - FIXTURE_BASE_S + number, 1);
-            fixture_store(&fixture, text);
-            free(text);
-        }
-        fixture_commit(&fixture);
-    }
+    fill_blocks(&fixture, 0, commits);
     uint64_t blocks = count_entries(&fixture, TRAIL_DATABASE_BLOCK);
     assert_true(blocks >= commits);
     fixture_drop(&fixture, day_begin(1));
@@ -566,6 +598,7 @@ int main(void) {
         cmocka_unit_test(test_the_tail_goes_along),
         cmocka_unit_test(test_retained_from_never_goes_back),
         cmocka_unit_test(test_room_is_given_back_in_steps),
+        cmocka_unit_test(test_several_days_go_within_an_hour),
         cmocka_unit_test(test_survives_kills_in_the_middle),
         cmocka_unit_test(test_frees_room_in_a_full_store),
         cmocka_unit_test(test_refilling_reuses_the_room),
