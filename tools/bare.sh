@@ -4,8 +4,8 @@
 #   tools/bare.sh [FOLDER] [COMMAND ...]     (as root)
 #
 # Makes a bare Debian 12 in FOLDER with debootstrap (default: a temporary one, removed at the end),
-# puts a clone of the present commit into it and nothing else, and runs each command there; without
-# commands "./dev demo" and "./dev test". The root has mount and process namespaces of its own, so
+# puts a clone of the present commit into it and nothing else but what its network needs (resolver,
+# trusted authorities), and runs each command there; without commands "./dev demo" and "./dev test". The root has mount and process namespaces of its own, so
 # that nothing it mounts or starts is left behind. Prints the last lines of each and how it ended.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -31,6 +31,7 @@ if [ ! -e "$folder/etc/debian_version" ]; then
 fi
 cp /etc/resolv.conf "$folder/etc/resolv.conf"
 echo "127.0.0.1 localhost" >"$folder/etc/hosts"  # what every installer writes
+cp /etc/ssl/certs/ca-certificates.crt "$folder/etc/authorities.pem"
 rm -rf "$folder/orgtrail"
 git clone -q . "$folder/orgtrail"
 
@@ -46,6 +47,7 @@ for command in "$@"; do
         mount --rbind /dev "$1/dev"
         mount -t tmpfs tmpfs "$1/dev/shm"
         exec chroot "$1" /usr/bin/env -i HOME=/root TERM=dumb PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+            PIP_CERT=/etc/authorities.pem NODE_EXTRA_CA_CERTS=/etc/authorities.pem \
             /bin/bash -c "cd /orgtrail && $2"
     ' bare "$folder" "$command" >"$folder/output" 2>&1; then
         verdict="ended well"
