@@ -5,8 +5,9 @@
 #
 # Makes a bare Debian 12 in FOLDER with debootstrap (default: a temporary one, removed at the end),
 # puts a clone of the present commit into it and nothing else but what its network needs (resolver,
-# trusted authorities), and runs each command there; without commands "./dev demo" and "./dev test". The root has mount and process namespaces of its own, so
-# that nothing it mounts or starts is left behind. Prints the last lines of each and how it ended.
+# trusted authorities), and runs each command there; without commands "./dev demo" and "./dev test".
+# The root has mount and process namespaces of its own, so that nothing it mounts or starts is left
+# behind. Prints the last lines of each and how it ended.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
