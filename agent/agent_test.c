@@ -172,7 +172,8 @@ static void on_closed(void *context, const struct fault *reason) {
 }
 
 static void start_server(uint16_t port) {
-    static const struct rpc_server_callbacks callbacks = {on_open, on_message, on_sent, on_closed};
+    static const struct rpc_server_callbacks callbacks = {
+        .open = on_open, .message = on_message, .sent = on_sent, .closed = on_closed};
     char listen[64];
     snprintf(listen, sizeof listen, "127.0.0.1:%u", port);
     const struct rpc_server_options options = {

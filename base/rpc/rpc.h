@@ -77,6 +77,11 @@ struct rpc_server_callbacks {
     // The stream is over. FAULT_NONE if the peer ended it in order (all it sent was delivered);
     // what was given to rpc_stream_close if our side did; otherwise FAULT_RETRY.
     void (*closed)(void *stream_context, const struct fault *reason);
+    // Within the TLS handshake, on any thread: whether a peer whose certificate is good may come in
+    // at all; the spans are empty. False turns it away with TLS's alert certificate_revoked, which
+    // is all that it hears. NULL: everybody may; one server of a process at a time has one. Never
+    // wait here either.
+    bool (*screen)(void *context, const struct rpc_peer *peer);
 };
 
 struct rpc_server_options {

@@ -103,8 +103,8 @@ static void on_ended(void *context, const struct fault *reason) {
     if (reason->kind != FAULT_NONE) fprintf(stderr, "rpc_bench: %s\n", reason->text);
 }
 
-static const struct rpc_server_callbacks server_callbacks = {on_open, on_message, on_sent,
-                                                             on_closed};
+static const struct rpc_server_callbacks server_callbacks = {
+    .open = on_open, .message = on_message, .sent = on_sent, .closed = on_closed};
 static const struct rpc_client_callbacks client_callbacks = {on_connected, on_answer, on_pushed,
                                                              on_ended};
 

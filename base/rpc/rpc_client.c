@@ -111,8 +111,9 @@ static void on_finished(struct rpc_stream *stream, const struct fault *reason) {
     grpc_channel_destroy(client->channel);
     client->channel = NULL;
     struct fault told = *reason;
-    if (stream->was_hung_up) {
-        rpc_verifier_explain(client->verifier, &client->facts, client->target, &told);
+    int alert = rpc_handshake_take_alert();
+    if (stream->was_hung_up || alert >= 0) {
+        rpc_verifier_explain(client->verifier, &client->facts, client->target, alert, &told);
     }
     client->callbacks.closed(client->context, &told);
 }
@@ -120,6 +121,7 @@ static void on_finished(struct rpc_stream *stream, const struct fault *reason) {
 void rpc_client_connect(struct rpc_client *client) {
     assert(client->stream == NULL);
     if (client->is_ending) return;
+    (void)rpc_handshake_take_alert();
     client->channel = make_channel(client);
     grpc_slice method = grpc_slice_from_copied_string(client->service);
     grpc_call *call =

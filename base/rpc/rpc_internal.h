@@ -126,8 +126,26 @@ struct rpc_stream {
 // The system's monotonic clock: gRPC's own timers run by it too.
 int64_t rpc_now_ms(void);
 
-// Has TLS connections made from now on keep no buffers while they wait. Once, before any is made.
-void rpc_spare_tls_buffers(void);
+// Whom a server turns away within the handshake.
+struct rpc_screen {
+    bool (*admits)(void *context, const struct rpc_peer *peer);
+    void *context;
+};
+
+// Has a say in the TLS connections made from now on. Once, before any is made.
+void rpc_handshake_init(void);
+
+// A server's channel argument, without which its handshakes ask nobody.
+grpc_arg rpc_handshake_argument(void);
+
+// The one screen of the process, borrowed; NULL: none, and nobody is in the last one when it
+// returns.
+void rpc_handshake_set_screen(const struct rpc_screen *screen);
+
+// The last fatal alert that a server sent to a client of this process since this was asked last, as
+// TLS numbers them; -1: none.
+int rpc_handshake_take_alert(void);
+bool rpc_handshake_has_alert(void);
 
 // A channel argument that is a number.
 grpc_arg rpc_argument(const char *name, int value);
@@ -189,9 +207,10 @@ struct rpc_verifier;
 struct rpc_verifier *rpc_verifier_create(struct span ca, const char *name,
                                          grpc_tls_certificate_verifier **made);
 
-// If the server that was spoken to last was a good one: why it may have hung up on ours.
+// If the server that was spoken to last was a good one: why it hung up on ours, as its alert says
+// (-1: it sent none), or why it may have.
 void rpc_verifier_explain(struct rpc_verifier *verifier, const struct certificate_facts *ours,
-                          const char *target, struct fault *fault);
+                          const char *target, int alert, struct fault *fault);
 
 // What gRPC makes of checked credentials. The verifier lives as long as the client's.
 MUST_CHECK bool rpc_credentials_for_client(const struct rpc_credentials *credentials,
@@ -212,6 +231,9 @@ MUST_CHECK bool rpc_socket_listen(const struct rpc_local_options *options, int *
 // Who called; what it borrows is the call's context's. FAULT_DENIED without exactly one URI.
 MUST_CHECK bool rpc_peer_read(grpc_call *call, const grpc_auth_context *context,
                               struct rpc_peer *peer, struct fault *fault);
+
+// Who shakes hands on a socket (-1: none is known). The spans are empty.
+void rpc_peer_of(const struct certificate_facts *facts, int descriptor, struct rpc_peer *peer);
 
 // How often a listener of this process has died.
 unsigned rpc_deaf_count(void);

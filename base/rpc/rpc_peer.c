@@ -1,7 +1,9 @@
 #include <assert.h>
 #include <grpc/support/alloc.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/certificate.h"
 #include "base/rpc/rpc_internal.h"
@@ -23,6 +25,25 @@ static void read_address(grpc_call *call, char *address, size_t address_size) {
     }
     address[size] = 0;
     gpr_free(peer);
+}
+
+void rpc_peer_of(const struct certificate_facts *facts, int descriptor, struct rpc_peer *peer) {
+    *peer = (struct rpc_peer){.certificate_expires_s = facts->not_after_s};
+    snprintf(peer->uri, sizeof peer->uri, "%s", facts->uri);
+    snprintf(peer->serial, sizeof peer->serial, "%s", facts->serial);
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    char host[48], port[8];
+    if (getpeername(descriptor, (struct sockaddr *)&address, &size) != 0 ||
+        getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+        return;
+    }
+    static const char mapped[] = "::ffff:";
+    bool is_mapped = strncmp(host, mapped, sizeof mapped - 1) == 0;
+    bool is_six = strchr(host, ':') != NULL && !is_mapped;
+    snprintf(peer->address, sizeof peer->address, is_six ? "[%s]:%s" : "%s:%s",
+             is_mapped ? host + sizeof mapped - 1 : host, port);
 }
 
 static bool read_uri(const grpc_auth_context *context, char uri[RPC_URI_SIZE],

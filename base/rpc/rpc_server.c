@@ -41,6 +41,7 @@ struct rpc_server {
     void *method;
     struct rpc_server_callbacks callbacks;
     void *context;
+    struct rpc_screen screen;
     uint32_t streams_max;
     atomic_uint streams_count;
     uint16_t port;
@@ -235,6 +236,7 @@ static grpc_server *make_server(void) {
         rpc_argument(GRPC_ARG_TSI_MAX_FRAME_SIZE, RPC_SERVER_RECORD_SIZE),
         // No compressed messages: what is read is what was sent, so limits mean what they say.
         rpc_argument(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
+        rpc_handshake_argument(),
     };
     grpc_channel_args list = {sizeof arguments / sizeof arguments[0], arguments};
     return grpc_server_create(&list, NULL);
@@ -317,6 +319,8 @@ bool rpc_server_start(const struct rpc_server_options *options, struct rpc_serve
         grpc_server_register_completion_queue(made->server, made->workers[index].loop.queue, NULL);
     }
     if (!bind_port(made, options->listen, fault)) return abandon(made);
+    made->screen = (struct rpc_screen){made->callbacks.screen, made->context};
+    if (made->screen.admits != NULL) rpc_handshake_set_screen(&made->screen);
     grpc_server_start(made->server);
     for (uint32_t index = 0; index < workers_count; index++) {
         // A process that cannot have a few threads at its start is not worth saving.
@@ -373,5 +377,6 @@ void rpc_server_stop(struct rpc_server *server, int64_t grace_ms) {
     for (uint32_t index = 0; index < server->workers_count; index++) {
         pthread_join(server->workers[index].thread, NULL);
     }
+    if (server->screen.admits != NULL) rpc_handshake_set_screen(NULL);
     free_server(server);
 }

@@ -1,5 +1,6 @@
 // Who may speak to whom: certificates good and bad, versions of TLS, and strangers on the port.
 
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -168,6 +169,43 @@ static void test_strangers_do_not_get_in(void **state) {
     assert_serves();
 }
 
+// Turned away within the handshake, by name and address, and told so by TLS; asked once each time.
+static void test_who_is_screened_out(void **state) {
+    (void)state;
+    atomic_store(&server.is_barred, true);
+    uint16_t port = rpc_server_port(server.rpc);
+    assert_int_equal(test_stranger_alert(port, &identity), SSL_AD_CERTIFICATE_REVOKED);
+    assert_int_equal(server.screened, 1);
+    pthread_mutex_lock(&server.lock);
+    struct rpc_peer peer = server.last_screened;
+    pthread_mutex_unlock(&server.lock);
+    assert_string_equal(peer.uri, "spiffe://example.org/account/111122223333/region/eu-west-1");
+    assert_string_equal(peer.serial, "abc123");
+    assert_int_equal(strncmp(peer.address, "127.0.0.1:", 10), 0);
+    assert_refused(FAULT_DENIED, "refuses our certificate: the collector's deny list has it, by");
+    assert_non_null(strstr(client.reason.text, "serial number abc123"));
+    atomic_store(&server.is_barred, false);
+    assert_serves();
+}
+
+// Each stranger hears why; nobody of them is asked about.
+static void test_alerts_arrive(void **state) {
+    (void)state;
+    uint16_t port = rpc_server_port(server.rpc);
+    struct test_identity bad;
+    struct test_request request = {
+        .names = "URI:spiffe://example.org/x", .serial = 9, .is_expired = true};
+    test_identity_make(&bad, &server.ca, &request);
+    assert_int_equal(test_stranger_alert(port, &bad), SSL_AD_CERTIFICATE_EXPIRED);
+    struct test_ca other;
+    test_ca_make(&other, "other");
+    test_identity_make(&bad, &other, &request);
+    assert_int_equal(test_stranger_alert(port, &bad), SSL_AD_UNKNOWN_CA);
+    assert_int_equal(server.screened, 0);
+    assert_int_equal(test_stranger_alert(port, &identity), -1);
+    assert_int_equal(server.screened, 1);
+}
+
 static void test_tls_1_2_is_refused(void **state) {
     (void)state;
     uint16_t port = rpc_server_port(server.rpc);
@@ -283,6 +321,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_client_with_long_uri, begin, end),
         cmocka_unit_test_setup_teardown(test_server_of_another_name, begin, end),
         cmocka_unit_test_setup_teardown(test_strangers_do_not_get_in, begin, end),
+        cmocka_unit_test_setup_teardown(test_who_is_screened_out, begin, end),
+        cmocka_unit_test_setup_teardown(test_alerts_arrive, begin, end),
         cmocka_unit_test_setup_teardown(test_tls_1_2_is_refused, begin, end),
         cmocka_unit_test_setup_teardown(test_garbage_on_the_port, begin, end),
         cmocka_unit_test_setup_teardown(test_credentials_are_checked, begin, end),

@@ -2,6 +2,7 @@
 #include <grpc/support/alloc.h>
 #include <grpc/support/string_util.h>
 #include <inttypes.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,17 +156,28 @@ static void print_guess(const struct certificate_facts *ours, const struct certi
     } else {
         snprintf(text, text_size,
                  "it is good by this clock (%s; valid from %s to %s): is the server's clock right, "
-                 "and does its ca.pem have our CA, \"%s\"? Its log says more",
+                 "does its ca.pem have our CA, \"%s\", and its deny list nothing of ours? Its log "
+                 "says more",
                  now, begin, end, ours->issuer);
     }
 }
 
 void rpc_verifier_explain(struct rpc_verifier *verifier, const struct certificate_facts *ours,
-                          const char *target, struct fault *fault) {
+                          const char *target, int alert, struct fault *fault) {
     struct certificate_facts *seen = atomic_exchange(&verifier->seen, NULL);
     if (seen == NULL) return;
-    char guess[FAULT_TEXT_SIZE];
-    print_guess(ours, seen, guess, sizeof guess);
-    fault_set(fault, FAULT_RETRY, "%s hung up when it saw our certificate: %s", target, guess);
+    if (alert == SSL_AD_CERTIFICATE_REVOKED) {
+        fault_set(fault, FAULT_DENIED,
+                  "%s refuses our certificate: the collector's deny list has it, by its name %s or "
+                  "its serial number %s: whoever runs the collector takes it off the list "
+                  "(\"orgtrail deny remove\") or enrolls this agent anew",
+                  target, ours->uri, ours->serial);
+    } else {
+        char guess[FAULT_TEXT_SIZE];
+        print_guess(ours, seen, guess, sizeof guess);
+        fault_set(fault, FAULT_RETRY, "%s hung up when it saw our certificate: %s%s%s%s", target,
+                  guess, alert < 0 ? "" : " (it said: ",
+                  alert < 0 ? "" : SSL_alert_desc_string_long(alert), alert < 0 ? "" : ")");
+    }
     free(seen);
 }

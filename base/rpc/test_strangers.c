@@ -7,6 +7,7 @@
 #include <grpc/grpc_security.h>
 #include <grpc/slice.h>
 #include <netinet/in.h>
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -138,7 +139,8 @@ static void use_identity(SSL_CTX *context, const struct test_identity *identity)
     EVP_PKEY_free(key);
 }
 
-bool test_stranger_tls(uint16_t port, const struct test_identity *identity, bool is_tls_1_2) {
+static bool shake_hands(uint16_t port, const struct test_identity *identity, bool is_tls_1_2,
+                        int *alert) {
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     if (identity != NULL) use_identity(context, identity);
     if (is_tls_1_2) SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
@@ -150,8 +152,22 @@ bool test_stranger_tls(uint16_t port, const struct test_identity *identity, bool
     // With TLS 1.3 the client finishes first: only reading tells whether the server agreed.
     char byte = 0;
     bool is_good = SSL_connect(tls) == 1 && SSL_read(tls, &byte, 1) == 1;
+    int reason = is_good ? 0 : ERR_GET_REASON(ERR_peek_last_error());
+    *alert = reason > SSL_AD_REASON_OFFSET ? reason - SSL_AD_REASON_OFFSET : -1;
+    ERR_clear_error();
     SSL_free(tls);
     SSL_CTX_free(context);
     close(handle);
     return is_good;
+}
+
+bool test_stranger_tls(uint16_t port, const struct test_identity *identity, bool is_tls_1_2) {
+    int alert;
+    return shake_hands(port, identity, is_tls_1_2, &alert);
+}
+
+int test_stranger_alert(uint16_t port, const struct test_identity *identity) {
+    int alert;
+    (void)shake_hands(port, identity, false, &alert);
+    return alert;
 }

@@ -17,6 +17,9 @@ void test_stranger_call(const char *target, const struct test_identity *identity
 // client certificate.
 bool test_stranger_tls(uint16_t port, const struct test_identity *identity, bool is_tls_1_2);
 
+// The fatal alert that ends the handshake of a TLS 1.3 client, as TLS numbers them; -1: none came.
+int test_stranger_alert(uint16_t port, const struct test_identity *identity);
+
 // Connects without TLS, sends bytes that mean nothing, and waits until the server hangs up. False
 // if it does not within 10 s.
 bool test_stranger_garbage(uint16_t port);

@@ -21,6 +21,15 @@ struct echo {
     uint32_t messages;
 };
 
+static bool on_screen(void *context, const struct rpc_peer *peer) {
+    struct test_server *server = context;
+    pthread_mutex_lock(&server->lock);
+    server->last_screened = *peer;
+    pthread_mutex_unlock(&server->lock);
+    atomic_fetch_add(&server->screened, 1);
+    return !server->is_barred;
+}
+
 static bool on_open(void *context, struct rpc_stream *stream, const struct rpc_peer *peer,
                     void **stream_context, struct fault *fault) {
     struct test_server *server = context;
@@ -111,6 +120,7 @@ static const struct rpc_server_callbacks server_callbacks = {
     .message = on_message,
     .sent = on_sent,
     .closed = on_closed,
+    .screen = on_screen,
 };
 
 static void need(bool is_good, const struct fault *fault) {

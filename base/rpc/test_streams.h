@@ -25,20 +25,23 @@ struct test_server {
     atomic_uint pause_every;  // every so many messages pause, resumed by another thread
     atomic_int refusal;       // a fault kind; FAULT_NONE: accept
     atomic_int closing;       // a fault kind, after the first message; FAULT_NONE: do not
+    atomic_bool is_barred;    // nobody comes through the handshake
     // Set before it starts, or while it has no stream.
     void (*on_closing)(struct test_server *server,
                        struct rpc_stream *stream);  // in closed; or NULL
     uint32_t streams_max;                           // 0: 100
     uint32_t workers;                               // 0: 1
 
+    atomic_uint screened;
     atomic_uint opened;
     atomic_uint messages;
     atomic_uint closed;
     atomic_uint pauses;
     _Atomic(struct rpc_stream *) last_stream;  // held; released at the end
     pthread_mutex_t lock;
-    struct rpc_peer last_peer;  // under lock
-    struct fault last_reason;   // under lock
+    struct rpc_peer last_peer;      // under lock
+    struct rpc_peer last_screened;  // under lock
+    struct fault last_reason;       // under lock
 };
 
 // Makes a CA and a server certificate for 127.0.0.1 and "collector", and starts it on a free port.

@@ -36,15 +36,19 @@ void gate_destroy(struct gate *gate) {
     free(gate);
 }
 
+bool gate_check_denied(const struct gate *gate, const char *uri, const char *serial,
+                       struct fault *fault) {
+    const char *entry = deny_find(gate->deny, uri, serial);
+    if (entry == NULL) return true;
+    return fault_set(fault, FAULT_DENIED,
+                     "the collector's deny list has %s: whoever runs the collector takes it "
+                     "off the list (\"orgtrail deny remove\") or enrolls this agent anew",
+                     entry);
+}
+
 bool gate_check(const struct gate *gate, const struct gate_peer *peer, int64_t now_s,
                 struct fault *fault) {
-    const char *entry = deny_find(gate->deny, peer->uri, peer->serial);
-    if (entry != NULL) {
-        return fault_set(fault, FAULT_DENIED,
-                         "the collector's deny list has %s: whoever runs the collector takes it "
-                         "off the list (\"orgtrail deny remove\") or enrolls this agent anew",
-                         entry);
-    }
+    if (!gate_check_denied(gate, peer->uri, peer->serial, fault)) return false;
     struct fault reason;
     if (certificate_cas_check(gate->accepted, peer->chain, CERTIFICATE_CLIENT, now_s, &reason)) {
         return true;

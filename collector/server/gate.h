@@ -1,8 +1,8 @@
 // gate.h: who may have a stream now: by the accepted CAs, the dates and the deny list.
 //
-// TLS asks the same of a certificate once, when a connection begins; the gate is asked when a
-// stream opens and again while it lives. A gate is a value and is replaced as a whole: the CAs are
-// read when it is made, not with each question. Pure.
+// TLS asks the same of a certificate once, when a connection begins, and the gate for the deny
+// list; all of the gate is asked when a stream opens and again while it lives. A gate is a value
+// and is replaced as a whole: the CAs are read when it is made, not with each question. Pure.
 
 #pragma once
 
@@ -30,6 +30,10 @@ MUST_CHECK bool gate_create(struct span ca, struct span own, struct deny *deny, 
 
 // NULL is allowed.
 void gate_destroy(struct gate *gate);
+
+// The deny list alone. FAULT_DENIED.
+MUST_CHECK bool gate_check_denied(const struct gate *gate, const char *uri, const char *serial,
+                                  struct fault *fault);
 
 // FAULT_DENIED: what the agent is told, and its operator can act on.
 MUST_CHECK bool gate_check(const struct gate *gate, const struct gate_peer *peer, int64_t now_s,

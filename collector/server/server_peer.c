@@ -106,6 +106,26 @@ static void tell_refused(struct server *server, const struct rpc_peer *who,
     notes_add(server->notes, "StreamRefused", span_text(who->uri), details, 4);
 }
 
+static void refuse(struct server *server, const struct rpc_peer *who, const struct fault *fault) {
+    metric_add(&metrics_table[METRICS_STREAMS_REFUSED], (uint32_t)fault->kind, 1);
+    if (fault->kind == FAULT_DENIED) tell_refused(server, who, fault);
+    if (may_print(server)) {
+        LOG(LOG_WARNING, "stream refused", log_text("peer", who->uri),
+            log_text("address", who->address), log_text("serial", who->serial), log_fault(fault),
+            log_kind(fault));
+    }
+}
+
+static bool on_screen(void *context, const struct rpc_peer *who) {
+    struct server *server = context;
+    struct fault fault;
+    atomic_fetch_add(&server->gate_users, 1);
+    bool is_good = gate_check_denied(atomic_load(&server->gate), who->uri, who->serial, &fault);
+    atomic_fetch_sub(&server->gate_users, 1);
+    if (!is_good) refuse(server, who, &fault);
+    return is_good;
+}
+
 static bool on_open(void *context, struct rpc_stream *stream, const struct rpc_peer *who,
                     void **stream_context, struct fault *fault) {
     struct server *server = context;
@@ -122,13 +142,7 @@ static bool on_open(void *context, struct rpc_stream *stream, const struct rpc_p
     }
     if (peer == NULL) {
         atomic_fetch_sub(&server->peers_count, 1);
-        metric_add(&metrics_table[METRICS_STREAMS_REFUSED], (uint32_t)fault->kind, 1);
-        if (fault->kind == FAULT_DENIED) tell_refused(server, who, fault);
-        if (may_print(server)) {
-            LOG(LOG_WARNING, "stream refused", log_text("peer", who->uri),
-                log_text("address", who->address), log_text("serial", who->serial),
-                log_fault(fault), log_kind(fault));
-        }
+        refuse(server, who, fault);
         return false;
     }
     rpc_stream_hold(stream);
@@ -220,7 +234,8 @@ void server_run_retry(void *argument, bool is_closed) {
     atomic_fetch_sub(&peer->posts, 1);
 }
 
-const struct rpc_server_callbacks server_peer_callbacks = {on_open, on_message, on_sent, on_closed};
+const struct rpc_server_callbacks server_peer_callbacks = {on_open, on_message, on_sent, on_closed,
+                                                           on_screen};
 
 void server_post(struct peer *peer, void (*function)(void *argument, bool is_closed)) {
     atomic_fetch_add(&peer->posts, 1);

@@ -160,7 +160,7 @@ def test_agent_keeps_the_old_certificate_if_the_new_one_is_no_good():
         deny(organization, f"{serial}  mistaken\n")
         hang_up(agent)
         wait_count(agent, "certificates not taken: the old ones stay", 3)
-        assert f"deny list has {serial}" in agent.log()
+        assert f"the collector's deny list has it, by its name {agent.uri} or its serial number {serial}" in agent.log()
         agent.append(make_range(11, 20))
         organization.wait_received(20)
         assert count(agent, "session ended") == 0
@@ -196,6 +196,9 @@ def test_denied_while_streaming_and_when_it_comes_again():
         good.append(make_range(101, 110))
         organization.wait_received(20)
         organization.collector.wait_for_message(f"stream refused.*deny list has {agent.uri}")
+        agent.wait_for_message(
+            f"session ended.*refuses our certificate: the collector's deny list has it.*{agent.uri}.*\"kind\":\"denied\""
+        )
         organization.run("deny", "add", agent.uri, "--store", organization.store, code=2)
         assert f"{agent.uri} matches 1 known agent, 1 connected" in said.stderr, said
         assert f"does not match 1 agent below it ({good.uri}): \"{agent.uri}/*\"" in said.stderr, said
@@ -222,6 +225,43 @@ def test_denied_while_streaming_and_when_it_comes_again():
         assert count(good, "session ended") == 0
 
 
+def shake_hands(organization, agent):
+    """What a bare TLS client with an agent's certificate hears; it speaks no HTTP/2."""
+    files = [argument for name in ("cert", "key") for argument in
+             (f"-{name}", os.path.join(agent.folder, "agent." + name.replace("cert", "pem")))]
+    done = subprocess.run(
+        ["openssl", "s_client", "-tls1_3", "-alpn", "h2", "-connect", f"127.0.0.1:{organization.port}",
+         "-CAfile", os.path.join(agent.folder, "ca.pem"), *files, "-state", "-ign_eof"],
+        stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False,
+    )
+    return (done.stdout + done.stderr).decode("utf-8", "replace")
+
+
+def test_denied_within_the_handshake():
+    with make_organization() as organization:
+        agent = organization.enroll("-a", SHOP, is_started=False)
+        deny(organization, f"{read_serial(agent)}  stolen\n")
+        said = shake_hands(organization, agent)
+        assert "alert certificate revoked" in said, said
+        line = organization.collector.wait_for_message("stream refused")
+        for told in (agent.uri, f'"serial":"{read_serial(agent)}"', '"address":"127.0.0.1:', '"kind":"denied"'):
+            assert told in line, line
+        told = flow.wait_until("StreamRefused", lambda: organization.own_events("StreamRefused"))
+        assert told[0]["serviceEventDetails"]["address"].startswith("127.0.0.1:"), told
+        assert 'refused_streams_total{kind="denied"} 1' in organization.fetch("/metrics")
+        # Nothing of it reached HTTP/2, where it would be a connection.
+        assert "stream opened" not in organization.collector.log()
+        # Also by its name, and by what it stands below; another agent comes in.
+        good = organization.enroll("-a", OWNER)
+        good.append(make_range(1, 10))
+        organization.wait_received(10)
+        for entry in (agent.uri, f"spiffe://o-example123/account/{SHOP}/*"):
+            write(f"{entry}\n".encode(), organization.store, "deny.txt")
+            hang_up(organization.collector)
+            wait_count(organization.collector, f'"change":"added","entry":"{entry}"', 1)
+            assert "alert certificate revoked" in shake_hands(organization, agent), entry
+
+
 def test_a_broken_or_missing_deny_list_lets_nobody_in():
     with make_organization() as organization:
         agent = organization.enroll("-a", SHOP, is_started=False)
@@ -235,7 +275,7 @@ def test_a_broken_or_missing_deny_list_lets_nobody_in():
         organization.collector.wait_for_message("not reloaded.*deny.txt does not exist")
         agent.append(make_range(1, 10))
         agent.start()
-        agent.wait_for_message("session ended.*deny list")
+        agent.wait_for_message("session ended.*the collector's deny list has it")
         assert organization.status()["total"]["received"] == 0
 
 
