@@ -39,6 +39,7 @@ struct s3_options {
     enum s3_style style;
     const char *credentials_file;  // read again when it changes; NULL: from the environment, once
     const char *profile;           // of the file; NULL: default
+    uint32_t pause_ms;             // of a pool, before a call's second attempt; 0: S3_POOL_PAUSE_MS
     struct http_client_options http;
     const struct clock *clock;
     const struct files *files;

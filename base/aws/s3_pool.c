@@ -8,7 +8,7 @@
 
 #include "base/queue.h"
 
-enum { WAIT_MS = 1000, PAUSE_MS = 100 };
+enum { WAIT_MS = 1000 };
 
 struct s3_pool {
     struct queue *idle;  // clients that nobody has
@@ -40,6 +40,7 @@ bool s3_pool_create(const struct s3_options *options, uint32_t count_max, struct
     }
     made->options = *options;
     made->options.http.is_stopped = &made->is_stopped;
+    if (made->options.pause_ms == 0) made->options.pause_ms = S3_POOL_PAUSE_MS;
     made->count_max = count_max;
     struct s3 *client = create_client(made, fault);
     if (client == NULL) {
@@ -95,7 +96,7 @@ bool s3_attempts_again(struct s3_attempts *attempts, const struct fault *fault) 
         atomic_load(&pool->is_stopped)) {
         return false;
     }
-    int64_t pause_ms = (int64_t)PAUSE_MS << (attempts->count - 1);
+    int64_t pause_ms = (int64_t)pool->options.pause_ms << (attempts->count - 1);
     if (pause_ms > S3_POOL_PAUSE_MAX_MS) pause_ms = S3_POOL_PAUSE_MAX_MS;
     const struct timespec pause = {pause_ms / 1000, pause_ms % 1000 * 1000000};
     (void)nanosleep(&pause, NULL);

@@ -11,7 +11,8 @@
 
 enum {
     S3_POOL_CLIENTS_MAX = 1024,
-    S3_POOL_ATTEMPTS = 8,     // of a call of s3_pool_list; pauses of 100 ms, 200 ms, 400 ms ...
+    S3_POOL_ATTEMPTS = 8,     // of a call of s3_pool_list
+    S3_POOL_PAUSE_MS = 100,   // before the second attempt; doubled before each further one
     S3_POOL_QUICK_MS = 5000,  // a call that took longer is not repeated
     S3_POOL_PAUSE_MAX_MS = 3200,
 };
