@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trails delivered to S3: the stock verifier reads what they wrote from moto with authentication on and from s3rver;
+"""Trails delivered to S3: the stock verifier reads what they wrote from moto with authentication on, s3rver, and MinIO where it is;
 a store that fails in every way gets each record exactly once; what is wrong is told, and goes on by itself."""
 
 import os
@@ -113,6 +113,11 @@ def test_moto():
 
 def test_s3rver():
     check_server(servers.S3rver)
+
+
+def test_minio():
+    servers.MinIO.need()
+    check_server(servers.MinIO)
 
 
 def run_failing(seed, **options):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""orgtrail import from a bucket: moto with authentication on, s3rver over TLS, and a store that fails now and then."""
+"""orgtrail import from a bucket: moto with authentication on, s3rver over TLS, MinIO where it is, and a store that fails now and then."""
 
 import os
 import random
@@ -107,6 +107,13 @@ def test_s3rver():
     with servers.S3rver(bucket=BUCKET) as server:
         use(server)
         check_server(server, "--ca", server.ca)
+
+
+def test_minio():
+    servers.MinIO.need()
+    with servers.MinIO(bucket=BUCKET) as server:
+        use(server)
+        check_server(server)
 
 
 def test_killed_in_the_middle_of_a_failing_store():

@@ -13,6 +13,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.dont_write_bytecode = True
 sys.path.insert(0, ROOT)
 
+from tests.kit import cases  # noqa: E402
+
 # tools/clients.sh puts them beside the sources, which Bazel's runfiles point to.
 HERE = os.path.dirname(os.path.realpath(__file__))
 CLIENTS = os.path.join(os.path.dirname(os.path.dirname(HERE)), ".cache/clients")
@@ -192,11 +194,15 @@ class MinIO(Server):
     key_id, secret = "trailtrail", "secretsecret"
 
     @staticmethod
-    def program():
-        return shutil.which("minio")
+    def need():
+        """The case that asks is skipped where it is not installed."""
+        if shutil.which("minio") is None:
+            raise cases.Skipped("MinIO is not installed: put its server, `minio`, into PATH")
 
     def start(self):
-        return self.spawn([self.program(), "server", self.folder + "/data", "--address",
+        if self.key:
+            self.key_id, self.secret = self.key
+        return self.spawn(["minio", "server", self.folder + "/data", "--address",
                            f"127.0.0.1:{self.port}"],
                           MINIO_ROOT_USER=self.key_id, MINIO_ROOT_PASSWORD=self.secret)
 

@@ -203,8 +203,7 @@ def test_s3rver():
 
 
 def test_minio():
-    if servers.MinIO.program() is None:
-        raise cases.Skipped("MinIO is not installed: put its server, `minio`, into PATH")
+    servers.MinIO.need()
     run(servers.MinIO, *STEPS)
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """orgtrail verify over buckets of S3: a store that compares signatures has every damage that verify_test.py makes, and
-gives the same reports; moto with authentication on, s3rver over TLS and a store that fails now and then have a whole
-one, and some damage."""
+gives the same reports; moto with authentication on, s3rver over TLS, MinIO where it is, and a store that fails now and then have
+a whole one, and some damage."""
 
 import json
 import os
@@ -177,6 +177,22 @@ def test_s3rver():
         expect_whole(*at, AWS_CA_BUNDLE=server.ca)
         code, said = run(*at)
         assert code == 2 and "TLS does not trust 127.0.0.1" in said, said
+
+
+def test_minio():
+    servers.MinIO.need()
+    with servers.MinIO(bucket=BUCKET) as server:
+        client = put(server, damage.WHOLE)
+        key = key_of(server)
+        at = (f"s3://{BUCKET}", "--endpoint", server.endpoint)
+        expect_whole(*at, key=key)
+        code, said = run("s3://no-such-bucket", *at[1:], key=key)
+        assert code == 2 and "NoSuchBucket: make the bucket, or correct its name" in said, said
+        code, said = run(*at, key=key | {"AWS_SECRET_ACCESS_KEY": "x"})
+        assert code == 2 and "SignatureDoesNotMatch: the secret is not" in said, said
+        client.put_object(Bucket=BUCKET, Key=os.path.relpath(damage.WHOLE.logs[0], damage.WHOLE.bucket), Body=b"x")
+        code, report = run(*at, key=key)
+        assert code == 1 and set(report["found"]) == {"log-damaged"}, report["found"]
 
 
 def test_a_store_that_fails_now_and_then():
