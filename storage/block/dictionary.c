@@ -33,14 +33,38 @@ struct dictionary *dictionary_create(uint32_t epoch) {
     return dictionary;
 }
 
+struct dictionary *dictionary_create_view(const struct dictionary_source *source) {
+    struct dictionary *view = calloc(1, sizeof *view);
+    struct dictionary_asker *asker = calloc(1, sizeof *asker);
+    if (view == NULL || asker == NULL) {
+        free(view);
+        free(asker);
+        return NULL;
+    }
+    if (source != NULL) asker->source = *source;
+    view->asker = asker;
+    view->is_view = true;
+    return view;
+}
+
+void dictionary_view(struct dictionary *view, const struct dictionary *reader) {
+    assert(view->is_view);
+    assert(reader->pages != NULL);
+    view->epoch = reader->epoch;
+    view->now = reader->now;
+    view->pages = reader->pages;
+    view->asker->page_last = 0;
+}
+
 struct dictionary *dictionary_create_reader(uint32_t epoch,
                                             const struct dictionary_source *source) {
-    struct dictionary *dictionary = calloc(1, sizeof *dictionary);
+    struct dictionary *dictionary = dictionary_create_view(source);
     if (dictionary == NULL) return NULL;
     dictionary->epoch = epoch;
-    dictionary->pages = dictionary_pages_create(source, epoch);
+    dictionary->is_view = false;
+    dictionary->pages = dictionary_pages_create(epoch);
     if (dictionary->pages == NULL) {
-        free(dictionary);
+        dictionary_destroy(dictionary);
         return NULL;
     }
     return dictionary;
@@ -68,7 +92,8 @@ void dictionary_destroy(struct dictionary *dictionary) {
         free(dictionary->segments[index]);
     zstd_destroy(dictionary->zstd);
     zstd_shared_destroy(dictionary->head_shared);
-    dictionary_pages_destroy(dictionary->pages);
+    if (!dictionary->is_view) dictionary_pages_destroy(dictionary->pages);
+    free(dictionary->asker);
     free(dictionary->head);
     free(dictionary->sample);
     free(dictionary->strings);
@@ -92,7 +117,7 @@ uint32_t dictionary_shapes(const struct dictionary *dictionary) {
 bool dictionary_string(const struct dictionary *dictionary, uint32_t number, struct span *string) {
     assert(number < dictionary->now.strings);
     if (dictionary->pages != NULL)
-        return dictionary_pages_string(dictionary->pages, number, string);
+        return dictionary_pages_string(dictionary->pages, dictionary->asker, number, string);
     *string = dictionary->strings[number];
     return true;
 }
@@ -100,7 +125,8 @@ bool dictionary_string(const struct dictionary *dictionary, uint32_t number, str
 const struct dictionary_shape *dictionary_shape(const struct dictionary *dictionary,
                                                 uint32_t number) {
     assert(number < dictionary->now.shapes);
-    if (dictionary->pages != NULL) return dictionary_pages_shape(dictionary->pages, number);
+    if (dictionary->pages != NULL)
+        return dictionary_pages_shape(dictionary->pages, dictionary->asker, number);
     return &dictionary->shapes[number];
 }
 
@@ -109,14 +135,19 @@ bool dictionary_has_head(const struct dictionary *dictionary) {
 }
 
 bool dictionary_head(const struct dictionary *dictionary, struct span *head) {
-    if (dictionary->pages != NULL) return dictionary_pages_head(dictionary->pages, head);
+    if (dictionary->pages != NULL)
+        return dictionary_pages_head(dictionary->pages, dictionary->asker, head);
     if (!dictionary_has_head(dictionary)) return false;
     *head = span_of(dictionary->head, DICTIONARY_HEAD_SIZE);
     return true;
 }
 
 bool dictionary_failure(const struct dictionary *dictionary, struct fault *fault) {
-    return dictionary->pages != NULL && dictionary_pages_failure(dictionary->pages, fault);
+    struct dictionary_asker *asker = dictionary->asker;
+    if (asker == NULL || !asker->has_failed) return false;
+    asker->has_failed = false;
+    *fault = asker->fault;
+    return true;
 }
 
 bool dictionary_is_full(const struct dictionary *dictionary) {

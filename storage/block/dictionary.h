@@ -5,7 +5,7 @@
 // common is kept as a sample, of which blocks copy parts. A dictionary begins empty with its epoch,
 // only grows, and is given up for a new epoch when it is full, so that a reader's memory is
 // bounded. Pure: the trail stores what dictionary_take_pending gives and loads it again in the same
-// order. One thread.
+// order. One thread, but for views.
 
 #pragma once
 
@@ -46,7 +46,7 @@ struct dictionary_source {
 };
 
 // A dictionary to read by only: of what dictionary_index names, the parts that are used are
-// inflated and kept. NULL if memory runs out.
+// inflated and kept. Without a source (NULL) it is read through views. NULL if memory runs out.
 struct dictionary *dictionary_create_reader(uint32_t epoch, const struct dictionary_source *source);
 
 // Takes a chunk into a reader's index, in order of number. FAULT_CORRUPT if its header is damaged:
@@ -59,6 +59,14 @@ size_t dictionary_memory(const struct dictionary *dictionary);
 
 // Frees the pages of a reader's dictionary that were not used since the last call.
 void dictionary_release(struct dictionary *dictionary);
+
+// A thread's way to read readers' dictionaries that threads share: what it asks for is inflated
+// with its own source, and kept for all. It shows none at first. NULL if memory runs out.
+struct dictionary *dictionary_create_view(const struct dictionary_source *source);
+
+// Lets the view show a reader's dictionary as it is now. While anybody reads through a view of it,
+// no thread may index, release or destroy it.
+void dictionary_view(struct dictionary *view, const struct dictionary *reader);
 
 // Adds what one earlier commit stored. FAULT_CORRUPT if it is damaged or does not follow what was
 // loaded before; FAULT_FULL if memory runs out.

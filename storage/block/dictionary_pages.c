@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,10 +19,10 @@ struct page {
     uint32_t chunk;
     uint32_t head_at;  // where it lies in the head, or NOT_IN_HEAD
     struct dictionary_part part;
-    bool has_head;  // is compressed against the head
-    bool is_used;   // since the last release
+    bool has_head;        // is compressed against the head
+    atomic_bool is_used;  // since the last release
     const uint8_t *bytes;
-    uint32_t *offsets;  // NULL: not loaded; the bytes lie behind them, if not in the head
+    _Atomic(uint32_t *) offsets;  // NULL: not loaded; the bytes lie behind them, if not in the head
 };
 
 // The shapes and sample bytes of a chunk.
@@ -30,13 +32,12 @@ struct fixed {
     uint32_t shapes_end;
     uint32_t sample_first;
     uint32_t sample_end;
-    uint32_t shapes_loaded;
-    uint8_t *memory;  // NULL: not loaded
+    _Atomic(uint8_t *) memory;  // NULL: not loaded
     struct dictionary_shape *shapes;
 };
 
+// What is loaded is published by the atomic member that says so, and never changes behind it.
 struct dictionary_pages {
-    struct dictionary_source source;
     uint32_t epoch;
     struct page *pages;  // in order of string; what lies between them is damaged
     uint32_t *firsts;    // of each page its first string: what a search looks at
@@ -46,24 +47,21 @@ struct dictionary_pages {
     struct fixed *fixed;  // in order of chunk
     uint32_t fixed_count;
     uint32_t fixed_room;
-    uint32_t page_last;  // the page found last
+    uint32_t head_size;   // bytes of the head that the index knows
+    bool is_head_broken;  // a chunk of it is damaged
 
+    pthread_mutex_t loading;  // held by who adds to what follows
     uint8_t *head;
-    uint32_t head_size;    // bytes of it that the index knows
-    uint32_t head_loaded;  // bytes of it that are there
-    bool is_head_broken;   // a chunk of it is damaged
+    atomic_uint head_loaded;  // bytes of it that are there
     uint8_t *sample;
-    uint32_t sample_loaded;
-    size_t memory;
-    bool has_failed;
-    struct fault fault;
+    atomic_uint sample_loaded;
+    atomic_size_t memory;
 };
 
-struct dictionary_pages *dictionary_pages_create(const struct dictionary_source *source,
-                                                 uint32_t epoch) {
+struct dictionary_pages *dictionary_pages_create(uint32_t epoch) {
     struct dictionary_pages *pages = calloc(1, sizeof *pages);
     if (pages == NULL) return NULL;
-    pages->source = *source;
+    pthread_mutex_init(&pages->loading, NULL);
     pages->epoch = epoch;
     pages->memory = sizeof *pages;
     return pages;
@@ -78,6 +76,7 @@ void dictionary_pages_destroy(struct dictionary_pages *pages) {
     free(pages->fixed);
     free(pages->head);
     free(pages->sample);
+    pthread_mutex_destroy(&pages->loading);
     free(pages);
 }
 
@@ -89,17 +88,11 @@ static bool no_memory(struct fault *fault) {
     return fault_set(fault, FAULT_FULL, "dictionary: no memory");
 }
 
-bool dictionary_pages_failure(struct dictionary_pages *pages, struct fault *fault) {
-    if (!pages->has_failed) return false;
-    pages->has_failed = false;
-    *fault = pages->fault;
-    return true;
-}
-
 // Remembers why something cannot be had. Returns false.
-static bool fail(struct dictionary_pages *pages, uint32_t chunk) {
-    pages->has_failed = true;
-    return fault_add(&pages->fault, "chunk %" PRIu32 " of dictionary %" PRIu32, chunk,
+static bool fail(const struct dictionary_pages *pages, struct dictionary_asker *asker,
+                 uint32_t chunk) {
+    asker->has_failed = true;
+    return fault_add(&asker->fault, "chunk %" PRIu32 " of dictionary %" PRIu32, chunk,
                      pages->epoch);
 }
 
@@ -190,16 +183,19 @@ bool dictionary_pages_index(struct dictionary_pages *pages, uint32_t number, str
 
 // --- strings
 
-static bool get_chunk(struct dictionary_pages *pages, uint32_t number, struct span *bytes) {
-    return pages->source.get_chunk(pages->source.user, pages->epoch, number, bytes, &pages->fault);
+static bool get_chunk(const struct dictionary_pages *pages, struct dictionary_asker *asker,
+                      uint32_t number, struct span *bytes) {
+    const struct dictionary_source *source = &asker->source;
+    return source->get_chunk(source->user, pages->epoch, number, bytes, &asker->fault);
 }
 
 // The page that has a string, or NULL: its chunk is damaged.
-static struct page *find_page(struct dictionary_pages *pages, uint32_t number) {
+static struct page *find_page(const struct dictionary_pages *pages, struct dictionary_asker *asker,
+                              uint32_t number) {
     uint32_t low = 0;
     uint32_t high = pages->pages_count;
-    if (pages->page_last < high && pages->firsts[pages->page_last] <= number)
-        low = pages->page_last;
+    if (asker->page_last < high && pages->firsts[asker->page_last] <= number)
+        low = asker->page_last;
     if (low + 1 < high && pages->firsts[low + 1] > number) high = low + 1;
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
@@ -211,77 +207,89 @@ static struct page *find_page(struct dictionary_pages *pages, uint32_t number) {
     }
     if (low >= high) return NULL;
     struct page *page = &pages->pages[low];
-    pages->page_last = low;
+    asker->page_last = low;
     return number >= page->first && number - page->first < page->strings ? page : NULL;
 }
 
-static bool inflate_page(struct dictionary_pages *pages, const struct page *page, struct span head,
-                         uint8_t *output) {
+static bool inflate_page(const struct dictionary_pages *pages, struct dictionary_asker *asker,
+                         const struct page *page, struct span head, uint8_t *output) {
     struct span bytes;
-    return get_chunk(pages, page->chunk, &bytes) &&
-           dictionary_chunk_inflate(pages->source.zstd, bytes, &page->part, head, output,
-                                    &pages->fault);
+    return get_chunk(pages, asker, page->chunk, &bytes) &&
+           dictionary_chunk_inflate(asker->source.zstd, bytes, &page->part, head, output,
+                                    &asker->fault);
 }
 
 // Inflates the pages of the head up to this size.
-static bool load_head(struct dictionary_pages *pages, uint32_t size) {
+static bool load_head(struct dictionary_pages *pages, struct dictionary_asker *asker,
+                      uint32_t size) {
     if (pages->head == NULL) {
         pages->head = calloc(1, DICTIONARY_HEAD_ROOM + DICTIONARY_SLACK);
-        if (pages->head == NULL) return no_memory(&pages->fault);
+        if (pages->head == NULL) return no_memory(&asker->fault);
         pages->memory += DICTIONARY_HEAD_ROOM + DICTIONARY_SLACK;
     }
     const struct span none = span_of(NULL, 0);
     for (uint32_t index = 0; index < pages->pages_count && pages->head_loaded < size; index++) {
         const struct page *page = &pages->pages[index];
         if (page->head_at != pages->head_loaded) continue;
-        if (!inflate_page(pages, page, none, pages->head + page->head_at)) return false;
+        if (!inflate_page(pages, asker, page, none, pages->head + page->head_at)) return false;
         pages->head_loaded += page->part.size;
     }
     assert(pages->head_loaded >= size);
     return true;
 }
 
-static bool get_head(struct dictionary_pages *pages, struct span *head) {
+static bool get_head(struct dictionary_pages *pages, struct dictionary_asker *asker,
+                     struct span *head) {
     if (pages->is_head_broken || pages->head_size < DICTIONARY_HEAD_SIZE)
-        return fault_set(&pages->fault, FAULT_CORRUPT, "what it is compressed against is damaged");
-    if (!load_head(pages, DICTIONARY_HEAD_SIZE)) return false;
+        return fault_set(&asker->fault, FAULT_CORRUPT, "what it is compressed against is damaged");
+    if (!load_head(pages, asker, DICTIONARY_HEAD_SIZE)) return false;
     *head = span_of(pages->head, DICTIONARY_HEAD_SIZE);
     return true;
 }
 
-bool dictionary_pages_head(struct dictionary_pages *pages, struct span *head) {
-    if (get_head(pages, head)) return true;
-    pages->has_failed = true;
-    return fault_add(&pages->fault, "head of dictionary %" PRIu32, pages->epoch);
+bool dictionary_pages_head(struct dictionary_pages *pages, struct dictionary_asker *asker,
+                           struct span *head) {
+    if (!pages->is_head_broken && pages->head_loaded >= DICTIONARY_HEAD_SIZE) {
+        *head = span_of(pages->head, DICTIONARY_HEAD_SIZE);
+        return true;
+    }
+    pthread_mutex_lock(&pages->loading);
+    bool is_good = get_head(pages, asker, head);
+    pthread_mutex_unlock(&pages->loading);
+    if (is_good) return true;
+    asker->has_failed = true;
+    return fault_add(&asker->fault, "head of dictionary %" PRIu32, pages->epoch);
 }
 
-static bool load_bytes(struct dictionary_pages *pages, struct page *page, uint8_t *room) {
+static bool load_bytes(struct dictionary_pages *pages, struct dictionary_asker *asker,
+                       struct page *page, uint8_t *room) {
     if (page->head_at != NOT_IN_HEAD) {
-        if (!load_head(pages, page->head_at + page->part.size)) return false;
+        if (!load_head(pages, asker, page->head_at + page->part.size)) return false;
         page->bytes = pages->head + page->head_at;
         return true;
     }
     page->bytes = room;
     struct span head = span_of(NULL, 0);
-    if (page->has_head && !get_head(pages, &head)) return false;
-    return inflate_page(pages, page, head, room);
+    if (page->has_head && !get_head(pages, asker, &head)) return false;
+    return inflate_page(pages, asker, page, head, room);
 }
 
 static size_t page_memory(const struct page *page) {
-    size_t offsets_size = (page->strings + 1) * sizeof *page->offsets;
+    size_t offsets_size = (page->strings + 1) * sizeof(uint32_t);
     return page->head_at != NOT_IN_HEAD ? offsets_size
                                         : offsets_size + page->part.size + DICTIONARY_SLACK;
 }
 
-static bool load_page(struct dictionary_pages *pages, struct page *page) {
+static bool load_page(struct dictionary_pages *pages, struct dictionary_asker *asker,
+                      struct page *page) {
     size_t size = page_memory(page);
     uint32_t *offsets = malloc(size);
-    if (offsets == NULL) return no_memory(&pages->fault);
+    if (offsets == NULL) return no_memory(&asker->fault);
     uint8_t *room = (uint8_t *)(offsets + page->strings + 1);
-    bool good = load_bytes(pages, page, room);
+    bool good = load_bytes(pages, asker, page, room);
     if (good && !dictionary_chunk_find_strings(span_of(page->bytes, page->part.size), page->strings,
                                                offsets)) {
-        good = fault_set(&pages->fault, FAULT_CORRUPT, "damaged strings");
+        good = fault_set(&asker->fault, FAULT_CORRUPT, "damaged strings");
     }
     if (!good) {
         free(offsets);
@@ -293,18 +301,29 @@ static bool load_page(struct dictionary_pages *pages, struct page *page) {
     return true;
 }
 
-bool dictionary_pages_string(struct dictionary_pages *pages, uint32_t number, struct span *string) {
-    struct page *page = find_page(pages, number);
+// Loads a page unless another thread has done so meanwhile.
+static bool want_page(struct dictionary_pages *pages, struct dictionary_asker *asker,
+                      struct page *page) {
+    pthread_mutex_lock(&pages->loading);
+    bool is_good = page->offsets != NULL || load_page(pages, asker, page);
+    pthread_mutex_unlock(&pages->loading);
+    return is_good || fail(pages, asker, page->chunk);
+}
+
+bool dictionary_pages_string(struct dictionary_pages *pages, struct dictionary_asker *asker,
+                             uint32_t number, struct span *string) {
+    struct page *page = find_page(pages, asker, number);
     if (page == NULL) {
-        pages->has_failed = true;
-        return fault_set(&pages->fault, FAULT_CORRUPT,
+        asker->has_failed = true;
+        return fault_set(&asker->fault, FAULT_CORRUPT,
                          "string %" PRIu32 " of dictionary %" PRIu32
                          " is in a chunk that is damaged or missing",
                          number, pages->epoch);
     }
-    if (page->offsets == NULL && !load_page(pages, page)) return fail(pages, page->chunk);
-    page->is_used = true;
-    const uint32_t *offset = &page->offsets[number - page->first];
+    if (page->offsets == NULL && !want_page(pages, asker, page)) return false;
+    // Written once only: other threads have it in their caches.
+    if (!page->is_used) page->is_used = true;
+    const uint32_t *offset = page->offsets + (number - page->first);
     *string = span_of(page->bytes + offset[0], offset[1] - offset[0]);
     return true;
 }
@@ -325,7 +344,8 @@ void dictionary_pages_release(struct dictionary_pages *pages) {
 
 // Counts the bytes of shapes, then copies them.
 struct copying {
-    struct fixed *fixed;
+    struct dictionary_shape *shapes;
+    uint32_t count;
     size_t size;
     uint8_t *next;  // NULL: counting
 };
@@ -341,8 +361,7 @@ static bool copy_shape(void *user, const struct dictionary_shape *shape) {
         copying->size += size;
         return true;
     }
-    struct fixed *fixed = copying->fixed;
-    fixed->shapes[fixed->shapes_loaded++] = dictionary_shape_copy(shape, copying->next);
+    copying->shapes[copying->count++] = dictionary_shape_copy(shape, copying->next);
     copying->next += size;
     return true;
 }
@@ -352,7 +371,7 @@ static bool place_sample(struct dictionary_pages *pages, const struct fixed *fix
     if (sample.size == 0) return true;
     if (pages->sample == NULL) {
         pages->sample = malloc(DICTIONARY_SAMPLE_SIZE_MAX);
-        if (pages->sample == NULL) return no_memory(&pages->fault);
+        if (pages->sample == NULL) return false;
         pages->memory += DICTIONARY_SAMPLE_SIZE_MAX;
     }
     memcpy(pages->sample + fixed->sample_first, sample.bytes, sample.size);
@@ -361,49 +380,58 @@ static bool place_sample(struct dictionary_pages *pages, const struct fixed *fix
 
 // Takes the shapes and sample out of an inflated part.
 static bool take_fixed(struct dictionary_pages *pages, struct fixed *fixed,
-                       const struct dictionary_chunk *chunk, struct span inflated) {
-    struct copying copying = {.fixed = fixed};
+                       const struct dictionary_chunk *chunk, struct span inflated,
+                       struct fault *fault) {
+    struct copying copying = {0};
     struct span sample;
     if (!dictionary_chunk_find_shapes(chunk, inflated, copy_shape, &copying, &sample))
-        return fault_set(&pages->fault, FAULT_CORRUPT, "damaged shapes");
+        return fault_set(fault, FAULT_CORRUPT, "damaged shapes");
     size_t table_size = chunk->shapes * sizeof *fixed->shapes;
     size_t size = table_size + copying.size + DICTIONARY_SLACK;
     uint8_t *memory = calloc(1, size);
     if (memory == NULL || !place_sample(pages, fixed, sample)) {
         free(memory);
-        return no_memory(&pages->fault);
+        return no_memory(fault);
     }
-    fixed->shapes = (struct dictionary_shape *)(void *)memory;
-    fixed->shapes_loaded = 0;
+    copying.shapes = (struct dictionary_shape *)(void *)memory;
     copying.next = memory + table_size;
     bool copied = dictionary_chunk_find_shapes(chunk, inflated, copy_shape, &copying, &sample);
-    assert(copied && fixed->shapes_loaded == chunk->shapes);
+    assert(copied && copying.count == chunk->shapes);
+    fixed->shapes = copying.shapes;
     fixed->memory = memory;
     pages->memory += size;
     return true;
 }
 
-static bool load_fixed(struct dictionary_pages *pages, struct fixed *fixed) {
+static bool load_fixed(struct dictionary_pages *pages, struct dictionary_asker *asker,
+                       struct fixed *fixed) {
     struct span bytes;
     struct dictionary_chunk chunk;
-    if (!get_chunk(pages, fixed->chunk, &bytes) ||
-        !dictionary_chunk_open(bytes, &chunk, &pages->fault)) {
-        return fail(pages, fixed->chunk);
+    if (!get_chunk(pages, asker, fixed->chunk, &bytes) ||
+        !dictionary_chunk_open(bytes, &chunk, &asker->fault)) {
+        return false;
     }
     assert(chunk.shapes_first + chunk.shapes == fixed->shapes_end);
     uint8_t *room = malloc((size_t)chunk.fixed.size + 1);
-    if (room == NULL) {
-        no_memory(&pages->fault);
-        return fail(pages, fixed->chunk);
-    }
-    bool good = dictionary_chunk_inflate(pages->source.zstd, bytes, &chunk.fixed, span_of(NULL, 0),
-                                         room, &pages->fault) &&
-                take_fixed(pages, fixed, &chunk, span_of(room, chunk.fixed.size));
+    if (room == NULL) return no_memory(&asker->fault);
+    bool good = dictionary_chunk_inflate(asker->source.zstd, bytes, &chunk.fixed, span_of(NULL, 0),
+                                         room, &asker->fault) &&
+                take_fixed(pages, fixed, &chunk, span_of(room, chunk.fixed.size), &asker->fault);
     free(room);
-    return good || fail(pages, fixed->chunk);
+    return good;
+}
+
+// Loads shapes and sample bytes unless another thread has done so meanwhile.
+static bool want_fixed(struct dictionary_pages *pages, struct dictionary_asker *asker,
+                       struct fixed *fixed) {
+    pthread_mutex_lock(&pages->loading);
+    bool is_good = fixed->memory != NULL || load_fixed(pages, asker, fixed);
+    pthread_mutex_unlock(&pages->loading);
+    return is_good || fail(pages, asker, fixed->chunk);
 }
 
 const struct dictionary_shape *dictionary_pages_shape(struct dictionary_pages *pages,
+                                                      struct dictionary_asker *asker,
                                                       uint32_t number) {
     uint32_t low = 0;
     uint32_t high = pages->fixed_count;
@@ -416,32 +444,43 @@ const struct dictionary_shape *dictionary_pages_shape(struct dictionary_pages *p
         }
     }
     if (low == pages->fixed_count || number < pages->fixed[low].shapes_first) {
-        pages->has_failed = true;
-        fault_set(&pages->fault, FAULT_CORRUPT,
+        asker->has_failed = true;
+        fault_set(&asker->fault, FAULT_CORRUPT,
                   "shape %" PRIu32 " of dictionary %" PRIu32
                   " is in a chunk that is damaged or missing",
                   number, pages->epoch);
         return NULL;
     }
     struct fixed *fixed = &pages->fixed[low];
-    if (fixed->memory == NULL && !load_fixed(pages, fixed)) return NULL;
+    if (fixed->memory == NULL && !want_fixed(pages, asker, fixed)) return NULL;
     return &fixed->shapes[number - fixed->shapes_first];
 }
 
-bool dictionary_pages_sample(struct dictionary_pages *pages, uint32_t size, struct span *sample) {
+// Places the sample up to this size, or as much as is known of it.
+static bool load_sample(struct dictionary_pages *pages, struct dictionary_asker *asker,
+                        uint32_t size) {
     for (uint32_t index = 0; index < pages->fixed_count && pages->sample_loaded < size; index++) {
         struct fixed *fixed = &pages->fixed[index];
         if (fixed->sample_end <= pages->sample_loaded) continue;
         if (fixed->sample_first > pages->sample_loaded) break;
-        if (fixed->memory == NULL && !load_fixed(pages, fixed)) return false;
+        if (fixed->memory == NULL && !load_fixed(pages, asker, fixed))
+            return fail(pages, asker, fixed->chunk);
         pages->sample_loaded = fixed->sample_end;
     }
+    if (pages->sample_loaded >= size) return true;
+    asker->has_failed = true;
+    return fault_set(&asker->fault, FAULT_CORRUPT,
+                     "the sample of dictionary %" PRIu32 " has a chunk that is damaged or missing",
+                     pages->epoch);
+}
+
+bool dictionary_pages_sample(struct dictionary_pages *pages, struct dictionary_asker *asker,
+                             uint32_t size, struct span *sample) {
     if (pages->sample_loaded < size) {
-        pages->has_failed = true;
-        return fault_set(&pages->fault, FAULT_CORRUPT,
-                         "the sample of dictionary %" PRIu32
-                         " has a chunk that is damaged or missing",
-                         pages->epoch);
+        pthread_mutex_lock(&pages->loading);
+        bool is_good = load_sample(pages, asker, size);
+        pthread_mutex_unlock(&pages->loading);
+        if (!is_good) return false;
     }
     *sample = span_of(size == 0 ? NULL : pages->sample, size);
     return true;

@@ -117,7 +117,8 @@ void dictionary_add_sample(struct dictionary *dictionary, struct span text) {
 
 bool dictionary_sample(const struct dictionary *dictionary, uint32_t size, struct span *sample) {
     if (size > dictionary->now.sample) return false;
-    if (dictionary->pages != NULL) return dictionary_pages_sample(dictionary->pages, size, sample);
+    if (dictionary->pages != NULL)
+        return dictionary_pages_sample(dictionary->pages, dictionary->asker, size, sample);
     *sample = span_of(size == 0 ? NULL : dictionary->sample, size);
     return true;
 }

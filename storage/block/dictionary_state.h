@@ -41,6 +41,16 @@ struct dictionary_search {
     uint32_t places[DICTIONARY_SAMPLE_PLACES];  // offset + 1 of the sample's anchors, by hash
 };
 
+struct dictionary_pages;
+
+// Who reads by pages: where their chunks come from, and why something could not be had.
+struct dictionary_asker {
+    struct dictionary_source source;
+    uint32_t page_last;  // the page found last
+    bool has_failed;
+    struct fault fault;
+};
+
 struct dictionary {
     uint32_t epoch;
     struct span *strings;
@@ -63,6 +73,8 @@ struct dictionary {
     bool lacks_memory;  // something could not be added for that, and not at a limit
 
     struct dictionary_pages *pages;  // a reader's: strings and shapes are inflated when used
+    bool is_view;                    // the pages are another's
+    struct dictionary_asker *asker;  // of a reader or view
 };
 
 // Whether nothing was added between the two.

@@ -57,7 +57,6 @@ bool trail_begin_reading(struct trail *trail, struct fault *fault) {
     assert(!trail->is_reading);
     if (!trail_environment_begin(trail->environment, &trail->reading, fault)) return false;
     trail->is_reading = true;
-    trail->snapshot_number++;
     return true;
 }
 
@@ -274,7 +273,10 @@ static bool create_parts(struct trail *trail, struct fault *fault) {
     buffer_init(&trail->values, TRAIL_VALUES_SIZE_MAX);
     buffer_init(&trail->bytes, TRAIL_CHUNK_SIZE_MAX);
     trail->catalog = trail_catalog_create();
-    trail->dictionaries = trail_dictionaries_create(trail->environment);
+    // Its own: it waits for no reader.
+    trail->dictionaries = trail_dictionaries_create(trail->environment, false);
+    if (trail->dictionaries != NULL)
+        trail_dictionaries_limit(trail->dictionaries, TRAIL_WRITER_DICTIONARIES_SIZE_MAX);
     trail->scratch = block_scratch_create();
     trail->zstd = zstd_create();
     trail->json[0] = json_reader_create();

@@ -164,7 +164,7 @@ static void check_indexes(struct check *check, const struct block *block,
 }
 
 static bool check_frame(struct check *check, const struct block *block, uint32_t block_index,
-                        uint32_t frame, const struct dictionary *dictionary, struct fault *fault) {
+                        uint32_t frame, struct fault *fault) {
     struct trail_reader *reader = check->reader;
     struct block_columns columns;
     struct span texts[BLOCK_FRAME_ROWS];
@@ -175,8 +175,7 @@ static bool check_frame(struct check *check, const struct block *block, uint32_t
     uint32_t count = block_frame_rows(block, frame);
     for (uint32_t row = 0; row < count; row++) rows[row / 64] |= (uint64_t)1 << (row % 64);
     if (!block_read_columns(block, reader->scratch, frame, which, &columns, &found) ||
-        !block_read_texts(block, reader->scratch, dictionary, frame, rows, texts, accounts,
-                          &found)) {
+        !trail_reader_read_texts(reader, block, frame, rows, texts, accounts, &found)) {
         fault_add(&found, "frame %" PRIu32, frame);
         trail_reader_blame(reader, block_index, &found);
         report(check, &found);
@@ -216,7 +215,6 @@ static bool check_block(struct check *check, uint32_t index, struct fault *fault
     struct fault found;
     bool there = false;
     struct block block;
-    const struct dictionary *dictionary = NULL;
     check->result.blocks++;
     trail_catalog_at(reader->catalog, index)->is_checked = false;
     trail_catalog_at(reader->catalog, index)->good_frames = 0;
@@ -241,14 +239,12 @@ static bool check_block(struct check *check, uint32_t index, struct fault *fault
         good = fault_set(&found, FAULT_CORRUPT, "its summary is not true");
         trail_reader_blame(reader, index, &found);
     }
-    if (good && !trail_reader_dictionary(reader, summary->epoch, &dictionary, &found))
-        good = trail_reader_blame(reader, index, &found);
     if (!good) {
         report(check, &found);
         return true;
     }
     for (uint32_t frame = 0; frame < block.frames; frame++) {
-        if (!check_frame(check, &block, index, frame, dictionary, fault)) return false;
+        if (!check_frame(check, &block, index, frame, fault)) return false;
     }
     return true;
 }

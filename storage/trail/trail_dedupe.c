@@ -144,22 +144,19 @@ static bool cover(struct trail *trail, const struct key *key, uint64_t hash,
     return true;
 }
 
-static bool get_dictionary(struct trail *trail, uint32_t epoch,
-                           const struct dictionary **dictionary, struct fault *fault) {
-    if (dictionary_epoch(trail->dictionary) == epoch) {
-        *dictionary = trail->dictionary;
-        return true;
-    }
-    return trail_dictionaries_get(trail->dictionaries, trail->reading, trail->snapshot_number,
-                                  epoch, dictionary, fault);
-}
-
 static bool read_texts(struct trail *trail, const struct block *block, uint32_t frame,
                        const uint64_t rows[2], struct span texts[BLOCK_FRAME_ROWS],
                        struct span accounts[BLOCK_FRAME_ROWS], struct fault *fault) {
-    const struct dictionary *dictionary = NULL;
-    if (!get_dictionary(trail, block->summary.epoch, &dictionary, fault)) return false;
-    return block_read_texts(block, trail->scratch, dictionary, frame, rows, texts, accounts, fault);
+    const struct dictionary *dictionary = trail->dictionary;
+    bool is_own = dictionary_epoch(dictionary) == block->summary.epoch;
+    if (!is_own && !trail_dictionaries_get(trail->dictionaries, trail->reading,
+                                           block->summary.epoch, &dictionary, fault)) {
+        return false;
+    }
+    bool is_good =
+        block_read_texts(block, trail->scratch, dictionary, frame, rows, texts, accounts, fault);
+    if (!is_own) trail_dictionaries_put(trail->dictionaries);
+    return is_good;
 }
 
 // Replaces the places of a frame's rows by the hashes of their contents.

@@ -1,9 +1,10 @@
-// trail_dictionaries.h: dictionaries of the epochs that a reader is using.
+// trail_dictionaries.h: dictionaries of the epochs that readers are using.
 //
 // Of a dictionary only what is used is inflated: a page of strings takes about 10 us, the first
-// page of an epoch 1 ms more. All together hold at most TRAIL_DICTIONARIES_SIZE_MAX bytes, and
-// beyond that what the frame at hand refers to (at worst one dictionary); what was not used lately
-// goes first. A dictionary that grew since it was loaded is brought up to date. One thread.
+// page of an epoch 1 ms more. What one reader inflated is there for all others of the process that
+// share: together they hold at most TRAIL_DICTIONARIES_SIZE_MAX bytes, and beyond that what the
+// frames at hand refer to (at worst one dictionary each); what was not used lately goes first. A
+// dictionary that grew since it was loaded is brought up to date. Each struct is for one thread.
 
 #pragma once
 
@@ -14,26 +15,34 @@
 #include "storage/trail/trail_environment.h"
 
 enum {
-    TRAIL_DICTIONARIES_MAX = 64,  // epochs; 64 are 60 M events of mixed traffic
-    TRAIL_DICTIONARIES_SIZE_MAX = 64 * 1024 * 1024,
+    TRAIL_DICTIONARIES_MAX = 64,                     // epochs; 64 are 60 M events of mixed traffic
+    TRAIL_DICTIONARIES_SIZE_MAX = 96 * 1024 * 1024,  // of all readers of a process
+    TRAIL_WRITER_DICTIONARIES_SIZE_MAX = 64 * 1024 * 1024,
 };
 
 struct trail_dictionaries;
 
-// NULL if memory runs out.
-struct trail_dictionaries *trail_dictionaries_create(struct trail_environment *environment);
+// Shared with all others of the environment that are, or of its own, so that it never waits for
+// them. NULL if memory runs out.
+struct trail_dictionaries *trail_dictionaries_create(struct trail_environment *environment,
+                                                     bool is_shared);
 void trail_dictionaries_destroy(struct trail_dictionaries *dictionaries);
 
-// The dictionary of an epoch with all that the snapshot has of it but for damaged chunks; borrowed
-// until the next call, for reading within the snapshot. snapshot_number tells snapshots apart and
-// is not 0. FAULT_FULL, FAULT_IO.
+// The dictionary of an epoch with all that the transaction's snapshot has of it but for damaged
+// chunks, for reading within the snapshot until trail_dictionaries_put, which comes soon: others
+// may wait for it. FAULT_FULL, FAULT_IO.
 MUST_CHECK bool trail_dictionaries_get(struct trail_dictionaries *dictionaries,
-                                       MDB_txn *transaction, uint64_t snapshot_number,
-                                       uint32_t epoch, const struct dictionary **dictionary,
-                                       struct fault *fault);
+                                       MDB_txn *transaction, uint32_t epoch,
+                                       const struct dictionary **dictionary, struct fault *fault);
+
+// Gives back what the last get gave.
+void trail_dictionaries_put(struct trail_dictionaries *dictionaries);
 
 // Bytes that all of them hold.
 size_t trail_dictionaries_memory(const struct trail_dictionaries *dictionaries);
+
+// Another bound than TRAIL_DICTIONARIES_SIZE_MAX, for all that share.
+void trail_dictionaries_limit(struct trail_dictionaries *dictionaries, size_t size_max);
 
 // Loads all of the chunks of an epoch from number *next on, to write on or to check, and moves
 // *next behind them. FAULT_CORRUPT: up to a damaged one.

@@ -187,13 +187,14 @@ static bool set_foreign(const char *directory, struct fault *fault) {
 static bool check_whole(struct trail_environment *environment, struct fault *fault) {
     mdb_filehandle_t file;
     struct stat facts;
+    // First what is wanted: a commit of this moment makes both larger.
+    uint64_t wanted = trail_environment_size(environment);
     mdb_env_get_fd(environment->lmdb, &file);
     if (fstat(file, &facts) != 0) {
         return fault_set_errno(fault, FAULT_IO, errno, "trail in %s: size of data.mdb",
                                environment->directory);
     }
     uint64_t size = (uint64_t)facts.st_size;
-    uint64_t wanted = trail_environment_size(environment);
     if (size >= wanted) return true;
     return fault_set(fault, FAULT_CORRUPT,
                      "trail in %s: data.mdb is shorter than it says it is (%" PRIu64 " of %" PRIu64

@@ -172,12 +172,10 @@ bool trail_frames_load(struct trail_frames *frames, struct trail_reader *reader,
                        const struct block *block, uint32_t block_index, uint32_t frame,
                        const uint64_t rows[2], struct fault *fault) {
     struct source source;
-    const struct dictionary *dictionary = NULL;
-    if (!trail_reader_dictionary(reader, block->summary.epoch, &dictionary, fault)) return false;
     if (!block_read_columns(block, reader->scratch, frame, BLOCK_COLUMN_PROVENANCE, &source.columns,
                             fault) ||
-        !block_read_texts(block, reader->scratch, dictionary, frame, rows, source.texts,
-                          source.accounts, fault)) {
+        !trail_reader_read_texts(reader, block, frame, rows, source.texts, source.accounts,
+                                 fault)) {
         return trail_reader_blame(reader, block_index, fault);
     }
     struct frame *made = make_frame(&source, rows);

@@ -128,7 +128,6 @@ struct trail {
     bool is_committing;
     MDB_txn *reading;  // active while is_reading
     bool is_reading;
-    uint64_t snapshot_number;
 
     struct arena *arena;  // of the commit
     struct block_row *rows;

@@ -181,7 +181,6 @@ static bool refresh(struct trail_reader *reader, struct fault *fault) {
     if (!load_summaries(reader, &head, fault)) return false;
     if (!load_tail(reader, fault)) return false;
     reader->head = head;
-    reader->snapshot_number++;
     reader->is_fresh = true;
     return true;
 }
@@ -220,11 +219,8 @@ bool trail_reader_renew(struct trail_reader *reader, struct fault *fault) {
     if (!trail_reader_is_due(reader)) return true;
     trail_reader_leave(reader);
     if (!begin_snapshot(reader, fault)) return false;
-    // A dictionary may have grown with the blocks; the lists are brought up by the next enter.
-    if (mdb_txn_id(reader->reading) != reader->snapshot_id) {
-        reader->is_fresh = false;
-        reader->snapshot_number++;
-    }
+    // The lists are brought up by the next enter.
+    if (mdb_txn_id(reader->reading) != reader->snapshot_id) reader->is_fresh = false;
     return true;
 }
 
@@ -289,10 +285,18 @@ bool trail_reader_group(struct trail_reader *reader, uint32_t group, bool *found
     return true;
 }
 
-bool trail_reader_dictionary(struct trail_reader *reader, uint32_t epoch,
-                             const struct dictionary **dictionary, struct fault *fault) {
-    return trail_dictionaries_get(reader->dictionaries, reader->reading, reader->snapshot_number,
-                                  epoch, dictionary, fault);
+bool trail_reader_read_texts(struct trail_reader *reader, const struct block *block, uint32_t frame,
+                             const uint64_t rows[2], struct span texts[BLOCK_FRAME_ROWS],
+                             struct span accounts[BLOCK_FRAME_ROWS], struct fault *fault) {
+    const struct dictionary *dictionary = NULL;
+    if (!trail_dictionaries_get(reader->dictionaries, reader->reading, block->summary.epoch,
+                                &dictionary, fault)) {
+        return false;
+    }
+    bool is_good =
+        block_read_texts(block, reader->scratch, dictionary, frame, rows, texts, accounts, fault);
+    trail_dictionaries_put(reader->dictionaries);
+    return is_good;
 }
 
 struct trail_row trail_reader_tail_row(const struct trail_tail_row *row) {
@@ -309,7 +313,7 @@ struct trail_row trail_reader_tail_row(const struct trail_tail_row *row) {
 static bool create_parts(struct trail_reader *reader, struct fault *fault) {
     reader->cursor_rows_max = CURSOR_ROWS_MAX;
     reader->catalog = trail_catalog_create();
-    reader->dictionaries = trail_dictionaries_create(reader->environment);
+    reader->dictionaries = trail_dictionaries_create(reader->environment, true);
     reader->ids = trail_ids_create();
     reader->scratch = block_scratch_create();
     reader->zstd = zstd_create();

@@ -51,7 +51,6 @@ struct trail_reader {
     bool is_reading;
     bool is_fresh;  // memory agrees with the snapshot snapshot_id
     size_t snapshot_id;
-    uint64_t snapshot_number;
     int64_t entered_ms;
     uint64_t begun;                               // snapshots that were begun
     struct trail_reader_block open[OPEN_BLOCKS];  // by index; good within their snapshot
@@ -98,9 +97,12 @@ MUST_CHECK bool trail_reader_group(struct trail_reader *reader, uint32_t group, 
 MUST_CHECK bool trail_reader_find_id(struct trail_reader *reader, uint32_t group, uint32_t id_hash,
                                      bool *may_learn, uint64_t *blocks, struct fault *fault);
 
-// The dictionary of a block's epoch.
-MUST_CHECK bool trail_reader_dictionary(struct trail_reader *reader, uint32_t epoch,
-                                        const struct dictionary **dictionary, struct fault *fault);
+// block_read_texts with the dictionary of the block's epoch.
+MUST_CHECK bool trail_reader_read_texts(struct trail_reader *reader, const struct block *block,
+                                        uint32_t frame, const uint64_t rows[2],
+                                        struct span texts[BLOCK_FRAME_ROWS],
+                                        struct span accounts[BLOCK_FRAME_ROWS],
+                                        struct fault *fault);
 
 // Adds "trail: block N of DAY" to the fault. Returns false.
 bool trail_reader_blame(const struct trail_reader *reader, uint32_t index, struct fault *fault);
