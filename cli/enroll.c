@@ -13,6 +13,7 @@
 #include "cli/command.h"
 #include "cli/issued.h"
 #include "cli/organization.h"
+#include "cli/regions.h"
 #include "cli/renewal.h"
 #include "cli/retirement.h"
 #include "cli/validity.h"
@@ -348,7 +349,10 @@ static bool enroll_account(const struct options *options, struct organization *o
             account, is_aws ? "" : ", and no AWS account, which has 12 digits. If it is meant so",
             options->directory, account, account);
     }
-    return enroll_one(options, organization, &options->plan, now_s, fault);
+    if (!enroll_one(options, organization, &options->plan, now_s, fault)) return false;
+    const char *region = options->plan.identity.region;
+    if (region != NULL) regions_warn(organization->settings, region);
+    return true;
 }
 
 static bool is_enrolled(const struct options *options, const struct bundle_identity *identity,

@@ -191,6 +191,38 @@ static void test_enroll_account_region_agent(void **state) {
     assert_true(program_has(result.errors, "--renew"));
 }
 
+// A certificate for a region that was mistyped would only show in quarantine.
+static void test_regions_that_nobody_knows_are_told(void **state) {
+    (void)state;
+    const char *folder = make_organization();
+    program_run(&result, orgtrail, "enroll", folder, "--account", "222222222222", "--region",
+                "eu-wst-1", NULL);
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(result.errors, "WARNING: region eu-wst-1 is none of AWS's"));
+    assert_true(program_has(result.errors, "most like it is eu-west-1\n"));
+    // A private cloud says in its roster what its regions are called.
+    const char *config = program_path("%s/collector/collector.yaml", folder);
+    program_run(&result, "sed", "-i",
+                "s/id: \"333333333333\",/id: \"333333333333\", regions: [basement, attic],/",
+                config, NULL);
+    assert_int_equal(result.code, 0);
+    for (unsigned account = 2; account <= 3; account++) {
+        const char *id = account == 2 ? "222222222222" : "333333333333";
+        program_run(&result, orgtrail, "enroll", folder, "--account", id, "--region", "basement",
+                    NULL);
+        assert_string_equal(result.errors, "");
+        assert_int_equal(result.code, 0);
+    }
+    program_run(&result, orgtrail, "enroll", folder, "--account", "222222222222", "--region",
+                "atic", NULL);
+    assert_true(program_has(result.errors, "most like it is attic\n"));
+    const char *other = program_path("%s/other", program_folder());
+    program_run(&result, orgtrail, "init", other, "--organization", "o-other1",
+                "--management-account", "111111111111", "--home-region", "us-esat-1", NULL);
+    assert_int_equal(result.code, 0);
+    assert_true(program_has(result.errors, "WARNING: region us-esat-1 is none of AWS's"));
+}
+
 static void test_enroll_organization_and_all(void **state) {
     (void)state;
     const char *folder = make_organization();
@@ -578,6 +610,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_the_agent_takes_what_enroll_makes),
         cmocka_unit_test(test_enroll_says_what_the_agent_reads),
         cmocka_unit_test(test_enroll_account_region_agent),
+        cmocka_unit_test(test_regions_that_nobody_knows_are_told),
         cmocka_unit_test(test_enroll_organization_and_all),
         cmocka_unit_test(test_enroll_refuses_strangers_and_adds_them),
         cmocka_unit_test(test_enroll_signs_a_request),

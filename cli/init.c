@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/organization.h"
+#include "cli/regions.h"
 
 struct options {
     const char *directory;
@@ -125,5 +126,6 @@ int init_run(int argc, char **argv) {
     free(options.accounts);
     if (!is_good) return command_fail(argv[0], &fault);
     print_made(&options);
+    if (options.plan.home_region != NULL) regions_warn(NULL, options.plan.home_region);
     return command_finish(argv[0]);
 }

@@ -35,11 +35,16 @@ static const cyaml_schema_field_t control_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_value_t region_schema = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 64),
+};
+
 static const cyaml_schema_field_t account_fields[] = {
     CYAML_FIELD_STRING_PTR("id", CYAML_FLAG_DEFAULT, struct settings_account, id, 1, 64),
     CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_OPTIONAL, struct settings_account, name, 0, 256),
     CYAML_FIELD_IGNORE("unit", CYAML_FLAG_OPTIONAL),
-    CYAML_FIELD_IGNORE("regions", CYAML_FLAG_OPTIONAL),
+    CYAML_FIELD_SEQUENCE("regions", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                         struct settings_account, regions, &region_schema, 0, SETTINGS_REGIONS_MAX),
     CYAML_FIELD_END,
 };
 

@@ -13,11 +13,14 @@
 
 enum {
     SETTINGS_ACCOUNTS_MAX = 100000,  // of a roster: ten times AWS's largest organizations
+    SETTINGS_REGIONS_MAX = 256,      // expected of one account
 };
 
 struct settings_account {
     char *id;
-    char *name;  // NULL if none
+    char *name;      // NULL if none
+    char **regions;  // where events are expected
+    unsigned regions_count;
 };
 
 struct settings_organization {
