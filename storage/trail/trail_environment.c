@@ -105,6 +105,7 @@ static int reserve_lock(const struct trail_environment_options *options) {
 }
 
 // Opens the file. Where the address space is limited, 1 TiB is too much: then less, which grows.
+// The kernel says ENOMEM to that, valgrind EINVAL.
 static int open_file(struct trail_environment *environment,
                      const struct trail_environment_options *options) {
     uint64_t size = options->map_size != 0 ? options->map_size : map_size_default;
@@ -124,7 +125,8 @@ static int open_file(struct trail_environment *environment,
         if (!options->read_only || size < map_size_default)
             mdb_env_set_mapsize(environment->lmdb, size / TRAIL_PAGE_SIZE * TRAIL_PAGE_SIZE);
         status = mdb_env_open(environment->lmdb, options->directory, flags, FILE_MODE);
-        if (status != ENOMEM || size <= map_size_min * 1024) return status;
+        bool is_too_large = status == ENOMEM || status == EINVAL;
+        if (!is_too_large || size <= map_size_min * 1024) return status;
         mdb_env_close(environment->lmdb);
         environment->lmdb = NULL;
         size /= 16;
