@@ -97,7 +97,7 @@ command_stage "release build, everything" bazel build --config=opt //...
 # And the collector under what no client sends: whatever leaks is told when it ends.
 bazel_stage "asan and ubsan, unit tests" --config=asan "${rooms[@]}" //tests/api:bad_input_test
 bazel_stage "tsan, threads" --config=tsan //base/rpc/... //base:queue_test \
-    //base:http_tls_test //collector/append:append_test //collector/api/...
+    //base:http_tls_test //collector/append:append_test //collector/api/... //tests/api:bad_input_test
 if has //tests/sim:sim; then
     command_stage "simulator, $seeds seeds" bazel run --config=opt //tests/sim:sim -- --seeds="$seeds"
 fi

@@ -169,7 +169,15 @@ bool tags_run_remove(struct api_call *call) {
 
 bool tags_run_list(struct api_call *call) {
     const struct yyjson_val *list = NULL;
-    if (!api_list(call, call->input, "ResourceIdList", &list)) return false;
+    struct span token = {NULL, 0};
+    if (!api_list(call, call->input, "ResourceIdList", &list) ||
+        !api_string(call, call->input, "NextToken", &token)) {
+        return false;
+    }
+    if (token.size > 0) {
+        return api_refuse(call, "InvalidTokenException",
+                          "All tags are in one answer: there is no token of a next one.");
+    }
     size_t count = yyjson_arr_size(unconst(list));
     if (count == 0 || count > TAGS_LIST_MAX) {
         return api_refuse(call, "CloudTrailARNInvalidException",

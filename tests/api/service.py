@@ -184,6 +184,13 @@ class Service:
         assert abs(made["Expiration"].timestamp() - time.time() - given.get("DurationSeconds", 43200)) < 60, made
         return Key(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
 
+    @staticmethod
+    def set_clock(ahead_s):
+        """What makes a program's clock that far ahead."""
+        if ahead_s == 0:
+            return {}
+        return {"LD_PRELOAD": flow.find_program("tests/api", "libahead.so"), "AHEAD_S": str(ahead_s)}
+
     def restart(self, ahead_s=0):
         """The collector again, with a clock that is ahead; the clients' goes with it."""
         if self.clock:
@@ -191,9 +198,7 @@ class Service:
             self.organization.collector.kill()
         else:
             assert self.organization.collector.stop() == 0
-        self.clock = {}
-        if ahead_s:
-            self.clock = {"LD_PRELOAD": flow.find_program("tests/api", "libahead.so"), "AHEAD_S": str(ahead_s)}
+        self.clock = self.set_clock(ahead_s)
         self.organization.collector.environment = {**os.environ, **self.clock} if ahead_s else None
         import botocore.auth
         import botocore.compat
@@ -223,8 +228,10 @@ class Service:
             **options,
         )
 
-    def environment(self, key, region):
+    def environment(self, key, region, ahead_s=0):
+        """ahead_s: how far the client's clock is ahead of the collector's."""
         key = key or self.admin
+        clock = self.set_clock(int(self.clock.get("AHEAD_S", 0)) + ahead_s)
         return {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "HOME": self.organization.base,
@@ -239,15 +246,15 @@ class Service:
             "NODE_NO_WARNINGS": "1",
             "ENDPOINT": self.endpoint,
             "CLIENTS": os.path.join(CLIENTS, "node"),
-            **self.clock,
+            **clock,
         }
 
-    def cli(self, program, *arguments, key=None, region="us-east-1", service="cloudtrail"):
+    def cli(self, program, *arguments, key=None, region="us-east-1", service="cloudtrail", ahead_s=0):
         """The aws CLI: its answer, or its complaint as a text."""
         done = subprocess.run(
             [program, service, *arguments, "--endpoint-url", self.endpoint, "--output", "json"],
             capture_output=True, text=True, timeout=120, check=False,
-            env=self.environment(key, region),
+            env=self.environment(key, region, ahead_s),
         )
         if done.returncode != 0:
             return done.stderr

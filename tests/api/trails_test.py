@@ -15,6 +15,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from tests.api import service as api  # noqa: E402
+from tests.api import trail_errors as errors  # noqa: E402
 from tests.api import trail_steps as steps  # noqa: E402
 from tests.api.shapes import compare, shape_of  # noqa: E402
 from tests.kit import cases  # noqa: E402
@@ -34,6 +35,10 @@ MOTO_DIFFERS = {
     "DescribeTrails": {"-trailList[].RecursiveLogging"},
     # moto answers both forms, one of them empty.
     "GetEventSelectors": {"+AdvancedEventSelectors", "+EventSelectors"},
+    # The roster knows no mail address, nor how and when an account came.
+    "DescribeOrganization": {"+Organization.MasterAccountEmail"},
+    "ListAccounts": {"+Accounts[].Email", "+Accounts[].JoinedMethod", "+Accounts[].JoinedTimestamp"},
+    "DescribeAccount": {"+Account.Email", "+Account.JoinedMethod", "+Account.JoinedTimestamp"},
 }
 
 class Refused(Exception):
@@ -44,12 +49,16 @@ class Refused(Exception):
         self.code = code
 
 
-def call_boto3(client, operation, parameters):
+def call_boto3(client, operation, parameters, asked=None):
+    """asked: where each call's operation and the name of its error go, by the id that the answer has."""
+    asked = {} if asked is None else asked
     try:
         answer = getattr(client, xform_name(operation))(**parameters)
     except ClientError as error:
-        raise Refused(error.response["Error"]["Code"], error.response["Error"]["Message"]) from None
-    del answer["ResponseMetadata"]
+        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        asked[error.response["ResponseMetadata"]["RequestId"]] = (operation, code)
+        raise Refused(code, message) from None
+    asked[answer.pop("ResponseMetadata")["RequestId"]] = (operation, None)
     return answer
 
 
@@ -107,12 +116,27 @@ class Service(api.Service):
             for account in (steps.OWNER, steps.SHOP, steps.BANK)
         }
         self.clients = {}
+        self.asked = {}
 
     def call(self, who, operation, parameters):
         if who not in self.clients:
             account, region = who
             self.clients[who] = self.boto(self.owners[account], region)
-        return call_boto3(self.clients[who], operation, parameters)
+        return call_boto3(self.clients[who], operation, parameters, self.asked)
+
+    def check_events(self):
+        """That each call is one event of the trail, with who called and what came of it."""
+        def find():
+            found = [event for event in self.organization.own_events() if event.get("requestID") in self.asked]
+            return found if len(found) >= len(self.asked) else None
+
+        found = api.flow.wait_until("an event of each call", find, 10, 0.5)
+        told = {event["requestID"]: (event["eventName"], event.get("errorCode")) for event in found}
+        assert len(found) == len(told) and told == self.asked, set(told.items()) ^ set(self.asked.items())
+        for event in found:
+            is_read = event["eventName"].startswith(("Get", "List", "Describe", "StartQuery"))
+            assert event["readOnly"] is is_read and event["sourceIPAddress"] == "127.0.0.1", event
+            assert event["userIdentity"]["userName"] == "tester" and "Boto3" in event["userAgent"], event
 
     def call_by_node(self, who, operation, parameters):
         account, region = who
@@ -132,7 +156,7 @@ class Service(api.Service):
 def test_every_step_by_boto3():
     with Service() as service:
         run(steps.LIFE + steps.RULES, service.call)
-        # Each is an event; those that changed something are durable before they are answered.
+        # Those that changed something are durable before they are answered.
         created = service.organization.own_events("CreateTrail")
         good = [event for event in created if "errorCode" not in event]
         wanted = [step for step in steps.LIFE + steps.RULES
@@ -142,6 +166,7 @@ def test_every_step_by_boto3():
         assert event["userIdentity"]["accountId"] == steps.OWNER, event
         assert event["userIdentity"]["userName"] == "tester", event
         assert event["responseElements"]["trailARN"] == steps.arn("many"), event
+        service.check_events()
         # And so are the trails: the next collector has them.
         kept = steps.create("kept", IsMultiRegionTrail=True)
         service.call(steps.owner, "CreateTrail", kept)
@@ -149,6 +174,42 @@ def test_every_step_by_boto3():
         service.organization.start_collector()
         run([(steps.owner, "GetTrail", {"Name": "kept"}, steps.trail_has(IsMultiRegionTrail=True))],
             service.call)
+
+
+def read_source(path):
+    with open(os.path.join(os.path.dirname(os.path.dirname(api.HERE)), path), encoding="utf-8") as file:
+        return file.read()
+
+
+def read_never():
+    """The errors that docs/api.md says never come."""
+    said = re.search(r"(?s)Errors of CloudTrail that never come.*?\n\n", read_source("docs/api.md")).group(0)
+    return {name + "Exception" for name in re.findall(r"`(\w+)`", said)} - {"ExceptionException"}
+
+
+def test_every_documented_error():
+    """Of each operation on trails those that botocore's model of CloudTrail lists come, or there is a reason."""
+    with Service() as service:
+        run(errors.ERRORS, service.call)
+        service.check_events()
+        model = service.clients[steps.owner].meta.service_model
+    never = read_never()
+    all_steps = steps.LIFE + steps.RULES + errors.ERRORS
+    shown = {(operation, wanted) for _, operation, _, wanted in all_steps if isinstance(wanted, str)}
+    missing, superfluous = [], []
+    for operation in sorted({operation for _, operation, _, wanted in all_steps
+                             if wanted != "UnsupportedOperationException"}):
+        for name in (shape.name for shape in model.operation_model(operation).error_shapes):
+            pair = (operation, name)
+            ways = [pair in shown, name in never, name in errors.ELSEWHERE, pair in errors.NOT_OF]
+            if not any(ways):
+                missing.append(pair)
+            if (pair in shown and name in never) or (pair in errors.NOT_OF and pair in shown):
+                superfluous.append(pair)
+    assert not missing, f"neither shown nor explained: {missing}"
+    assert not superfluous, f"said never to come: {superfluous}"
+    for name, path in errors.ELSEWHERE.items():
+        assert name in read_source(path), f"{path} has no {name}"
 
 
 def test_a_reader_changes_nothing():
@@ -209,24 +270,10 @@ def test_a_life_by_the_cli_and_javascript():
         run(short_life(), service.call_by_node)
 
 
-def test_moto_answers_alike():
-    from moto import mock_aws
-
-    with Service() as service:
-        ours = run(steps.LIFE, service.call)
-    os.environ["MOTO_ACCOUNT_ID"] = steps.OWNER
-    secret = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
-    theirs = []
-    with mock_aws():
-        boto3.client("s3", region_name=steps.AWAY, **secret).create_bucket(Bucket=steps.BUCKET)
-        for (_, region), operation, parameters, _ in steps.LIFE:
-            client = boto3.client("cloudtrail", region_name=region, **secret)
-            try:
-                theirs.append(shape_of(call_boto3(client, operation, parameters)))
-            except Refused as error:
-                theirs.append(error.code)
+def compare_answers(asked, ours, theirs):
+    """Lines that say where the two differ, beyond what is known."""
     problems = []
-    for (_, operation, parameters, _), our, their in zip(steps.LIFE, ours, theirs):
+    for (operation, parameters), our, their in zip(asked, ours, theirs, strict=True):
         if isinstance(our, str) or isinstance(their, str):
             if our != their:
                 problems.append(f"{operation} {parameters}: {our} and {their}")
@@ -234,6 +281,64 @@ def test_moto_answers_alike():
         differs = set(compare(our, their)) - MOTO_DIFFERS.get(operation, set())
         if differs:
             problems.append(f"{operation} {parameters}: {sorted(differs)}")
+    return problems
+
+
+def moto_client(name, region):
+    return boto3.client(name, region_name=region, aws_access_key_id="x", aws_secret_access_key="x")
+
+
+def test_moto_answers_alike():
+    from moto import mock_aws
+    from moto.cloudtrail.responses import CloudTrailResponse
+
+    with Service() as service:
+        ours = run(steps.LIFE, service.call)
+        known = service.clients[steps.owner].meta.service_model.operation_names
+    # Each operation that moto has is among the steps.
+    has = {name for name in known if hasattr(CloudTrailResponse, xform_name(name))}
+    assert has and has == {step[1] for step in steps.LIFE}, has ^ {step[1] for step in steps.LIFE}
+    os.environ["MOTO_ACCOUNT_ID"] = steps.OWNER
+    theirs = []
+    with mock_aws():
+        moto_client("s3", steps.AWAY).create_bucket(Bucket=steps.BUCKET)
+        for (_, region), operation, parameters, _ in steps.LIFE:
+            try:
+                theirs.append(shape_of(call_boto3(moto_client("cloudtrail", region), operation, parameters)))
+            except Refused as error:
+                theirs.append(error.code)
+    problems = compare_answers([step[1:3] for step in steps.LIFE], ours, theirs)
+    assert not problems, "\n".join(problems)
+
+
+def test_moto_knows_the_other_services_alike():
+    from moto import mock_aws
+
+    def ask(organizations, sts):
+        """The shapes of the answers of what docs/api.md has of other services."""
+        account = call_boto3(organizations, "ListAccounts", {})["Accounts"][0]["Id"]
+        asked = [(organizations, "DescribeOrganization", {}), (organizations, "ListAccounts", {}),
+                 (organizations, "DescribeAccount", {"AccountId": account}),
+                 (organizations, "DescribeAccount", {"AccountId": "999999999999"}),
+                 (sts, "GetCallerIdentity", {}), (sts, "GetSessionToken", {"DurationSeconds": 900})]
+        found = []
+        for client, operation, parameters in asked:
+            try:
+                found.append(shape_of(call_boto3(client, operation, parameters)))
+            except Refused as error:
+                found.append(error.code)
+        return [(operation, parameters) for _, operation, parameters in asked], found
+
+    with Service() as service:
+        key = service.owners[steps.OWNER]
+        asked, ours = ask(service.boto(key, "us-east-1", "organizations"), service.boto(key, steps.HOME, "sts"))
+    named = set(re.findall(r"^\| `(?:organizations|sts)` \| `(\w+)`", read_source("docs/api.md"), re.MULTILINE))
+    assert named == {operation for operation, _ in asked}, named
+    with mock_aws():
+        organizations = moto_client("organizations", "us-east-1")
+        organizations.create_organization(FeatureSet="ALL")
+        _, theirs = ask(organizations, moto_client("sts", steps.HOME))
+    problems = compare_answers(asked, ours, theirs)
     assert not problems, "\n".join(problems)
 
 
