@@ -104,8 +104,8 @@ static int reserve_lock(const struct trail_environment_options *options) {
     return status == ENOSPC || status == EDQUOT ? status : 0;
 }
 
-// Opens the file. Where the address space is limited, 1 TiB is too much: then less, which grows.
-// The kernel says ENOMEM to that, valgrind EINVAL.
+// Opens the file. Where the address space is limited, 1 TiB is too much (valgrind says EINVAL):
+// then less, which grows.
 static int open_file(struct trail_environment *environment,
                      const struct trail_environment_options *options) {
     uint64_t size = options->map_size != 0 ? options->map_size : map_size_default;
@@ -125,8 +125,7 @@ static int open_file(struct trail_environment *environment,
         if (!options->read_only || size < map_size_default)
             mdb_env_set_mapsize(environment->lmdb, size / TRAIL_PAGE_SIZE * TRAIL_PAGE_SIZE);
         status = mdb_env_open(environment->lmdb, options->directory, flags, FILE_MODE);
-        bool is_too_large = status == ENOMEM || status == EINVAL;
-        if (!is_too_large || size <= map_size_min * 1024) return status;
+        if ((status != ENOMEM && status != EINVAL) || size <= map_size_min * 1024) return status;
         mdb_env_close(environment->lmdb);
         environment->lmdb = NULL;
         size /= 16;
