@@ -366,8 +366,8 @@ class Organization:
 
     def own_events(self, name=None):
         """The collector's own events, as dicts."""
-        events = [json.loads(line) for line in self.lookup("--event-source", "orgtrail.local")]
-        return [event for event in events if name in (None, event["eventName"])]
+        named = ["--event-name", name] if name else []
+        return [json.loads(line) for line in self.lookup("--event-source", "orgtrail.local", *named)]
 
     def quarantine(self, reason=None):
         """What was refused, as dicts."""
