@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "event/braces.h"
+
 // Where it is in a text, never behind its end.
 struct skim {
     const uint8_t *at;
@@ -44,7 +46,15 @@ static bool pass_plain(struct skim *skim, struct span *string) {
            span_find(*string, '\\') == string->size;
 }
 
-static bool pass_container(struct skim *skim) {
+static bool pass_object(struct skim *skim) {
+    struct braces braces = {0};
+    size_t size;
+    bool is_whole = braces_walk(&braces, span_of(skim->at, (size_t)(skim->end - skim->at)), &size);
+    skim->at += size;
+    return is_whole;
+}
+
+static bool pass_array(struct skim *skim) {
     struct span ignored;
     uint32_t depth = 0;
     do {
@@ -54,8 +64,8 @@ static bool pass_container(struct skim *skim) {
             if (!pass_string(skim, &ignored)) return false;
             continue;
         }
-        if (byte == '{' || byte == '[') depth++;
-        if (byte == '}' || byte == ']') depth--;
+        if (byte == '[') depth++;
+        if (byte == ']') depth--;
         skim->at++;
     } while (depth > 0);
     return true;
@@ -67,8 +77,9 @@ static bool pass_value(struct skim *skim) {
         case '"':
             return pass_string(skim, &ignored);
         case '{':
+            return pass_object(skim);
         case '[':
-            return pass_container(skim);
+            return pass_array(skim);
         default:  // a number, true, false, null
             while (skim->at < skim->end && *skim->at != ',' && *skim->at != '}') skim->at++;
             return true;

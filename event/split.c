@@ -3,11 +3,9 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 #include "base/buffer.h"
+#include "event/braces.h"
 
 // Where in the stream the next byte stands.
 enum state {
@@ -26,9 +24,7 @@ struct split {
     enum state state;
     enum state state_after;  // of a record: BETWEEN or LIST
     bool in_envelope;        // the list closes with "]}" rather than "]"
-    uint32_t depth;          // braces open in the record, or in the envelope's rest
-    bool in_string;
-    bool is_escaped;  // the next byte of the string follows a backslash
+    struct braces braces;    // of the record, or of the envelope's rest
 
     uint64_t position;       // stream offset of the next input byte
     uint64_t record_offset;  // of the record being read
@@ -74,9 +70,7 @@ void split_reset(struct split *split, uint64_t offset) {
     split->state = split->lines ? LINE : BETWEEN;
     split->state_after = BETWEEN;
     split->in_envelope = false;
-    split->depth = 0;
-    split->in_string = false;
-    split->is_escaped = false;
+    split->braces = (struct braces){0};
     split->position = offset;
     split->record_offset = offset;
     split->is_reading = false;
@@ -147,101 +141,10 @@ static enum split_result end_record(struct split *split, struct span *input, siz
     return SPLIT_OVERSIZE;
 }
 
-// One structural byte of an object. True if it closes the object.
-static bool take_structural(struct split *split, uint8_t byte) {
-    if (split->in_string) {
-        if (byte == '"') split->in_string = false;
-        return false;
-    }
-    if (byte == '"') {
-        split->in_string = true;
-    } else if (byte == '{') {
-        split->depth++;
-    } else if (byte == '}') {
-        split->depth--;
-    }
-    return split->depth == 0;
-}
-
-// Walks bytes one by one; *end is how many belong to the object. True if it closes in them.
-static bool walk_bytes(struct split *split, struct span bytes, size_t *end) {
-    for (size_t index = 0; index < bytes.size; index++) {
-        uint8_t byte = bytes.bytes[index];
-        if (split->is_escaped) {
-            split->is_escaped = false;
-        } else if (byte == '\\' && split->in_string) {
-            split->is_escaped = true;
-        } else if (take_structural(split, byte) && byte == '}') {
-            *end = index + 1;
-            return true;
-        }
-    }
-    *end = bytes.size;
-    return false;
-}
-
-#ifdef __SSE2__
-// Where in 16 bytes the ones that matter are, a bit each.
-struct marks {
-    uint32_t quotes;
-    uint32_t escapes;
-    uint32_t braces;
-};
-
-static uint32_t find_byte(__m128i block, char byte) {
-    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_set1_epi8(byte)));
-}
-
-static struct marks find_marks(const uint8_t *bytes) {
-    __m128i block = _mm_loadu_si128((const __m128i *)(const void *)bytes);
-    return (struct marks){
-        .quotes = find_byte(block, '"'),
-        .escapes = find_byte(block, '\\'),
-        .braces = find_byte(block, '{') | find_byte(block, '}'),
-    };
-}
-
-// The same as walk_bytes, looking only at bytes that matter, 16 at a time; of quotes without a
-// brace among them only their number matters.
-static bool walk_object(struct split *split, struct span bytes, size_t *end) {
-    size_t at = 0;
-    for (; bytes.size - at >= 16; at += 16) {
-        struct marks marks = find_marks(bytes.bytes + at);
-        // An escape concerns the next byte whatever it is: leave such blocks to the byte walk.
-        if (split->is_escaped || marks.escapes != 0) {
-            size_t walked;
-            if (!walk_bytes(split, span_of(bytes.bytes + at, 16), &walked)) continue;
-            *end = at + walked;
-            return true;
-        }
-        if (marks.braces == 0) {
-            if (__builtin_parity(marks.quotes)) split->in_string = !split->in_string;
-            continue;
-        }
-        for (uint32_t hits = marks.quotes | marks.braces; hits != 0; hits &= hits - 1) {
-            size_t index = at + (size_t)__builtin_ctz(hits);
-            uint8_t byte = bytes.bytes[index];
-            if (take_structural(split, byte) && byte == '}') {
-                *end = index + 1;
-                return true;
-            }
-        }
-    }
-    size_t walked;
-    bool ended = walk_bytes(split, span_from(bytes, at), &walked);
-    *end = at + walked;
-    return ended;
-}
-#else
-static bool walk_object(struct split *split, struct span bytes, size_t *end) {
-    return walk_bytes(split, bytes, end);
-}
-#endif
-
 static enum split_result step_object(struct split *split, struct span *input, struct span *record,
                                      uint64_t *offset) {
     size_t end;
-    if (walk_object(split, *input, &end)) {
+    if (braces_walk(&split->braces, *input, &end)) {
         split->state = split->state_after;
         return end_record(split, input, end, end, record, offset);
     }
@@ -280,7 +183,8 @@ static void step_envelope_start(struct split *split, struct span *input) {
     size_t end;
     if (!undecided) {
         struct span before = buffer_span(&split->partial);
-        bool ended = walk_object(split, before, &end) || walk_object(split, seen, &end);
+        bool ended =
+            braces_walk(&split->braces, before, &end) || braces_walk(&split->braces, seen, &end);
         assert(!ended);
         split->state = OBJECT;
     }
@@ -302,7 +206,7 @@ static enum split_result step_between(struct split *split, struct span *input,
     uint8_t byte = input->bytes[0];
     if (byte == '{') {
         begin_record(split);
-        split->depth = 0;
+        split->braces.depth = 0;
         split->state_after = split->state;
         split->state = is_list ? OBJECT : ENVELOPE_START;
         return SPLIT_RECORD;
@@ -310,7 +214,7 @@ static enum split_result step_between(struct split *split, struct span *input,
     if (is_list && byte == ']') {
         split->state = split->in_envelope ? ENVELOPE_REST : BETWEEN;
         split->in_envelope = false;
-        split->depth = 1;
+        split->braces.depth = 1;
         use(split, input, 1);
         return SPLIT_RECORD;
     }
@@ -333,7 +237,7 @@ static enum split_result step_between(struct split *split, struct span *input,
 // Whatever members stand behind Records, up to the brace that closes the envelope.
 static enum split_result step_envelope_rest(struct split *split, struct span *input) {
     size_t end;
-    bool ended = walk_object(split, *input, &end);
+    bool ended = braces_walk(&split->braces, *input, &end);
     use(split, input, end);
     if (!ended) return SPLIT_MORE;
     split->state = BETWEEN;
