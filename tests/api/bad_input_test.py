@@ -367,7 +367,8 @@ def test_old_tls_is_refused():
             context.wrap_socket(dial(is_tls=False), server_hostname="localhost")
             raise AssertionError(f"{version} was taken")
         except ssl.SSLError as error:
-            assert "PROTOCOL" in str(error).upper(), error
+            # GnuTLS from 3.7.9-2+deb12u7 on closes, before it named the reason.
+            assert isinstance(error, ssl.SSLZeroReturnError) or "PROTOCOL" in str(error).upper(), error
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         context = ssl.create_default_context(cafile=service().ca)
         context.minimum_version, context.maximum_version = version, version
