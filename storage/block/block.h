@@ -233,6 +233,10 @@ MUST_CHECK bool block_read_texts(const struct block *block, struct block_scratch
                                  const uint64_t rows[2], struct span texts[BLOCK_FRAME_ROWS],
                                  struct span accounts[BLOCK_FRAME_ROWS], struct fault *fault);
 
+// Hands over the buffer that texts lie in, which keeps them beyond the next use, for another one,
+// empty or used before, that the next texts go into.
+void block_swap_texts(struct block_scratch *scratch, struct buffer *texts);
+
 // A group table: for up to 64 blocks (one without frames is none), which of them may hold an
 // attribute. Appends the merged table. FAULT_FULL if buffer or memory is at its limit;
 // FAULT_CORRUPT if a block is damaged.

@@ -248,6 +248,10 @@ static bool is_wanted(const uint64_t rows[2], uint32_t row) {
     return (rows[row / 64] >> row % 64 & 1) != 0;
 }
 
+static uint32_t count_rows(const uint64_t rows[2]) {
+    return (uint32_t)(__builtin_popcountll(rows[0]) + __builtin_popcountll(rows[1]));
+}
+
 bool block_read_texts(const struct block *block, struct block_scratch *scratch,
                       const struct dictionary *dictionary, uint32_t frame, const uint64_t rows[2],
                       struct span texts[BLOCK_FRAME_ROWS], struct span accounts[BLOCK_FRAME_ROWS],
@@ -278,6 +282,7 @@ bool block_read_texts(const struct block *block, struct block_scratch *scratch,
     const uint8_t *end = at + text_size;
     bool good = tokens_decoder_begin(scratch->decoder, dictionary, &tokens);
     uint64_t left[2] = {rows[0], rows[1]};
+    if (good && count_rows(rows) == found.rows) tokens_decoder_expect_all(scratch->decoder);
     for (uint32_t row = 0; good && row < found.rows && (left[0] | left[1]) != 0; row++) {
         if (!is_wanted(rows, row)) {
             good = tokens_decoder_skip(scratch->decoder);
@@ -297,4 +302,11 @@ bool block_read_texts(const struct block *block, struct block_scratch *scratch,
         return fault_add(fault, "block: frame %u", frame);
     if (!good) return fault_set(fault, FAULT_CORRUPT, "block: frame %u: damaged texts", frame);
     return true;
+}
+
+void block_swap_texts(struct block_scratch *scratch, struct buffer *texts) {
+    struct buffer taken = scratch->output;
+    scratch->output = *texts;
+    scratch->output.size_max = taken.size_max;
+    *texts = taken;
 }

@@ -79,6 +79,9 @@ void tokens_decoder_destroy(struct tokens_decoder *decoder);
 bool tokens_decoder_begin(struct tokens_decoder *decoder, const struct dictionary *dictionary,
                           const struct tokens_frame *frame);
 
+// Says that all rows are going to be rebuilt: fetches what they refer to.
+void tokens_decoder_expect_all(struct tokens_decoder *decoder);
+
 // Passes over the next row without rebuilding it. False if the frame is damaged.
 bool tokens_decoder_skip(struct tokens_decoder *decoder);
 

@@ -87,6 +87,11 @@ bool tokens_decoder_begin(struct tokens_decoder *decoder, const struct dictionar
     return true;
 }
 
+void tokens_decoder_expect_all(struct tokens_decoder *decoder) {
+    dictionary_find_loaded(decoder->dictionary, decoder->frame.strings,
+                           decoder->frame.strings_count, decoder->strings);
+}
+
 // Appends bytes that have COPY readable bytes behind them.
 static bool put(struct tokens_decoder *decoder, const uint8_t *bytes, uint32_t size) {
     if (size > (size_t)(decoder->output_end - decoder->output)) return false;

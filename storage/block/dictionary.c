@@ -122,6 +122,16 @@ bool dictionary_string(const struct dictionary *dictionary, uint32_t number, str
     return true;
 }
 
+void dictionary_find_loaded(const struct dictionary *dictionary, const uint32_t *numbers,
+                            uint32_t count, struct span *strings) {
+    if (dictionary->pages != NULL) {
+        dictionary_pages_find_loaded(dictionary->pages, dictionary->asker, numbers, count, strings);
+        return;
+    }
+    for (uint32_t index = 0; index < count; index++)
+        strings[index] = dictionary->strings[numbers[index]];
+}
+
 const struct dictionary_shape *dictionary_shape(const struct dictionary *dictionary,
                                                 uint32_t number) {
     assert(number < dictionary->now.shapes);

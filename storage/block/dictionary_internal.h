@@ -29,6 +29,11 @@ uint32_t dictionary_shapes(const struct dictionary *dictionary);
 // dictionary_release. False if a reader cannot get it: dictionary_failure says why.
 bool dictionary_string(const struct dictionary *dictionary, uint32_t number, struct span *string);
 
+// The strings of many numbers, as far as they are at hand: of the others bytes is NULL, which says
+// nothing. For who needs all: one look-up's wait for memory is that of many.
+void dictionary_find_loaded(const struct dictionary *dictionary, const uint32_t *numbers,
+                            uint32_t count, struct span *strings);
+
 // The shape of a number below dictionary_shapes. Its pointers live as long as the dictionary. NULL
 // if a reader cannot get it.
 const struct dictionary_shape *dictionary_shape(const struct dictionary *dictionary,

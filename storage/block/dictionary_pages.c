@@ -10,7 +10,10 @@
 #include "storage/block/dictionary_chunk.h"
 #include "storage/block/dictionary_state.h"
 
-enum { NOT_IN_HEAD = UINT32_MAX };
+enum {
+    NOT_IN_HEAD = UINT32_MAX,
+    FIND_AT_ONCE = 64,
+};
 
 // A page of strings.
 struct page {
@@ -326,6 +329,30 @@ bool dictionary_pages_string(struct dictionary_pages *pages, struct dictionary_a
     const uint32_t *offset = page->offsets + (number - page->first);
     *string = span_of(page->bytes + offset[0], offset[1] - offset[0]);
     return true;
+}
+
+void dictionary_pages_find_loaded(struct dictionary_pages *pages, struct dictionary_asker *asker,
+                                  const uint32_t *numbers, uint32_t count, struct span *strings) {
+    const uint32_t *offsets[FIND_AT_ONCE];
+    for (uint32_t begin = 0; begin < count; begin += FIND_AT_ONCE) {
+        uint32_t some = count - begin < FIND_AT_ONCE ? count - begin : FIND_AT_ONCE;
+        for (uint32_t at = 0; at < some; at++) {
+            struct page *page = find_page(pages, asker, numbers[begin + at]);
+            const uint32_t *loaded = page == NULL ? NULL : page->offsets;
+            strings[begin + at] = span_of(NULL, 0);
+            offsets[at] = loaded == NULL ? NULL : loaded + (numbers[begin + at] - page->first);
+            if (loaded == NULL) continue;
+            strings[begin + at].bytes = page->bytes;
+            if (!page->is_used) page->is_used = true;
+            __builtin_prefetch(offsets[at]);
+        }
+        for (uint32_t at = 0; at < some; at++) {
+            struct span *string = &strings[begin + at];
+            if (offsets[at] == NULL) continue;
+            *string = span_of(string->bytes + offsets[at][0], offsets[at][1] - offsets[at][0]);
+            __builtin_prefetch(string->bytes);
+        }
+    }
 }
 
 void dictionary_pages_release(struct dictionary_pages *pages) {

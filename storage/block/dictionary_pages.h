@@ -19,6 +19,10 @@ MUST_CHECK bool dictionary_pages_index(struct dictionary_pages *pages, uint32_t 
                                        struct span bytes, struct dictionary_mark *now,
                                        struct fault *fault);
 
+// As dictionary_find_loaded.
+void dictionary_pages_find_loaded(struct dictionary_pages *pages, struct dictionary_asker *asker,
+                                  const uint32_t *numbers, uint32_t count, struct span *strings);
+
 // As dictionary_string, dictionary_shape, dictionary_sample and dictionary_head. What is not there
 // yet is inflated with the asker's source.
 bool dictionary_pages_string(struct dictionary_pages *pages, struct dictionary_asker *asker,

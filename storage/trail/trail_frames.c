@@ -7,6 +7,8 @@
 enum {
     INDEX_SIZE = 4096,  // slots, a power of two, at a quarter's load at most
     NO_ROW = 255,
+    // What is dropped at once, so that who reads on has it again.
+    SPARE_SIZE_MAX = TRAIL_FRAMES_SIZE_MAX / 4,
 };
 
 struct frame {
@@ -15,7 +17,7 @@ struct frame {
     uint64_t used;
     size_t size;
     struct trail_row *rows;
-    uint8_t *memory;
+    struct buffer texts;
     uint8_t place[BLOCK_FRAME_ROWS];  // of a row in rows, or NO_ROW
 };
 
@@ -23,6 +25,11 @@ struct trail_frames {
     struct frame *items[TRAIL_FRAMES_MAX];
     uint32_t count;
     size_t size;
+    // What texts of dropped frames lay in: to write into memory that is new to the process costs
+    // more than to rebuild what is written.
+    struct buffer spare[TRAIL_FRAMES_MAX];
+    uint32_t spare_count;
+    size_t spare_size;
     uint64_t uses;
     uint16_t index[INDEX_SIZE];  // open addressing: place in items + 1
 };
@@ -34,14 +41,26 @@ struct trail_frames *trail_frames_create(void) {
 static void free_frame(struct frame *frame) {
     if (frame == NULL) return;
     free(frame->rows);
-    free(frame->memory);
+    buffer_done(&frame->texts);
     free(frame);
 }
 
 void trail_frames_destroy(struct trail_frames *frames) {
     if (frames == NULL) return;
     for (uint32_t index = 0; index < frames->count; index++) free_frame(frames->items[index]);
+    for (uint32_t index = 0; index < frames->spare_count; index++)
+        buffer_done(&frames->spare[index]);
     free(frames);
+}
+
+static void drop_frame(struct trail_frames *frames, struct frame *frame) {
+    size_t size = frame->texts.capacity;
+    if (frames->spare_count < TRAIL_FRAMES_MAX && frames->spare_size + size <= SPARE_SIZE_MAX) {
+        frames->spare[frames->spare_count++] = frame->texts;
+        frames->spare_size += size;
+        frame->texts = (struct buffer){0};
+    }
+    free_frame(frame);
 }
 
 static uint32_t first_slot(uint32_t block_index, uint32_t frame) {
@@ -99,7 +118,8 @@ static void make_room(struct trail_frames *frames, size_t size) {
         kept_size += frames->items[kept]->size;
         kept++;
     }
-    for (uint32_t place = kept; place < frames->count; place++) free_frame(frames->items[place]);
+    for (uint32_t place = kept; place < frames->count; place++)
+        drop_frame(frames, frames->items[place]);
     frames->count = kept;
     frames->size = kept_size;
     index_all(frames);
@@ -120,8 +140,7 @@ struct source {
     struct span accounts[BLOCK_FRAME_ROWS];
 };
 
-static void copy_row(struct frame *item, const struct source *source, uint32_t row,
-                     struct trail_row *to, uint8_t **place) {
+static void fill_row(const struct source *source, uint32_t row, struct trail_row *to) {
     const struct block_columns *columns = &source->columns;
     *to = (struct trail_row){
         .sequence = columns->sequence[row],
@@ -129,42 +148,64 @@ static void copy_row(struct frame *item, const struct source *source, uint32_t r
         .agent = columns->agent[row],
         .flags = columns->flags[row],
         .received_ms = columns->received_ms[row],
-        .text = span_of(*place, source->texts[row].size),
+        .text = source->texts[row],
     };
     memcpy(to->key.id, columns->id[row], RECORD_ID_SIZE);
     struct span account = source->accounts[row];
     if (account.size > KEY_ACCOUNT_SIZE_MAX) account.size = KEY_ACCOUNT_SIZE_MAX;
     to->key.account_size = (uint8_t)account.size;
     if (account.size > 0) memcpy(to->key.account, account.bytes, account.size);
-    if (source->texts[row].size > 0)
-        memcpy(*place, source->texts[row].bytes, source->texts[row].size);
-    *place += source->texts[row].size;
-    item->place[row] = (uint8_t)(to - item->rows);
 }
 
-static struct frame *make_frame(const struct source *source, const uint64_t rows[2]) {
-    size_t text_size = 1;
-    uint32_t count = 0;
-    for (uint32_t row = 0; row < source->columns.rows; row++) {
-        if (!has_row(rows, row)) continue;
-        text_size += source->texts[row].size;
-        count++;
+// Copies the texts of some rows of a frame: what they were rebuilt in has room for all.
+static bool copy_texts(struct frame *item, uint32_t count) {
+    size_t size = 1;
+    for (uint32_t index = 0; index < count; index++) size += item->rows[index].text.size;
+    buffer_init(&item->texts, size);
+    if (buffer_reserve(&item->texts, size) == NULL) return false;
+    for (uint32_t index = 0; index < count; index++) {
+        struct span *text = &item->rows[index].text;
+        const uint8_t *copy = item->texts.bytes + item->texts.size;
+        buffer_append(&item->texts, *text);
+        text->bytes = copy;
     }
+    return true;
+}
+
+// Takes the texts of all rows as they lie, and gives for the next what others lay in.
+static void take_texts(struct trail_frames *frames, struct block_scratch *scratch,
+                       struct frame *item) {
+    if (frames->spare_count > 0) {
+        item->texts = frames->spare[--frames->spare_count];
+        frames->spare_size -= item->texts.capacity;
+    }
+    block_swap_texts(scratch, &item->texts);
+}
+
+static struct frame *make_frame(struct trail_frames *frames, struct block_scratch *scratch,
+                                const struct source *source, const uint64_t rows[2]) {
     struct frame *item = calloc(1, sizeof *item);
     if (item == NULL) return NULL;
-    item->rows = malloc((count + 1) * sizeof *item->rows);
-    item->memory = malloc(text_size);
-    item->size = text_size + count * sizeof *item->rows + sizeof *item;
-    if (item->rows == NULL || item->memory == NULL) {
+    uint32_t room = (uint32_t)(__builtin_popcountll(rows[0]) + __builtin_popcountll(rows[1]));
+    item->rows = malloc((room + 1) * sizeof *item->rows);
+    if (item->rows == NULL) {
         free_frame(item);
         return NULL;
     }
     memset(item->place, NO_ROW, sizeof item->place);
-    uint8_t *place = item->memory;
-    uint32_t next = 0;
+    uint32_t count = 0;
     for (uint32_t row = 0; row < source->columns.rows; row++) {
-        if (has_row(rows, row)) copy_row(item, source, row, &item->rows[next++], &place);
+        if (!has_row(rows, row)) continue;
+        fill_row(source, row, &item->rows[count]);
+        item->place[row] = (uint8_t)count++;
     }
+    if (count == source->columns.rows) {
+        take_texts(frames, scratch, item);
+    } else if (!copy_texts(item, count)) {
+        free_frame(item);
+        return NULL;
+    }
+    item->size = item->texts.capacity + count * sizeof *item->rows + sizeof *item;
     return item;
 }
 
@@ -178,7 +219,7 @@ bool trail_frames_load(struct trail_frames *frames, struct trail_reader *reader,
                                  fault)) {
         return trail_reader_blame(reader, block_index, fault);
     }
-    struct frame *made = make_frame(&source, rows);
+    struct frame *made = make_frame(frames, reader->scratch, &source, rows);
     if (made == NULL) return no_memory(fault);
     make_room(frames, made->size);
     made->block_index = block_index;
