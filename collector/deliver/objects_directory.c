@@ -112,17 +112,14 @@ static bool make_folders(const struct objects_directory *directory, struct span 
     return true;
 }
 
-// Creates a file and has the disk begin to write it. The handle is the caller's to close.
+// Creates a file. The handle is the caller's to close.
 static bool begin_file(const struct files *files, const char *fresh, struct span bytes, int *handle,
                        struct fault *fault) {
     if (!files_remove(files, fresh, fault) ||
         !files_open(files, fresh, FILES_CREATE, handle, fault)) {
         return false;
     }
-    if (files_append(files, *handle, bytes, fault)) {
-        files_hasten(files, *handle);
-        return true;
-    }
+    if (files_append(files, *handle, bytes, fault)) return true;
     files_close(files, *handle);
     *handle = -1;
     return false;
@@ -202,7 +199,9 @@ static bool begin_object(struct pack *pack, uint32_t index, struct fault *fault)
     if (make_folders(pack->directory, write->name.bucket, path, pack->whole != -1, fault) &&
         write_metadata(files, path, fresh, write, fault) &&
         begin_file(files, fresh, write->bytes, &handle, fault)) {
+        // A sync of the whole file system writes all of them at less cost than each by itself.
         if (pack->whole == -1) {
+            files_hasten(files, handle);
             pack->handles[index - pack->begin] = handle;
         } else {
             files_close(files, handle);

@@ -106,6 +106,11 @@ bool round_begin(struct round *round, const struct round_options *options, struc
     round->selection = NULL;
     round->options = *options;
     arena_reset(round->arena);
+    // In one piece, of which only what is used gets memory: several would be made one for the next
+    // round, and all of them be new to the process once more.
+    if (arena_kept(round->arena) == 0) {
+        arena_expect(round->arena, (size_t)(options->text_size_max / 8 * 9));
+    }
     memset(round->table, 0, SLOTS * sizeof *round->table);
     round->parts_count = 0;
     round->size = 0;

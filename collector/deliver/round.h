@@ -17,7 +17,7 @@
 #include "collector/follow/seat.h"
 
 enum {
-    ROUND_TEXT_SIZE_MAX = 64 * 1024 * 1024,     // bytes of all files' texts; then the round ends
+    ROUND_TEXT_SIZE_MAX = 128 * 1024 * 1024,    // bytes of all files' texts; then the round ends
     ROUND_TEXT_SIZE_MIN = 1024 * 1024,          // the same, of a trail's share
     ROUND_SHARED_SIZE = 256 * 1024 * 1024,      // bytes that all trails share
     ROUND_FILES_MAX = 4096,                     // then the round ends
