@@ -79,6 +79,19 @@ def prepare(organization, buckets, options):
     time.sleep(3)  # the first delivery, of these calls
     organization.collector.stop()
     fill(organization.store, options.events, options.accounts)
+    catch_up(organization)
+
+
+def catch_up(organization):
+    """Has a collector that delivers nothing take in what came into the store without one: that is not what is measured."""
+    organization.write_settings(re.sub(r"(?m)^delivery: .*\n", "", organization.read_settings()))
+    organization.start_collector(seconds=600)
+    pid = organization.collector.process.pid
+    before, now = -1, cpu_seconds(pid)
+    while now > before + 0.05:
+        time.sleep(2)
+        before, now = now, cpu_seconds(pid)
+    organization.collector.stop()
 
 
 def look(organization):
