@@ -104,8 +104,7 @@ static int reserve_lock(const struct trail_environment_options *options) {
     return status == ENOSPC || status == EDQUOT ? status : 0;
 }
 
-// Opens the file. Where the address space is limited, 1 TiB is too much (valgrind says EINVAL):
-// then less, which grows.
+// Opens the file. Where 1 TiB of addresses is too much (valgrind says EINVAL): less, which grows.
 static int open_file(struct trail_environment *environment,
                      const struct trail_environment_options *options) {
     uint64_t size = options->map_size != 0 ? options->map_size : map_size_default;
