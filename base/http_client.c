@@ -197,6 +197,8 @@ static void set_manners(struct http_client *client) {
     if (client->ca_file != NULL) {
         curl_easy_setopt(curl, CURLOPT_CAINFO, client->ca_file);
         curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+        // It may be another one at the next connection; libcurl would keep it for a day.
+        curl_easy_setopt(curl, CURLOPT_CA_CACHE_TIMEOUT, 0L);
     }
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)client->connect_ms);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)client->call_ms);

@@ -419,13 +419,18 @@ static void test_tls(void **state) {
                      refusals[index].words);
         close_session(&session);
     }
+    // Another file under the name counts from the next connection on.
+    open_session(&session, &(struct http_client_options){.ca_file = untrusted});
+    expect_fault(&session, get(&session, "https", port, "/"), FAULT_DENIED, "TLS does not trust");
+    assert_int_equal(rename(trusted, untrusted), 0);
+    if (!get(&session, "https", port, "/")) fail_msg("%s", session.fault.text);
+    close_session(&session);
     // The system's CAs do not know it either.
     open_session(&session, &(struct http_client_options){0});
     expect_fault(&session, get(&session, "https", port, "/"), FAULT_DENIED, "TLS does not trust");
     close_session(&session);
     http_server_stop(server);
     http_server_stop(liar);
-    unlink(trusted);
     unlink(untrusted);
     unlink(empty);
     end_pair(&ca);

@@ -329,7 +329,8 @@ static bool write_object(struct work *work, const struct object_name *name, cons
     if (!gzip_write(buffer_span(&work->text), GZIP_LEVEL, &work->packed, fault)) return false;
     const struct object_write write = {*name, buffer_span(&work->packed), metadata,
                                        work->plan->is_backfill ? 3 : 2};
-    return objects_write(work->options->objects, &write, 1, fault);
+    return work->options->is_repeat ? objects_write_again(work->options->objects, &write, 1, fault)
+                                    : objects_write(work->options->objects, &write, 1, fault);
 }
 
 // Keeps in the arena what the next digest says of this one.

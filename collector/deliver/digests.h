@@ -29,6 +29,7 @@ struct digests_options {
     struct roster_live *roster;
     const uint8_t *secret;  // CRYPTO_SEAL_KEY_SIZE bytes, that seal keys
     int64_t key_lifetime_ms;
+    bool is_repeat;  // of a plan that was perhaps begun
 };
 
 // Writes the digests of a plan and forgets the lists of files that they name. Faults as

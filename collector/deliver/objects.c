@@ -19,16 +19,17 @@ static bool put_all(const struct objects *objects, const struct object_write *wr
     return true;
 }
 
+static bool tell_changed(const struct object_write *write, struct fault *fault) {
+    return fault_set(fault, FAULT_RETRY,
+                     "ChangedObject: somebody else writes there, see who may: s3://%.*s/%.*s",
+                     SPAN_PRINT(write->name.bucket), SPAN_PRINT(write->name.key));
+}
+
 static bool check(const struct objects *objects, const struct object_write *write,
                   struct fault *fault) {
-    bool is_same = false;
-    const struct object_name *name = &write->name;
-    if (!objects->operations->holds(objects->context, write, &is_same, fault)) return false;
-    if (is_same) return true;
-    return fault_set(fault, FAULT_RETRY,
-                     "ChangedObject: s3://%.*s/%.*s is not what was written: does somebody else "
-                     "write there?",
-                     SPAN_PRINT(name->bucket), SPAN_PRINT(name->key));
+    enum objects_held held = OBJECTS_HOLD_NOTHING;
+    if (!objects->operations->holds(objects->context, write, &held, fault)) return false;
+    return held == OBJECTS_HOLD_SAME || tell_changed(write, fault);
 }
 
 bool objects_write(const struct objects *objects, const struct object_write *writes,
@@ -42,6 +43,20 @@ bool objects_write(const struct objects *objects, const struct object_write *wri
         if (!check(objects, &writes[index], fault)) return false;
     }
     return true;
+}
+
+bool objects_write_again(const struct objects *objects, const struct object_write *writes,
+                         uint32_t writes_count, struct fault *fault) {
+    const struct object_write *changed = NULL;
+    struct fault ignored;
+    for (uint32_t index = 0; index < writes_count && changed == NULL; index++) {
+        enum objects_held held = OBJECTS_HOLD_NOTHING;
+        // Why it cannot be asked is said better by the write, which a store answers with a text.
+        if (!objects->operations->holds(objects->context, &writes[index], &held, &ignored)) break;
+        if (held == OBJECTS_HOLD_OTHER) changed = &writes[index];
+    }
+    if (!objects_write(objects, writes, writes_count, fault)) return false;
+    return changed == NULL || tell_changed(changed, fault);
 }
 
 bool objects_is_key(struct span key) {

@@ -38,14 +38,21 @@ struct object_write {
     uint32_t metadata_count;
 };
 
+// What stands under an object's name.
+enum objects_held {
+    OBJECTS_HOLD_NOTHING,
+    OBJECTS_HOLD_OTHER,  // than what is to be written
+    OBJECTS_HOLD_SAME,
+};
+
 struct objects_operations {
     bool (*find_bucket)(void *context, struct span bucket, bool *found, struct fault *fault);
     bool (*put)(void *context, const struct object_write *write, struct fault *fault);
     // Puts several of different names, which costs less than one after another. NULL: it does not.
     bool (*put_all)(void *context, const struct object_write *writes, uint32_t writes_count,
                     struct fault *fault);
-    // Whether the object stands there as it was written: asked of where it is, not of who put it.
-    bool (*holds)(void *context, const struct object_write *write, bool *is_same,
+    // What stands there: asked of where it is, not of who put it.
+    bool (*holds)(void *context, const struct object_write *write, enum objects_held *held,
                   struct fault *fault);
 };
 
@@ -65,6 +72,12 @@ MUST_CHECK bool objects_find_bucket(const struct objects *objects, struct span b
 // of them may be there, and all may be tried again.
 MUST_CHECK bool objects_write(const struct objects *objects, const struct object_write *writes,
                               uint32_t writes_count, struct fault *fault);
+
+// The same of writes that an attempt before this one may have done. FAULT_RETRY too if one stood
+// there with other bytes, which somebody else has put there: it is written again, and told once.
+MUST_CHECK bool objects_write_again(const struct objects *objects,
+                                    const struct object_write *writes, uint32_t writes_count,
+                                    struct fault *fault);
 
 // Whether a text can be an object's key here: 1 to OBJECT_KEY_SIZE_MAX bytes without control
 // characters, no part of it empty or beginning with a point.

@@ -41,13 +41,13 @@ static bool print_beside(const char *path, const char *ending, char beside[OBJEC
     return size > 0 && size < OBJECTS_PATH_SIZE;
 }
 
-// Puts the word before a fault that a status shows.
+// Puts the word before a fault that a status shows, and what to do.
 static bool name_fault(struct fault *fault) {
     switch (fault->kind) {
         case FAULT_DENIED:
-            return fault_add(fault, "AccessDenied");
+            return fault_add(fault, "AccessDenied: let the collector's user write there");
         case FAULT_FULL:
-            return fault_add(fault, "NoSpace");
+            return fault_add(fault, "NoSpace: make room there");
         default:
             return fault_add(fault, "DiskError");
     }
@@ -80,7 +80,7 @@ static bool check_bucket(const struct objects_directory *directory, const struct
     bool found = false;
     if (!find_bucket((void *)(uintptr_t)directory, name->bucket, &found, fault)) return false;
     if (found) return true;
-    return fault_set(fault, FAULT_INPUT, "NoSuchBucket: there is no folder %s/%.*s",
+    return fault_set(fault, FAULT_INPUT, "NoSuchBucket: make the folder %s/%.*s again",
                      directory->root, SPAN_PRINT(name->bucket));
 }
 
@@ -96,6 +96,7 @@ static bool make_folders(const struct objects_directory *directory, struct span 
     memcpy(folder, path, end);
     folder[end] = 0;
     if (!files_find(directory->files, folder, &exists, &entry, fault)) return false;
+    exists = exists && entry.is_directory;
     while (!exists && at < end) {
         const char *next = memchr(path + at + 1, '/', end - at - 1);
         size_t parent = at;
@@ -104,6 +105,10 @@ static bool make_folders(const struct objects_directory *directory, struct span 
         folder[at] = 0;
         bool is_there = false;
         if (!files_find(directory->files, folder, &is_there, &entry, fault)) return false;
+        if (is_there && !entry.is_directory) {
+            return fault_set(fault, FAULT_IO, "a file is where a folder should be: move %s away",
+                             folder);
+        }
         if (is_there) continue;
         if (!files_make_directory(directory->files, folder, fault)) return false;
         folder[parent] = 0;
@@ -376,22 +381,24 @@ static bool compare_file(const struct files *files, int handle, struct span byte
     return true;
 }
 
-static bool holds(void *context, const struct object_write *write, bool *is_same,
+static bool holds(void *context, const struct object_write *write, enum objects_held *held,
                   struct fault *fault) {
     const struct objects_directory *directory = context;
     const struct object_name *name = &write->name;
     char path[OBJECTS_PATH_SIZE];
     int handle = -1;
+    bool is_same = false;
     if (name->key.size == 0 || !objects_directory_path(directory, name->bucket, name->key, path)) {
         return refuse_name(name, fault);
     }
-    *is_same = false;
+    *held = OBJECTS_HOLD_NOTHING;
     if (!files_open(directory->files, path, FILES_READ, &handle, fault)) {
         // Nothing stands there, or a folder.
         return fault->kind == FAULT_INPUT || name_fault(fault);
     }
-    bool is_good = compare_file(directory->files, handle, write->bytes, is_same, fault);
+    bool is_good = compare_file(directory->files, handle, write->bytes, &is_same, fault);
     files_close(directory->files, handle);
+    *held = is_same ? OBJECTS_HOLD_SAME : OBJECTS_HOLD_OTHER;
     return is_good || name_fault(fault);
 }
 

@@ -96,9 +96,9 @@ static bool find_bucket(void *context, struct span bucket, bool *found, struct f
     return is_good;
 }
 
-// Whether the store has these bytes under the name. Their SHA-256 is told, or read.
+// What the store has under the name. The SHA-256 of its bytes is told, or read.
 static bool stands_there(struct s3 *client, const struct names *names, struct span bytes,
-                         bool *is_same, struct fault *fault) {
+                         enum objects_held *held, struct fault *fault) {
     struct span read;
     struct s3_object object;
     uint8_t hash[SHA256_SIZE];
@@ -112,12 +112,15 @@ static bool stands_there(struct s3 *client, const struct names *names, struct sp
         if (object.exists) crypto_sha256(&read, 1, object.sha256);
     }
     crypto_sha256(&bytes, 1, hash);
-    *is_same =
-        object.exists && object.size == bytes.size && memcmp(hash, object.sha256, sizeof hash) == 0;
+    *held = object.exists ? OBJECTS_HOLD_OTHER : OBJECTS_HOLD_NOTHING;
+    if (object.exists && object.size == bytes.size &&
+        memcmp(hash, object.sha256, sizeof hash) == 0) {
+        *held = OBJECTS_HOLD_SAME;
+    }
     return true;
 }
 
-static bool holds(void *context, const struct object_write *write, bool *is_same,
+static bool holds(void *context, const struct object_write *write, enum objects_held *held,
                   struct fault *fault) {
     struct names names;
     struct objects_s3 *objects = context;
@@ -128,7 +131,7 @@ static bool holds(void *context, const struct object_write *write, bool *is_same
     struct s3_attempts attempts = s3_attempts_begin(objects->pool, OBJECTS_S3_ATTEMPTS);
     do {
         is_good =
-            stands_there(client, &names, write->bytes, is_same, fault) || name_fault(client, fault);
+            stands_there(client, &names, write->bytes, held, fault) || name_fault(client, fault);
     } while (!is_good && s3_attempts_again(&attempts, fault));
     s3_pool_give(objects->pool, client);
     return is_good;
@@ -138,15 +141,15 @@ static bool holds(void *context, const struct object_write *write, bool *is_same
 // same bytes are as good as written, others are replaced.
 static bool put_with(struct objects_s3 *objects, struct s3 *client, const struct names *names,
                      struct s3_put *put, struct fault *fault) {
-    bool is_same = false;
+    enum objects_held held = OBJECTS_HOLD_NOTHING;
     put->is_first = !atomic_load(&objects->has_no_condition);
     if (s3_put(client, put, fault)) return true;
     enum s3_error error = s3_failure(client)->error;
     if (!put->is_first || (error != S3_ERROR_EXISTS && error != S3_ERROR_MISSING)) return false;
-    if (error == S3_ERROR_EXISTS && !stands_there(client, names, put->bytes, &is_same, fault)) {
+    if (error == S3_ERROR_EXISTS && !stands_there(client, names, put->bytes, &held, fault)) {
         return false;
     }
-    if (is_same) return true;
+    if (held == OBJECTS_HOLD_SAME) return true;
     put->is_first = false;
     if (!s3_put(client, put, fault)) return false;
     // It was the condition that the store did not have.

@@ -327,7 +327,10 @@ static bool write_pack(struct round *round, const struct objects *objects, struc
         writes[index].bytes = span_of(pack->bytes.bytes + begin, pack->ends[index] - begin);
         begin = pack->ends[index];
     }
-    if (!objects_write(objects, writes, pack->count, fault)) return false;
+    bool is_good = round->options.is_repeat
+                       ? objects_write_again(objects, writes, pack->count, fault)
+                       : objects_write(objects, writes, pack->count, fault);
+    if (!is_good) return false;
     count(round, pack->count, pack->events, pack->bytes.size);
     buffer_reset(&pack->bytes);
     pack->count = 0;

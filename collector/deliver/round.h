@@ -34,6 +34,7 @@ struct round_options {
     const struct trail *trail;
     uint64_t file_size_max;  // bytes of a file's text
     uint64_t text_size_max;  // of all files' texts, at most ROUND_TEXT_SIZE_MAX
+    bool is_repeat;          // of a plan that was perhaps begun
 };
 
 // Memory for rounds, one after another, which is touched as the first of them needs it. FAULT_FULL.

@@ -26,10 +26,10 @@
 #define STATE_DIGEST_KEYS "deliver/key/"  // and a number
 
 enum {
-    STATE_SIZE_MAX = 512 * 1024,  // bytes of the document
-    STATE_ERROR_SIZE = 300,       // of an error's text with its final zero
-    STATE_LEVEL_MAX = 12,         // of compression
-    STATE_LEVEL = 6,              // of a plan that does not say
+    STATE_SIZE_MAX = 512 * 1024,         // bytes of the document
+    STATE_ERROR_SIZE = FAULT_TEXT_SIZE,  // the cause stands behind a path
+    STATE_LEVEL_MAX = 12,                // of compression
+    STATE_LEVEL = 6,                     // of a plan that does not say
 };
 
 // Events behind `from` up to `to` are delivered.

@@ -152,6 +152,7 @@ static bool begin_round(struct step *step, uint64_t file_size_max, struct fault 
         .trail = &step->trail,
         .file_size_max = file_size_max,
         .text_size_max = share(step),
+        .is_repeat = step->state.round.is_planned,
     };
     return (self->round != NULL || round_create(&self->round, fault)) &&
            round_begin(self->round, &options, fault);
@@ -271,7 +272,7 @@ static bool run_round(struct step *step, struct fault *fault) {
 
 // ---- digests
 
-static bool write_digests(struct step *step, struct fault *fault) {
+static bool write_digests(struct step *step, bool is_repeat, struct fault *fault) {
     struct state *state = &step->state;
     const struct deliver_options *options = step->self->options;
     const struct digests_options digests = {
@@ -283,6 +284,7 @@ static bool write_digests(struct step *step, struct fault *fault) {
         .roster = options->roster,
         .secret = options->secret,
         .key_lifetime_ms = options->key_lifetime_ms,
+        .is_repeat = is_repeat,
     };
     struct fault why;
     *step->wait_ms = 0;
@@ -306,7 +308,7 @@ static bool plan_digests(struct step *step, const struct state_digest *plan, str
     step->state.digest = *plan;
     step->state.digest.is_planned = true;
     step->state.digest.made_ms = step->now_ms;
-    return save(step, NULL, fault) && write_digests(step, fault);
+    return save(step, NULL, fault) && write_digests(step, false, fault);
 }
 
 // Which digests are due; false: none are.
@@ -411,7 +413,7 @@ static bool run_session(struct step *step, struct fault *fault) {
     seat_show_place(step->seat, step->self->base.name, step->place);
     if (!step->has_place) return resume_dropped(step, fault);
     if (state->round.is_planned) return repeat_round(step, fault);
-    if (state->digest.is_planned) return write_digests(step, fault);
+    if (state->digest.is_planned) return write_digests(step, true, fault);
     // What validation was off for is not made up for.
     if (!step->trail.is_validated) state->digest_s = 0;
     if (choose_digests(step, &digest)) return plan_digests(step, &digest, fault);

@@ -186,6 +186,72 @@ static void read_error(struct life *life, char error[STATE_ERROR_SIZE], bool *is
     buffer_done(&value);
 }
 
+// A delivered file in the folder; NULL: none.
+static const struct life_object *find_log(const struct life_found *found) {
+    for (uint32_t index = 0; index < found->count; index++) {
+        if (strstr(found->objects[index].key, "/CloudTrail/") != NULL) {
+            return &found->objects[index];
+        }
+    }
+    return NULL;
+}
+
+// Somebody changes a file between an attempt and the next one: that is told once, and it is written
+// again. Returns whether the nth operation was one behind which a file stands there that the next
+// attempt writes.
+static bool change_behind(struct life *life, struct folder *folder, uint64_t nth) {
+    static struct life_found found;
+    struct fault fault;
+    char error[STATE_ERROR_SIZE], path[1200];
+    bool is_active, is_good = true;
+    int64_t wait_ms;
+    uint64_t size;
+    life_start_trail(life);
+    folder_fail(folder, nth);
+    life_add_event(life);
+    for (uint32_t step = 0; step < 8 && is_good; step++) {
+        life->rig->now_ms += 1000;
+        is_good = life->follower->step(life->follower, &life->seat, &wait_ms, &fault);
+    }
+    folder_fail(folder, 0);
+    found = (struct life_found){.arena = arena_create(1 << 24)};
+    folder_find(folder, &found);
+    const struct life_object *log = is_good ? NULL : find_log(&found);
+    bool is_told = false;
+    if (log != NULL) {
+        snprintf(path, sizeof path, TOP "/" LIFE_BUCKET "/%s", log->key);
+        fake_files_damage(folder->fake, path, 3, 4);
+        is_told = !life->follower->step(life->follower, &life->seat, &wait_ms, &fault);
+    }
+    if (is_told) {
+        assert_int_equal(fault.kind, FAULT_RETRY);
+        read_error(life, error, &is_active);
+        assert_ptr_equal(strstr(error, "ChangedObject: somebody else writes there"), error);
+        assert_non_null(strstr(error, log->key));
+        assert_true(life->follower->step(life->follower, &life->seat, &wait_ms, &fault));
+        read_error(life, error, &is_active);
+        assert_string_equal(error, "");
+        const uint8_t *bytes = fake_files_bytes(folder->fake, path, &size);
+        assert_true(span_equal(span_of(bytes, size), log->bytes));
+    }
+    arena_destroy(found.arena);
+    life_end_trail(life);
+    return is_told;
+}
+
+static void test_a_change_between_attempts_is_told(void **state) {
+    static struct life life;
+    struct folder folder;
+    struct life_place place;
+    uint32_t count = 0;
+    make_place(&folder, UINT32_MAX, &place);
+    life_begin(&life, *state, &place);
+    for (uint64_t nth = 1; nth <= 120; nth++) count += change_behind(&life, &folder, nth);
+    assert_true(count > 0);
+    print_message("changed behind %u operations\n", (unsigned)count);
+    life_end(&life);
+}
+
 static void place_other(struct life *life, uint32_t number, bool is_dropped) {
     struct fault fault;
     bool is_current = false;
@@ -230,6 +296,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_every_operation_fails_once, rig_make, rig_end),
         cmocka_unit_test_setup_teardown(test_power_goes_at_every_operation, rig_make, rig_end),
+        cmocka_unit_test_setup_teardown(test_a_change_between_attempts_is_told, rig_make, rig_end),
         cmocka_unit_test_setup_teardown(test_too_many_followers_are_told, rig_make, rig_end),
     };
     return cases_run("crash_test", tests, sizeof tests / sizeof tests[0]);

@@ -139,6 +139,37 @@ class Delivering(api.Service):
         assert done.stdout, (done.returncode, done.stderr)
         return json.loads(done.stdout)
 
+    # --- what goes wrong
+
+    def error_of(self, arn):
+        """Of files or of digests: what fails first is told there, and the other waits for it."""
+        status = self.status(arn)
+        return status.get("LatestDeliveryError") or status.get("LatestDigestDeliveryError") or ""
+
+    def make_due(self, arn):
+        """An event of the trail's own account, which is to be delivered at once."""
+        self.call("add_tags", ResourceId=arn, TagsList=[{"Key": "due", "Value": str(now().timestamp())}])
+
+    def wait_told(self, arn, words, log_before):
+        """Waits until the words stand in GetTrailStatus, and sees that they stand in the log too."""
+        flow.wait_until(lambda: f"the error {words}, there is {self.error_of(arn)}",
+                        lambda: words in self.error_of(arn), 60, 0.1)
+        log = self.organization.collector.log()[log_before:]
+        assert any("a follower cannot go on" in line and words in line for line in log.splitlines()), log
+
+    def suffer(self, arn, begin, end, words):
+        """Something is wrong from begin on: status and log say so, and what to do; when it has ended, delivery goes
+        on by itself."""
+        log_before = len(self.organization.collector.log())
+        begin()
+        self.make_due(arn)
+        self.wait_told(arn, words, log_before)
+        end()
+        over = now()
+        flow.wait_until(
+            lambda: f"a good delivery after {words}: {self.error_of(arn)}",
+            lambda: not self.error_of(arn) and self.status(arn)["LatestDeliveryTime"] > over, 90, 0.2)
+
     # --- events
 
     def feed(self, events):

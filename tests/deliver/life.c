@@ -72,7 +72,7 @@ static void put_trail(struct life *life, bool is_logging, const char *record) {
     life_change(life, document, value, record);
 }
 
-static void add_event(struct life *life) {
+void life_add_event(struct life *life) {
     char record[512], time[TIME_TEXT_SIZE];
     time_print(life->rig->now_ms / 1000, time);
     snprintf(record, sizeof record,
@@ -170,7 +170,7 @@ static bool live(struct life *life, uint64_t nth, bool is_crash) {
     place->break_at(place->context, nth);
     uint32_t steps = 0;
     for (uint32_t count = 0; count < EVENTS; count++) {
-        add_event(life);
+        life_add_event(life);
         for (uint32_t more = 0; more < 3; more++, steps++) {
             life->rig->now_ms += 1000;
             step(life);

@@ -79,6 +79,9 @@ uint64_t life_run_all(struct life *life, bool is_crash);
 void life_found_add(struct life_found *found, const char *key, struct span bytes,
                     struct span signature);
 
+// Adds an event that the trail has, at the present time.
+void life_add_event(struct life *life);
+
 // Changes a document and adds a record; NULL: none.
 void life_change(struct life *life, const char *name, const char *value, const char *record);
 

@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 
@@ -141,7 +142,7 @@ def run_failing(seed, **options):
                     service.organization.collector.kill()
                     service.organization.start_collector()
             try:
-                flow.wait_until(lambda: f"all records, {error_of(service)}", lambda: has_all(service, store), 200, 1)
+                flow.wait_until(lambda: f"all records, {service.error_of(service.arn)}", lambda: has_all(service, store), 200, 1)
             finally:
                 print(f"{len(store.seen)} requests, {sum(seen.status != 200 for seen in store.seen)} failed", flush=True)
             # What was to fail yet, and a file that was cut last: it is written again, and the copy of it made anew.
@@ -220,22 +221,78 @@ def test_killed_at_the_nth_request():
             store.close()
 
 
-def error_of(service):
-    """Of files or of digests: what fails first is told there, and the other waits for it."""
-    status = service.status(service.arn)
-    return status.get("LatestDeliveryError") or status.get("LatestDigestDeliveryError") or ""
+def failing_put(store, allowed):
+    """So many objects are put, then none."""
+    plain, left, lock = store.take_failure, [allowed], threading.Lock()
+
+    def take(method):
+        with lock:
+            left[0] -= method == "PUT"
+            return "unavailable" if method == "PUT" and left[0] < 0 else plain(method)
+
+    return take
 
 
-def wait_error(service, words):
-    flow.wait_until(f"the error {words}", lambda: words in error_of(service), 60, 0.2)
+def change_between_retries(service, store):
+    """Somebody changes a file of a round whose other files wait for the store."""
+    objects = store.buckets[BUCKET]
+
+    def put_one_more():
+        """A file is put, and the next one is not."""
+        before = set(objects)
+        store.__dict__.pop("take_failure", None)
+        store.take_failure = failing_put(store, 1)
+        flow.wait_until("one more file", lambda: len(set(objects) - before) == 1, 60, 0.05)
+        key, = set(objects) - before
+        return key
+
+    # No digest comes before a round.
+    service.call("update_trail", Name=service.arn, EnableLogFileValidation=False)
+    flow.wait_until("a delivery", service.files, 60, 0.2)
+    time.sleep(3)
+    log_before = len(service.organization.collector.log())
+    store.take_failure = failing_put(store, 0)
+    service.make_due(service.arn)
+    service.wait_told(service.arn, "ServiceUnavailable: ", log_before)
+    # Behind a round of one file comes one with files of many accounts.
+    feed(service, EVENTS)
+    put_one_more()
+    key = put_one_more()
+    written = objects[key]
+    objects[key] = failing.Stored(b"changed by somebody", written.headers, "etag", None)
+    del store.take_failure
+    service.wait_told(
+        service.arn, f"ChangedObject: somebody else writes there, see who may: s3://{BUCKET}/{key}", log_before)
+    flow.wait_until("a good delivery", lambda: service.error_of(service.arn) == "", 90, 0.3)
+    assert objects[key].bytes == written.bytes
+    service.call("update_trail", Name=service.arn, EnableLogFileValidation=True)
 
 
 def test_what_is_wrong_is_told():
-    """Each cause stands in GetTrailStatus and in the log, and delivery goes on when it is gone."""
-    with DeliveringToS3(region=failing.REGION, events=[], accounts=ACCOUNTS) as service:
-        store = failing.Store(buckets=(BUCKET,), key=service.key, port=service.port)
+    """Each cause stands in GetTrailStatus and in the log with what to do, and delivery goes on when it is gone."""
+    with DeliveringToS3(region=failing.REGION, events=[], accounts=ACCOUNTS, scheme="https") as service:
+        folders = [tempfile.mkdtemp(dir=service.organization.base) for _ in range(2)]
+        for folder in folders:
+            servers.make_certificates(folder)
+
+        def start(folder):
+            return failing.Store(buckets=(BUCKET,), key=service.key, port=service.port,
+                                 tls=[os.path.join(folder, name) for name in ("server.pem", "server.key")])
+
+        def trust(folder):
+            service.trust(os.path.join(folder, "ca.pem"))
+
+        store = start(folders[0])
+        trust(folders[0])
         service.objects = lambda bucket: (
             list(store.buckets[bucket]), lambda key: store.buckets[bucket][key].bytes)
+
+        def suffer(begin, end, words):
+            service.suffer(service.arn, begin, end, words)
+
+        def fail(failure):
+            store.always = failure
+
         try:
             try:
                 service.make_trail(S3BucketName="no-such-bucket")
@@ -243,30 +300,32 @@ def test_what_is_wrong_is_told():
             except ClientError as error:
                 assert error.response["Error"]["Code"] == "S3BucketDoesNotExistException", error
             service.arn = service.make_trail(IsOrganizationTrail=True)
-            # Its own events are delivered every second or so: something is always due.
-            feed(service, EVENTS)
+            change_between_retries(service, store)
             for failure, words in (
-                ("denied", "AccessDenied: allow it"),
-                ("slow", "SlowDown: the store is busy"),
-                ("region", "the bucket is in us-west-2"),
-                ("full", "XMinioStorageFull: the store has no room"),
-                ("lie", "ChangedObject"),
+                ("denied", "AccessDenied: allow it to this access key"),
+                ("slow", "SlowDown: the store is busy: it is tried again"),
+                ("region", "the bucket is in us-west-2: set that region"),
+                ("full", "XMinioStorageFull: the store has no room: make room"),
+                ("lie", "ChangedObject: somebody else writes there, see who may: "),
                 ("cut_request", "Unreachable: 127.0.0.1"),
             ):
-                store.always = failure
-                service.call("add_tags", ResourceId=service.arn, TagsList=[{"Key": failure, "Value": "x"}])
-                wait_error(service, words)
-                store.always = None
-                flow.wait_until("a good delivery", lambda: error_of(service) == "", 90, 0.3)
-            service.write_credentials(service.key[0], "another")
-            service.call("add_tags", ResourceId=service.arn, TagsList=[{"Key": "secret", "Value": "x"}])
-            wait_error(service, "SignatureDoesNotMatch: the secret is not")
-            service.write_credentials(*service.key)
-            kept = store.buckets.pop(BUCKET)
-            service.call("add_tags", ResourceId=service.arn, TagsList=[{"Key": "bucket", "Value": "x"}])
-            wait_error(service, "NoSuchBucket: make the bucket")
-            store.buckets[BUCKET] = kept
-            flow.wait_until("a good delivery", lambda: error_of(service) == "", 90, 0.3)
+                suffer(lambda: fail(failure), lambda: fail(None), words)
+            id_, secret = service.key
+            for key, words in (
+                ((id_, "another"), "SignatureDoesNotMatch: the secret is not the access key's"),
+                (("AKIANOBODY0000000000", secret), "InvalidAccessKeyId: the store does not know the access key"),
+            ):
+                suffer(lambda: service.write_credentials(*key), lambda: service.write_credentials(id_, secret), words)
+            kept = store.buckets[BUCKET]
+            suffer(lambda: store.buckets.pop(BUCKET), lambda: store.buckets.update({BUCKET: kept}),
+                   "NoSuchBucket: make the bucket, or correct its name")
+            # Its certificate is another CA's from now on; connections that stand end.
+            old = store
+            old.close()
+            old.always = "cut_request"
+            store = start(folders[1])
+            store.buckets = old.buckets
+            suffer(lambda: None, lambda: trust(folders[1]), "TLS does not trust 127.0.0.1")
             wait_delivered(service)
         finally:
             store.close()
