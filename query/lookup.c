@@ -214,6 +214,7 @@ bool lookup_open(struct trail_reader *reader, const struct lookup_plan *plan,
     made->context = plan->context;
     struct trail_query query = filter_query(plan->filter, plan->newest_first);
     query.rows_hint = plan->limit + 1;  // one more says whether there is another page
+    query.is_bare = plan->is_bare;
     query.has_sequence_max = true;
     query.sequence_max = own.sequence_max;
     query.has_after = has_token;

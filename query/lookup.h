@@ -22,6 +22,7 @@ enum {
 struct lookup_plan {
     struct filter *filter;  // its time range is set from the token, if one is given
     bool newest_first;
+    bool is_bare;       // as struct trail_query has it
     uint32_t limit;     // events of this page, 1 to LOOKUP_LIMIT_MAX
     const char *token;  // of the page before; NULL: the first page
     // Leaves events out that a filter cannot tell; NULL: none. The same for all pages of a query.

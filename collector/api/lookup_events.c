@@ -391,7 +391,9 @@ static bool write_row(struct api_call *call, const struct lookup *lookup,
     }
     // It was read when it was stored.
     if (refusal != RECORD_GOOD) fault->kind = FAULT_CORRUPT;
-    return fault_add(fault, "event %" PRIu64, row->sequence);
+    char id[RECORD_UUID_TEXT_SIZE];
+    record_print_uuid(row->key.id, id);
+    return fault_add(fault, "event %s", id);
 }
 
 static bool write_page(struct api_call *call, const struct view *view, struct lookup *lookup,
@@ -429,6 +431,7 @@ static bool run_page(struct api_call *call, const struct view *view, struct filt
     struct lookup_plan plan = {
         .filter = filter,
         .newest_first = true,
+        .is_bare = true,
         .limit = (uint32_t)view->count_max,
         .context = (void *)(uintptr_t)&call->request->caller,
     };

@@ -364,12 +364,13 @@ static bool load_row(struct trail_cursor *cursor, const struct trail_heap_item *
     add_bit(alone, item->row);
     uint64_t bits[2] = {alone[0], alone[1]};
     choose_rows(cursor, item, bits);
+    bool is_bare = cursor->query.is_bare;
     bool loaded = trail_frames_load(cursor->frames, cursor->reader, &block, item->block_index,
-                                    item->frame, bits, fault);
+                                    item->frame, bits, is_bare, fault);
     // What another row of the frame refers to may be damaged: that is for that row to say.
     if (!loaded && fault->kind == FAULT_CORRUPT)
         loaded = trail_frames_load(cursor->frames, cursor->reader, &block, item->block_index,
-                                   item->frame, alone, fault);
+                                   item->frame, alone, is_bare, fault);
     if (!loaded) return false;
     *row = trail_frames_find(cursor->frames, item->block_index, item->frame, item->row);
     assert(*row != NULL);
@@ -473,6 +474,8 @@ static bool find_next(struct trail_cursor *cursor, bool *found, struct trail_row
                                  tail->chunk->key);
             }
             next = trail_reader_tail_row(tail->row);
+            if (cursor->query.is_bare)
+                next = (struct trail_row){.key = next.key, .text = next.text};
         } else {
             bool there = false;
             const struct trail_row *loaded = NULL;

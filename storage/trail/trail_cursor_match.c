@@ -118,14 +118,18 @@ bool trail_cursor_find_first(struct trail_cursor *cursor, const struct block *bl
     uint32_t rows = block_frame_rows(block, item->frame);
     if (!block_read_times(block, item->frame, times_s, fault))
         return trail_reader_blame(cursor->reader, item->block_index, fault);
-    item->rank = INT64_MIN;
-    *found = false;
+    // Without branches: hundreds of frames may be cut by a moment.
+    int64_t first_s = INT64_MAX;
+    int64_t last_s = INT64_MIN;
     for (uint32_t row = 0; row < rows; row++) {
-        int64_t rank = query->newest_first ? times_s[row] : -times_s[row];
-        if (!is_in_time(query, times_s[row]) || rank < item->rank) continue;
-        item->rank = rank;
-        *found = true;
+        bool is_in = (times_s[row] >= query->time_min_s) & (times_s[row] <= query->time_max_s);
+        int64_t low_s = is_in ? times_s[row] : INT64_MAX;
+        int64_t high_s = is_in ? times_s[row] : INT64_MIN;
+        first_s = low_s < first_s ? low_s : first_s;
+        last_s = high_s > last_s ? high_s : last_s;
     }
+    *found = first_s <= last_s;
+    item->rank = query->newest_first ? last_s : -first_s;
     return true;
 }
 
@@ -234,7 +238,9 @@ bool trail_cursor_verify(struct trail_cursor *cursor, const struct trail_row *ro
     arena_reset(reader->arena);
     if (!record_read(reader->json, reader->arena, row->text, record, &refusal, fault)) {
         if (fault->kind == FAULT_INPUT) fault->kind = FAULT_CORRUPT;
-        return fault_add(fault, "trail: event %llu", (unsigned long long)row->sequence);
+        char id[RECORD_UUID_TEXT_SIZE];
+        record_print_uuid(row->key.id, id);
+        return fault_add(fault, "trail: event %s", id);
     }
     cursor->has_record = true;
     struct span account = span_of(row->key.account, row->key.account_size);

@@ -143,13 +143,15 @@ struct source {
 static void fill_row(const struct source *source, uint32_t row, struct trail_row *to) {
     const struct block_columns *columns = &source->columns;
     *to = (struct trail_row){
-        .sequence = columns->sequence[row],
         .key = {.event_time_s = columns->time_s[row]},
-        .agent = columns->agent[row],
-        .flags = columns->flags[row],
-        .received_ms = columns->received_ms[row],
         .text = source->texts[row],
     };
+    if (columns->sequence != NULL) {
+        to->sequence = columns->sequence[row];
+        to->agent = columns->agent[row];
+        to->flags = columns->flags[row];
+        to->received_ms = columns->received_ms[row];
+    }
     memcpy(to->key.id, columns->id[row], RECORD_ID_SIZE);
     struct span account = source->accounts[row];
     if (account.size > KEY_ACCOUNT_SIZE_MAX) account.size = KEY_ACCOUNT_SIZE_MAX;
@@ -211,10 +213,10 @@ static struct frame *make_frame(struct trail_frames *frames, struct block_scratc
 
 bool trail_frames_load(struct trail_frames *frames, struct trail_reader *reader,
                        const struct block *block, uint32_t block_index, uint32_t frame,
-                       const uint64_t rows[2], struct fault *fault) {
+                       const uint64_t rows[2], bool is_bare, struct fault *fault) {
     struct source source;
-    if (!block_read_columns(block, reader->scratch, frame, BLOCK_COLUMN_PROVENANCE, &source.columns,
-                            fault) ||
+    uint32_t which = is_bare ? 0 : BLOCK_COLUMN_PROVENANCE;
+    if (!block_read_columns(block, reader->scratch, frame, which, &source.columns, fault) ||
         !trail_reader_read_texts(reader, block, frame, rows, source.texts, source.accounts,
                                  fault)) {
         return trail_reader_blame(reader, block_index, fault);

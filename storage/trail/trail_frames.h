@@ -26,8 +26,8 @@ void trail_frames_destroy(struct trail_frames *frames);
 const struct trail_row *trail_frames_find(struct trail_frames *frames, uint32_t block_index,
                                           uint32_t frame, uint32_t row);
 
-// Rebuilds the rows whose bits are set, in place of what is kept of the frame. The reader's
-// snapshot is open. FAULT_CORRUPT, FAULT_FULL.
+// Rebuilds the rows whose bits are set, in place of what is kept of the frame; bare ones as
+// trail_query has them. The reader's snapshot is open. FAULT_CORRUPT, FAULT_FULL.
 MUST_CHECK bool trail_frames_load(struct trail_frames *frames, struct trail_reader *reader,
                                   const struct block *block, uint32_t block_index, uint32_t frame,
-                                  const uint64_t rows[2], struct fault *fault);
+                                  const uint64_t rows[2], bool is_bare, struct fault *fault);

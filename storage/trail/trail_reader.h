@@ -128,6 +128,7 @@ struct trail_query {
         rows_hint;   // how many events will be asked for: a page is found as a whole; 0: unknown
     bool has_after;  // only events behind this position in the order asked for
     struct key after;
+    bool is_bare;  // rows come without sequence, agent, flags and time of receipt (all 0): cheaper
 };
 
 // Events that match, in the order (eventTime, id, account), oldest or newest first. Index hits are

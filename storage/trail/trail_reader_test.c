@@ -69,6 +69,7 @@ static struct trail_query pick_query(struct fixture *fixture, struct attribute a
         .time_max_s = INT64_MAX,
         .newest_first = random_below(&fixture->random, 2) == 0,
     };
+    query.is_bare = random_below(&fixture->random, 2) == 0;
     if (random_below(&fixture->random, 2) == 0)
         query.rows_hint = 1 + (uint32_t)random_below(&fixture->random, 60);
     for (uint32_t index = 0; index < query.attributes_count; index++)
