@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Alarms of what stands still: a reader, a follower, the writer. Seen in status, metrics and own events."""
+"""Alarms of what stands still (a reader, a follower, the writer) or errs. Seen in status, metrics and own events."""
 
 import http.client
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -209,12 +210,14 @@ def test_a_disk_that_fills():
 class Supervisor:
     """What systemd hears of a service with a watchdog."""
 
-    def __init__(self, organization):
+    def __init__(self, program):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        name = f"orgtrail-test-{os.getpid()}"
+        name = f"orgtrail-test-{os.getpid()}-{id(program)}"
         self.socket.bind("\0" + name)
-        environment = organization.collector.environment
-        organization.collector.environment = {**environment, "NOTIFY_SOCKET": "@" + name}
+        # As systemd has it with WatchdogSec=120.
+        program.environment = {
+            **(program.environment or os.environ), "NOTIFY_SOCKET": "@" + name, "WATCHDOG_USEC": "120000000"
+        }
 
     def hear(self, seconds):
         """Everything that was said and is said within this time."""
@@ -230,7 +233,7 @@ class Supervisor:
 def test_a_writer_that_stands_still_feeds_no_watchdog():
     with make_organization() as organization:
         world = World(organization)
-        supervisor = Supervisor(organization)
+        supervisor = Supervisor(organization.collector)
         organization.start_collector()
         agent = organization.enroll("-a", SHOP)
         agent.append(make_range(1, 10))
@@ -253,6 +256,68 @@ def test_a_writer_that_stands_still_feeds_no_watchdog():
         assert "WATCHDOG=1" in supervisor.hear(4)
         organization.collector.stop()
         assert "STOPPING=1" in supervisor.hear(1)
+
+
+def test_an_agent_that_stands_still_feeds_no_watchdog():
+    with make_organization() as organization:
+        world = World(organization)
+        organization.collector.environment = None
+        organization.start_collector()
+        agent = organization.enroll("-a", SHOP, is_started=False)
+        agent.environment = world.environment
+        supervisor = Supervisor(agent)
+        agent.start()
+        agent.append(make_range(1, 10))
+        organization.wait_received(10)
+        heard = supervisor.hear(4)
+        assert heard[0] == "READY=1" and heard.count("WATCHDOG=1") >= 2, heard
+        # Its disk hangs within a sync, in its one thread: systemd hears no more and ends it in time.
+        world.set(is_held=1)
+        agent.append(make_range(11, 20))
+        supervisor.hear(2)
+        assert supervisor.hear(5) == []
+        world.set(is_held=0)
+        organization.wait_received(20)
+        assert "WATCHDOG=1" in supervisor.hear(4)
+
+
+def test_programs_that_are_stopped_feed_no_watchdog():
+    with make_organization() as organization:
+        supervisors = [Supervisor(organization.collector)]
+        organization.start_collector()
+        agent = organization.enroll("-a", SHOP, is_started=False)
+        supervisors.append(Supervisor(agent))
+        agent.start()
+        agent.wait_for_message("session begun")
+        for program, supervisor in zip((organization.collector, agent), supervisors):
+            assert "WATCHDOG=1" in supervisor.hear(4)
+            program.process.send_signal(signal.SIGSTOP)
+            supervisor.hear(1)
+            assert supervisor.hear(4) == []
+            program.process.send_signal(signal.SIGCONT)
+            assert "WATCHDOG=1" in supervisor.hear(4)
+
+
+def test_records_that_do_not_come_back_compressed():
+    with make_organization() as organization:
+        organization.collector.arguments[0] = flow.find_program("tests/watch", "erring_collector")
+        organization.start_collector()
+        records = make_range(1, 5000)  # enough for a block
+        agent = organization.enroll("-a", SHOP)
+        agent.append(records)
+        organization.wait_received(len(records))
+        details = wait_own_event(organization, "TextsMismatched")
+        assert details["sinceStart"] == 1, details
+        assert metric(organization, "mismatched_texts") == 1
+        assert organization.status()["collector"]["mismatched_texts"] == 1
+        shown = say_status(organization)
+        assert "ALARM        1 record did not come back compressed: stored as it is" in shown, shown
+        # What was wrong is there as it came.
+        found = organization.export("--event-source", "ec2.amazonaws.com")
+        assert sorted(found) == sorted(records), found
+        agent.kill()
+        organization.collector.stop()
+        assert organization.check() > len(records)
 
 
 if __name__ == "__main__":
