@@ -450,6 +450,7 @@ bool trail_write_commit(struct trail *trail, bool flush_tail, struct fault *faul
         return false;
     }
     if (!trail->uses_reserve) trail->sweep.was_refused = false;
+    trail->sweep.is_unused = false;
     bool adopted = adopt(trail, &plan, fault);
     done(&plan);
     return adopted;

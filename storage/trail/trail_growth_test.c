@@ -15,6 +15,7 @@ enum {
     DAYS_DROPPED = 2,
     FULL_SIZE = 24 << 20,
     FULL_COMMIT_EVENTS = 2000,
+    SHORT_COMMITS = 5,
 };
 
 static void store(struct fixture *fixture, const struct traffic_event *event) {
@@ -181,10 +182,73 @@ static void test_a_full_store_takes_what_days_that_went_held(void **state) {
     replace_days_of_full(true);
 }
 
+// A disk that is short: what days that went held is used again, and the file does not grow.
+static void test_a_short_disk_takes_what_days_that_went_held(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture.options.no_sync = true;
+    fixture_open(&fixture);
+    fill(&fixture, 0, 1, 4000, 4000);
+    fixture.options.free_min = UINT64_MAX;
+    fixture_reopen(&fixture);
+    assert_false(trail_begin(fixture.trail, &fixture.fault));
+    assert_int_equal(fixture.fault.kind, FAULT_FULL);
+    fixture_drop(&fixture, FIRST_S + TRAIL_DAY_S);
+    assert_true(trail_needs_room(fixture.trail));
+    give_room_back(&fixture);
+    struct size before = measure(&fixture);
+    struct traffic *traffic = make_traffic(&fixture, DAYS);
+    for (uint32_t commit = 0; commit < SHORT_COMMITS; commit++) {
+        give_room_back(&fixture);
+        offer(&fixture, traffic, FULL_COMMIT_EVENTS);
+        fixture_commit(&fixture);
+    }
+    struct size after = measure(&fixture);
+    assert_true(after.used > before.used + (1 << 20));
+    assert_true(after.file < before.file + before.file / 10);
+    traffic_destroy(traffic);
+    fixture_done(&fixture);
+}
+
+// What the last step gave back is of use only after another commit. A refused one is none.
+static void test_the_last_room_is_used_again(void **state) {
+    (void)state;
+    enum { FEW = 2000, LAST = 200, SIZE = 6 << 20 };
+    struct fixture fixture;
+    struct trail_receipt receipt;
+    fixture_init(&fixture);
+    fixture.options.no_sync = true;
+    fixture.options.map_size = 0;
+    fixture.options.size_max = SIZE;
+    fixture_open(&fixture);
+    struct traffic *traffic = make_traffic(&fixture, 0);
+    offer(&fixture, traffic, FEW);
+    fixture_commit(&fixture);
+    traffic_destroy(traffic);
+    traffic = make_traffic(&fixture, 1);
+    static const uint32_t counts[] = {FEW, FEW / 4, LAST};
+    for (size_t index = 0; index < sizeof counts / sizeof counts[0]; index++) {
+        do {
+            offer(&fixture, traffic, counts[index]);
+        } while (trail_commit(fixture.trail, &receipt, &fixture.fault));
+        assert_int_equal(fixture.fault.kind, FAULT_FULL);
+    }
+    fixture_drop(&fixture, FIRST_S + TRAIL_DAY_S);
+    // Were it not so, every further commit would be refused, and none of them is a commit.
+    give_room_back(&fixture);
+    offer(&fixture, traffic, LAST);
+    if (!trail_commit(fixture.trail, &receipt, &fixture.fault)) fail_msg("%s", fixture.fault.text);
+    traffic_destroy(traffic);
+    fixture_done(&fixture);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_room_of_days_that_went_is_used_again),
         cmocka_unit_test(test_a_full_store_takes_what_days_that_went_held),
+        cmocka_unit_test(test_a_short_disk_takes_what_days_that_went_held),
+        cmocka_unit_test(test_the_last_room_is_used_again),
     };
     return cases_run("trail_growth", tests, sizeof tests / sizeof tests[0]);
 }

@@ -83,6 +83,7 @@ struct trail_sweep {
     uint64_t waiting;  // blocks of dropped days when the last of these had gone; 0: not counted
     bool is_behind;    // they are of more than one day
     bool was_refused;  // the last commit found no room, and no step was made since
+    bool is_unused;    // no commit was made since the last step, so that none can use its room yet
 };
 
 // Followers as they are on the disk and as the commit will leave them, in order of name.
@@ -140,6 +141,7 @@ struct trail {
 
     struct trail_origin origin;
     struct trail_sweep sweep;
+    uint64_t short_size;  // of the file when the disk became short; 0: it is not
     struct trail_followers followers;
 
     struct trail_change *changes;

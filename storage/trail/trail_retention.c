@@ -370,7 +370,7 @@ static bool sweep_phase(struct trail *trail, struct fault *fault) {
 }
 
 bool trail_needs_room(const struct trail *trail) {
-    if (trail->sweep.phase == SWEEP_DONE) return false;
+    if (trail->sweep.phase == SWEEP_DONE) return trail->sweep.was_refused && trail->sweep.is_unused;
     return trail->sweep.was_refused ||
            trail_environment_size(trail->environment) > trail->sweep.size ||
            trail_environment_room(trail->environment) < SWEEP_ROOM;
@@ -405,6 +405,7 @@ static bool sweep_step(struct trail *trail, bool *more, struct fault *fault) {
     if (good && trail->changes_count > 0) {
         good = trail_environment_commit(trail->environment, trail->changes, trail->changes_count,
                                         buffer_span(&trail->values), true, fault);
+        state->is_unused = true;
     }
     if (!good) *state = before;
     state->size = trail_environment_size(trail->environment);
@@ -423,13 +424,25 @@ static bool sweep_step(struct trail *trail, bool *more, struct fault *fault) {
     return true;
 }
 
+// A commit that changes nothing: the one after it can use what the last step gave back.
+static bool pass_turn(struct trail *trail, struct fault *fault) {
+    trail->changes_count = 0;
+    buffer_reset(&trail->values);
+    trail_codec_append_head(&trail->values, &trail->head);
+    trail->sweep.is_unused = false;
+    return trail_add_change(trail, TRAIL_DATABASE_META, SPAN_LITERAL("head"), 0, false, fault) &&
+           trail_environment_commit(trail->environment, trail->changes, trail->changes_count,
+                                    buffer_span(&trail->values), true, fault);
+}
+
 bool trail_sweep(struct trail *trail, bool *more, struct fault *fault) {
     assert(!trail->is_committing);
-    uint32_t steps = trail->sweep.was_refused ? SWEEP_STEPS_REFUSED : 1;
+    bool was_refused = trail->sweep.was_refused;
+    uint32_t steps = was_refused ? SWEEP_STEPS_REFUSED : 1;
     trail->sweep.was_refused = false;
     *more = true;
     for (; *more && steps > 0; steps--) {
         if (!sweep_step(trail, more, fault)) return false;
     }
-    return true;
+    return *more || !was_refused || !trail->sweep.is_unused || pass_turn(trail, fault);
 }

@@ -49,8 +49,8 @@ const struct trail_follower *trail_retention_holder(const struct trail *trail,
 MUST_CHECK bool trail_retain(struct trail *trail, int64_t from_s, struct fault *fault);
 
 // Whether dropped days still hold room and commits need it: since the last step the file became
-// longer or a commit was refused, or size_max lets it grow by less than two of the largest commits.
-// Then the next step is due at once, else after trail_sweep_pause_ms.
+// longer or a commit was refused (also for want of free_min), or size_max lets it grow by less than
+// two of the largest commits. Then the next step is due at once, else after trail_sweep_pause_ms.
 bool trail_needs_room(const struct trail *trail);
 
 // Milliseconds from one step to the next while no commit needs the room, at most a minute: so few
@@ -59,6 +59,7 @@ bool trail_needs_room(const struct trail *trail);
 int64_t trail_sweep_pause_ms(const struct trail *trail);
 
 // One step of giving back the room of dropped days, outside a commit and a read: of at most
-// TRAIL_SWEEP_BLOCKS blocks. After a refused commit several: what one gives back can be used by the
-// commit after the next. *more: there may be more. FAULT as trail_commit.
+// TRAIL_SWEEP_BLOCKS blocks. After a refused commit several, and behind the last of them a commit
+// that changes nothing: what a step gives back can be used by the commit after the next. *more:
+// there may be more. FAULT as trail_commit.
 MUST_CHECK bool trail_sweep(struct trail *trail, bool *more, struct fault *fault);
