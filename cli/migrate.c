@@ -33,6 +33,10 @@ int migrate_run(const char *name, const struct store_choice *choice) {
     progress_end(&progress);
     if (!is_good && fault.kind == FAULT_RETRY) fault_add(&fault, "stop the collector first");
     if (!is_good) return command_fail(name, &fault);
+    if (result.is_todays) {
+        printf("%s: the store has today's format: nothing to do\n", store);
+        return command_finish(name);
+    }
     printf("%s: migrated, %" PRIu64 " events under the numbers they had\n", store, result.events);
     if (result.aside[0] != 0) {
         printf("The old store is kept in %s: delete it when \"orgtrail store check\" is content.\n",

@@ -81,7 +81,8 @@ MUST_CHECK bool trail_codec_take_follower(struct span key, struct span value,
                                           struct trail_follower *follower, struct fault *fault);
 
 // Stores of format 1: format and head (of which the numbers of sequences, blocks, epochs,
-// quarantine and gaps are read); and any other small value as it is now: they had no sum.
+// quarantine and gaps are read; the head is left out if the format is today's); and any other small
+// value as it is now: they had no sum.
 MUST_CHECK bool trail_codec_take_first(struct span format, struct span head,
                                        struct trail_format *read_format,
                                        struct trail_head *read_head, struct fault *fault);

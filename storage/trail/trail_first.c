@@ -128,8 +128,9 @@ static bool open_all(struct trail_first *first, const char *directory, struct fa
     // Nobody writes: one snapshot may be held to the end.
     if (!trail_environment_begin(first->environment, &first->reading, fault)) return false;
     first->is_reading = true;
-    if (!load_meta(first, fault) ||
-        !trail_first_walk(first, TRAIL_DATABASE_SUMMARY, on_summary, first, fault) ||
+    if (!load_meta(first, fault)) return false;
+    if (first->format.major == TRAIL_FORMAT_MAJOR) return true;
+    if (!trail_first_walk(first, TRAIL_DATABASE_SUMMARY, on_summary, first, fault) ||
         !trail_first_walk(first, TRAIL_DATABASE_TAIL, on_chunk, first, fault)) {
         return false;
     }
@@ -147,6 +148,10 @@ bool trail_first_open(const char *directory, struct trail_first **result, struct
         return false;
     }
     *result = first;
+    if (first->format.major == TRAIL_FORMAT_MAJOR) {
+        trail_first_close(first);
+        *result = NULL;
+    }
     return true;
 }
 

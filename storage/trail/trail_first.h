@@ -16,8 +16,8 @@
 
 struct trail_first;
 
-// Opens the store of a folder. FAULT_INPUT if there is none; FAULT_CORRUPT if it is damaged or of
-// another format.
+// Opens the store of a folder; *first is NULL if that has today's format already. FAULT_INPUT if
+// there is none; FAULT_CORRUPT if it is damaged or of another format.
 MUST_CHECK bool trail_first_open(const char *directory, struct trail_first **first,
                                  struct fault *fault);
 void trail_first_close(struct trail_first *first);

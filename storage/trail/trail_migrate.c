@@ -29,6 +29,7 @@ struct migrating {
     struct arena *texts;   // of a commit
     struct arena *record;  // of one event
     uint64_t done;
+    bool is_todays;
 };
 
 static bool no_memory(struct fault *fault) {
@@ -188,6 +189,10 @@ static bool migrate(struct migrating *migrating, struct trail_replace *replace,
         !trail_first_open(replace->store, &migrating->first, fault)) {
         return false;
     }
+    if (migrating->first == NULL) {
+        migrating->is_todays = true;
+        return true;
+    }
     bool is_good = trail_replace_prepare(replace, size, fault);
     if (is_good && !make_new(migrating, replace, fault)) {
         trail_replace_abandon(replace);
@@ -206,6 +211,7 @@ bool trail_migrate(const struct trail_migrate_options *options, struct trail_mig
                    migrate(&migrating, &replace, fault);
     trail_replace_end(&replace);
     if (!is_good) return false;
+    result->is_todays = migrating.is_todays;
     result->events = migrating.done;
     memcpy(result->aside, replace.aside, sizeof result->aside);
     return true;

@@ -26,12 +26,13 @@ struct trail_migrate_options {
 };
 
 struct trail_migrate_result {
+    bool is_todays;  // it has today's format already: nothing was done
     uint64_t events;
     char aside[TRAIL_MIGRATE_PATH_SIZE];  // where the old store is
 };
 
 // Migrates, with the collector stopped. FAULT_RETRY: one has the store open; FAULT_INPUT: there is
-// no store, or it has today's format; FAULT_CORRUPT: something of it is damaged (nothing is
+// no store; FAULT_CORRUPT: something of it is damaged (nothing is
 // changed); FAULT_FULL: no room for it beside the old one; FAULT_DENIED; FAULT_IO.
 MUST_CHECK bool trail_migrate(const struct trail_migrate_options *options,
                               struct trail_migrate_result *result, struct fault *fault);
