@@ -116,6 +116,21 @@ static bool collect_row(struct block_scratch *scratch, const struct block_row *r
     return true;
 }
 
+// What the attributes of a row, from `first` on, tell about its text. Records of one event's name
+// have about the same values. Their shapes differ by who calls and by what is there at all: these
+// together leave one of them as a rule.
+static struct tokens_hint make_hint(const struct block_scratch *scratch, uint32_t first) {
+    uint32_t name = 0, type = 0, kinds = 0;
+    for (uint32_t index = first; index < scratch->attributes_count; index++) {
+        const struct block_attribute *attribute = &scratch->attributes[index];
+        uint32_t hash = scratch->postings.hashes[attribute->entry];
+        if (attribute->kind == ATTRIBUTE_EVENT_NAME) name = hash;
+        if (attribute->kind == ATTRIBUTE_IDENTITY_TYPE) type = hash;
+        kinds |= 1U << attribute->kind;
+    }
+    return (struct tokens_hint){.values = name, .shape = name ^ (type ^ kinds) * 0x9E3779B1u};
+}
+
 // Enters the attributes of all rows.
 static bool collect_attributes(struct block_scratch *scratch, uint32_t count) {
     struct recent recent[ATTRIBUTE_KINDS][RECENT];
@@ -128,10 +143,7 @@ static bool collect_attributes(struct block_scratch *scratch, uint32_t count) {
         prefetch_attributes(&scratch->ordered[index], count - index);
         if (!collect_row(scratch, row, index / BLOCK_FRAME_ROWS, recent)) return false;
         scratch->attribute_ends[index] = scratch->attributes_count;
-        // The first attribute is the name of the event. Taken while it is at hand.
-        bool has_name = scratch->attributes_count > first;
-        scratch->hints[index] =
-            has_name ? scratch->postings.hashes[scratch->attributes[first].entry] : 0;
+        scratch->hints[index] = make_hint(scratch, first);
     }
     return true;
 }
@@ -175,7 +187,7 @@ static bool tokenize(struct block_scratch *scratch, uint32_t first, uint32_t cou
                      const bool *whole, struct tokens_frame *frame) {
     const struct block_row *const *rows = scratch->ordered + first;
     tokens_encoder_begin(scratch->encoder);
-    const uint32_t *hints = scratch->hints + first;
+    const struct tokens_hint *hints = scratch->hints + first;
     for (uint32_t row = 0; row < count; row++) {
         if (row + PREFETCH_ROWS < count) prefetch_row(rows[row + PREFETCH_ROWS]);
         if (row + 1 < count) {

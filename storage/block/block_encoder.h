@@ -114,7 +114,7 @@ struct asked {
 struct cut {
     struct span text;
     struct tokens_row row;
-    uint32_t hint;
+    struct tokens_hint hint;
     uint32_t shape;  // the frame's number; NO_SHAPE: the text stands whole
     uint32_t first;  // its values
     uint32_t asked_count;
@@ -223,11 +223,11 @@ bool encoder_split(const struct tokens_encoder *encoder, struct span text, uint3
 uint32_t encoder_find_shape(struct tokens_encoder *encoder, struct span text, uint32_t begin,
                             uint32_t end, const struct value *values, uint32_t count);
 
-// The habit of a slot's key in texts of a hint.
-struct habit *encoder_habit(struct tokens_encoder *encoder, uint32_t hint, uint32_t key);
+// The habit of a slot's key in texts of a hint, or of a text as a whole (TEXT_KEY).
+struct habit *encoder_habit(struct tokens_encoder *encoder, struct tokens_hint hint, uint32_t key);
 
 // Fetches the habit of texts of a hint.
-void encoder_prefetch_text(struct tokens_encoder *encoder, uint32_t hint);
+void encoder_prefetch_text(struct tokens_encoder *encoder, struct tokens_hint hint);
 
 // Whether the dictionary shall be asked for a value.
 bool encoder_asks(struct habit *habit);

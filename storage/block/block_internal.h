@@ -204,7 +204,7 @@ struct block_scratch {
     uint32_t attributes_count;
     uint32_t attributes_room;
     uint32_t *attribute_ends;          // by row in block order
-    uint32_t *hints;                   // the same: what tells forms of record from one another
+    struct tokens_hint *hints;         // the same
     uint64_t *sorting;                 // 2 * BLOCK_ROWS_MAX
     const struct block_row **ordered;  // rows in block order
     uint32_t *places;                  // in order of sequence, by row in block order

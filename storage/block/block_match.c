@@ -1,7 +1,7 @@
 #include "storage/block/block_encoder.h"
 
-static uint32_t habit_tag(uint32_t hint, uint32_t key) {
-    return hint * 0x9E3779B1u + key;
+static uint32_t habit_tag(struct tokens_hint hint, uint32_t key) {
+    return (key == TEXT_KEY ? hint.shape : hint.values) * 0x9E3779B1u + key;
 }
 
 // Where the habit of a tag is, if it is there.
@@ -9,13 +9,13 @@ static struct habit *habit_at(struct tokens_encoder *encoder, uint32_t tag) {
     return &encoder->habits[(tag * 0x85EBCA6Bu >> 12) % ENCODER_HABITS];
 }
 
-void encoder_prefetch_text(struct tokens_encoder *encoder, uint32_t hint) {
+void encoder_prefetch_text(struct tokens_encoder *encoder, struct tokens_hint hint) {
     const struct habit *habit = habit_at(encoder, habit_tag(hint, TEXT_KEY));
     __builtin_prefetch(habit);
     __builtin_prefetch(encoder_shapes(encoder, habit));
 }
 
-struct habit *encoder_habit(struct tokens_encoder *encoder, uint32_t hint, uint32_t key) {
+struct habit *encoder_habit(struct tokens_encoder *encoder, struct tokens_hint hint, uint32_t key) {
     uint32_t tag = habit_tag(hint, key);
     struct habit *habit = habit_at(encoder, tag);
     if (habit->tag == tag) return habit;

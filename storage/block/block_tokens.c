@@ -116,12 +116,12 @@ static bool print_words(struct tokens_encoder *encoder) {
     return true;
 }
 
-void tokens_encoder_prefetch(struct tokens_encoder *encoder, uint32_t hint) {
+void tokens_encoder_prefetch(struct tokens_encoder *encoder, struct tokens_hint hint) {
     encoder_prefetch_text(encoder, hint);
 }
 
 bool tokens_encoder_add(struct tokens_encoder *encoder, const struct tokens_row *row,
-                        struct span text, uint32_t hint, bool whole) {
+                        struct span text, struct tokens_hint hint, bool whole) {
     assert(text.size <= WORD_NUMBER_MAX);
     struct cut *cut = &encoder->cuts[encoder->rows % 2];
     struct cut *before = &encoder->cuts[(encoder->rows + 1) % 2];

@@ -53,6 +53,12 @@ struct tokens_row {
     int64_t time_s;
 };
 
+// What a row's text is likely to be.
+struct tokens_hint {
+    uint32_t values;  // texts of one number have about the same values
+    uint32_t shape;   // texts of one number have one shape as a rule
+};
+
 // The texts of a frame, not compressed. Borrowed.
 struct tokens_frame {
     const uint32_t *strings;  // dictionary numbers
@@ -102,12 +108,12 @@ void tokens_encoder_begin_block(struct tokens_encoder *encoder, struct dictionar
 void tokens_encoder_begin(struct tokens_encoder *encoder);
 
 // Fetches what adding a text of a hint begins with.
-void tokens_encoder_prefetch(struct tokens_encoder *encoder, uint32_t hint);
+void tokens_encoder_prefetch(struct tokens_encoder *encoder, struct tokens_hint hint);
 
-// Adds a row's text, as it stands if `whole`. Texts of one hint have one shape as a rule. The text
-// is borrowed until the frame's end. False if memory runs out.
+// Adds a row's text, as it stands if `whole`. The text is borrowed until the frame's end. False if
+// memory runs out.
 bool tokens_encoder_add(struct tokens_encoder *encoder, const struct tokens_row *row,
-                        struct span text, uint32_t hint, bool whole);
+                        struct span text, struct tokens_hint hint, bool whole);
 
 // Ends the frame; *frame lives until the next begin. False if memory runs out.
 bool tokens_encoder_end(struct tokens_encoder *encoder, struct tokens_frame *frame);
