@@ -16,6 +16,8 @@ enum {
     STEP_SIZE_MAX = 2048,        // bytes; what is longer is not learnt
     STEPS_OF_PLACE_MAX = 256,
     PROBES_MIN = 512,  // steps compared in vain for one text; more is allowed by its size
+    INDEX_BITS = 12,
+    INDEX_SIZE = 1 << INDEX_BITS,
 
     CREDIT_OF_TEXT = 4,          // what a text adds; a new step costs 1
     CREDIT_MAX = 2 * STEPS_MAX,  // also at the beginning
@@ -58,17 +60,20 @@ struct step {
     uint32_t rest;  // in the pool: the bytes after the head
     uint32_t mask;  // a bit for each of its bytes in the head
     uint16_t size;
-    uint8_t kind;       // enum json_kind of the value, or STEP_END
-    uint8_t field;      // of the value, if it is wanted
-    bool is_easy;       // to see: all of it is in the head, and it tells what follows
-    uint32_t after[2];  // the step that followed it last, and the one before; 0: none
+    uint8_t kind;    // enum json_kind of the value, or STEP_END
+    uint8_t field;   // of the value, if it is wanted
+    bool is_easy;    // to see: all of it is in the head, and it tells what follows
+    uint16_t place;  // where it begins
+    uint32_t after;  // the step that followed it last; 0: none
 };
 static_assert(sizeof(struct step) == 64, "a step is a cache line");
+static_assert(PLACES_MAX - 1 <= UINT16_MAX, "a place fits a step");
 
 struct json_track {
     const struct json_want *root;
     struct place *places;
-    struct step *steps;  // [0] is none
+    struct step *steps;          // [0] is none
+    uint32_t index[INDEX_SIZE];  // the last step found of a place and first bytes, by their hash
     uint8_t *pool;
     uint32_t places_count;
     uint32_t steps_count;
@@ -84,6 +89,7 @@ void json_track_forget(struct json_track *track) {
     track->steps_count = 1;
     track->steps[0] = (struct step){.is_easy = false};
     track->pool_size = 0;
+    memset(track->index, 0, sizeof track->index);
     track->credit = CREDIT_MAX;
     track->is_full = false;
 }
@@ -159,6 +165,15 @@ static inline struct step *guess_step(const struct json_track *track, uint32_t g
     return step->is_easy || is_all(track, step, left) ? step : NULL;
 }
 
+// Where the index has the step that begins with these bytes. It is a guess like others: steps of
+// other places and bytes may stand there.
+static uint32_t *index_of(struct json_track *track, uint32_t place, struct span left) {
+    uint64_t first = place;
+    if (left.size >= sizeof first) memcpy(&first, left.bytes, sizeof first);
+    uint64_t hash = (first ^ place) * 0x9E3779B97F4A7C15u;
+    return &track->index[hash >> (64 - INDEX_BITS)];
+}
+
 // The step that stands here, which becomes the first of its place. NULL if there is none, or none
 // was found with the probes that are left.
 static struct step *find_step(struct json_track *track, uint32_t at, struct span left,
@@ -185,6 +200,17 @@ static struct step *find_step(struct json_track *track, uint32_t at, struct span
         before = index;
     }
     return NULL;
+}
+
+// The same with a guess before: places can have many steps.
+static struct step *search_step(struct json_track *track, uint32_t place, struct span left,
+                                uint32_t *probes) {
+    uint32_t *index = index_of(track, place, left);
+    struct step *step = guess_step(track, *index, left);
+    if (step != NULL && step->place == place) return step;
+    step = find_step(track, place, left, probes);
+    if (step != NULL) *index = (uint32_t)(step - track->steps);
+    return step;
 }
 
 static uint32_t allow_probes(struct span text) {
@@ -292,13 +318,11 @@ bool json_track_follow(struct json_reader *reader, struct span text) {
     size_t at = 0;
     for (;;) {
         struct span left = span_from(text, at);
-        struct step *step = guess_step(track, before->after[0], left);
+        struct step *step = guess_step(track, before->after, left);
         if (step == NULL) {
-            step = guess_step(track, before->after[1], left);
-            if (step == NULL) step = find_step(track, place, left, &probes);
+            step = search_step(track, place, left, &probes);
             if (step == NULL) return false;
-            before->after[1] = before->after[0];
-            before->after[0] = (uint32_t)(step - track->steps);
+            before->after = (uint32_t)(step - track->steps);
         }
         if (step->kind == STEP_END) break;
         at += step->size;
@@ -476,6 +500,7 @@ static const struct step *add_step(struct json_track *track, uint32_t at, struct
         .mask = bytes.size < HEAD_SIZE ? (1U << bytes.size) - 1 : UINT32_MAX,
         .size = (uint16_t)bytes.size,
         .kind = between.kind,
+        .place = (uint16_t)at,
         .is_easy =
             bytes.size <= HEAD_SIZE && between.kind != STEP_END && between.kind != JSON_NUMBER,
     };

@@ -9,11 +9,11 @@
 // would accept too, if its strings and numbers are good: plain ones are checked on the way, those
 // with escapes, other than ASCII or an exponent are given to yyjson, each as a document.
 //
-// Steps are compared byte for byte: nothing is hashed, so that no sender can make two structures
-// look alike. Where a place has several steps the two that followed the same step last are tried
-// first, then all of them, the last used first. What a text may cost is bounded by its size, and
-// what is learnt by a credit that every text adds to. A track that is full forgets everything. One
-// thread.
+// Steps are compared byte for byte: a hash only tells which to compare first, so that no sender can
+// make two structures look alike. Where a place has several steps the one that followed the same
+// step last is tried first, then the one last found by these first bytes, then all of them, the
+// last used first. What a text may cost is bounded by its size, and what is learnt by a credit that
+// every text adds to. A track that is full forgets everything. One thread.
 
 #pragma once
 
