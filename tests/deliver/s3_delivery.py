@@ -12,11 +12,11 @@ from tests.s3 import servers  # noqa: E402
 class DeliveringToS3(Delivering):
     """The server starts when the collector runs: aws has one key for both, which the collector makes."""
 
-    def __init__(self, region=HOME, scheme="http", interval=1, digest_interval=3, more="", **options):
+    def __init__(self, region=HOME, scheme="http", interval=1, digest_interval=3, more_s3="", **options):
         self.port = servers.free_port()
         self.region = region
         self.store_endpoint = f"{scheme}://127.0.0.1:{self.port}"
-        self.more = more
+        self.more_s3 = more_s3
         self.server = None
         super().__init__(interval, digest_interval, **options)
         self.key = (self.admin.id, self.admin.secret)
@@ -30,7 +30,7 @@ class DeliveringToS3(Delivering):
         text = organization.read_settings().replace(
             "directory: ../../buckets",
             f"s3: {{region: {self.region}, endpoint: \"{self.store_endpoint}\", ca: ../../store.pem, "
-            f"credentials: ../../credentials{self.more}}}",
+            f"credentials: ../../credentials{self.more_s3}}}",
         )
         assert "credentials: ../.." in text
         organization.write_settings(text)

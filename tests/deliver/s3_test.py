@@ -109,7 +109,7 @@ def check_server(kind, **options):
 
 
 def test_moto():
-    check_server(servers.Moto, more=", encryption: s3, acl: bucket-owner-full-control")
+    check_server(servers.Moto, more_s3=", encryption: s3, acl: bucket-owner-full-control")
 
 
 def test_s3rver():

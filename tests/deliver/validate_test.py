@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The stock verifier, `aws cloudtrail validate-logs`, on trails that a collector delivers to a folder and
-serves itself: what it accepts, and what it says of each tampering."""
+serves itself, or to moto and s3rver: what it accepts, and what it says of each tampering."""
 
+import concurrent.futures
 import datetime
 import gzip
 import json
@@ -16,7 +17,9 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 
 from tests.deliver import delivery  # noqa: E402
 from tests.deliver.delivery import BUCKET, Delivering, flow, now, summary  # noqa: E402
+from tests.deliver.s3_delivery import DeliveringToS3  # noqa: E402
 from tests.api import service as api  # noqa: E402
+from tests.s3 import servers  # noqa: E402
 from tests.kit import cases  # noqa: E402
 
 api.enter_clients()
@@ -57,12 +60,14 @@ def test_every_file_of_an_organization_is_valid():
         assert listed == len(service.files()), (listed, len(service.files()))
 
 
-def test_empty_hours_a_restart_a_new_key_and_an_outage():
+def live_through_all(kind):
+    """A trail's life, delivered to a server of tests/s3 or, without one, to a folder that the collector serves."""
     events = events_of(SHOP)
     third = len(events) // 3
-    with Delivering(
-        events=[], accounts=[SHOP], digest_interval=3, more=", digest_key_lifetime_s: 8"
-    ) as service:
+    options = dict(events=[], accounts=[SHOP], digest_interval=3, more=", digest_key_lifetime_s: 8")
+    with DeliveringToS3(scheme=kind.scheme, **options) if kind else Delivering(**options) as service:
+        if kind:
+            service.serve(kind)
         arn = service.make_trail(IsOrganizationTrail=True)
         service.feed(events[:third])
         service.wait_records(delivery.selected(events[:third]))
@@ -101,6 +106,15 @@ def test_empty_hours_a_restart_a_new_key_and_an_outage():
         assert {key["Fingerprint"] for key in keys} == {
             digest["digestPublicKeyFingerprint"] for _, digest in service.read_digests()
         }
+
+
+def test_empty_hours_a_restart_a_new_key_and_an_outage():
+    """Over the collector's own S3 reads, moto with authentication on, and s3rver: at once, for most of it is waiting."""
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        lives = {kind: threads.submit(live_through_all, kind) for kind in (None, servers.Moto, servers.S3rver)}
+    for kind, life in lives.items():
+        if life.exception() is not None:
+            raise AssertionError(f"over {kind.name if kind else 'own reads'}") from life.exception()
 
 
 class Tampering:
