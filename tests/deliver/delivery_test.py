@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import uuid
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -20,7 +21,7 @@ from tests.kit import cases  # noqa: E402
 api.enter_clients()
 
 OWNER = flow.MANAGEMENT
-SHOP = "123456789123"
+SHOP, BANK = "123456789123", "347283850106"
 ROUNDS = 50 if os.environ.get("ORGTRAIL_LONG") else 8  # of kills
 
 
@@ -99,6 +100,81 @@ def test_each_trail_has_its_events():
         stopped = [event["requestParameters"]["name"].rpartition("/")[2] for event in own
                    if event["eventName"] == "StopLogging"]
         assert sorted(stopped) == ["all-of-all", "one-account"], stopped
+
+
+def make_event(source, name, resource=None, is_read=False, category="Data"):
+    """An event like those of the files, of something that none of them has."""
+    record = {
+        "eventVersion": "1.08", "userIdentity": {"type": "IAMUser", "accountId": BANK, "userName": "selected"},
+        "eventTime": "2026-03-01T00:00:00Z", "eventSource": source, "eventName": name, "awsRegion": "us-east-1",
+        "readOnly": is_read, "eventID": str(uuid.uuid4()), "eventType": "AwsApiCall",
+        "managementEvent": category == "Management", "recipientAccountId": BANK, "eventCategory": category,
+    }
+    if resource:
+        record["resources"] = [dict(zip(("type", "ARN"), resource))]
+    return api.Event(json.dumps(record).encode())
+
+
+def test_selectors_decide_what_is_in_the_files():
+    """The example of AWS's guide with six objects, reads and writes, sources left out, types of data."""
+    s3 = "s3.amazonaws.com"
+    objects = [make_event(s3, "PutObject", ("AWS::S3::Object", f"arn:aws:s3:::bucket{number}/object{number}"))
+               for number in range(1, 7)]
+    reading = make_event(s3, "GetObject", ("AWS::S3::Object", "arn:aws:s3:::bucket2/object9"), is_read=True)
+    invoked = make_event("lambda.amazonaws.com", "Invoke",
+                         ("AWS::Lambda::Function", f"arn:aws:lambda:us-east-1:{BANK}:function:one"))
+    item = make_event("dynamodb.amazonaws.com", "PutItem",
+                      ("AWS::DynamoDB::Table", f"arn:aws:dynamodb:us-east-1:{BANK}:table/one"))
+    asked = make_event("rdsdata.amazonaws.com", "ExecuteStatement", category="Management")
+    made = [*objects, reading, invoked, item, asked]
+    management = [event for event in api.load_events() if event.account == BANK and event.category == "Management"]
+    management.append(asked)
+    sources = ["kms.amazonaws.com", "rdsdata.amazonaws.com"]
+
+    def advanced(*fields):
+        return {"AdvancedEventSelectors": [{"FieldSelectors": [
+            {"Field": "eventCategory", "Equals": ["Data"]}, *fields]}]}
+
+    def basic(which, excluded=(), **data):
+        return {"EventSelectors": [{
+            "ReadWriteType": which, "IncludeManagementEvents": True, "ExcludeManagementEventSources": excluded,
+            "DataResources": [{"Type": type_.replace("_", "::"), "Values": values} for type_, values in data.items()]}]}
+
+    def is_read(event):
+        return event.read_only == "true"
+
+    # What each trail asks for, and what lies in its bucket then.
+    trails = {
+        "six-objects": (advanced(
+            {"Field": "resources.type", "Equals": ["AWS::S3::Object"]},
+            {"Field": "resources.ARN",
+             "Equals": ["arn:aws:s3:::bucket1/object1"], "NotEquals": ["arn:aws:s3:::bucket6/object6"],
+             "StartsWith": ["arn:aws:s3:::bucket2/"], "NotStartsWith": ["arn:aws:s3:::bucket4/"],
+             "EndsWith": ["object3", "object4", "object5", "object6"], "NotEndsWith": ["/object5"]}),
+            [*objects[:3], reading]),
+        "excluded": (basic("All", sources), [event for event in management if event.source not in sources]),
+        "reads": (basic("ReadOnly", AWS_S3_Object=["arn:aws:s3:::bucket2/"]),
+                  [event for event in management if is_read(event)] + [reading]),
+        "writes": (basic("WriteOnly", sources[:1], AWS_S3_Object=["arn:aws:s3:::bucket2/", "arn:aws:s3:::bucket4/obj"],
+                         AWS_Lambda_Function=["arn:aws:lambda"]),
+                   [event for event in management if not is_read(event) and event.source != sources[0]]
+                   + [objects[1], objects[3], invoked]),
+        "types": (advanced({"Field": "resources.type", "Equals": ["AWS::DynamoDB::Table"]}), [item]),
+    }
+    excluded = [event for event in management if event.source in sources]
+    assert {is_read(event) for event in excluded} == {True, False} and len(excluded) < len(management)
+    with Delivering(events=[], accounts=[BANK]) as service:
+        add_buckets(service, *trails)
+        for name, (selectors, _) in trails.items():
+            arn = service.call("create_trail", Name=name, S3BucketName=name, IsMultiRegionTrail=True,
+                               IsOrganizationTrail=True)["TrailARN"]
+            service.call("put_event_selectors", TrailName=arn, **selectors)
+            service.call("start_logging", Name=arn)
+        service.feed([event for event in management if event is not asked] + made)
+        for name, (_, wanted) in trails.items():
+            records = [event.text for event in wanted]
+            service.wait_records(records, bucket=name)
+            service.check_records(records, bucket=name)
 
 
 def test_nothing_is_lost_or_double_when_the_collector_is_killed():
