@@ -198,6 +198,52 @@ def test_the_aws_cli_of_debian():
     assert report["whole"] and report["counts"]["digestsGood"] == len(service.digests()), report
 
 
+def test_another_reader():
+    """obstore: Rust's object_store, with which DataFusion, Polars and Delta Lake read. Nothing of AWS's is in it."""
+    import obstore
+
+    service = open_service()
+    with open(service.ca, encoding="utf-8") as file:
+        ca = file.read()
+
+    def open_store(key):
+        return obstore.store.S3Store(
+            BUCKET, endpoint=service.endpoint, region="us-east-1", access_key_id=key.id, secret_access_key=key.secret,
+            virtual_hosted_style_request=False, client_options={"root_certificate": ca}, retry_config={"max_retries": 0},
+            **({"session_token": key.token} if key.token else {}))
+
+    keys = [key for key in all_keys(service) if key.startswith("AWSLogs/")]
+    folder = f"AWSLogs/{service.organization.name}/"
+    for key in (service.admin, service.begin_session()):
+        store = open_store(key)
+        assert sorted(item["path"] for page in obstore.list(store, "AWSLogs") for item in page) == keys
+    found = obstore.list_with_delimiter(store, folder)["common_prefixes"]
+    assert sorted(found) == sorted({"/".join(key.split("/")[:3]) for key in keys}), found
+    for key in keys:
+        with open(os.path.join(service.buckets, BUCKET, key), "rb") as file:
+            content = file.read()
+        head = obstore.head(store, key)
+        assert head["size"] == len(content) and head["e_tag"], head
+        answer = obstore.get(store, key)
+        assert bytes(answer.bytes()) == content and answer.meta["e_tag"] == head["e_tag"], key
+        size = len(content)
+        assert bytes(obstore.get_range(store, key, start=3, end=size // 2)) == content[3:size // 2], key
+        assert bytes(obstore.get(store, key, options={"range": {"suffix": 8}}).bytes()) == content[-8:], key
+        assert bytes(obstore.get(store, key, options={"range": {"offset": 10}}).bytes()) == content[10:], key
+        parts = obstore.get_ranges(store, key, starts=[0, 20, size - 5], ends=[4, 30, size])
+        assert [bytes(part) for part in parts] == [content[:4], content[20:30], content[-5:]], key
+    try:
+        obstore.get(store, keys[0] + "-no")
+        raise AssertionError("a file that is not there was read")
+    except FileNotFoundError:
+        pass
+    try:
+        list(obstore.list(open_store(api.Key(service.admin.id, "x" * 40))))
+        raise AssertionError("another secret lists")
+    except obstore.exceptions.BaseError as error:
+        assert "SignatureDoesNotMatch" in str(error) or "403" in str(error), error
+
+
 def test_who_owns_what():
     service = open_service()
     shop = service.make_key("owned", "--account", SHOP)
@@ -361,4 +407,4 @@ def test_zz_end():
     STATE["service"].__exit__(None, None, None)
 
 
-cases.run("reads", globals())
+cases.run("reads", globals(), os.environ.get("ONLY"))
