@@ -4,8 +4,13 @@
 import gzip
 import json
 import os
+import pty
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -85,6 +90,80 @@ def test_what_is_delivered_is_whole():
         os.remove(next(iter(service.files().values())))
         code, found = verify(service, "--keys", keys, store=False, place=bucket)
         assert code == 1 and found["found"] == {"log-missing": 1}, found["found"]
+
+
+def read_all(file):
+    """What is there."""
+    text = b""
+    try:
+        while part := os.read(file, 4096):
+            text += part
+    except BlockingIOError:
+        pass
+    return text
+
+
+def run_slowly(service, *arguments, has_terminal):
+    """What a command says to standard error, while of each eighth of a second it has a hundredth: what is soon done
+    takes long enough for a bar."""
+    own, others = pty.openpty() if has_terminal else os.pipe()
+    os.set_blocking(own, False)
+    process = subprocess.Popen(
+        [service.organization.program, *arguments], stdout=subprocess.DEVNULL, stderr=others,
+        env=service.environment())
+    said = b""
+    until = time.monotonic() + 120
+    try:
+        while process.poll() is None and time.monotonic() < until:
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.12)
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.01)
+            said += read_all(own)
+        said += read_all(own)
+    finally:
+        os.close(own)
+        os.close(others)
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, (arguments, process.returncode, said)
+    return said.decode()
+
+
+def test_bars_on_a_terminal():
+    """They show a share and a rate, and are gone at the end; without a terminal there is none."""
+    with Delivering(events=[], accounts=accounts()) as service:
+        arn = service.make_trail(IsOrganizationTrail=True)
+        feed(service)
+        service.wait_digest(arn)
+        service.call("stop_logging", Name=arn)
+        organization = service.organization
+        flow.wait_until("the last digest", lambda: not service.follower_names(), 30, 0.2)
+        bundle = organization.run("enroll", organization.folder, "--collector", f"127.0.0.1:{organization.port}",
+                                  "--organization", "--agent", "import").stdout.split("  ")[0]
+        # The collector's own events, of the management account, come in by no agent.
+        archive = os.path.join(organization.base, "archive")
+        for key, path in service.files().items():
+            if f"/{flow.MANAGEMENT}/" not in key:
+                copy = os.path.join(archive, key)
+                os.makedirs(os.path.dirname(copy), exist_ok=True)
+                shutil.copy(path, copy)
+        for has_terminal in (True, False):
+            out = os.path.join(organization.base, f"out{has_terminal}")
+            spool = os.path.join(organization.base, f"spool{has_terminal}")
+            for what, unit, *arguments in (
+                ("exporting", "events", "export", out, organization.store, "--organization", organization.name),
+                ("verifying", "files", "verify", service.buckets, "--store", organization.store),
+                ("importing", "bytes", "import", archive, "--bundle", bundle, "--spool", spool),
+            ):
+                said = run_slowly(service, *arguments, has_terminal=has_terminal)
+                bars = re.findall(rf"\r\x1b\[K{what} (#*)(\.*) (\d+) {unit}, (\d+)/s", said)
+                assert ("\x1b" in said) == bool(bars) == has_terminal, (what, has_terminal, said)
+                if has_terminal:
+                    # The first may come before it is known of how much.
+                    assert {len(done) + len(rest) for done, rest, _, _ in bars} - {0} == {30}, (what, bars)
+                    assert bars[-1][0] and int(bars[-1][3]) > 0, (what, bars)
+                    assert said.endswith("\r\x1b[K"), (what, said[-100:])
 
 
 def test_events_are_compared_with_the_store():
@@ -169,4 +248,4 @@ def test_older_copy_is_found_by_the_store():
         assert code != 0 and found["counts"]["faults"] >= 1, found
 
 
-cases.run("verify_delivered", globals())
+cases.run("verify_delivered", globals(), os.environ.get("ONLY"))
