@@ -68,6 +68,23 @@ void arena_reset(struct arena *arena) {
     arena->given = 0;
 }
 
+void arena_release(struct arena *arena) {
+    free_chunks(arena);
+    arena->wanted = 0;
+    arena->used = 0;
+    arena->given = 0;
+}
+
+// A chunk of *wanted bytes, or of what large pages take for them if that is within the limit.
+static struct chunk *allocate_chunk(size_t *wanted, size_t left) {
+    // Rows of a commit lie in chunks of megabytes, and blocks take them in another order. What
+    // large pages take beyond what is wanted is used and counted; past the limit there are none.
+    size_t whole = table_round(sizeof(struct chunk) + *wanted) - sizeof(struct chunk);
+    if (whole > left) return malloc(sizeof(struct chunk) + *wanted);
+    *wanted = whole;
+    return table_allocate_bare(sizeof(struct chunk) + whole);
+}
+
 // Makes a new newest chunk that holds size bytes. False at the limit or without memory.
 static bool add_chunk(struct arena *arena, size_t size) {
     // A kept chunk that is too small for the very first item would only take from the limit.
@@ -78,13 +95,12 @@ static bool add_chunk(struct arena *arena, size_t size) {
     if (wanted < CHUNK_SIZE_MIN) wanted = CHUNK_SIZE_MIN;
     if (wanted > left) wanted = left;
     if (wanted < size) wanted = size;
-    // Rows of a commit lie in chunks of megabytes, and blocks take them in another order. What
-    // large pages take beyond what is wanted is used and counted; past the limit there are none.
-    struct chunk *chunk;
-    size_t whole = table_round(sizeof *chunk + wanted) - sizeof *chunk;
-    bool fits = whole <= left;
-    if (fits) wanted = whole;
-    chunk = fits ? table_allocate_bare(sizeof *chunk + wanted) : malloc(sizeof *chunk + wanted);
+    struct chunk *chunk = allocate_chunk(&wanted, left);
+    if (chunk == NULL) {
+        // What was wanted may be far more than is needed.
+        wanted = size;
+        chunk = allocate_chunk(&wanted, left);
+    }
     if (chunk == NULL) return false;
     chunk->size = wanted;
     chunk->older = arena->newest;

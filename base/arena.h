@@ -22,11 +22,14 @@ struct arena *arena_create(size_t size_max);
 void arena_destroy(struct arena *arena);
 
 // Says how much an empty arena that keeps nothing is going to hold: its first piece of memory is
-// that large.
+// that large where the process gets one.
 void arena_expect(struct arena *arena, size_t size);
 
 // Forgets everything in it and keeps its memory for reuse.
 void arena_reset(struct arena *arena);
+
+// Forgets everything in it and keeps nothing.
+void arena_release(struct arena *arena);
 
 // size bytes aligned to 16, not initialised. NULL at the limit; size 0 gives a valid pointer.
 void *arena_allocate(struct arena *arena, size_t size);

@@ -104,6 +104,28 @@ static void test_large_chunks_are_counted(void **state) {
     arena_destroy(arena);
 }
 
+// More is expected than there are addresses: what is needed is had all the same.
+static void test_expected_too_much(void **state) {
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip();  // ends the process that asks for so much
+#endif
+    struct arena *arena = arena_create(SIZE_MAX / 2);
+    arena_expect(arena, (size_t)1 << 50);
+    for (int index = 0; index < 10; index++) {
+        uint8_t *bytes = arena_allocate(arena, 100000);
+        assert_non_null(bytes);
+        memset(bytes, index, 100000);
+    }
+    assert_in_range(arena_kept(arena), 1000000, 2000000);
+    arena_release(arena);
+    assert_int_equal(arena_kept(arena), 0);
+    assert_int_equal(arena_size(arena), 0);
+    assert_non_null(arena_allocate(arena, 100000));
+    assert_in_range(arena_kept(arena), 100000, 200000);
+    arena_destroy(arena);
+}
+
 static void test_copies_and_text(void **state) {
     (void)state;
     struct arena *arena = arena_create(100000);
@@ -129,6 +151,7 @@ int main(void) {
         cmocka_unit_test(test_reuse_is_bounded),
         cmocka_unit_test(test_small_arena_stays_small),
         cmocka_unit_test(test_large_chunks_are_counted),
+        cmocka_unit_test(test_expected_too_much),
         cmocka_unit_test(test_copies_and_text),
     };
     return cases_run("arena_test", tests, sizeof tests / sizeof tests[0]);

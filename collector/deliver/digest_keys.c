@@ -29,7 +29,7 @@ static void print_bound(const char *fingerprint, char text[64]) {
 struct search {
     struct json_reader *json;
     const uint8_t *secret;
-    int64_t now_ms;
+    int64_t at_ms;
     struct digest_key *key;
     uint32_t next;  // number of the next one
     bool is_found;
@@ -69,7 +69,7 @@ static bool on_document(void *user, struct span name, struct span value) {
         return true;
     }
     struct digest_key_facts facts = digest_key_read(root);
-    if (facts.to_ms <= search->now_ms || search->is_found) return true;
+    if (facts.to_ms <= search->at_ms || search->is_found) return true;
     struct digest_key *key = search->key;
     snprintf(key->fingerprint, sizeof key->fingerprint, "%.*s", SPAN_PRINT(facts.fingerprint));
     search->is_found = open_private(search, json_member_string(root, SPAN_LITERAL("private")),
@@ -160,10 +160,10 @@ static bool make(struct seat *seat, const uint8_t *secret, int64_t lifetime_ms, 
     return true;
 }
 
-bool digest_key_get(struct seat *seat, const uint8_t secret[CRYPTO_SEAL_KEY_SIZE],
+bool digest_key_get(struct seat *seat, const uint8_t secret[CRYPTO_SEAL_KEY_SIZE], int64_t at_ms,
                     int64_t lifetime_ms, struct digest_key *key, struct fault *fault) {
     struct search search = {
-        .json = json_reader_create(), .secret = secret, .now_ms = seat_now_ms(seat), .key = key};
+        .json = json_reader_create(), .secret = secret, .at_ms = at_ms, .key = key};
     key->rsa = NULL;
     if (search.json == NULL) return fault_set(fault, FAULT_FULL, "no memory for digest keys");
     bool is_good = trail_reader_documents(seat->reader, SPAN_LITERAL(STATE_DIGEST_KEYS),

@@ -35,7 +35,9 @@ struct digest_key {
     char fingerprint[DIGEST_KEY_FINGERPRINT_SIZE];
 };
 
-// The key that signs now; a new one, which signs for lifetime_ms, if there is none that can be
-// used. FAULT_RETRY if another thread makes one at the same time; FAULT_FULL, FAULT_IO.
+// The key that signs what was planned at a moment, the same one whenever it is asked for; a new
+// one, which signs for lifetime_ms from now on, if there is none that can be used. FAULT_RETRY if
+// another thread makes one at the same time; FAULT_FULL, FAULT_IO.
 MUST_CHECK bool digest_key_get(struct seat *seat, const uint8_t secret[CRYPTO_SEAL_KEY_SIZE],
-                               int64_t lifetime_ms, struct digest_key *key, struct fault *fault);
+                               int64_t at_ms, int64_t lifetime_ms, struct digest_key *key,
+                               struct fault *fault);

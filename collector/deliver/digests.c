@@ -497,8 +497,9 @@ bool digests_remove_documents(struct seat *seat, struct span prefix, struct faul
 static bool run(struct work *work, struct fault *fault) {
     char lists[TRAIL_NAME_SIZE_MAX];
     snprintf(lists, sizeof lists, STATE_FILES "%s/", work->options->id);
-    return digest_key_get(work->seat, work->options->secret, work->options->key_lifetime_ms,
-                          &work->key, fault) &&
+    // The key of the plan's time, at each attempt the same: a file has one signature.
+    return digest_key_get(work->seat, work->options->secret, work->plan->made_ms,
+                          work->options->key_lifetime_ms, &work->key, fault) &&
            load(work, fault) && write_all(work, fault) &&
            remove_until(work->seat, span_text(lists), work->json, work->plan->end_s, fault);
 }

@@ -107,10 +107,11 @@ bool round_begin(struct round *round, const struct round_options *options, struc
     round->options = *options;
     arena_reset(round->arena);
     // In one piece, of which only what is used gets memory: several would be made one for the next
-    // round, and all of them be new to the process once more.
-    if (arena_kept(round->arena) == 0) {
-        arena_expect(round->arena, (size_t)(options->text_size_max / 8 * 9));
-    }
+    // round, and all of them be new to the process once more. What a larger share took is given
+    // back.
+    size_t expected = (size_t)(options->text_size_max / 8 * 9);
+    if (arena_kept(round->arena) / 2 > expected) arena_release(round->arena);
+    if (arena_kept(round->arena) == 0) arena_expect(round->arena, expected);
     memset(round->table, 0, SLOTS * sizeof *round->table);
     round->parts_count = 0;
     round->size = 0;
