@@ -252,6 +252,41 @@ static void test_a_change_between_attempts_is_told(void **state) {
     life_end(&life);
 }
 
+// The key of digests expires between an attempt and the next one: what lies there already is signed
+// by the same key, and so nobody else's. Returns whether the nth operation failed.
+static bool expire_behind(struct life *life, struct folder *folder, uint64_t nth) {
+    struct fault fault;
+    int64_t wait_ms;
+    bool is_good = true;
+    life_start_trail(life);
+    life_add_event(life);
+    folder_fail(folder, nth);
+    for (uint32_t step = 0; step < 8 && is_good; step++) {
+        life->rig->now_ms += 1000;
+        is_good = life->follower->step(life->follower, &life->seat, &wait_ms, &fault);
+    }
+    folder_fail(folder, 0);
+    life->rig->now_ms += life->options.key_lifetime_ms;
+    if (!life->follower->step(life->follower, &life->seat, &wait_ms, &fault)) {
+        fail_msg("operation %u: %s", (unsigned)nth, fault.text);
+    }
+    life_end_trail(life);
+    return !is_good;
+}
+
+static void test_a_repeated_digest_has_its_key(void **state) {
+    static struct life life;
+    struct folder folder;
+    struct life_place place;
+    uint64_t nth = 1;
+    make_place(&folder, UINT32_MAX, &place);
+    life_begin(&life, *state, &place);
+    life.options.key_lifetime_ms = 60000;
+    while (expire_behind(&life, &folder, nth)) nth++;
+    assert_in_range(nth, 20, 200);
+    life_end(&life);
+}
+
 static void place_other(struct life *life, uint32_t number, bool is_dropped) {
     struct fault fault;
     bool is_current = false;
@@ -297,6 +332,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_every_operation_fails_once, rig_make, rig_end),
         cmocka_unit_test_setup_teardown(test_power_goes_at_every_operation, rig_make, rig_end),
         cmocka_unit_test_setup_teardown(test_a_change_between_attempts_is_told, rig_make, rig_end),
+        cmocka_unit_test_setup_teardown(test_a_repeated_digest_has_its_key, rig_make, rig_end),
         cmocka_unit_test_setup_teardown(test_too_many_followers_are_told, rig_make, rig_end),
     };
     return cases_run("crash_test", tests, sizeof tests / sizeof tests[0]);
