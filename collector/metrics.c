@@ -232,6 +232,9 @@ struct metric metrics_table[METRICS_COUNT] = {
                                    .help = "Followers of the trail that fail again and again, as a "
                                            "trail that cannot deliver.",
                                    .kind = METRIC_GAUGE},
+    [METRICS_TARGETS_FAILING] = {.name = "orgtrail_collector_failing_targets",
+                                 .help = "Targets of notifications that fail again and again.",
+                                 .kind = METRIC_GAUGE},
     [METRICS_DELIVERED_FILES] = {.name = "orgtrail_collector_delivered_files_total",
                                  .help = "Log files that a trail has delivered.",
                                  .kind = METRIC_COUNTER,

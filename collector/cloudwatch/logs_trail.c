@@ -11,6 +11,7 @@
 #include "collector/cloudwatch/logs_state.h"
 #include "collector/deliver/present.h"
 #include "collector/follow/seat.h"
+#include "collector/notes/notes.h"
 
 enum { ARENA_SIZE = 32 * 1024 * 1024 };
 
@@ -205,6 +206,21 @@ static void note_left_out(struct step *step, const struct logs_round_facts *fact
     }
 }
 
+// Tells in the trail what the state has by now. It is short: not left out itself.
+static void tell_left_out(const struct step *step, const struct logs_round_facts *facts) {
+    struct span name = span_text(step->self->base.name);
+    bool is_large = facts->large > 0;
+    const struct own_event_detail details[] = {
+        {"follower", name, 0},
+        {"reason", span_text(is_large ? "EventTooLarge" : "RejectedLogEvents"), 0},
+        {"sinceLoggingBegan", {NULL, 0}, step->state.left_out},
+        {"sequence", {NULL, 0}, facts->sequence},
+        {"bytes", {NULL, 0}, facts->large},
+    };
+    if (facts->left_out == 0) return;
+    notes_add(step->self->options->notes, "EventsLeftOut", name, details, is_large ? 5 : 3);
+}
+
 // All is put: the place moves. The session ends with the call that ended it, which is in what was
 // gathered if the document said before that it was made: a round may have waited for its log group,
 // and the trail been stopped meanwhile.
@@ -223,6 +239,7 @@ static bool end_round(struct step *step, struct fault *fault) {
     follower.is_dropped = is_last;
     bool is_same = facts.to == step->place && !is_last && !had_error;
     if (!is_same && !save(step, &follower, fault)) return false;
+    tell_left_out(step, &facts);
     drop_round(self);
     self->due_ms = is_more ? 0 : step->now_ms + (int64_t)self->options->interval_s * 1000;
     if (is_more) *step->wait_ms = 0;

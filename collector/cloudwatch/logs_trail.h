@@ -23,6 +23,7 @@ enum {
 // One for all trails.
 struct logs_trail_options {
     struct followers *followers;
+    struct notes *notes;           // where events are told that are left out
     struct caller_options caller;  // CloudWatch Logs
     const char *organization;      // "o-..."
     const char *const *groups;     // that trails may name, as logs_trail_allows has them

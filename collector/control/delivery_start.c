@@ -173,6 +173,7 @@ static bool start(struct delivery *delivery, const struct settings *settings,
         return false;
     }
     delivery->logs.followers = delivery->followers;
+    delivery->logs.notes = server_notes(server);
     const struct deliver_options options = {
         .followers = delivery->followers,
         .objects = has_files(settings) ? &delivery->objects : NULL,

@@ -174,11 +174,21 @@ __attribute__((format(printf, 2, 3))) static void add_wrong(struct wrongs *wrong
     wrongs->list[wrongs->count++] = text;
 }
 
+// Of all values of its label.
+static int64_t sum(enum metrics_index index) {
+    int64_t all = 0;
+    for (uint32_t label = 0; label < METRIC_LABELS_MAX; label++) {
+        all += metric_get(&metrics_table[index], label);
+    }
+    return all;
+}
+
 static void find_alarms(struct wrongs *wrongs) {
     int64_t size = metric_get(&metrics_table[METRICS_DISK], 0);
     int64_t free_size = metric_get(&metrics_table[METRICS_DISK_FREE], 0);
     int64_t left_s = metric_get(&metrics_table[METRICS_DISK_LEFT], 0);
     int64_t failing = metric_get(&metrics_table[METRICS_FOLLOWERS_FAILING], 0);
+    int64_t targets = metric_get(&metrics_table[METRICS_TARGETS_FAILING], 0);
     if (free_size < size / 100 * APPEND_DISK_LOW_PERCENT)
         add_wrong(wrongs, "less than a tenth of the store's disk is free");
     if (left_s >= 0)
@@ -192,11 +202,15 @@ static void find_alarms(struct wrongs *wrongs) {
     if (failing > 0)
         add_wrong(wrongs, "%" PRId64 " %s: lookup --event-name FollowerFails", failing,
                   failing == 1 ? "trail cannot deliver" : "trails cannot deliver");
+    if (targets > 0)
+        add_wrong(wrongs, "%" PRId64 " %s not told of files: lookup --event-name TargetFails",
+                  targets, targets == 1 ? "target is" : "targets are");
 }
 
 static void find_warnings(struct wrongs *wrongs) {
     int64_t refused = metric_get(&metrics_table[METRICS_STREAMS_REFUSED], FAULT_DENIED);
     int64_t different = metric_get(&metrics_table[METRICS_STREAMS_ENDED], FAULT_CORRUPT);
+    int64_t left_out = sum(METRICS_LOG_GROUP_LEFT_OUT);
     if (refused > 0)
         add_wrong(wrongs,
                   "%" PRId64
@@ -209,6 +223,12 @@ static void find_warnings(struct wrongs *wrongs) {
                   " %s a spool that is not the one before, since the start: "
                   "lookup --event-name SpoolDiffers",
                   different, different == 1 ? "stream brought" : "streams brought");
+    if (left_out > 0)
+        add_wrong(wrongs,
+                  "%" PRId64
+                  " %s left out of a log group since the start: lookup --event-name "
+                  "EventsLeftOut",
+                  left_out, left_out == 1 ? "event was" : "events were");
 }
 
 static void run_status(void *context, struct control_call *call) {

@@ -75,20 +75,29 @@ static int64_t back_off(const struct followers *followers, uint32_t failures) {
     return (int64_t)(half + random_below(followers->options.random, half + 1));
 }
 
+static void count_failing(const struct follower *follower, int64_t change) {
+    enum metrics_index index =
+        follower->is_target ? METRICS_TARGETS_FAILING : METRICS_FOLLOWERS_FAILING;
+    metric_add(&metrics_table[index], 0, change);
+}
+
 // Tells in the trail that a follower does not go on, or that it does again.
 static void tell(struct followers *followers, struct entry *entry, bool is_failing,
                  const char *text) {
-    if (entry->is_told == is_failing || entry->follower->is_beside) return;
+    static const char *const names[2][2] = {{"FollowerGoesOn", "FollowerFails"},
+                                            {"TargetGoesOn", "TargetFails"}};
+    const struct follower *follower = entry->follower;
+    if (entry->is_told == is_failing) return;
     entry->is_told = is_failing;
-    metric_add(&metrics_table[METRICS_FOLLOWERS_FAILING], 0, is_failing ? 1 : -1);
+    count_failing(follower, is_failing ? 1 : -1);
     if (followers->options.notes == NULL) return;
-    struct span name = span_text(entry->follower->name);
+    struct span name = span_text(follower->name);
     const struct own_event_detail details[] = {
         {"follower", name, 0},
         {"detail", span_text(text), 0},
     };
-    notes_add(followers->options.notes, is_failing ? "FollowerFails" : "FollowerGoesOn", name,
-              details, is_failing ? 2 : 1);
+    notes_add(followers->options.notes, names[follower->is_target][is_failing], name, details,
+              is_failing ? 2 : 1);
 }
 
 static void on_failure(struct followers *followers, struct entry *entry,
@@ -230,7 +239,7 @@ static void fit_workers(struct followers *followers) {
 
 static void end_entry(struct followers *followers, struct entry *entry) {
     seat_show_lag(entry->follower->name, 0);
-    if (entry->is_told) metric_add(&metrics_table[METRICS_FOLLOWERS_FAILING], 0, -1);
+    if (entry->is_told) count_failing(entry->follower, -1);
     entry->follower->end(entry->follower);
     free(entry);
     atomic_fetch_sub(&followers->count, 1);

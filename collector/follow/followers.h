@@ -46,7 +46,7 @@ struct follower {
                  struct fault *fault);
     // It is not stepped any more, and is the owner's again.
     void (*end)(struct follower *follower);
-    bool is_beside;  // that it fails is nothing of the trail's: no own event tells it
+    bool is_target;  // it tells a target of files: that it fails is told of the target
 };
 
 struct followers_options {

@@ -139,10 +139,11 @@ static void test_what_fails_is_tried_again_later(void **state) {
     assert_int_equal(atomic_load(&failing.ends), 1);
 }
 
-static void test_what_fails_again_and_again_is_told(void **state) {
+static void check_told(void **state, bool is_target, enum metrics_index index, const char *fails,
+                       const char *goes_on) {
     static struct counter failing;
-    failing = (struct counter){.failures = FOLLOWERS_FAILURES + 1};
-    const struct metric *metric = &metrics_table[METRICS_FOLLOWERS_FAILING];
+    failing = (struct counter){.base.is_target = is_target, .failures = FOLLOWERS_FAILURES + 1};
+    const struct metric *metric = &metrics_table[index];
     struct notes *notes = notes_create();
     assert_non_null(notes);
     struct followers *followers = start_with(*state, notes);
@@ -150,15 +151,24 @@ static void test_what_fails_again_and_again_is_told(void **state) {
     wait_for(&failing.steps, FOLLOWERS_FAILURES + 1);
     assert_int_equal(metric_get(metric, 0), 1);
     assert_int_equal(notes_choose(notes, 0), 1);
-    assert_string_equal(notes_get(notes, 0)->name, "FollowerFails");
+    assert_string_equal(notes_get(notes, 0)->name, fails);
     notes_keep(notes);
     wait_for(&failing.steps, FOLLOWERS_FAILURES + 4);
     assert_int_equal(metric_get(metric, 0), 0);
     assert_int_equal(notes_choose(notes, 0), 1);
-    assert_string_equal(notes_get(notes, 0)->name, "FollowerGoesOn");
+    assert_string_equal(notes_get(notes, 0)->name, goes_on);
     notes_keep(notes);
     assert_true(followers_stop(followers));
     notes_destroy(notes);
+}
+
+static void test_what_fails_again_and_again_is_told(void **state) {
+    check_told(state, false, METRICS_FOLLOWERS_FAILING, "FollowerFails", "FollowerGoesOn");
+}
+
+static void test_a_target_that_fails_is_told_as_one(void **state) {
+    check_told(state, true, METRICS_TARGETS_FAILING, "TargetFails", "TargetGoesOn");
+    assert_int_equal(metric_get(&metrics_table[METRICS_FOLLOWERS_FAILING], 0), 0);
 }
 
 int main(void) {
@@ -171,6 +181,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_what_fails_is_tried_again_later, test_trail_make,
                                         test_trail_end),
         cmocka_unit_test_setup_teardown(test_what_fails_again_and_again_is_told, test_trail_make,
+                                        test_trail_end),
+        cmocka_unit_test_setup_teardown(test_a_target_that_fails_is_told_as_one, test_trail_make,
                                         test_trail_end),
     };
     return cases_run("followers_test", tests, sizeof tests / sizeof tests[0]);

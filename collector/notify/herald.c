@@ -289,7 +289,7 @@ bool herald_create(const struct herald_options *options, struct span id, struct 
     if (made == NULL) return fault_set(fault, FAULT_FULL, "no memory for a target");
     made->base.step = on_step;
     made->base.end = on_end;
-    made->base.is_beside = true;
+    made->base.is_target = true;
     made->options = *options;
     made->target = *target;
     made->target.address = strdup(target->address);

@@ -229,6 +229,9 @@ def test_failing_store_gets_each_event_once():
         service.feed(pair)
         wait_error(service, arn, "RejectedLogEvents: 1 events were left out since logging began")
         assert service.metric("orgtrail_collector_log_group_left_out_events_total") == 1
+        flow.wait_until("own event", lambda: service.organization.own_events("EventsLeftOut"))
+        details = service.organization.own_events("EventsLeftOut")[0]["serviceEventDetails"]
+        assert details["reason"] == "RejectedLogEvents" and "bytes" not in details, details
         assert not logs.breaches, logs.breaches[:5]
 
 
@@ -275,7 +278,17 @@ def test_events_too_large_are_told():
         wait_error(service, arn, f"of {len(large.text)} bytes: the log group takes 262144")
         assert error_of(service, arn).startswith("EventTooLarge: 1 events were left out since logging began")
         assert service.metric("orgtrail_collector_log_group_left_out_events_total") == 1
-        service.organization.collector.wait_for_message("events are too large for a log group")
+        organization = service.organization
+        organization.collector.wait_for_message("events are too large for a log group")
+        flow.wait_until("own event", lambda: organization.own_events("EventsLeftOut"))
+        details = [event["serviceEventDetails"] for event in organization.own_events("EventsLeftOut")]
+        assert len(details) == 1 and details[0]["follower"].startswith("logs-org-"), details
+        assert details[0]["reason"] == "EventTooLarge" and details[0]["sinceLoggingBegan"] == 1, details
+        assert details[0]["bytes"] == len(large.text) and details[0]["sequence"] > 0, details
+        words = "1 event was left out of a log group since the start"
+        assert f"WARNING      {words}" in organization.run("status", organization.store).stdout
+        warnings = organization.status()["collector"]["warnings"]
+        assert any(line.startswith(words) for line in warnings), warnings
         # The file has it.
         service.wait_records([large.text, small.text])
 

@@ -4,6 +4,7 @@ ends; and only targets that may be connected to are."""
 
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -178,13 +179,30 @@ def test_a_dead_target_holds_up_nothing():
             assert sorted(told)[-3] < 8, told
             flow.wait_until("the alarm's metric", lambda: service.metric(
                 "orgtrail_collector_notification_lag_seconds", "-dead0-") > 0, 60, 0.3)
+            # It is an alarm of its own, after a few attempts.
+            organization = service.organization
+            flow.wait_until("own events", lambda: len(organization.own_events("TargetFails")) == 3, 120, 0.5)
+            details = [event["serviceEventDetails"] for event in organization.own_events("TargetFails")]
+            assert {re.search("-dead[012]-", detail["follower"]).group(0) for detail in details} == {
+                "-dead0-", "-dead1-", "-dead2-"}, details
+            assert all(detail["detail"] for detail in details), details
+            assert "\norgtrail_collector_failing_targets 3\n" in organization.fetch("/metrics")
+            words = "3 targets are not told of files"
+            assert f"ALARM        {words}" in organization.run("status", organization.store).stdout
+            alarms = organization.status()["collector"]["alarms"]
+            assert any(line.startswith(words) for line in alarms), alarms
+            assert not organization.own_events("FollowerFails")
             began = time.monotonic()
             assert service.organization.collector.stop() == 0
             assert time.monotonic() - began < 9, "a hanging target held up the end"
             # What it did not take is kept.
-            dead.mode = "take"
+            dead.mode = 503
             service.organization.start_collector()
+            flow.wait_until("own events", lambda: len(organization.own_events("TargetFails")) == 6, 60, 0.5)
+            dead.mode = "take"
             flow.wait_until("what waited", lambda: service.delivered_keys() <= set(dead.keys()), 90, 0.3)
+            flow.wait_until("own events", lambda: len(organization.own_events("TargetGoesOn")) == 3, 30, 0.3)
+            assert "not told of files" not in organization.run("status", organization.store).stdout
 
 
 def test_a_collector_that_is_killed():
