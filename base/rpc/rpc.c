@@ -37,8 +37,9 @@ static void report(const gpr_log_func_args *arguments) {
 static void on_log(gpr_log_func_args *arguments) {
     if (arguments->severity != GPR_LOG_SEVERITY_ERROR) return;
     // Its word for an alert of the server, which whoever asks for the alert tells better.
-    if (rpc_handshake_has_alert() && strstr(arguments->message, "Corruption detected") != NULL)
+    if (strstr(arguments->message, "Corruption detected") != NULL && rpc_handshake_take_logged()) {
         return;
+    }
     // Its accept loop ends for ever with any error that is not momentary.
     if (strstr(arguments->message, "Failed accept4") != NULL) atomic_fetch_add(&deaf_count, 1);
     if (is_capturing) {
@@ -102,7 +103,7 @@ static bool raise_descriptor_limit(struct fault *fault) {
 bool rpc_init(struct fault *fault) {
     if (!raise_descriptor_limit(fault)) return false;
     clean_environment();
-    rpc_handshake_init();
+    if (!rpc_handshake_init(fault)) return false;
     gpr_set_log_function(on_log);
     gpr_set_log_verbosity(GPR_LOG_SEVERITY_ERROR);
     grpc_init();

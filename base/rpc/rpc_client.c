@@ -15,6 +15,7 @@ struct rpc_client {
     struct rpc_verifier *verifier;   // of the credentials
     struct certificate_facts facts;  // of our certificate
     grpc_channel *channel;           // of the present attempt
+    uint64_t alerts;                 // where they stood when it began
     char *target;
     char *authority;  // may be NULL
     char *service;
@@ -111,8 +112,9 @@ static void on_finished(struct rpc_stream *stream, const struct fault *reason) {
     grpc_channel_destroy(client->channel);
     client->channel = NULL;
     struct fault told = *reason;
-    int alert = rpc_handshake_take_alert();
-    if (stream->was_hung_up || alert >= 0) {
+    int alert = rpc_handshake_alert_since(client->alerts);
+    // Who was let in was not refused: an alert since then is another client's.
+    if (!stream->is_begun && (stream->was_hung_up || alert >= 0)) {
         rpc_verifier_explain(client->verifier, &client->facts, client->target, alert, &told);
     }
     client->callbacks.closed(client->context, &told);
@@ -121,7 +123,8 @@ static void on_finished(struct rpc_stream *stream, const struct fault *reason) {
 void rpc_client_connect(struct rpc_client *client) {
     assert(client->stream == NULL);
     if (client->is_ending) return;
-    (void)rpc_handshake_take_alert();
+    rpc_verifier_forget(client->verifier);
+    client->alerts = rpc_handshake_alerts();
     client->channel = make_channel(client);
     grpc_slice method = grpc_slice_from_copied_string(client->service);
     grpc_call *call =

@@ -9,34 +9,22 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/socket.h>
 
+#include "base/log.h"
 #include "base/rpc/rpc_internal.h"
+#include "base/rpc/rpc_mutator.h"
 
 // ---- sockets that were accepted
 
-// gRPC's public headers name the mutator and not its members; these are those of 1.51.
-enum socket_use { SOCKET_CLIENT, SOCKET_LISTENER, SOCKET_ACCEPTED };
-struct socket_facts {
-    int descriptor;
-    enum socket_use use;
-};
-struct mutator_functions {
-    bool (*change)(int descriptor, grpc_socket_mutator *mutator);
-    int (*compare)(grpc_socket_mutator *one, grpc_socket_mutator *other);
-    void (*destroy)(grpc_socket_mutator *mutator);
-    bool (*change_any)(const struct socket_facts *socket, grpc_socket_mutator *mutator);
-};
-struct grpc_socket_mutator {
-    const struct mutator_functions *functions;
-    gpr_refcount references;
-};
+// Of which no connection has been made yet; closed by now if gRPC dropped it before it came to
+// that.
+static _Thread_local int accepted = -1;
 
-static _Thread_local int accepted = -1;  // of which no connection has been made yet
-
-static bool on_socket(const struct socket_facts *socket, grpc_socket_mutator *mutator) {
+static bool on_socket(const struct rpc_socket_facts *socket, grpc_socket_mutator *mutator) {
     (void)mutator;
-    if (socket->use == SOCKET_ACCEPTED) accepted = socket->descriptor;
+    if (socket->use == RPC_SOCKET_ACCEPTED) accepted = socket->descriptor;
     return true;
 }
 
@@ -60,16 +48,25 @@ static void free_nothing(void *pointer) {
     (void)pointer;
 }
 
-grpc_arg rpc_handshake_argument(void) {
-    static const struct mutator_functions functions = {
+bool rpc_handshake_argument(grpc_arg *argument) {
+    // Members in other places would end the process.
+    const char *version = grpc_version_string();
+    if (strncmp(version, RPC_MUTATOR_VERSION, strlen(RPC_MUTATOR_VERSION)) != 0) {
+        LOG(LOG_WARNING,
+            "this gRPC is not the one this was made for: who is on the deny list is refused when a "
+            "stream opens and no longer in the TLS handshake",
+            log_text("version", version), log_text("made_for", RPC_MUTATOR_VERSION));
+        return false;
+    }
+    static const struct rpc_mutator_functions functions = {
         .compare = compare_mutators, .destroy = keep_mutator, .change_any = on_socket};
     static grpc_socket_mutator mutator = {&functions, {1}};
     static const grpc_arg_pointer_vtable table = {copy_nothing, free_nothing, compare};
-    grpc_arg argument = {.type = GRPC_ARG_POINTER,
-                         .key = (char *)(uintptr_t)GRPC_ARG_SOCKET_MUTATOR};
-    argument.value.pointer.p = &mutator;
-    argument.value.pointer.vtable = &table;
-    return argument;
+    *argument =
+        (grpc_arg){.type = GRPC_ARG_POINTER, .key = (char *)(uintptr_t)GRPC_ARG_SOCKET_MUTATOR};
+    argument->value.pointer.p = &mutator;
+    argument->value.pointer.vtable = &table;
+    return true;
 }
 
 // ---- a server's connections
@@ -134,6 +131,9 @@ static long on_write(BIO *bio, int operation, const char *bytes, size_t size, in
 // Called for each certificate of a chain, the peer's own last.
 static int on_certificate(int is_good, X509_STORE_CTX *chain) {
     SSL *connection = X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx());
+    // A client that was made on a thread where gRPC had dropped a socket. Which of the two it is,
+    // OpenSSL did not know then.
+    if (!SSL_is_server(connection)) return is_good;
     int socket = socket_of(connection);
     if (is_good == 1 && X509_STORE_CTX_get_error_depth(chain) == 0 &&
         !may_enter(X509_STORE_CTX_get_current_cert(chain), socket)) {
@@ -149,14 +149,22 @@ static int on_certificate(int is_good, X509_STORE_CTX *chain) {
 
 // ---- a client's connections
 
-static atomic_int last_alert = -1;
+static _Atomic(uint64_t) alerts;  // how many came, and in the last byte the last of them
+static _Thread_local bool is_alert_unlogged;  // by gRPC, which does it on the thread that read it
 
-int rpc_handshake_take_alert(void) {
-    return atomic_exchange(&last_alert, -1);
+uint64_t rpc_handshake_alerts(void) {
+    return atomic_load(&alerts);
 }
 
-bool rpc_handshake_has_alert(void) {
-    return atomic_load(&last_alert) >= 0;
+int rpc_handshake_alert_since(uint64_t before) {
+    uint64_t now = atomic_load(&alerts);
+    return now == before ? -1 : (int)(now & 0xff);
+}
+
+bool rpc_handshake_take_logged(void) {
+    bool is_taken = is_alert_unlogged;
+    is_alert_unlogged = false;
+    return is_taken;
 }
 
 static void on_message(int is_ours, int version, int type, const void *bytes, size_t size,
@@ -164,8 +172,17 @@ static void on_message(int is_ours, int version, int type, const void *bytes, si
     (void)version;
     (void)context;
     const uint8_t *alert = bytes;
-    if (is_ours || type != SSL3_RT_ALERT || size != 2 || SSL_is_server(connection)) return;
-    if (alert[0] == SSL3_AL_FATAL) atomic_store(&last_alert, alert[1]);
+    if (is_ours || type != SSL3_RT_ALERT || size != 2 || alert[0] != SSL3_AL_FATAL) return;
+    // Before the handshake is done anybody can have sent it. Without a certificate it is none of
+    // gRPC's: libcurl is another client of OpenSSL.
+    if (SSL_is_server(connection) || !SSL_is_init_finished(connection) ||
+        SSL_get_certificate(connection) == NULL) {
+        return;
+    }
+    uint64_t before = atomic_load(&alerts);
+    while (!atomic_compare_exchange_weak(&alerts, &before, ((before >> 8) + 1) << 8 | alert[1])) {
+    }
+    is_alert_unlogged = true;
 }
 
 // ---- both
@@ -184,13 +201,11 @@ static void on_connection(void *made, void *data, CRYPTO_EX_DATA *all, int index
         (void)CRYPTO_set_ex_data(all, index, (void *)(intptr_t)(accepted + 1));
         accepted = -1;
         SSL_set_verify(connection, SSL_get_verify_mode(connection), on_certificate);
-    } else {
-        SSL_set_msg_callback(connection, on_message);
     }
+    SSL_set_msg_callback(connection, on_message);
 }
 
-void rpc_handshake_init(void) {
-    if (socket_index >= 0) return;
-    socket_index = SSL_get_ex_new_index(0, NULL, on_connection, NULL, NULL);
-    assert(socket_index >= 0);
+bool rpc_handshake_init(struct fault *fault) {
+    if (socket_index < 0) socket_index = SSL_get_ex_new_index(0, NULL, on_connection, NULL, NULL);
+    return socket_index >= 0 || fault_set(fault, FAULT_FULL, "no memory for OpenSSL");
 }

@@ -132,20 +132,25 @@ struct rpc_screen {
     void *context;
 };
 
-// Has a say in the TLS connections made from now on. Once, before any is made.
-void rpc_handshake_init(void);
+// Has a say in the TLS connections made from now on; before any is made. FAULT_FULL.
+MUST_CHECK bool rpc_handshake_init(struct fault *fault);
 
-// A server's channel argument, without which its handshakes ask nobody.
-grpc_arg rpc_handshake_argument(void);
+// A server's channel argument, without which its handshakes ask nobody. False, and logged: this
+// version of gRPC must not be given it.
+MUST_CHECK bool rpc_handshake_argument(grpc_arg *argument);
 
 // The one screen of the process, borrowed; NULL: none, and nobody is in the last one when it
 // returns.
 void rpc_handshake_set_screen(const struct rpc_screen *screen);
 
-// The last fatal alert that a server sent to a client of this process since this was asked last, as
-// TLS numbers them; -1: none.
-int rpc_handshake_take_alert(void);
-bool rpc_handshake_has_alert(void);
+// Where the fatal alerts stand that servers sent to clients of this process, each once its
+// handshake was done; and the last one since then, as TLS numbers them (-1: none came). Two clients
+// that try at the same time see each other's.
+uint64_t rpc_handshake_alerts(void);
+int rpc_handshake_alert_since(uint64_t before);
+
+// Whether the error that gRPC now logs on this thread is such an alert. Asked once for each.
+bool rpc_handshake_take_logged(void);
 
 // A channel argument that is a number.
 grpc_arg rpc_argument(const char *name, int value);
@@ -207,7 +212,11 @@ struct rpc_verifier;
 struct rpc_verifier *rpc_verifier_create(struct span ca, const char *name,
                                          grpc_tls_certificate_verifier **made);
 
-// If the server that was spoken to last was a good one: why it hung up on ours, as its alert says
+// A new attempt begins: what is known of a server is of another one.
+void rpc_verifier_forget(struct rpc_verifier *verifier);
+
+// If the server that was spoken to since then was a good one: why it hung up on ours, as its alert
+// says
 // (-1: it sent none), or why it may have.
 void rpc_verifier_explain(struct rpc_verifier *verifier, const struct certificate_facts *ours,
                           const char *target, int alert, struct fault *fault);

@@ -236,9 +236,11 @@ static grpc_server *make_server(void) {
         rpc_argument(GRPC_ARG_TSI_MAX_FRAME_SIZE, RPC_SERVER_RECORD_SIZE),
         // No compressed messages: what is read is what was sent, so limits mean what they say.
         rpc_argument(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
-        rpc_handshake_argument(),
+        {0},
     };
-    grpc_channel_args list = {sizeof arguments / sizeof arguments[0], arguments};
+    size_t count = sizeof arguments / sizeof arguments[0];
+    if (!rpc_handshake_argument(&arguments[count - 1])) count--;
+    grpc_channel_args list = {count, arguments};
     return grpc_server_create(&list, NULL);
 }
 

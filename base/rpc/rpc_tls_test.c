@@ -1,10 +1,12 @@
 // Who may speak to whom: certificates good and bad, versions of TLS, and strangers on the port.
 
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/rpc/rpc.h"
 #include "base/rpc/test_strangers.h"
@@ -206,6 +208,63 @@ static void test_alerts_arrive(void **state) {
     assert_int_equal(server.screened, 1);
 }
 
+struct false_server {
+    int listener;
+    const void *bytes;
+    size_t size;
+};
+
+static void *answer_falsely(void *argument) {
+    const struct false_server *other = argument;
+    test_stranger_answer(other->listener, other->bytes, other->size);
+    return NULL;
+}
+
+// Somebody without a certificate answers in the collector's place.
+static void assert_not_believed(uint16_t port, const void *bytes, size_t size) {
+    struct false_server other = {test_stranger_listen(&port), bytes, size};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, answer_falsely, &other), 0);
+    assert_false(test_client_connect(&client));
+    pthread_join(thread, NULL);
+    close(other.listener);
+    assert_int_equal(client.reason.kind, FAULT_RETRY);
+    assert_null(strstr(client.reason.text, "deny list"));
+    assert_null(strstr(client.reason.text, "saw our certificate"));
+}
+
+// Nor what was seen of the collector the last time makes it one.
+static void test_an_alert_of_anybody_is_not_believed(void **state) {
+    (void)state;
+    test_client_make(&client, &server, &identity);
+    assert_true(test_client_connect(&client));
+    assert_true(test_client_exchange(&client, 1));
+    rpc_stream_close(client.stream, FAULT_NONE, "");
+    assert_true(test_client_step_until(&client, &client.closed, 1));
+    uint16_t port = rpc_server_port(server.rpc);
+    test_server_stop(&server, 0);
+    static const uint8_t revoked[] = {0x15, 3, 3, 0, 2, SSL3_AL_FATAL, SSL_AD_CERTIFICATE_REVOKED};
+    assert_not_believed(port, revoked, sizeof revoked);
+    assert_not_believed(port, "", 0);
+    test_server_start_again(&server, port);
+}
+
+// Who was let in is told nothing of what another client of the process was.
+static void test_an_alert_of_another_client_is_not_ours(void **state) {
+    (void)state;
+    test_client_make(&client, &server, &identity);
+    assert_true(test_client_connect(&client));
+    assert_true(test_client_exchange(&client, 1));
+    atomic_store(&server.is_barred, true);
+    uint16_t port = rpc_server_port(server.rpc);
+    assert_int_equal(test_stranger_alert(port, &identity), SSL_AD_CERTIFICATE_REVOKED);
+    test_server_stop(&server, 0);
+    assert_true(test_client_step_until(&client, &client.closed, 1));
+    assert_int_equal(client.reason.kind, FAULT_RETRY);
+    assert_null(strstr(client.reason.text, "deny list"));
+    test_server_start_again(&server, port);
+}
+
 static void test_tls_1_2_is_refused(void **state) {
     (void)state;
     uint16_t port = rpc_server_port(server.rpc);
@@ -323,6 +382,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_strangers_do_not_get_in, begin, end),
         cmocka_unit_test_setup_teardown(test_who_is_screened_out, begin, end),
         cmocka_unit_test_setup_teardown(test_alerts_arrive, begin, end),
+        cmocka_unit_test_setup_teardown(test_an_alert_of_anybody_is_not_believed, begin, end),
+        cmocka_unit_test_setup_teardown(test_an_alert_of_another_client_is_not_ours, begin, end),
         cmocka_unit_test_setup_teardown(test_tls_1_2_is_refused, begin, end),
         cmocka_unit_test_setup_teardown(test_garbage_on_the_port, begin, end),
         cmocka_unit_test_setup_teardown(test_credentials_are_checked, begin, end),

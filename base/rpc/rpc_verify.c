@@ -23,7 +23,7 @@ struct rpc_verifier {
     grpc_tls_certificate_verifier_external external;
     struct buffer ca;
     char host[HOST_SIZE];
-    _Atomic(struct certificate_facts *) seen;  // of the last server that was good
+    _Atomic(struct certificate_facts *) seen;  // of this attempt's server, if it was good
 };
 
 static int64_t now_s(void) {
@@ -160,6 +160,10 @@ static void print_guess(const struct certificate_facts *ours, const struct certi
                  "says more",
                  now, begin, end, ours->issuer);
     }
+}
+
+void rpc_verifier_forget(struct rpc_verifier *verifier) {
+    free(atomic_exchange(&verifier->seen, NULL));
 }
 
 void rpc_verifier_explain(struct rpc_verifier *verifier, const struct certificate_facts *ours,

@@ -100,14 +100,25 @@ int test_stranger_connect(uint16_t port) {
 
 int test_stranger_listen(uint16_t *port) {
     int handle = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(*port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
+    int is_on = 1;  // past connections of a server that was there
+    setsockopt(handle, SOL_SOCKET, SO_REUSEADDR, &is_on, sizeof is_on);
     need(handle >= 0 && bind(handle, (struct sockaddr *)&address, size) == 0);
     need(listen(handle, 16) == 0);
     need(getsockname(handle, (struct sockaddr *)&address, &size) == 0);
     *port = ntohs(address.sin_port);
     return handle;
+}
+
+void test_stranger_answer(int listener, const void *bytes, size_t size) {
+    int handle = accept(listener, NULL, NULL);
+    need(handle >= 0);
+    char hello[4096];
+    need(recv(handle, hello, sizeof hello, 0) > 0);
+    need(send(handle, bytes, size, MSG_NOSIGNAL) == (ssize_t)size);
+    close(handle);
 }
 
 bool test_stranger_garbage(uint16_t port) {

@@ -27,5 +27,9 @@ bool test_stranger_garbage(uint16_t port);
 // A TCP connection to 127.0.0.1; aborts if there is none.
 int test_stranger_connect(uint16_t port);
 
-// A socket that listens on a free port of 127.0.0.1 and never answers.
+// A socket that listens on this port of 127.0.0.1 (0: a free one, which it sets) and never answers.
 int test_stranger_listen(uint16_t *port);
+
+// Takes the next connection of such a socket, reads what comes first, sends these bytes and hangs
+// up.
+void test_stranger_answer(int listener, const void *bytes, size_t size);

@@ -54,6 +54,7 @@ LIBRARIES = [
     (r"protobuf-c/.*", r"proto/.*"),
     (r"sqlite3\.h", r"tests/bench/.*"),
     (r"valgrind/.*|sanitizer/.*", r".*"),
+    (r"dlfcn\.h", r".*_test\.c"),
 ]
 
 # Which rooms a room's files may include; tests may include all, and unit tests tests/kit.
