@@ -308,10 +308,8 @@ bool trail_codec_take_first(struct span format, struct span head, struct trail_f
     take_array(&codec, first.epoch, sizeof first.epoch);
     take_array(&codec, first.secret, sizeof first.secret);
     first.created_ms = (int64_t)trail_codec_take(&codec, 8);
-    if (is_ours && first.major == TRAIL_FORMAT_MAJOR) {
-        *read_format = first;
-        return true;
-    }
+    if (is_ours && first.major == TRAIL_FORMAT_MAJOR)
+        return trail_codec_take_format(format, read_format, fault);
     if (!is_ours || codec.failed || first.major != TRAIL_FORMAT_FIRST || order != 1)
         return fault_set(fault, FAULT_CORRUPT, "trail: the format is damaged, or not %d",
                          TRAIL_FORMAT_FIRST);

@@ -110,6 +110,34 @@ static void test_refuses_other_versions(void **state) {
     buffer_done(&bytes);
 }
 
+// Who migrates does not take a damaged format of today's, or another machine's, for a good one.
+static void test_a_migration_tells_a_damaged_format(void **state) {
+    (void)state;
+    struct buffer bytes;
+    buffer_init(&bytes, 4096);
+    const struct trail_format format = {.major = TRAIL_FORMAT_MAJOR, .minor = 7};
+    const struct span none = {NULL, 0};
+    struct trail_format read = {0};
+    struct trail_head head;
+    struct fault fault;
+    trail_codec_append_format(&bytes, &format);
+    assert_true(trail_codec_take_first(buffer_span(&bytes), none, &read, &head, &fault));
+    assert_int_equal(read.major, TRAIL_FORMAT_MAJOR);
+    assert_int_equal(read.minor, 7);
+    for (size_t bit = 0; bit < 8 * bytes.size; bit++) {
+        bytes.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_false(trail_codec_take_first(buffer_span(&bytes), none, &read, &head, &fault));
+        assert_int_equal(fault.kind, FAULT_CORRUPT);
+        bytes.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    for (size_t size = 0; size < bytes.size; size++) {
+        struct span cut = span_of(bytes.bytes, size);
+        assert_false(trail_codec_take_first(cut, none, &read, &head, &fault));
+        assert_int_equal(fault.kind, FAULT_CORRUPT);
+    }
+    buffer_done(&bytes);
+}
+
 // A chunk of a few rows with odd contents.
 static void make_chunk(struct zstd *zstd, struct buffer *scratch, struct buffer *output) {
     static const struct attribute attributes[2] = {
@@ -195,6 +223,7 @@ int main(void) {
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_tells_damaged_values),
         cmocka_unit_test(test_refuses_other_versions),
+        cmocka_unit_test(test_a_migration_tells_a_damaged_format),
         cmocka_unit_test(test_tail_comes_back),
         cmocka_unit_test(test_tail_tells_damage),
     };
