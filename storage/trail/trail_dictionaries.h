@@ -5,6 +5,11 @@
 // share: together they hold at most TRAIL_DICTIONARIES_SIZE_MAX bytes, and beyond that what the
 // frames at hand refer to (at worst one dictionary each); what was not used lately goes first. A
 // dictionary that grew since it was loaded is brought up to date. Each struct is for one thread.
+//
+// What is shared is the shelf: of each epoch an entry, a dictionary and how far it was read. A
+// thread reads it through a view of its own, which has the way to its snapshot's chunks. The order
+// of locks: the environment's gate (a read transaction holds it), then the shelf's gate, then a
+// dictionary's `loading` (dictionary_pages.c). Who waits for one of them holds none behind it.
 
 #pragma once
 

@@ -53,13 +53,18 @@ void trail_frames_destroy(struct trail_frames *frames) {
     free(frames);
 }
 
-static void drop_frame(struct trail_frames *frames, struct frame *frame) {
-    size_t size = frame->texts.capacity;
+static void keep_spare(struct trail_frames *frames, struct buffer *texts) {
+    size_t size = texts->capacity;
     if (frames->spare_count < TRAIL_FRAMES_MAX && frames->spare_size + size <= SPARE_SIZE_MAX) {
-        frames->spare[frames->spare_count++] = frame->texts;
+        frames->spare[frames->spare_count++] = *texts;
         frames->spare_size += size;
-        frame->texts = (struct buffer){0};
+        *texts = (struct buffer){0};
     }
+    buffer_done(texts);
+}
+
+static void drop_frame(struct trail_frames *frames, struct frame *frame) {
+    keep_spare(frames, &frame->texts);
     free_frame(frame);
 }
 
@@ -159,10 +164,15 @@ static void fill_row(const struct source *source, uint32_t row, struct trail_row
     if (account.size > 0) memcpy(to->key.account, account.bytes, account.size);
 }
 
-// Copies the texts of some rows of a frame: what they were rebuilt in has room for all.
-static bool copy_texts(struct frame *item, uint32_t count) {
-    size_t size = 1;
+static size_t measure_texts(const struct frame *item, uint32_t count) {
+    size_t size = 0;
     for (uint32_t index = 0; index < count; index++) size += item->rows[index].text.size;
+    return size;
+}
+
+// Copies the texts of a frame's rows to memory of their own size.
+static bool copy_texts(struct frame *item, uint32_t count) {
+    size_t size = measure_texts(item, count) + 1;
     buffer_init(&item->texts, size);
     if (buffer_reserve(&item->texts, size) == NULL) return false;
     for (uint32_t index = 0; index < count; index++) {
@@ -174,14 +184,20 @@ static bool copy_texts(struct frame *item, uint32_t count) {
     return true;
 }
 
-// Takes the texts of all rows as they lie, and gives for the next what others lay in.
-static void take_texts(struct trail_frames *frames, struct block_scratch *scratch,
-                       struct frame *item) {
+// Takes the texts of all rows as they lie, and gives for the next what others lay in. Where they
+// use less than half of it they are copied: else few small frames would take the room of many.
+static bool take_texts(struct trail_frames *frames, struct block_scratch *scratch,
+                       struct frame *item, uint32_t count) {
     if (frames->spare_count > 0) {
         item->texts = frames->spare[--frames->spare_count];
         frames->spare_size -= item->texts.capacity;
     }
     block_swap_texts(scratch, &item->texts);
+    if (measure_texts(item, count) >= item->texts.capacity / 2) return true;
+    struct buffer large = item->texts;
+    bool is_copied = copy_texts(item, count);
+    keep_spare(frames, &large);
+    return is_copied;
 }
 
 static struct frame *make_frame(struct trail_frames *frames, struct block_scratch *scratch,
@@ -201,9 +217,9 @@ static struct frame *make_frame(struct trail_frames *frames, struct block_scratc
         fill_row(source, row, &item->rows[count]);
         item->place[row] = (uint8_t)count++;
     }
-    if (count == source->columns.rows) {
-        take_texts(frames, scratch, item);
-    } else if (!copy_texts(item, count)) {
+    // What some rows were rebuilt in has room for all.
+    bool is_whole = count == source->columns.rows;
+    if (is_whole ? !take_texts(frames, scratch, item, count) : !copy_texts(item, count)) {
         free_frame(item);
         return NULL;
     }

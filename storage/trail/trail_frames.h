@@ -1,8 +1,9 @@
 // trail_frames.h: rebuilt rows of frames that a cursor is giving out, the most recently used ones.
 //
 // A frame is inflated as a whole, but only the rows asked for are rebuilt. At most
-// TRAIL_FRAMES_SIZE_MAX bytes are kept, the frame asked for last, and a quarter as much of memory
-// for the next ones. Rows are borrowed until the next load. One thread.
+// TRAIL_FRAMES_SIZE_MAX bytes of rows are kept, and the frame asked for last; beside them up to a
+// quarter as much of memory that dropped frames lay in, which the next ones are rebuilt in. Rows
+// are borrowed until the next load. One thread.
 
 #pragma once
 

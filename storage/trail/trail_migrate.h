@@ -32,7 +32,7 @@ struct trail_migrate_result {
 };
 
 // Migrates, with the collector stopped. FAULT_RETRY: one has the store open; FAULT_INPUT: there is
-// no store; FAULT_CORRUPT: something of it is damaged (nothing is
-// changed); FAULT_FULL: no room for it beside the old one; FAULT_DENIED; FAULT_IO.
+// no store; FAULT_CORRUPT: something of it is damaged (nothing is changed); FAULT_FULL: no room for
+// it beside the old one; FAULT_DENIED; FAULT_IO.
 MUST_CHECK bool trail_migrate(const struct trail_migrate_options *options,
                               struct trail_migrate_result *result, struct fault *fault);

@@ -134,9 +134,9 @@ struct trail_query {
 // Events that match, in the order (eventTime, id, account), oldest or newest first. Index hits are
 // verified on the record. A cursor's memory stays under 64 MiB and one block, whatever matches. The
 // reader has beside it the list of blocks (128 bytes each), the tail (TRAIL_TAIL_SIZE_MAX of text
-// and what a commit adds), and of the dictionaries what was used lately,
-// which all readers of a process share: TRAIL_DICTIONARIES_SIZE_MAX (96 MiB), and beyond that only
-// what one frame of each refers to.
+// and what a commit adds), and of the dictionaries what was used lately, which all readers of a
+// process share: TRAIL_DICTIONARIES_SIZE_MAX (96 MiB), and beyond that only what one frame of each
+// refers to.
 struct trail_cursor;
 MUST_CHECK bool trail_cursor_open(struct trail_reader *reader, const struct trail_query *query,
                                   struct trail_cursor **cursor, struct fault *fault);
