@@ -406,12 +406,21 @@ void trail_close(struct trail *trail) {
 }
 
 // What days that went left in the file takes nothing of a disk that is short, as long as the file
-// does not grow: by one commit, since its free pages may be too scattered for a large value.
-static bool has_room_inside(struct trail *trail) {
+// does not grow: by one commit, since its free pages may be too scattered for a large value, or
+// held by who reads. What is given back meanwhile makes up for as much of that.
+static bool check_room_inside(struct trail *trail, bool *has_room, struct fault *fault) {
+    uint64_t used = 0;
+    if (!trail_begin_reading(trail, fault)) return false;
+    bool is_good = trail_environment_used(trail->environment, trail->reading, &used, fault);
+    trail_end_reading(trail);
+    if (!is_good) return false;
     uint64_t size = trail_environment_size(trail->environment);
-    if (trail->short_size == 0) trail->short_size = size;
-    return size <= trail->short_size + TRAIL_COMMIT_SIZE_MAX &&
-           size - trail_environment_used(trail->environment) >= ROOM_INSIDE_MIN;
+    trail->short_size += trail->sweep.returned;
+    trail->sweep.returned = 0;
+    if (!trail->is_short || trail->short_size > size) trail->short_size = size;
+    trail->is_short = true;
+    *has_room = size <= trail->short_size + TRAIL_COMMIT_SIZE_MAX && size - used >= ROOM_INSIDE_MIN;
+    return true;
 }
 
 static bool check_room(struct trail *trail, struct fault *fault) {
@@ -423,10 +432,12 @@ static bool check_room(struct trail *trail, struct fault *fault) {
     }
     uint64_t free_size = (uint64_t)facts.f_bavail * facts.f_frsize;
     if (free_size >= trail->options.free_min) {
-        trail->short_size = 0;
+        trail->is_short = false;
         return true;
     }
-    if (has_room_inside(trail)) return true;
+    bool has_room = false;
+    if (!check_room_inside(trail, &has_room, fault)) return false;
+    if (has_room) return true;
     trail->sweep.was_refused = true;
     return fault_set(fault, FAULT_FULL,
                      "trail in %s: the disk has %" PRIu64 " bytes free, less than %" PRIu64

@@ -95,12 +95,11 @@ static void *run_copy(void *argument) {
 }
 
 static bool copy(const struct trail_backup_options *options, struct trail_environment *environment,
-                 const char *path, int handle, struct fault *fault) {
+                 const char *path, int handle, uint64_t all, struct fault *fault) {
     struct copying copying = {.environment = environment, .handle = handle};
     pthread_t thread;
     int status = pthread_create(&thread, NULL, run_copy, &copying);
     if (status != 0) return fault_set_errno(fault, FAULT_FULL, status, "start a thread");
-    uint64_t all = trail_environment_used(environment);
     while (!atomic_load(&copying.is_done)) {
         struct files_entry entry;
         struct fault ignored;
@@ -262,29 +261,40 @@ bool trail_backup_verify(const char *directory, const struct trail_backup_facts 
     return is_good;
 }
 
+static bool measure_used(struct trail_environment *environment, uint64_t *used,
+                         struct fault *fault) {
+    MDB_txn *transaction = NULL;
+    if (!trail_environment_begin(environment, &transaction, fault)) return false;
+    bool is_good = trail_environment_used(environment, transaction, used, fault);
+    trail_environment_end(environment, transaction);
+    trail_environment_free(transaction);
+    return is_good;
+}
+
 // Makes the copy under its temporary name, and reads from it what it holds.
 static bool make_part(const struct trail_backup_options *options, const struct paths *part,
                       struct trail_environment *environment, struct trail_backup_facts *facts,
                       struct fault *fault) {
     const struct files *files = files_system();
-    uint64_t needed = trail_environment_used(environment) + ROOM_SIZE;
+    uint64_t used = 0;
     uint64_t free_size = 0;
     uint64_t total_size = 0;
     int handle = -1;
-    if (!files_make_directory(files, part->folder, fault) ||
+    if (!measure_used(environment, &used, fault) ||
+        !files_make_directory(files, part->folder, fault) ||
         !files_measure_free(files, part->folder, &free_size, &total_size, fault)) {
         return false;
     }
-    if (free_size < needed) {
+    if (free_size < used + ROOM_SIZE) {
         return fault_set(fault, FAULT_FULL,
                          "the disk of %s has %" PRIu64 " bytes free, about %" PRIu64
                          " are needed: make room or name a folder elsewhere",
-                         part->folder, free_size, needed);
+                         part->folder, free_size, used + ROOM_SIZE);
     }
     facts->started_ms = options->clock->now_ms(options->clock->context);
     if (!files_open(files, part->data, FILES_CREATE, &handle, fault)) return false;
-    bool is_good =
-        copy(options, environment, part->data, handle, fault) && files_sync(files, handle, fault);
+    bool is_good = copy(options, environment, part->data, handle, used, fault) &&
+                   files_sync(files, handle, fault);
     files_close(files, handle);
     return is_good && hash_file(part->data, facts, fault);
 }

@@ -529,6 +529,20 @@ static void test_refuses_a_file_cut_under_a_reader(void **state) {
     assert_false(trail_cursor_open(reader, &query, &cursor, &fixture.fault));
     assert_int_equal(fixture.fault.kind, FAULT_CORRUPT);
     assert_non_null(strstr(fixture.fault.text, "it was cut"));
+    // Each attempt gives back its place among the readers.
+    const struct trail_environment_options options = {
+        .directory = fixture.directory,
+        .read_only = true,
+    };
+    struct trail_environment *environment = NULL;
+    assert_true(trail_environment_open(&options, &environment, &fixture.fault));
+    for (uint32_t turn = 0; turn <= TRAIL_READERS_MAX; turn++) {
+        MDB_txn *transaction = NULL;
+        assert_false(trail_environment_begin(environment, &transaction, &fixture.fault));
+        assert_int_equal(fixture.fault.kind, FAULT_CORRUPT);
+        assert_null(transaction);
+    }
+    trail_environment_close(environment);
     trail_reader_close(reader);
     fixture_done(&fixture);
 }

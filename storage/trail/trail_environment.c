@@ -387,6 +387,8 @@ bool trail_environment_begin(struct trail_environment *environment, MDB_txn **tr
         if (status == 0) {
             if (check_whole(environment, fault)) return true;
             trail_environment_end(environment, *transaction);
+            trail_environment_free(*transaction);
+            *transaction = NULL;
             return false;
         }
         pthread_rwlock_unlock(&environment->gate);
@@ -518,24 +520,6 @@ bool trail_environment_copy(struct trail_environment *environment, int file, str
         if (ftruncate(file, 0) != 0 || lseek(file, 0, SEEK_SET) != 0)
             return fault_set_errno(fault, FAULT_IO, errno, "trail: begin the copy anew");
     }
-}
-
-uint64_t trail_environment_used(struct trail_environment *environment) {
-    MDB_txn *transaction = NULL;
-    struct fault ignored;
-    MDB_stat facts;
-    if (!trail_environment_begin(environment, &transaction, &ignored)) return 0;
-    // Two meta pages, the database of names, and each of the databases.
-    uint64_t pages = 2;
-    if (mdb_stat(transaction, 1, &facts) == 0) pages += trail_environment_pages(&facts);
-    for (uint32_t index = 0; index < TRAIL_DATABASES; index++) {
-        if (index == TRAIL_DATABASE_DOCUMENT && !environment->has_documents) continue;
-        if (mdb_stat(transaction, environment->databases[index], &facts) == 0)
-            pages += trail_environment_pages(&facts);
-    }
-    trail_environment_end(environment, transaction);
-    trail_environment_free(transaction);
-    return pages * TRAIL_PAGE_SIZE;
 }
 
 const char *trail_environment_directory(const struct trail_environment *environment) {

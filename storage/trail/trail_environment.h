@@ -61,7 +61,8 @@ MUST_CHECK bool trail_environment_open(const struct trail_environment_options *o
 void trail_environment_close(struct trail_environment *environment);
 
 // Begins a snapshot; *transaction is NULL at first and reused after. FAULT_RETRY if too many read;
-// FAULT_CORRUPT if the file was cut meanwhile: behind its end a read would kill the process.
+// FAULT_CORRUPT if the file was cut meanwhile (*transaction is NULL then): behind its end a read
+// would kill the process.
 MUST_CHECK bool trail_environment_begin(struct trail_environment *environment,
                                         MDB_txn **transaction, struct fault *fault);
 
@@ -132,8 +133,9 @@ MUST_CHECK bool trail_environment_commit(struct trail_environment *environment,
 MUST_CHECK bool trail_environment_copy(struct trail_environment *environment, int file,
                                        struct fault *fault);
 
-// Bytes of the file that are in use now: about what a copy takes.
-uint64_t trail_environment_used(struct trail_environment *environment);
+// Bytes of the file that a snapshot has in use: about what a copy takes. FAULT_CORRUPT, FAULT_IO.
+MUST_CHECK bool trail_environment_used(struct trail_environment *environment, MDB_txn *transaction,
+                                       uint64_t *used, struct fault *fault);
 
 // The folder it was opened in.
 const char *trail_environment_directory(const struct trail_environment *environment);

@@ -1,4 +1,5 @@
-// Commits of an environment: their room on the disk and in the map, and what becomes of them.
+// Commits of an environment: their room on the disk, in the map and in the file, and what becomes
+// of them.
 
 #include <assert.h>
 #include <errno.h>
@@ -36,8 +37,24 @@ uint64_t trail_environment_room(struct trail_environment *environment) {
     return limit > size ? limit - size : 0;
 }
 
-uint64_t trail_environment_pages(const MDB_stat *facts) {
+static uint64_t count_pages(const MDB_stat *facts) {
     return facts->ms_branch_pages + facts->ms_leaf_pages + facts->ms_overflow_pages;
+}
+
+bool trail_environment_used(struct trail_environment *environment, MDB_txn *transaction,
+                            uint64_t *used, struct fault *fault) {
+    enum { NAMES = 1 };  // LMDB's own database
+    MDB_stat facts = {0};
+    int status = mdb_stat(transaction, NAMES, &facts);
+    // Two meta pages, the database of names, and each of the databases.
+    uint64_t pages = 2 + count_pages(&facts);
+    for (uint32_t index = 0; status == 0 && index < TRAIL_DATABASES; index++) {
+        if (index == TRAIL_DATABASE_DOCUMENT && !environment->has_documents) continue;
+        status = mdb_stat(transaction, environment->databases[index], &facts);
+        pages += count_pages(&facts);
+    }
+    *used = pages * TRAIL_PAGE_SIZE;
+    return status == 0 || trail_environment_fault(environment, status, "what is in use", fault);
 }
 
 static int put_changes(struct trail_environment *environment, MDB_txn *transaction,
@@ -152,7 +169,7 @@ static uint64_t measure_free_list(struct trail_environment *environment) {
     if (mdb_txn_begin(environment->lmdb, NULL, MDB_RDONLY, &transaction) != 0) return 0;
     int status = mdb_stat(transaction, FREE_LIST, &facts);
     mdb_txn_abort(transaction);
-    return status == 0 ? trail_environment_pages(&facts) * TRAIL_PAGE_SIZE : 0;
+    return status == 0 ? count_pages(&facts) * TRAIL_PAGE_SIZE : 0;
 }
 
 // Takes the room of a commit on the disk before it begins, so that a full disk never shows in the

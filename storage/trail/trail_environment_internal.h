@@ -32,9 +32,6 @@ struct trail_environment {
 // What the file may grow to, with the reserve or without it; 0: no limit.
 uint64_t trail_environment_limit(uint64_t size_max, bool uses_reserve);
 
-// Pages of a database.
-uint64_t trail_environment_pages(const MDB_stat *facts);
-
 // Gives the map another size (0: the one another process gave it). LMDB unmaps first: after a
 // failure there is no map, and nothing of this environment may be touched again.
 MUST_CHECK bool trail_environment_resize(struct trail_environment *environment, uint64_t size,

@@ -1,6 +1,9 @@
 // The file after days went and as many came: commits of another size than those that filled it, and
 // room that is given back as they need it.
 
+#include <stdio.h>
+#include <sys/resource.h>
+
 #include "event/record.h"
 #include "storage/trail/trail_environment.h"
 #include "storage/trail/trail_fixture.h"
@@ -90,19 +93,37 @@ struct size {
     uint64_t used;
 };
 
-static struct size measure(const struct fixture *fixture) {
+// A snapshot beside the writer.
+struct snapshot {
+    struct trail_environment *environment;
+    MDB_txn *transaction;
+};
+
+static struct snapshot take_snapshot(const struct fixture *fixture) {
     const struct trail_environment_options options = {
         .directory = fixture->directory,
         .read_only = true,
     };
-    struct trail_environment *environment = NULL;
+    struct snapshot snapshot = {NULL, NULL};
     struct fault fault;
-    assert_true(trail_environment_open(&options, &environment, &fault));
-    struct size size = {
-        .file = trail_environment_size(environment),
-        .used = trail_environment_used(environment),
-    };
-    trail_environment_close(environment);
+    assert_true(trail_environment_open(&options, &snapshot.environment, &fault));
+    assert_true(trail_environment_begin(snapshot.environment, &snapshot.transaction, &fault));
+    return snapshot;
+}
+
+static void end_snapshot(struct snapshot *snapshot) {
+    trail_environment_end(snapshot->environment, snapshot->transaction);
+    trail_environment_free(snapshot->transaction);
+    trail_environment_close(snapshot->environment);
+}
+
+static struct size measure(const struct fixture *fixture) {
+    struct snapshot snapshot = take_snapshot(fixture);
+    struct fault fault;
+    struct size size = {.file = trail_environment_size(snapshot.environment)};
+    assert_true(
+        trail_environment_used(snapshot.environment, snapshot.transaction, &size.used, &fault));
+    end_snapshot(&snapshot);
     print_message("%.1f MB, %.1f of them in use\n", (double)size.file / 1e6,
                   (double)size.used / 1e6);
     return size;
@@ -211,6 +232,56 @@ static void test_a_short_disk_takes_what_days_that_went_held(void **state) {
     fixture_done(&fixture);
 }
 
+// Adds 1 MiB to the commit that is open.
+static void add_refused(struct fixture *fixture, uint32_t number) {
+    static char bytes[1 << 20];
+    snprintf(bytes, sizeof bytes, "%u", number);
+    const struct trail_refused refused = {
+        .bytes = span_of(bytes, sizeof bytes),
+        .reason = "test",
+        .agent = TRAIL_AGENT_OWN,
+    };
+    bool is_new = false;
+    if (!trail_quarantine(fixture->trail, &refused, &is_new, &fixture->fault))
+        fail_msg("%s", fixture->fault.text);
+}
+
+// Commits of 1 MiB each until one is refused before it begins; how many there were.
+static uint32_t fill_short(struct fixture *fixture) {
+    uint32_t commits = 0;
+    for (; trail_begin(fixture->trail, &fixture->fault); commits++) {
+        add_refused(fixture, commits);
+        fixture_commit(fixture);
+    }
+    assert_int_equal(fixture->fault.kind, FAULT_FULL);
+    return commits;
+}
+
+// A file that has grown as far as a short disk lets it goes on when another day gives room back.
+static void test_a_short_disk_lets_it_grow_no_further(void **state) {
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture);
+    fixture.options.no_sync = true;
+    fixture_open(&fixture);
+    fill(&fixture, 0, 2, 4000, 4000);
+    fixture.options.free_min = UINT64_MAX;
+    fixture_reopen(&fixture);
+    // Who reads holds the room of the first day: all that comes is growth.
+    struct snapshot snapshot = take_snapshot(&fixture);
+    fixture_drop(&fixture, FIRST_S + TRAIL_DAY_S);
+    fixture_keep_up(&fixture);
+    uint32_t commits = fill_short(&fixture);
+    assert_in_range(commits, 60, 66);
+    end_snapshot(&snapshot);
+    fixture_keep_up(&fixture);
+    assert_int_equal(fill_short(&fixture), 0);
+    fixture_drop(&fixture, FIRST_S + 2 * TRAIL_DAY_S);
+    fixture_keep_up(&fixture);
+    assert_true(fill_short(&fixture) > 0);
+    fixture_done(&fixture);
+}
+
 // What the last step gave back is of use only after another commit. A refused one is none.
 static void test_the_last_room_is_used_again(void **state) {
     (void)state;
@@ -243,12 +314,55 @@ static void test_the_last_room_is_used_again(void **state) {
     fixture_done(&fixture);
 }
 
+// A commit that is larger than the file may become.
+static void be_refused(struct fixture *fixture) {
+    struct trail_receipt receipt;
+    fixture_begin(fixture);
+    for (uint32_t number = 0; number < 6; number++) add_refused(fixture, number);
+    assert_false(trail_commit(fixture->trail, &receipt, &fixture->fault));
+    assert_int_equal(fixture->fault.kind, FAULT_FULL);
+}
+
+// That other commit may fail for want of room on the disk: it is made again when one is refused.
+static void test_a_turn_that_failed_is_passed_again(void **state) {
+    (void)state;
+    struct fixture fixture;
+    struct rlimit whole;
+    bool more = false;
+    fixture_init(&fixture);
+    fixture.options.no_sync = true;
+    fixture.options.map_size = 0;
+    fixture.options.size_max = 6 << 20;
+    fixture_open(&fixture);
+    struct traffic *traffic = make_traffic(&fixture, 0);
+    offer(&fixture, traffic, FULL_COMMIT_EVENTS);
+    fixture_commit(&fixture);
+    traffic_destroy(traffic);
+    fixture_drop(&fixture, FIRST_S + TRAIL_DAY_S);
+    fixture_keep_up(&fixture);
+    be_refused(&fixture);
+    assert_true(trail_needs_room(fixture.trail));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &whole), 0);
+    const struct rlimit none = {1, whole.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    assert_false(trail_sweep(fixture.trail, &more, &fixture.fault));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &whole), 0);
+    assert_int_equal(fixture.fault.kind, FAULT_FULL);
+    be_refused(&fixture);
+    assert_true(trail_needs_room(fixture.trail));
+    give_room_back(&fixture);
+    assert_false(trail_needs_room(fixture.trail));
+    fixture_done(&fixture);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_room_of_days_that_went_is_used_again),
         cmocka_unit_test(test_a_full_store_takes_what_days_that_went_held),
         cmocka_unit_test(test_a_short_disk_takes_what_days_that_went_held),
+        cmocka_unit_test(test_a_short_disk_lets_it_grow_no_further),
         cmocka_unit_test(test_the_last_room_is_used_again),
+        cmocka_unit_test(test_a_turn_that_failed_is_passed_again),
     };
     return cases_run("trail_growth", tests, sizeof tests / sizeof tests[0]);
 }

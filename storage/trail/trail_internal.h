@@ -77,13 +77,14 @@ struct trail_document {
 // Where the giving back of dropped days' room is.
 struct trail_sweep {
     enum { SWEEP_BLOCKS, SWEEP_GROUPS, SWEEP_DICTIONARIES, SWEEP_DONE } phase;
-    uint64_t next;     // group or epoch to look at
-    uint32_t changes;  // blocks or chunks of a step; fewer while there is no room
-    uint64_t size;     // of the file after the last step; 0: another is due at once
-    uint64_t waiting;  // blocks of dropped days when the last of these had gone; 0: not counted
-    bool is_behind;    // they are of more than one day
-    bool was_refused;  // the last commit found no room, and no step was made since
-    bool is_unused;    // no commit was made since the last step, so that none can use its room yet
+    uint64_t next;      // group or epoch to look at
+    uint32_t changes;   // blocks or chunks of a step; fewer while there is no room
+    uint64_t size;      // of the file after the last step; 0: another is due at once
+    uint64_t waiting;   // blocks of dropped days when the last of these had gone; 0: not counted
+    uint64_t returned;  // bytes of blocks given back since somebody asked
+    bool is_behind;     // they are of more than one day
+    bool was_refused;   // the last commit found no room, and no step was made since
+    bool is_unused;     // no commit was made since the last step, so that none can use its room yet
 };
 
 // Followers as they are on the disk and as the commit will leave them, in order of name.
@@ -141,7 +142,8 @@ struct trail {
 
     struct trail_origin origin;
     struct trail_sweep sweep;
-    uint64_t short_size;  // of the file when the disk became short; 0: it is not
+    bool is_short;        // the disk has less free than free_min
+    uint64_t short_size;  // of the file then, and what was given back since; at most its size
     struct trail_followers followers;
 
     struct trail_change *changes;

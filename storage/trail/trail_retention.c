@@ -263,6 +263,7 @@ static bool sweep_blocks(struct trail *trail, struct fault *fault) {
         good = add_delete(trail, TRAIL_DATABASE_BLOCK, number, fault) &&
                add_delete(trail, TRAIL_DATABASE_SUMMARY, trail_catalog_key_number(number), fault);
         note_freed(&freed, value);
+        trail->sweep.returned += value.size;
         count++;
     }
     trail_walk_end(&walk);
@@ -429,10 +430,13 @@ static bool pass_turn(struct trail *trail, struct fault *fault) {
     trail->changes_count = 0;
     buffer_reset(&trail->values);
     trail_codec_append_head(&trail->values, &trail->head);
+    if (!trail_add_change(trail, TRAIL_DATABASE_META, SPAN_LITERAL("head"), 0, false, fault) ||
+        !trail_environment_commit(trail->environment, trail->changes, trail->changes_count,
+                                  buffer_span(&trail->values), true, fault)) {
+        return false;
+    }
     trail->sweep.is_unused = false;
-    return trail_add_change(trail, TRAIL_DATABASE_META, SPAN_LITERAL("head"), 0, false, fault) &&
-           trail_environment_commit(trail->environment, trail->changes, trail->changes_count,
-                                    buffer_span(&trail->values), true, fault);
+    return true;
 }
 
 bool trail_sweep(struct trail *trail, bool *more, struct fault *fault) {
