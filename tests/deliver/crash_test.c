@@ -196,16 +196,11 @@ static const struct life_object *find_log(const struct life_found *found) {
     return NULL;
 }
 
-// Somebody changes a file between an attempt and the next one: that is told once, and it is written
-// again. Returns whether the nth operation was one behind which a file stands there that the next
-// attempt writes.
-static bool change_behind(struct life *life, struct folder *folder, uint64_t nth) {
-    static struct life_found found;
+// Begins a trail with an event and takes steps until the nth operation fails. Whether none did.
+static bool step_until(struct life *life, struct folder *folder, uint64_t nth) {
     struct fault fault;
-    char error[STATE_ERROR_SIZE], path[1200];
-    bool is_active, is_good = true;
     int64_t wait_ms;
-    uint64_t size;
+    bool is_good = true;
     life_start_trail(life);
     folder_fail(folder, nth);
     life_add_event(life);
@@ -214,6 +209,20 @@ static bool change_behind(struct life *life, struct folder *folder, uint64_t nth
         is_good = life->follower->step(life->follower, &life->seat, &wait_ms, &fault);
     }
     folder_fail(folder, 0);
+    return is_good;
+}
+
+// Somebody changes a file between an attempt and the next one: that is told once, and it is written
+// again. Returns whether the nth operation was one behind which a file stands there that the next
+// attempt writes.
+static bool change_behind(struct life *life, struct folder *folder, uint64_t nth) {
+    static struct life_found found;
+    struct fault fault;
+    char error[STATE_ERROR_SIZE], path[1200];
+    bool is_active;
+    int64_t wait_ms;
+    uint64_t size;
+    bool is_good = step_until(life, folder, nth);
     found = (struct life_found){.arena = arena_create(1 << 24)};
     folder_find(folder, &found);
     const struct life_object *log = is_good ? NULL : find_log(&found);
@@ -257,15 +266,7 @@ static void test_a_change_between_attempts_is_told(void **state) {
 static bool expire_behind(struct life *life, struct folder *folder, uint64_t nth) {
     struct fault fault;
     int64_t wait_ms;
-    bool is_good = true;
-    life_start_trail(life);
-    life_add_event(life);
-    folder_fail(folder, nth);
-    for (uint32_t step = 0; step < 8 && is_good; step++) {
-        life->rig->now_ms += 1000;
-        is_good = life->follower->step(life->follower, &life->seat, &wait_ms, &fault);
-    }
-    folder_fail(folder, 0);
+    bool is_good = step_until(life, folder, nth);
     life->rig->now_ms += life->options.key_lifetime_ms;
     if (!life->follower->step(life->follower, &life->seat, &wait_ms, &fault)) {
         fail_msg("operation %u: %s", (unsigned)nth, fault.text);
